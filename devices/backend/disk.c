@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "vmm/log.h"
+
+/* What open(2) said, and the way out where there is one. */
+static int open_failed(const struct disk_options *o, int err)
+{
+	const char *why = strerrordesc_np(err) ?: "can't be opened";
+
+	if (err == ENOENT)
+		return log_ret(-err, "--disk %s: %s (make an empty disk with: truncate -s 8G %s)",
+			       o->path, why, o->path);
+	if (!o->readonly && (err == EACCES || err == EROFS || err == EPERM) &&
+	    access(o->path, R_OK) == 0)
+		return log_ret(
+			-err,
+			"--disk %s: %s (open for writing; use readonly=on to attach it read-only)",
+			o->path, why);
+	return log_ret(-err, "--disk %s: %s", o->path, why);
+}
+
+/* Before open(2), which would wait at a FIFO and has side effects on some character devices. */
+static int check_kind(const struct disk_options *o)
+{
+	struct stat st;
+
+	if (stat(o->path, &st) < 0)
+		return open_failed(o, errno);
+	if (S_ISDIR(st.st_mode))
+		return log_ret(-EISDIR,
+			       "--disk %s: is a folder (give a raw image file or a block device)",
+			       o->path);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return log_ret(-ENOTBLK,
+			       "--disk %s: is neither a file nor a block device (give one of them)",
+			       o->path);
+	return 0;
+}
+
+/* Two monitors that write to one image destroy it; QEMU locks its images in a way that this sees,
+ * too. The kernel can't say who holds a lock of an open file description (it has no owner), so the
+ * message can't either. */
+static int lock_image(const struct disk_options *o, int fd)
+{
+	struct flock l = { .l_type = o->readonly ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(fd, F_OFD_SETLK, &l) == 0)
+		return 0;
+	if (errno == EAGAIN || errno == EACCES)
+		return log_ret(
+			-EBUSY,
+			"--disk %s: in use by another minivmm or given twice (attach it with "
+			"readonly=on in both, or make a copy)",
+			o->path);
+	log_warn(
+		"--disk %s: its file system has no locks (%s): take care that nothing else uses it",
+		o->path, strerrordesc_np(errno));
+	return 0;
+}
+
+static int measure_block_device(struct disk *d)
+{
+	int block = DISK_SECTOR;
+	unsigned physical = 0, min_io = 0, opt_io = 0;
+
+	if (ioctl(d->fd, BLKGETSIZE64, &d->size) < 0)
+		return log_errno("--disk %s: can't tell its size", d->path);
+	/* Hints: a device that does not know keeps the defaults. */
+	(void)ioctl(d->fd, BLKSSZGET, &block);
+	(void)ioctl(d->fd, BLKPBSZGET, &physical);
+	(void)ioctl(d->fd, BLKIOMIN, &min_io);
+	(void)ioctl(d->fd, BLKIOOPT, &opt_io);
+	d->block_device = true;
+	d->block_size = (uint32_t)block;
+	d->physical_block_size = max(physical, d->block_size);
+	d->min_io_size = min_io;
+	d->opt_io_size = opt_io;
+	return 0;
+}
+
+static int measure(struct disk *d)
+{
+	struct stat st;
+
+	if (fstat(d->fd, &st) < 0)
+		return log_errno("--disk %s", d->path);
+	if (S_ISBLK(st.st_mode)) {
+		if (measure_block_device(d) < 0)
+			return -EIO;
+	} else {
+		d->size = (uint64_t)st.st_size;
+		d->block_size = DISK_SECTOR;
+		/* File systems name up to a MiB here; more than a page is no use to a guest. */
+		d->physical_block_size = st.st_blksize >= 4096 ? 4096 : DISK_SECTOR;
+		d->min_io_size = d->physical_block_size;
+	}
+	if (!d->size)
+		return log_ret(-EINVAL,
+			       "--disk %s: is empty (give it a size with: truncate -s 8G %s)",
+			       d->path, d->path);
+	if (d->size % DISK_SECTOR)
+		return log_ret(-EINVAL,
+			       "--disk %s: its size, %llu bytes, is no multiple of %d (a raw image "
+			       "has whole "
+			       "sectors; round it up with: truncate -s %%%d %s)",
+			       d->path, (unsigned long long)d->size, DISK_SECTOR, DISK_SECTOR,
+			       d->path);
+	return 0;
+}
+
+static int try_engine(struct disk *d, enum disk_engine which)
+{
+	static const struct disk_engine_ops *const engine[] = {
+#ifdef HAVE_IO_URING
+		[DISK_ENGINE_URING] = &disk_uring_engine,
+#endif
+		[DISK_ENGINE_SYNC] = &disk_sync_engine,
+	};
+	int rc = engine[which] ? engine[which]->start(d) : -ENOSYS;
+
+	if (rc == 0)
+		d->engine = engine[which];
+	return rc;
+}
+
+static int start_engine(struct disk *d, enum disk_engine wanted)
+{
+	bool any = wanted == DISK_ENGINE_AUTO;
+	int rc = try_engine(d, any ? DISK_ENGINE_URING : wanted);
+
+	if (rc == 0)
+		return 0;
+	if (!any)
+		return log_ret(rc, "--disk %s: no io_uring here: %s (leave the choice to minivmm)",
+			       d->path, strerrordesc_np(-rc));
+	log_info("--disk %s: no io_uring here (%s): reading and writing one by one", d->path,
+		 strerrordesc_np(-rc));
+	return try_engine(d, DISK_ENGINE_SYNC);
+}
+
+int disk_open(struct disk *d, const struct disk_options *o,
+	      void (*done)(struct disk *d, struct disk_request *r))
+{
+	int rc;
+
+	*d = (struct disk){ .fd = -1, .event_fd = -1, .readonly = o->readonly, .done = done };
+	rc = check_kind(o);
+	if (rc < 0)
+		return rc;
+	d->path = strdup(o->path);
+	if (!d->path)
+		return log_errno("--disk %s", o->path);
+	d->fd = open(o->path, (o->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	if (d->fd < 0)
+		return open_failed(o, errno);
+	rc = lock_image(o, d->fd);
+	if (rc == 0)
+		rc = measure(d);
+	if (rc == 0)
+		rc = start_engine(d, o->engine);
+	return rc;
+}
+
+void disk_close(struct disk *d)
+{
+	if (!d->path)
+		return; /* all zeroes, perhaps: fd 0 is not ours */
+	if (d->engine)
+		d->engine->stop(d);
+	d->engine = NULL;
+	close_fd(&d->fd); /* and the lock goes with it */
+	free(d->path);
+	d->path = NULL;
+}
+
+bool disk_covers(const struct disk *d, uint64_t sector, uint64_t len)
+{
+	uint64_t sectors = d->size / DISK_SECTOR;
+
+	return len % DISK_SECTOR == 0 && sector <= sectors && len / DISK_SECTOR <= sectors - sector;
+}
+
+void disk_submit(struct disk *d, struct disk_request *r)
+{
+	d->in_flight++;
+	d->engine->submit(d, r);
+}
+
+void disk_run(struct disk *d)
+{
+	d->engine->run(d, false);
+}
+
+void disk_drain(struct disk *d)
+{
+	while (d->in_flight)
+		d->engine->run(d, true);
+}
+
+void disk_finish(struct disk *d, struct disk_request *r, int result)
+{
+	d->in_flight--;
+	r->result = result;
+	d->done(d, r); /* r is the caller's again from here on */
+}
+
+const char *disk_op_name(enum disk_op op)
+{
+	static const char *const name[] = {
+		[DISK_READ] = "read",       [DISK_WRITE] = "write",       [DISK_FLUSH] = "flush",
+		[DISK_DISCARD] = "discard", [DISK_ZERO] = "write zeroes",
+	};
+
+	return name[op];
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The host's half of a disk: a raw image file or a block device, and the engine that does its I/O.
+ *
+ * Requests belong to the caller, who fills and submits them; disk_run() starts all that were
+ * submitted in one go and calls done() for those that have completed, in any order. The engine is
+ * io_uring, or plain preadv/pwritev where the host has none or refuses it. Data goes through the
+ * host's page cache.
+ *
+ * Deliberately missing: formats other than raw, O_DIRECT, and changes of size while the disk is
+ * open (what was cut off the file fails with -ENODATA).
+ *
+ * One thread at a time (the caller holds the lock of its device), not always the same one. All
+ * descriptors are opened in disk_open(), nothing after it: a sandbox may be entered in between.
+ */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "vmm/types.h"
+
+#define DISK_SECTOR        512
+#define DISK_MAX_IN_FLIGHT 256 /* requests submitted and not done; the caller keeps to it */
+
+/* AUTO: io_uring, or SYNC without a word where the host has none or refuses it. */
+enum disk_engine { DISK_ENGINE_AUTO, DISK_ENGINE_URING, DISK_ENGINE_SYNC };
+
+struct disk_options {
+	const char *path;
+	const char *id; /* serial number for the guest; NULL or "": the file's name */
+	bool readonly;
+	enum disk_engine engine;
+};
+
+enum disk_op {
+	DISK_READ,
+	DISK_WRITE,
+	DISK_FLUSH,   /* what was done before this was submitted is on stable storage when this is
+			 done */
+	DISK_DISCARD, /* a hint: the contents of the range are no longer needed */
+	DISK_ZERO,    /* the range reads as zeroes afterwards */
+};
+
+struct disk_request {
+	/* The caller's. off, len and iov are used up on the way: when a request fails, off and len
+	 * tell where, and what was left. */
+	enum disk_op op;
+	bool unmap;        /* DISK_ZERO: storage may be given back to the host */
+	uint64_t off, len; /* bytes, a range that disk_covers() */
+	struct iovec *iov; /* READ, WRITE: nr_iov (at most IOV_MAX) of them, len in sum; stays until
+			      done */
+	unsigned nr_iov;
+
+	int result; /* when done: 0 or -errno */
+
+	struct disk_request *next; /* the engine's */
+};
+
+struct disk;
+
+/* An engine. submit never calls done; run does, and with wait only returns after it did so at least
+ * once (something is in flight). */
+struct disk_engine_ops {
+	const char *name;
+	int (*start)(struct disk *d); /* 0; or -errno, not logged, when this host can't or won't */
+	void (*stop)(struct disk *d); /* nothing is in flight */
+	void (*submit)(struct disk *d, struct disk_request *r);
+	void (*run)(struct disk *d, bool wait);
+};
+
+struct disk {
+	char *path; /* NULL: not open */
+	int fd;
+	bool readonly, block_device;
+	uint64_t size; /* bytes, a multiple of DISK_SECTOR */
+	/* Bytes, powers of two: the smallest unit of access, and what the device is built of. */
+	uint32_t block_size, physical_block_size;
+	uint32_t min_io_size, opt_io_size; /* bytes; 0 = no wish */
+
+	/* Called by disk_run() and disk_drain(); may submit again. The opener sets it. */
+	void (*done)(struct disk *d, struct disk_request *r);
+
+	const struct disk_engine_ops *engine;
+	int event_fd; /* readable: there is something for disk_run() to do; -1: never */
+	unsigned in_flight;
+	struct disk_request *queue, **queue_end; /* sync engine: submitted, in order */
+	void *uring;                             /* io_uring engine: struct io_uring */
+};
+
+/* Opens, locks and measures the file, and starts an engine. 0; or -errno, logged, with *d safe to
+ * close. The lock (on the open file description) is exclusive, or shared when readonly. */
+int disk_open(struct disk *d, const struct disk_options *o,
+	      void (*done)(struct disk *d, struct disk_request *r)) __must_check;
+
+/* Safe on a disk that failed to open, was closed before, or is all zeroes. Nothing is in flight. */
+void disk_close(struct disk *d);
+
+/* Are len bytes from sector on, whole sectors, on the disk? */
+bool disk_covers(const struct disk *d, uint64_t sector, uint64_t len);
+
+/* Queues a request for disk_run(). */
+void disk_submit(struct disk *d, struct disk_request *r);
+
+/* Starts what was submitted, and calls done() for what is done. */
+void disk_run(struct disk *d);
+
+/* Returns when nothing is in flight any more; done() has been called for all of it. */
+void disk_drain(struct disk *d);
+
+/* "read", "write", … for messages. */
+const char *disk_op_name(enum disk_op op);
+
+/* -- for engines -- */
+
+extern const struct disk_engine_ops disk_sync_engine, disk_uring_engine;
+
+/* Does r on the spot, blocking, by system calls. 0 or -errno. */
+int disk_do(struct disk *d, struct disk_request *r) __must_check;
+
+/* n bytes of a READ or WRITE have been transferred: take them off r. */
+void disk_advance(struct disk_request *r, size_t n);
+
+/* How fallocate(2) does a DISCARD or ZERO at its cheapest. */
+int disk_fallocate_mode(const struct disk_request *r);
+
+/* r is done. */
+void disk_finish(struct disk *d, struct disk_request *r, int result);

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Disk I/O by io_uring: everything that was submitted since the last run goes to the kernel in one
+ * system call, which also does at once what needs no waiting (reads of cached data); the rest
+ * completes later, in any order.
+ *
+ * The ring's own descriptor is what the loop watches: unlike a registered eventfd it needs no
+ * read(2) to be silenced, and it is not readable for what the submitting call completed and run has
+ * taken already.
+ *
+ * No IORING_SETUP_SINGLE_ISSUER: a reset drains the ring on a vCPU's thread. What a thread
+ * submitted to a file or block device is done even when that thread ends before it.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+
+#include "disk.h"
+
+static int uring_start(struct disk *d)
+{
+	struct io_uring_params p = { 0 };
+	struct io_uring *ring = calloc(1, sizeof(*ring));
+	int rc;
+
+	if (!ring)
+		return -ENOMEM;
+	rc = io_uring_queue_init_params(DISK_MAX_IN_FLIGHT, ring, &p);
+	if (rc == 0 && !(p.features & IORING_FEAT_RW_CUR_POS)) {
+		io_uring_queue_exit(ring); /* before Linux 5.6: no fallocate */
+		rc = -ENOSYS;
+	}
+	if (rc < 0) {
+		free(ring);
+		return rc;
+	}
+	d->uring = ring;
+	d->event_fd = ring->ring_fd;
+	return 0;
+}
+
+static void uring_stop(struct disk *d)
+{
+	if (!d->uring)
+		return;
+	io_uring_queue_exit(d->uring);
+	free(d->uring);
+	d->uring = NULL;
+	d->event_fd = -1;
+}
+
+static void uring_submit(struct disk *d, struct disk_request *r)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(d->uring);
+
+	assert(sqe); /* the ring has DISK_MAX_IN_FLIGHT of them */
+	switch (r->op) {
+	case DISK_READ:
+		io_uring_prep_readv(sqe, d->fd, r->iov, r->nr_iov, r->off);
+		break;
+	case DISK_WRITE:
+		io_uring_prep_writev(sqe, d->fd, r->iov, r->nr_iov, r->off);
+		break;
+	case DISK_FLUSH:
+		io_uring_prep_fsync(sqe, d->fd, IORING_FSYNC_DATASYNC);
+		break;
+	case DISK_DISCARD:
+	case DISK_ZERO:
+		if (r->op == DISK_DISCARD && d->block_device)
+			io_uring_prep_nop(sqe); /* an ioctl, when it comes back: uring_complete() */
+		else
+			io_uring_prep_fallocate(sqe, d->fd, disk_fallocate_mode(r), (off_t)r->off,
+						(off_t)r->len);
+		break;
+	}
+	io_uring_sqe_set_data(sqe, r);
+}
+
+static void uring_complete(struct disk *d, struct disk_request *r, int res)
+{
+	bool data = r->op == DISK_READ || r->op == DISK_WRITE;
+
+	if (data && res > 0) {
+		disk_advance(r, (size_t)res);
+		res = r->len ? -EAGAIN : 0;
+	} else if (data && res == 0) {
+		res = -ENODATA; /* the file was cut short under us */
+	} else if (res == -EOPNOTSUPP || (r->op == DISK_DISCARD && d->block_device)) {
+		res = disk_do(d, r); /* it knows more ways; rare enough to wait for */
+	}
+	if (res == -EAGAIN || res == -EINTR)
+		uring_submit(d, r); /* again, or the rest of it */
+	else
+		disk_finish(d, r, res);
+}
+
+static unsigned uring_reap(struct disk *d)
+{
+	struct io_uring_cqe *cqe;
+	unsigned n = 0;
+
+	for (; io_uring_peek_cqe(d->uring, &cqe) == 0; n++) {
+		struct disk_request *r = io_uring_cqe_get_data(cqe);
+		int res = cqe->res;
+
+		io_uring_cqe_seen(d->uring, cqe);
+		uring_complete(d, r, res);
+	}
+	return n;
+}
+
+static void uring_run(struct disk *d, bool wait)
+{
+	struct io_uring *ring = d->uring;
+
+	do {
+		int rc = 0;
+
+		if (wait)
+			rc = io_uring_submit_and_wait(ring, 1);
+		else if (io_uring_sq_ready(ring))
+			rc = io_uring_submit(ring);
+		if (rc == -EAGAIN || rc == -EBUSY || rc == -ENOMEM)
+			usleep(1000); /* the kernel is short of memory; what was not taken stays in
+					 the ring */
+		else
+			assert(rc >= 0 || rc == -EINTR);
+		if (uring_reap(d))
+			wait = false;
+	} while (wait || io_uring_sq_ready(ring));
+}
+
+const struct disk_engine_ops disk_uring_engine = {
+	.name = "io_uring",
+	.start = uring_start,
+	.stop = uring_stop,
+	.submit = uring_submit,
+	.run = uring_run,
+};

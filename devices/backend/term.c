@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "term.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <termios.h>
+
+#include "vmm/log.h"
+
+/* What ends a process unless the program says otherwise. */
+static const int ends[] = { SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGPIPE,
+			    SIGALRM, SIGXCPU, SIGXFSZ, SIGSYS,  SIGABRT };
+static const int faults[] = { SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
+
+/* The process's one terminal: handlers must find it. */
+static struct {
+	int fd;      /* -1: there was none yet */
+	bool wanted; /* atomic: raw whenever we are in the foreground */
+	bool raw;    /* atomic: it is raw now, and cooked is how it was */
+	struct termios cooked;
+	struct sigaction old[_NSIG]; /* set before a handler is installed, and constant then */
+} term = { .fd = -1 };
+
+/* May we change the terminal? Not while it belongs to another job of the shell. */
+static bool in_foreground(void)
+{
+	pid_t group = tcgetpgrp(term.fd);
+
+	return group < 0 || group == getpgrp(); /* < 0: not our session's terminal, no jobs there */
+}
+
+/* Without the SIGTTOU that would stop us if we have lost the foreground meanwhile. */
+static int set_mode(const struct termios *mode)
+{
+	sigset_t ttou, before;
+	int rc;
+
+	sigemptyset(&ttou);
+	sigaddset(&ttou, SIGTTOU);
+	pthread_sigmask(SIG_BLOCK, &ttou, &before);
+	rc = tcsetattr(term.fd, TCSANOW, mode);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc;
+}
+
+static int enter(void)
+{
+	struct termios mode;
+
+	if (!__atomic_load_n(&term.wanted, __ATOMIC_ACQUIRE) || !in_foreground())
+		return 0;
+	if (tcgetattr(term.fd, &mode) < 0)
+		return -1;
+	if (!__atomic_load_n(&term.raw, __ATOMIC_ACQUIRE))
+		term.cooked = mode;
+	/* First: at worst a signal between the two restores what is still as it was. */
+	__atomic_store_n(&term.raw, true, __ATOMIC_RELEASE);
+	cfmakeraw(&mode);
+	return set_mode(&mode);
+}
+
+static void leave(void)
+{
+	if (__atomic_load_n(&term.raw, __ATOMIC_ACQUIRE) && in_foreground())
+		set_mode(&term.cooked);
+	__atomic_store_n(&term.raw, false, __ATOMIC_RELEASE);
+}
+
+void term_restore(void)
+{
+	__atomic_store_n(&term.wanted, false, __ATOMIC_RELEASE);
+	leave();
+}
+
+static void on_end(int sig, siginfo_t *info __unused, void *context __unused)
+{
+	term_restore();
+	sigaction(sig, &term.old[sig], NULL);
+	raise(sig);
+}
+
+/* A fault happens again by itself, with all that a debugger or sanitizer wants to know. */
+static void on_fault(int sig, siginfo_t *info, void *context)
+{
+	if (info->si_code <= 0) {
+		on_end(sig, info, context); /* sent by somebody */
+		return;
+	}
+	term_restore();
+	sigaction(sig, &term.old[sig], NULL);
+}
+
+static void handle(int sig, void (*fn)(int, siginfo_t *, void *))
+{
+	struct sigaction action = { .sa_sigaction = fn,
+				    .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK };
+
+	sigfillset(&action.sa_mask);
+	sigaction(sig, &action, NULL);
+}
+
+/* Stops here by the default action, which does nothing where no shell could make us go on again. */
+static void on_stop(int sig, siginfo_t *info __unused, void *context __unused)
+{
+	int err = errno;
+	sigset_t stop;
+
+	leave();
+	sigaction(sig, &term.old[sig], NULL);
+	raise(sig);
+	sigemptyset(&stop);
+	sigaddset(&stop, sig);
+	pthread_sigmask(SIG_UNBLOCK, &stop, NULL);
+	handle(sig, on_stop);
+	enter();
+	errno = err;
+}
+
+/* Perhaps in the foreground now; or after SIGSTOP, which can't be handled. */
+static void on_continue(int sig __unused, siginfo_t *info __unused, void *context __unused)
+{
+	int err = errno;
+
+	enter();
+	errno = err;
+}
+
+/* Unless the signal is ignored, or (only_default) the program has a handler of its own. */
+static void install(int sig, void (*fn)(int, siginfo_t *, void *), bool only_default)
+{
+	struct sigaction *old = &term.old[sig];
+
+	sigaction(sig, NULL, old);
+	if (old->sa_handler == SIG_DFL || (!only_default && old->sa_handler != SIG_IGN))
+		handle(sig, fn);
+}
+
+static void install_all(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		install(ends[i], on_end, true);
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) /* a sanitizer's handler comes after ours */
+		install(faults[i], on_fault, false);
+	install(SIGTSTP, on_stop, true);
+	handle(SIGCONT, on_continue);
+	atexit(term_restore);
+}
+
+int term_raw(int fd)
+{
+	bool first = term.fd < 0;
+
+	term_restore();
+	term.fd = fd;
+	if (first)
+		install_all();
+	__atomic_store_n(&term.wanted, true, __ATOMIC_RELEASE);
+	return enter() < 0 ? log_errno("terminal: raw mode") : 0;
+}

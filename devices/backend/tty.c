@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tty.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <termios.h>
+
+#include "fdstream.h"
+#include "term.h"
+#include "vmm/log.h"
+
+#define CTRL_A 1
+
+struct tty {
+	struct fdstream fd;
+	struct power power;
+	bool raw;                  /* this one has the terminal */
+	bool escaped;              /* the last key was Ctrl-A */
+	struct loop_source opened; /* inotify: somebody opened the pseudo-terminal; fd -1: none */
+};
+
+static const char keys[] = "\r\n"
+			   "minivmm: Ctrl-A x  quit\r\n"
+			   "         Ctrl-A c  send a break\r\n"
+			   "         Ctrl-A a  send Ctrl-A (so does Ctrl-A Ctrl-A)\r\n"
+			   "         Ctrl-A h  show this help\r\n";
+
+static void tty_key(struct fdstream *f, uint8_t byte)
+{
+	struct tty *t = container_of(f, struct tty, fd);
+
+	if (!t->escaped) {
+		t->escaped = byte == CTRL_A;
+		if (!t->escaped)
+			fdstream_input(f, byte);
+		return;
+	}
+	t->escaped = false;
+	switch (byte) {
+	case 'x':
+		power_report(&t->power, POWER_QUIT, 0);
+		break;
+	case 'h':
+		fdstream_write(&f->stream, keys, strlen(keys));
+		break;
+	case 'c':
+		fdstream_input(f, FDSTREAM_BREAK);
+		break;
+	case 'a':
+	case CTRL_A:
+		fdstream_input(f, CTRL_A);
+		break;
+	}
+}
+
+static void tty_start(struct stream *s)
+{
+	struct tty *t = container_of(s, struct tty, fd.stream);
+
+	t->opened.lock = s->lock;
+	fdstream_start(s);
+}
+
+static void tty_destroy(struct stream *s)
+{
+	struct tty *t = container_of(s, struct tty, fd.stream);
+
+	fdstream_close(&t->fd);
+	if (t->opened.fd >= 0)
+		loop_remove(t->fd.loop, &t->opened);
+	close_fd(&t->opened.fd);
+	if (t->raw)
+		term_restore();
+	free(t);
+}
+
+static const struct stream_ops tty_ops = {
+	.start = tty_start,
+	.read = fdstream_read,
+	.write = fdstream_write,
+	.flush = fdstream_flush,
+	.destroy = tty_destroy,
+};
+
+/* Makes a stream of the two descriptors, which are owned from here on. 0 or -errno, logged. */
+static int tty_new(struct tty **t, struct loop *loop, int in, int out, const char *name)
+{
+	*t = calloc(1, sizeof(**t));
+	if (!*t) {
+		close_fd(&in);
+		close_fd(&out);
+		return log_ret(-ENOMEM, "serial port: out of memory");
+	}
+	(*t)->fd.stream.ops = &tty_ops;
+	(*t)->opened.fd = -1;
+	return fdstream_open(&(*t)->fd, loop, in, out, name);
+}
+
+/* The result of opening t: the stream, or nothing of it. */
+static int tty_finish(struct stream **s, struct tty *t, int rc)
+{
+	*s = NULL;
+	if (rc < 0 && t)
+		tty_destroy(&t->fd.stream);
+	else if (t)
+		*s = &t->fd.stream;
+	return rc;
+}
+
+/* A descriptor for fd that we may close; -1 when fd is closed. A terminal or pipe is opened anew
+ * where that is permitted: then O_NONBLOCK is *ours alone, and nobody else's reading or writing
+ * makes us wait. */
+static int own(int fd, int flags, bool *ours)
+{
+	char path[32];
+	struct stat st;
+	int mine = -1;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (isatty(fd) || (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode)))
+		mine = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	*ours = mine >= 0;
+	return *ours ? mine : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+void tty_reserve_stdio(void)
+{
+	int fd;
+
+	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+		;
+	close_fd(&fd);
+}
+
+int tty_stdio(struct stream **s, struct loop *loop, const struct power *power)
+{
+	struct tty *t;
+	bool ours;
+	int in = own(STDIN_FILENO, O_RDONLY, &ours);
+	int out = own(STDOUT_FILENO, O_WRONLY, &ours);
+	int rc = tty_new(&t, loop, in, out, "standard output");
+
+	if (rc == 0) {
+		t->fd.nonblocking = ours; /* the output's */
+		if (isatty(out))
+			t->fd.write_most = 1; /* poll() promises no more on a terminal */
+	}
+	if (rc == 0 && isatty(STDIN_FILENO)) {
+		t->power = *power;
+		t->fd.key = tty_key;
+		rc = term_raw(STDIN_FILENO);
+		t->raw = rc == 0;
+	}
+	return tty_finish(s, t, rc);
+}
+
+int tty_file(struct stream **s, struct loop *loop, const char *path, bool append)
+{
+	/* O_NONBLOCK, lest a FIFO that nobody reads holds up the start. */
+	int fd = open(path,
+		      O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC) | O_NONBLOCK | O_NOCTTY |
+			      O_CLOEXEC,
+		      0666);
+	struct tty *t;
+	int rc;
+
+	*s = NULL;
+	if (fd < 0 && errno == ENXIO)
+		return log_ret(
+			-ENXIO,
+			"--serial file=%s: is a FIFO that nobody reads; start its reader first",
+			path);
+	if (fd < 0)
+		return log_errno("--serial file=%s", path);
+	rc = tty_new(&t, loop, -1, fd, path);
+	if (rc == 0)
+		t->fd.nonblocking = true;
+	return tty_finish(s, t, rc);
+}
+
+/* What nobody had open has hung up; now somebody has. */
+static void pty_opened(struct loop_source *src, uint32_t events __unused)
+{
+	struct tty *t = container_of(src, struct tty, opened);
+	char event[sizeof(struct inotify_event) + NAME_MAX + 1];
+
+	while (read(src->fd, event, sizeof(event)) > 0)
+		;
+	fdstream_watch_input(&t->fd);
+}
+
+static int pty_watch(struct tty *t, const char *path)
+{
+	int rc;
+
+	t->opened.fn = pty_opened;
+	t->opened.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (t->opened.fd < 0 || inotify_add_watch(t->opened.fd, path, IN_OPEN) < 0)
+		return log_errno("serial port: watching %s", path);
+	rc = loop_add(t->fd.loop, &t->opened, EPOLLIN);
+	errno = -rc;
+	return rc < 0 ? log_errno("serial port: watching %s", path) : 0;
+}
+
+/* A new pseudo-terminal's master, in raw mode so that it does not echo to the guest what the guest
+ * says. It is opened and closed once: only then does the kernel tell that nobody has it open. */
+static int pty_open(char *path, size_t len)
+{
+	AUTO_CLOSE int fd = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	AUTO_CLOSE int slave = -1;
+	struct termios mode;
+
+	if (fd < 0 || grantpt(fd) < 0 || unlockpt(fd) < 0)
+		return log_errno("serial port: opening a pseudo-terminal");
+	errno = ptsname_r(fd, path, len);
+	slave = errno ? -1 : open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (slave < 0 || tcgetattr(slave, &mode) < 0)
+		return log_errno("serial port: opening a pseudo-terminal");
+	cfmakeraw(&mode);
+	if (tcsetattr(slave, TCSANOW, &mode) < 0)
+		return log_errno("serial port: opening a pseudo-terminal");
+	return take_fd(&fd);
+}
+
+int tty_pty(struct stream **s, struct loop *loop)
+{
+	char path[64];
+	struct tty *t;
+	int rc, fd = pty_open(path, sizeof(path));
+
+	*s = NULL;
+	if (fd < 0)
+		return fd;
+	rc = tty_new(&t, loop, fcntl(fd, F_DUPFD_CLOEXEC, 3), fd, "the pseudo-terminal");
+	if (rc == 0) {
+		t->fd.reopens = true;
+		rc = pty_watch(t, path);
+	}
+	if (rc == 0)
+		fprintf(stderr, "minivmm: the serial port is %s\n", path);
+	return tty_finish(s, t, rc);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Host ends for a serial port: standard input and output, a file, a pseudo-terminal. (For none, use
+ * a NULL stream.) Each of these makes a struct stream, which is ended by stream_destroy().
+ *
+ * Standard input may be anything. When it is a terminal, it is put into raw mode (term.h) and
+ * Ctrl-A is an escape:
+ *	Ctrl-A x	quits: POWER_QUIT
+ *	Ctrl-A h	shows these keys
+ *	Ctrl-A c	sends a break
+ *	Ctrl-A Ctrl-A	(or Ctrl-A a) sends one Ctrl-A; any other key after Ctrl-A is dropped
+ * A pipe or file is passed on byte by byte, Ctrl-A included. Its end just ends the input.
+ */
+#pragma once
+
+#include "vmm/loop.h"
+#include "vmm/power.h"
+#include "vmm/stream.h"
+
+/* Puts /dev/null in the place of a standard input, output or error that is closed: main() does this
+ * before anything is opened, which would else become standard input. */
+void tty_reserve_stdio(void);
+
+/* Standard input and output. *power is told when the user quits and is copied. 0 or -errno, logged.
+ */
+int tty_stdio(struct stream **s, struct loop *loop, const struct power *power) __must_check;
+
+/* Output only, to path: created, or truncated (unless append) when it is a regular file; may be a
+ * FIFO that has a reader, or a device. 0 or -errno, logged. */
+int tty_file(struct stream **s, struct loop *loop, const char *path, bool append) __must_check;
+
+/* A new pseudo-terminal, whose path is told in one line on standard error. It may be opened and
+ * closed any number of times; what the guest says while nobody has it open is forgotten. 0 or
+ * -errno, logged. */
+int tty_pty(struct stream **s, struct loop *loop) __must_check;

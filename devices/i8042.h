@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Keyboard controller, as much as it takes to reset a PC: command 0xfe pulses the CPU's reset line.
+ *
+ * Modelled (IBM PS/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary Device
+ * Controller"): status, self-test, port tests, the configuration byte, the reset pulse.
+ * Nothing is plugged in: a port test fails, and a byte for a keyboard or mouse gets no answer. No
+ * interrupts; other commands are taken and ignored.
+ */
+#pragma once
+
+#include "vmm/bus.h"
+#include "vmm/power.h"
+
+/* Offsets in the device's range (0x60 on a PC). What lies between reads as an empty bus does: port
+ * 0x61 is KVM's own, which answers it before any bus of ours is asked. */
+enum { I8042_DATA = 0, I8042_COMMAND = 4, I8042_PORTS = 5 };
+
+struct i8042 {
+	struct dev dev;
+	struct power power;
+
+	uint8_t config;       /* the configuration byte */
+	uint8_t output;       /* what the data port reads */
+	bool output_full;     /* status bit 0 */
+	bool command_written; /* status bit 3: the last write was a command */
+	uint8_t command;      /* the last one, which the next byte at the data port is for */
+};
+
+/* *power is copied. */
+void i8042_init(struct i8042 *k, const struct power *power);
+void i8042_destroy(struct i8042 *k);

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "rtc.h"
+
+#include <time.h>
+
+enum {
+	SECONDS = 0,
+	MINUTES = 2,
+	HOURS = 4,
+	WEEKDAY = 6,
+	DAY = 7,
+	MONTH = 8,
+	YEAR = 9,
+	REG_A = 0xa,
+	REG_B = 0xb,
+	REG_C = 0xc,
+	REG_D = 0xd,
+};
+enum { A_1024HZ = 6, A_32KHZ = 2 << 4, A_UIP = 1 << 7 };
+enum { B_24H = 1 << 1, B_BINARY = 1 << 2, B_SET = 1 << 7 };
+enum { D_POWER_GOOD = 1 << 7 };
+enum { HOURS_PM = 1 << 7 };
+
+static int64_t host_now(void)
+{
+	return time(NULL);
+}
+
+static uint8_t rtc_encode(const struct rtc *r, int v)
+{
+	return (uint8_t)(r->mem[REG_B] & B_BINARY ? v : v / 10 << 4 | v % 10);
+}
+
+static int rtc_decode(const struct rtc *r, uint8_t v)
+{
+	return r->mem[REG_B] & B_BINARY ? v : (v >> 4) * 10 + (v & 0xf);
+}
+
+static uint8_t rtc_encode_hours(const struct rtc *r, int hours)
+{
+	if (r->mem[REG_B] & B_24H)
+		return rtc_encode(r, hours);
+	return (uint8_t)(rtc_encode(r, (hours + 11) % 12 + 1) | (hours >= 12 ? HOURS_PM : 0));
+}
+
+static int rtc_decode_hours(const struct rtc *r, uint8_t v)
+{
+	if (r->mem[REG_B] & B_24H)
+		return rtc_decode(r, v);
+	return rtc_decode(r, v & ~HOURS_PM) % 12 + (v & HOURS_PM ? 12 : 0);
+}
+
+/* Takes the time now, and shows it in the registers. */
+static void rtc_take(struct rtc *r)
+{
+	struct tm tm;
+	int year;
+
+	r->taken = r->now() + r->offset;
+	gmtime_r(&(time_t){ r->taken }, &tm);
+	year = tm.tm_year + 1900;
+	r->mem[SECONDS] = rtc_encode(r, tm.tm_sec);
+	r->mem[MINUTES] = rtc_encode(r, tm.tm_min);
+	r->mem[HOURS] = rtc_encode_hours(r, tm.tm_hour);
+	r->mem[WEEKDAY] = rtc_encode(r, tm.tm_wday + 1);
+	r->mem[DAY] = rtc_encode(r, tm.tm_mday);
+	r->mem[MONTH] = rtc_encode(r, tm.tm_mon + 1);
+	r->mem[YEAR] = rtc_encode(r, year % 100);
+	r->mem[RTC_CENTURY] = rtc_encode(r, year / 100);
+}
+
+/* From here on the clock goes on from what the registers say. */
+static void rtc_set(struct rtc *r)
+{
+	const uint8_t *m = r->mem;
+	struct tm tm = {
+		.tm_sec = rtc_decode(r, m[SECONDS]),
+		.tm_min = rtc_decode(r, m[MINUTES]),
+		.tm_hour = rtc_decode_hours(r, m[HOURS]),
+		.tm_mday = rtc_decode(r, m[DAY]),
+		.tm_mon = rtc_decode(r, m[MONTH]) - 1,
+		.tm_year = rtc_decode(r, m[RTC_CENTURY]) * 100 + rtc_decode(r, m[YEAR]) - 1900,
+	};
+
+	/* gmtime() must never see a year below zero, which no digits can show. */
+	r->offset = max(timegm(&tm), 0l) - r->now();
+}
+
+static bool is_time(uint8_t i)
+{
+	return i == SECONDS || i == MINUTES || (i >= HOURS && i <= YEAR && i != HOURS + 1) ||
+	       i == RTC_CENTURY;
+}
+
+static uint8_t rtc_read_register(struct rtc *r, uint8_t i)
+{
+	bool stale = i == REG_A || i == SECONDS || r->now() + r->offset - r->taken > 1;
+
+	if (i == REG_C)
+		return 0;
+	if (i == REG_D)
+		return D_POWER_GOOD;
+	if (stale && !(r->mem[REG_B] & B_SET))
+		rtc_take(r);
+	return r->mem[i];
+}
+
+static void rtc_write_register(struct rtc *r, uint8_t i, uint8_t v)
+{
+	bool setting = r->mem[REG_B] & B_SET;
+
+	if (is_time(i) && !setting)
+		rtc_take(r);
+	if (i == REG_A)
+		v &= (uint8_t)~A_UIP;
+	if (i != REG_C && i != REG_D)
+		r->mem[i] = v;
+	if (i == REG_B && !setting)
+		rtc_take(r); /* in the form that v asks for */
+	if (setting ? i == REG_B && !(v & B_SET) : is_time(i))
+		rtc_set(r);
+}
+
+static uint64_t rtc_read(struct dev *dev, uint64_t off, unsigned size __unused)
+{
+	struct rtc *r = container_of(dev, struct rtc, dev);
+
+	return off == RTC_DATA ? rtc_read_register(r, r->index) : ~0ull;
+}
+
+static void rtc_write(struct dev *dev, uint64_t off, unsigned size __unused, uint64_t value)
+{
+	struct rtc *r = container_of(dev, struct rtc, dev);
+
+	if (off == RTC_DATA)
+		rtc_write_register(r, r->index, (uint8_t)value);
+	else
+		r->index = value & 0x7f; /* bit 7 masks the NMI, of which there is none */
+}
+
+/* The battery keeps time and memory. */
+static void rtc_reset(struct dev *dev)
+{
+	struct rtc *r = container_of(dev, struct rtc, dev);
+
+	r->index = 0;
+	r->mem[REG_A] = A_32KHZ | A_1024HZ;
+	r->mem[REG_B] = B_24H;
+}
+
+static const struct dev_ops rtc_ops = {
+	.name = "rtc", .read = rtc_read, .write = rtc_write, .reset = rtc_reset
+};
+
+void rtc_init(struct rtc *r, int64_t (*now)(void))
+{
+	*r = (struct rtc){ .now = now ?: host_now };
+	dev_init(&r->dev, &rtc_ops);
+	rtc_reset(&r->dev);
+}
+
+void rtc_destroy(struct rtc *r)
+{
+	dev_destroy(&r->dev);
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "uart8250.h"
+
+/* Registers; with LCR_DLAB the first two are the divisor. */
+enum { DATA = 0, IER = 1, IIR_FCR = 2, LCR = 3, MCR = 4, LSR = 5, MSR = 6, SCR = 7 };
+
+enum { IER_RX = 1 << 0, IER_THRE = 1 << 1, IER_LINE = 1 << 2, IER_MODEM = 1 << 3 };
+/* The sources, highest priority first. */
+enum { IIR_LINE = 0x6, IIR_RX = 0x4, IIR_RX_TIMEOUT = 0xc, IIR_THRE = 0x2, IIR_MODEM = 0x0 };
+enum { IIR_NONE = 0x1, IIR_FIFOS = 0xc0 };
+enum { FCR_ENABLE = 1 << 0, FCR_CLEAR_RX = 1 << 1, FCR_KEPT = 0xc9 };
+enum { LCR_DLAB = 1 << 7 };
+enum { MCR_DTR = 1 << 0, MCR_RTS = 1 << 1, MCR_OUT1 = 1 << 2, MCR_OUT2 = 1 << 3 };
+enum { MCR_LOOP = 1 << 4 };
+enum { LSR_READY = 1 << 0, LSR_OVERRUN = 1 << 1, LSR_BREAK = 1 << 4 };
+enum { LSR_THRE = 1 << 5, LSR_TEMT = 1 << 6, LSR_FIFO_ERROR = 1 << 7 };
+enum { MSR_CTS = 1 << 4, MSR_DSR = 1 << 5, MSR_RI = 1 << 6, MSR_DCD = 1 << 7 };
+
+#define UART_BREAK 0x100 /* a fifo entry: a byte of 0 that came as a break */
+
+static bool fifo_push(struct uart_fifo *f, uint16_t entry, unsigned capacity)
+{
+	if (f->len >= capacity)
+		return false;
+	f->entry[(f->head + f->len++) % UART_FIFO_SIZE] = entry;
+	return true;
+}
+
+static void fifo_drop(struct uart_fifo *f, unsigned n)
+{
+	f->head = (uint8_t)((f->head + n) % UART_FIFO_SIZE);
+	f->len = (uint8_t)(f->len - n);
+}
+
+/* The entry at position i, which is below len. */
+static uint16_t *fifo_at(struct uart_fifo *f, unsigned i)
+{
+	return &f->entry[(f->head + i) % UART_FIFO_SIZE];
+}
+
+static unsigned uart_capacity(const struct uart *u)
+{
+	return u->fcr & FCR_ENABLE ? UART_FIFO_SIZE : 1;
+}
+
+/* What the guest receives from; NULL while there is nothing. */
+static struct uart_fifo *uart_received(struct uart *u)
+{
+	struct uart_fifo *f = u->mcr & MCR_LOOP ? &u->loop : &u->rx;
+
+	return f->len && (f == &u->loop || !u->deaf) ? f : NULL;
+}
+
+static uint8_t uart_lsr(struct uart *u)
+{
+	struct uart_fifo *f = uart_received(u);
+	uint8_t lsr =
+		(uint8_t)((u->overrun ? LSR_OVERRUN : 0) | (u->tx.len ? 0 : LSR_THRE | LSR_TEMT));
+
+	if (!f)
+		return lsr;
+	lsr |= LSR_READY;
+	if (*fifo_at(f, 0) & UART_BREAK)
+		lsr |= LSR_BREAK;
+	for (unsigned i = 0; i < f->len && u->fcr & FCR_ENABLE; i++)
+		if (*fifo_at(f, i) & UART_BREAK)
+			lsr |= LSR_FIFO_ERROR;
+	return lsr;
+}
+
+static uint8_t uart_iir(struct uart *u)
+{
+	static const uint8_t trigger[4] = { 1, 4, 8, 14 };
+	const struct uart_fifo *f = uart_received(u);
+
+	if (u->ier & IER_LINE && uart_lsr(u) & (LSR_OVERRUN | LSR_BREAK))
+		return IIR_LINE;
+	if (u->ier & IER_RX && f && (!(u->fcr & FCR_ENABLE) || f->len >= trigger[u->fcr >> 6]))
+		return IIR_RX;
+	if (u->ier & IER_RX && f && u->timeout)
+		return IIR_RX_TIMEOUT;
+	if (u->ier & IER_THRE && u->thr_emptied)
+		return IIR_THRE;
+	if (u->ier & IER_MODEM && u->msr & 0xf)
+		return IIR_MODEM;
+	return IIR_NONE;
+}
+
+/* Called whenever a source came or went: a line that went down and up again is a new edge. */
+static void uart_update_line(struct uart *u)
+{
+	bool level = uart_iir(u) != IIR_NONE;
+
+	if (level != u->irq_level)
+		irq_set(&u->irq, level);
+	u->irq_level = level;
+}
+
+/* Input, as much as the receiver holds. */
+static void uart_pull(struct uart *u)
+{
+	while (u->rx.len < uart_capacity(u)) {
+		uint8_t byte;
+		ssize_t n = stream_read(u->backend, &byte, 1);
+
+		if (n == 0)
+			break;
+		fifo_push(&u->rx, n == STREAM_BREAK ? UART_BREAK : byte, UART_FIFO_SIZE);
+	}
+	u->timeout = true;
+	uart_update_line(u);
+}
+
+/* Output, as much as the backend takes. */
+static void uart_push(struct uart *u)
+{
+	uint8_t bytes[UART_FIFO_SIZE];
+
+	if (!u->tx.len)
+		return;
+	for (unsigned i = 0; i < u->tx.len; i++)
+		bytes[i] = (uint8_t)*fifo_at(&u->tx, i);
+	fifo_drop(&u->tx, (unsigned)stream_write(u->backend, bytes, u->tx.len));
+	if (u->tx.len < UART_FIFO_SIZE)
+		pthread_cond_broadcast(&u->room);
+	if (!u->tx.len)
+		u->thr_emptied = true;
+	uart_update_line(u);
+}
+
+static void uart_ready(void *ctx)
+{
+	struct uart *u = ctx;
+
+	uart_pull(u);
+	uart_push(u);
+}
+
+static uint8_t uart_receive(struct uart *u)
+{
+	struct uart_fifo *f = uart_received(u);
+	uint8_t byte = 0;
+
+	if (!f)
+		return 0;
+	byte = (uint8_t)*fifo_at(f, 0);
+	fifo_drop(f, 1);
+	u->timeout = false; /* until another character time has passed, here: at once */
+	uart_update_line(u);
+	uart_pull(u);
+	return byte;
+}
+
+static void uart_transmit(struct uart *u, uint8_t byte)
+{
+	u->thr_emptied = false;
+	uart_update_line(u);
+	if (u->mcr & MCR_LOOP) {
+		u->overrun |= !fifo_push(&u->loop, byte, uart_capacity(u));
+		u->thr_emptied = u->tx.len == 0;
+		uart_update_line(u);
+		return;
+	}
+	/* The lock is free meanwhile. What a stopped guest wrote is dropped: it has not finished.
+	 */
+	while (u->tx.len == UART_FIFO_SIZE && !u->stopping)
+		pthread_cond_wait(&u->room, &u->dev.lock);
+	if (fifo_push(&u->tx, byte, UART_FIFO_SIZE))
+		uart_push(u);
+}
+
+/* The modem's lines: in loopback ours, else a modem that is always there. */
+static void uart_update_modem(struct uart *u)
+{
+	uint8_t m = u->mcr, lines = MSR_CTS | MSR_DSR | MSR_DCD, went, came;
+
+	if (m & MCR_LOOP)
+		lines = (uint8_t)((m & MCR_RTS ? MSR_CTS : 0) | (m & MCR_DTR ? MSR_DSR : 0) |
+				  (m & MCR_OUT1 ? MSR_RI : 0) | (m & MCR_OUT2 ? MSR_DCD : 0));
+	went = u->msr & ~lines & 0xf0;
+	came = lines & ~u->msr & 0xf0 & ~MSR_RI; /* the ring indicator counts when it ends */
+	u->msr = (uint8_t)(lines | (u->msr & 0xf) | went >> 4 | came >> 4);
+}
+
+static void uart_set_mcr(struct uart *u, uint8_t v)
+{
+	if (v & ~u->mcr & MCR_LOOP)
+		fifo_drop(&u->loop, u->loop.len);
+	u->mcr = v & 0x1f;
+	if ((v & (MCR_LOOP | MCR_RTS)) == MCR_RTS)
+		u->deaf = false;
+	uart_update_modem(u);
+}
+
+/* Turning the FIFOs on or off clears nothing here: Linux does it while it listens already. Nor does
+ * the transmitter's clear: to the guest what it sent is gone. */
+static void uart_set_fcr(struct uart *u, uint8_t v)
+{
+	bool listening = (u->mcr & (MCR_LOOP | MCR_RTS)) == MCR_RTS || u->ier & IER_RX;
+
+	if (v & FCR_ENABLE && v & FCR_CLEAR_RX) {
+		fifo_drop(&u->loop, u->loop.len);
+		if (listening)
+			fifo_drop(&u->rx, u->rx.len);
+		else
+			u->deaf = true;
+	}
+	u->fcr = v & FCR_ENABLE ? v & FCR_KEPT : 0;
+	uart_pull(u);
+}
+
+static uint8_t uart_read_register(struct uart *u, unsigned reg)
+{
+	uint8_t v;
+
+	switch (reg) {
+	case DATA:
+		return u->lcr & LCR_DLAB ? u->dll : uart_receive(u);
+	case IER:
+		return u->lcr & LCR_DLAB ? u->dlm : u->ier;
+	case IIR_FCR:
+		v = uart_iir(u);
+		if (v == IIR_THRE)
+			u->thr_emptied = false;
+		return (uint8_t)(v | (u->fcr & FCR_ENABLE ? IIR_FIFOS : 0));
+	case LCR:
+		return u->lcr;
+	case MCR:
+		return u->mcr;
+	case LSR:
+		v = uart_lsr(u);
+		u->overrun = false;
+		if (v & LSR_BREAK)
+			*fifo_at(uart_received(u), 0) = 0;
+		return v;
+	case MSR:
+		v = u->msr;
+		u->msr &= 0xf0;
+		return v;
+	default:
+		return u->scr;
+	}
+}
+
+static void uart_write_register(struct uart *u, unsigned reg, uint8_t v)
+{
+	switch (reg) {
+	case DATA:
+		if (u->lcr & LCR_DLAB)
+			u->dll = v;
+		else
+			uart_transmit(u, v);
+		break;
+	case IER:
+		if (u->lcr & LCR_DLAB) {
+			u->dlm = v;
+			break;
+		}
+		u->thr_emptied |= v & ~u->ier & IER_THRE && !u->tx.len;
+		u->ier = v & 0xf;
+		u->deaf &= !(v & IER_RX);
+		break;
+	case IIR_FCR:
+		uart_set_fcr(u, v);
+		break;
+	case LCR:
+		u->lcr = v;
+		break;
+	case MCR:
+		uart_set_mcr(u, v);
+		break;
+	case SCR:
+		u->scr = v;
+		break;
+	}
+}
+
+static uint64_t uart_read(struct dev *dev, uint64_t off, unsigned size)
+{
+	struct uart *u = container_of(dev, struct uart, dev);
+	uint8_t v;
+
+	if (size != 1)
+		return ~0ull;
+	v = uart_read_register(u, (unsigned)off);
+	uart_update_line(u);
+	return v;
+}
+
+static void uart_write(struct dev *dev, uint64_t off, unsigned size, uint64_t value)
+{
+	struct uart *u = container_of(dev, struct uart, dev);
+
+	if (size != 1)
+		return;
+	uart_write_register(u, (unsigned)off, (uint8_t)value);
+	uart_update_line(u);
+}
+
+/* What has come but was not read, and what was sent but is not written yet, is still on the line.
+ */
+static void uart_reset(struct dev *dev)
+{
+	struct uart *u = container_of(dev, struct uart, dev);
+
+	u->ier = u->fcr = u->lcr = u->mcr = u->scr = u->dll = u->dlm = 0;
+	u->loop.len = 0;
+	u->overrun = u->thr_emptied = u->deaf = u->stopping = false;
+	uart_update_modem(u);
+	u->msr &= 0xf0;
+	uart_update_line(u);
+}
+
+static const struct dev_ops uart_ops = {
+	.name = "uart", .read = uart_read, .write = uart_write, .reset = uart_reset
+};
+
+void uart_init(struct uart *u, const struct irq_line *irq, struct stream *backend)
+{
+	*u = (struct uart){ .irq = *irq, .backend = backend };
+	dev_init(&u->dev, &uart_ops);
+	pthread_cond_init(&u->room, NULL);
+	uart_reset(&u->dev);
+	stream_attach(backend, uart_ready, u, &u->dev.lock);
+}
+
+void uart_stop(struct uart *u)
+{
+	pthread_mutex_lock(&u->dev.lock);
+	u->stopping = true;
+	pthread_cond_broadcast(&u->room);
+	pthread_mutex_unlock(&u->dev.lock);
+}
+
+void uart_detach(struct uart *u)
+{
+	if (u->tx.len) {
+		stream_flush(u->backend);
+		uart_push(u);
+	}
+	u->backend = NULL;
+}
+
+void uart_destroy(struct uart *u)
+{
+	if (!u->dev.ops)
+		return;
+	uart_detach(u);
+	pthread_cond_destroy(&u->room);
+	dev_destroy(&u->dev);
+}

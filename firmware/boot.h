@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Puts a kernel, its initrd and what it wants to be told into guest RAM, as firmware and a boot
+ * loader would, and says in which state its first processor starts.
+ *
+ * Kinds of image, tried in this order (firmware/boot.c):
+ *  - bzImage, x86 boot protocol 2.06 or newer (Linux Documentation/arch/x86/boot.rst);
+ *  - ELF with a Xen PVH note (32 and 64-bit);
+ *  - Multiboot 0.6.96 (ELF, or any file with address fields in its header);
+ *  - ELF64 by its entry point, as Linux's 64-bit boot protocol has it.
+ * Not done: 32-bit Linux, Multiboot 2, EFI stubs, compressed vmlinux files.
+ *
+ * Everything in an image is hostile: sizes and addresses are checked from a copy before they are
+ * used, and decompression is bounded by its destination.
+ *
+ * Guest RAM below 1 MiB that is used here, whatever the image (nothing else is, and no image may
+ * lie over it); it is all the guest's own once it has read it:
+ *
+ *   0x80000  GDT                             one page
+ *   0x81000  boot_params, or hvm_start_info, or Multiboot information
+ *   0x82000  memory map, module list, setup_data with the RNG seed
+ *   0x83000  page tables: the first 4 GiB, one to one
+ *   0x89000  a stack of one page, growing down from 0x8a000
+ *   0x8a000  command line, at most 64 KiB
+ *   0x9a000  end; Linux's own decompressor borrows the two pages at 0x9d000
+ *   0x9fc00  reserved up to 1 MiB: told to the guest as such; ACPI tables go to 0xe0000 and up
+ */
+#pragma once
+
+#include "vmm/mem.h"
+
+#define BOOT_RNG_SEED_LEN 32
+
+struct boot_request {
+	const struct gmem *mem; /* one region begins at 0; fresh, that is, zeroed */
+	const void *kernel;     /* the file's bytes */
+	size_t kernel_len;
+	const char *kernel_name; /* for messages */
+	const void *initrd;      /* NULL: none */
+	size_t initrd_len;
+	const char *initrd_name;
+	const char *cmdline; /* "" for none */
+	bool kaslr;          /* bzImage: let the kernel unpack itself and choose its address */
+	gpa_t rsdp;          /* 0: none */
+	uint8_t rng_seed[BOOT_RNG_SEED_LEN];
+};
+
+/* BOOT_LONG64: 64-bit mode, paging on by cr3. BOOT_PROT32: protected mode, paging off. In both:
+ * flat segments from a GDT that is in guest RAM, RFLAGS = 2 (interrupts off), registers not named
+ * are 0. */
+enum boot_mode { BOOT_LONG64, BOOT_PROT32 };
+#define BOOT_CS 0x10 /* type 0xb, 64-bit or 32-bit by mode */
+#define BOOT_DS 0x18 /* type 3; ds, es, fs, gs and ss */
+#define BOOT_TR 0x20 /* busy TSS (type 0xb), base 0, limit 0x67 */
+
+struct boot_entry {
+	enum boot_mode mode;
+	uint64_t rip, rsp, rax, rbx, rsi;
+	gpa_t cr3; /* BOOT_LONG64 only */
+	gpa_t gdt;
+	uint16_t gdt_limit;
+
+	/* For people: --dry-run, --stats and the benchmarks. */
+	char how[96]; /* "bzImage, lz4 payload unpacked by minivmm" */
+	gpa_t kernel_start, kernel_end;
+	gpa_t initrd_start, initrd_end;   /* equal: none */
+	uint64_t decompress_ns, place_ns; /* placing: everything that isn't decompressing */
+};
+
+/* Loads r into guest RAM and fills *e. 0, or -errno with one line logged that names the file, what
+ * is wrong and the way out; guest RAM is then in no particular state, *e unspecified.
+ * Single-threaded set-up. */
+int boot_load(const struct boot_request *r, struct boot_entry *e) __must_check;

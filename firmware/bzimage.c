@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * bzImage, x86 boot protocol 2.06 and newer (Documentation/arch/x86/boot.rst).
+ *
+ * The file is real-mode code with the setup header in it, then protected-mode code: a decompressor
+ * of its own, around a compressed vmlinux. Three ways in, the first one that serves is taken:
+ *
+ * 1. We unpack the vmlinux into guest RAM and enter that (from protocol 2.08, which tells where the
+ *    payload is). So that nothing is copied twice, it is unpacked to such an address that its first
+ *    segment is in place already, and the others are moved down over the gaps; the rest is wiped:
+ *
+ *      unpacked  | headers | segment 0 |gap| segment 1 |gap| segment 2 | symbols, relocations |
+ *                          ^ linked address
+ *      in place            | segment 0 |gap| segment 1 | segment 2 | bss
+ *
+ *    The kernel then runs where it is linked to run, so its relocations aren't needed.
+ * 2. The decompressor's 64-bit entry point, which is also the way to KASLR (from protocol 2.12,
+ *    which tells whether there is one).
+ * 3. Its 32-bit entry point, where the protocol is older than 2.12.
+ */
+#include <asm/bootparam.h>
+#include <stdio.h>
+
+#include "decompress.h"
+#include "loader.h"
+
+#define HEADER_AT     0x1f1
+#define MAGIC_AT      0x202
+#define MAGIC         "HdrS"
+#define SECTOR        512
+#define ENTRY64       0x200     /* from the start of protected-mode code */
+#define OLD_ADDRESS   (1 * MIB) /* before protocol 2.10 */
+#define SEGMENT_ALIGN (2 * MIB) /* of an x86-64 vmlinux: the first one's offset in the file */
+#define EXPANSION     4         /* a guess of unpacked over packed, before protocol 2.10 */
+
+struct bzimage {
+	struct setup_header h; /* a copy; zero where the protocol is too old for a field */
+	const uint8_t *code;   /* protected-mode part */
+	uint64_t code_len;
+	gpa_t address; /* where it wants to be */
+	uint64_t room; /* and how much there */
+};
+
+bool bzimage_is(const struct boot_request *r)
+{
+	const uint8_t *p = r->kernel;
+
+	return r->kernel_len >= MAGIC_AT + 4 && !memcmp(p + MAGIC_AT, MAGIC, 4) &&
+	       p[0x1fe] == 0x55 && p[0x1ff] == 0xaa;
+}
+
+/* The header ends where the jump at 0x200 goes to. */
+static int read_header(const struct boot_request *r, struct bzimage *b)
+{
+	const uint8_t *file = r->kernel;
+	size_t end = MAGIC_AT + file[0x201], len = min(end - HEADER_AT, sizeof(b->h));
+
+	if (r->kernel_len < HEADER_AT + len)
+		return boot_refuse(r, "is cut short in its header");
+	memcpy(&b->h, file + HEADER_AT, len);
+	if (b->h.version < 0x0206)
+		return boot_refuse(r,
+				   "has boot protocol %u.%02u; 2.06 (Linux 2.6.22) is the oldest "
+				   "that minivmm knows",
+				   b->h.version >> 8, b->h.version & 0xff);
+	if (HEADER_AT + len < 0x23c) /* the last field of 2.06 */
+		return boot_refuse(r, "is damaged: its header is too short for its boot protocol");
+	if (!(b->h.loadflags & LOADED_HIGH))
+		return boot_refuse(r, "is a zImage; minivmm loads bzImages");
+	if (b->h.version >= 0x020c && !(b->h.xloadflags & XLF_KERNEL_64))
+		return boot_refuse(r, "is a 32-bit kernel; minivmm runs x86-64 kernels");
+	return 0;
+}
+
+static int read_image(const struct boot_request *r, struct bzimage *b)
+{
+	int rc = read_header(r, b);
+
+	if (rc < 0)
+		return rc;
+	uint64_t setup_len = ((b->h.setup_sects ?: 4) + 1) * SECTOR;
+	uint64_t code_len = b->h.syssize * 16ull;
+
+	if (code_len <= ENTRY64)
+		return boot_refuse(r, "is damaged: it has no protected-mode code");
+	if (r->kernel_len < setup_len || r->kernel_len - setup_len < code_len)
+		return boot_refuse(r, "is cut short: %zu bytes of %llu", r->kernel_len,
+				   (unsigned long long)(setup_len + code_len));
+	b->code = (const uint8_t *)r->kernel + setup_len;
+	b->code_len = code_len;
+	if (b->h.version >= 0x020a) {
+		b->address = b->h.pref_address;
+		b->room = max((uint64_t)b->h.init_size, code_len);
+	} else {
+		b->address = OLD_ADDRESS;
+		b->room = code_len * EXPANSION;
+	}
+	if (b->address > UINT32_MAX || b->room > UINT32_MAX - b->address)
+		return boot_refuse(r, "wants to be loaded above 4 GiB");
+	return 0;
+}
+
+/* Can the segments be moved to their places one after the other, each downwards? */
+static bool moves_down(const struct elf *elf, gpa_t base)
+{
+	uint64_t offset = 0;
+	gpa_t paddr = 0;
+
+	for (unsigned i = 0; i < elf->nr; i++) {
+		const struct elf_segment *s = &elf->seg[i];
+
+		if (s->offset < offset || s->paddr < paddr || s->paddr > base + s->offset)
+			return false;
+		offset = s->offset + s->filesz;
+		paddr = s->paddr + s->memsz;
+	}
+	return true;
+}
+
+static void wipe(const struct boot_request *r, gpa_t start, gpa_t end)
+{
+	if (start < end)
+		memset(gmem_slice(r->mem, start, end - start), 0, end - start);
+}
+
+/* [base, end) has the file; elf's segments are checked, and move down. Nothing that is yet to be
+ * moved is overwritten: places are disjoint, in order, and each below where its segment comes from.
+ */
+static void spread(const struct boot_request *r, const struct elf *elf, gpa_t base, gpa_t end)
+{
+	gpa_t done = base;
+
+	for (unsigned i = 0; i < elf->nr; i++) {
+		const struct elf_segment *s = &elf->seg[i];
+		gpa_t src = base + s->offset;
+
+		if (s->paddr != src && s->filesz)
+			memmove(gmem_slice(r->mem, s->paddr, s->filesz),
+				gmem_slice(r->mem, src, s->filesz), s->filesz);
+		wipe(r, done, min(s->paddr, end));
+		done = max(base, s->paddr + s->filesz);
+	}
+	wipe(r, done, end);
+}
+
+/* The first way. 1; 0 with *why when the payload can't be taken apart; or -errno. */
+static int enter_payload(const struct boot_request *r, struct boot_entry *e,
+			 const struct bzimage *b, const char **why)
+{
+	uint64_t at = b->h.payload_offset, len = b->h.payload_length, size;
+	const struct codec *codec;
+	struct elf elf;
+	int rc;
+
+	if (b->h.version < 0x0208 || !len)
+		return *why = "no payload named", 0;
+	if (at > b->code_len || len > b->code_len - at || len < 8)
+		return boot_refuse(r, "is damaged: its payload lies outside the file");
+	codec = codec_find(b->code + at, len);
+	if (!codec)
+		return *why = "unknown compression", 0;
+	if (!codec->unpack)
+		return *why = codec->library, 0;
+	size = load_le(b->code + at + len - 4, 4); /* Linux's build appends it */
+
+	gpa_t base =
+		b->address >= SEGMENT_ALIGN + BOOT_HIGH ? b->address - SEGMENT_ALIGN : b->address;
+	uint8_t *host = boot_room(r, base, size, "unpacked kernel");
+	uint64_t start = monotonic_ns();
+
+	if (!host)
+		return -ENOEXEC;
+	rc = codec->unpack(b->code + at, len, host, size);
+	e->decompress_ns = monotonic_ns() - start;
+	if (rc == -ENOMEM)
+		return log_ret(rc, "kernel %s: no memory to unpack it", r->kernel_name);
+	if (rc < 0)
+		return boot_refuse(r, "is damaged: its %s payload doesn't unpack", codec->name);
+	*why = elf_parse(&elf, host, size);
+	if (!*why && !moves_down(&elf, base))
+		*why = "unusual layout";
+	if (*why) {
+		wipe(r, base, base + size);
+		return 0;
+	}
+	if (!elf.is64)
+		return boot_refuse(r, "is a 32-bit kernel; minivmm runs x86-64 kernels");
+	if ((rc = boot_check_segments(r, e, &elf, elf.entry)) < 0)
+		return rc;
+	spread(r, &elf, base, base + size);
+	e->mode = BOOT_LONG64;
+	e->rip = elf.entry;
+	snprintf(e->how, sizeof(e->how), "bzImage, %s payload unpacked by minivmm", codec->name);
+	return 1;
+}
+
+/* The second and third way: the kernel's own decompressor, where it wants to be. */
+static int enter_decompressor(const struct boot_request *r, struct boot_entry *e, struct bzimage *b,
+			      const char *why)
+{
+	bool old = b->h.version < 0x020c;
+	void *host = boot_room(r, b->address, b->room, "own decompressor");
+
+	if (!host)
+		return -ENOEXEC;
+	memcpy(host, b->code, b->code_len);
+	e->kernel_start = b->address;
+	e->kernel_end = b->address + b->room;
+	b->h.code32_start = (uint32_t)b->address;
+	e->mode = old ? BOOT_PROT32 : BOOT_LONG64;
+	e->rip = b->address + (old ? 0 : ENTRY64);
+	snprintf(e->how, sizeof(e->how), "bzImage, unpacks itself from its %s-bit entry point (%s)",
+		 old ? "32" : "64", why);
+	return 0;
+}
+
+int bzimage_load(const struct boot_request *r, struct boot_entry *e)
+{
+	struct bzimage b = { 0 };
+	const char *why = "--kaslr";
+	int rc = read_image(r, &b);
+
+	if (rc < 0)
+		return rc;
+	if (!r->kaslr && (rc = enter_payload(r, e, &b, &why)) < 0)
+		return rc;
+	if (rc == 0 && (rc = enter_decompressor(r, e, &b, why)) < 0)
+		return rc;
+	return linux_put_params(r, e, &b.h, max(e->kernel_end, b.address + b.room));
+}

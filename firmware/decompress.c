@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Formats and their sources: gzip (RFC 1952), xz and lzma (the .lzma of LZMA Utils), zstd (RFC
+ * 8878), LZ4's legacy frame (lz4_Frame_format.md, "Legacy frame"; what `lz4 -l` writes), bzip2,
+ * lzop 1.0x. Each checks the checksums that its library checks; the two formats that are taken
+ * apart here (LZ4's legacy frame has none; lzop) are checked by the lengths only, as Linux's own
+ * decompressor does.
+ */
+#include "decompress.h"
+
+#include <errno.h>
+
+#ifdef HAVE_ZLIB
+#include <zlib.h>
+
+static int unpack_gzip(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_len)
+{
+	z_stream z = { .next_in = (uint8_t *)src, .next_out = dst };
+	int rc;
+
+	if (len > UINT32_MAX || dst_len > UINT32_MAX)
+		return -EINVAL;
+	z.avail_in = (uInt)len;
+	z.avail_out = (uInt)dst_len;
+	if (inflateInit2(&z, MAX_WBITS + 16) != Z_OK) /* + 16: with gzip's header */
+		return -ENOMEM;
+	rc = inflate(&z, Z_FINISH);
+	inflateEnd(&z);
+	if (rc == Z_MEM_ERROR)
+		return -ENOMEM;
+	return rc == Z_STREAM_END && !z.avail_out ? 0 : -EINVAL;
+}
+#else
+#define unpack_gzip NULL
+#endif
+
+#ifdef HAVE_LZMA
+#include <lzma.h>
+
+/* .xz and .lzma alike. The dictionary's size is the file's choice: Linux's build makes 128 MiB at
+ * most. */
+static int unpack_lzma(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_len)
+{
+	lzma_stream s = LZMA_STREAM_INIT;
+	lzma_ret rc = lzma_auto_decoder(&s, 192 * MIB, 0);
+
+	if (rc != LZMA_OK)
+		return -ENOMEM;
+	s.next_in = src;
+	s.avail_in = len;
+	s.next_out = dst;
+	s.avail_out = dst_len;
+	rc = lzma_code(&s, LZMA_FINISH);
+	lzma_end(&s);
+	if (rc == LZMA_MEM_ERROR || rc == LZMA_MEMLIMIT_ERROR)
+		return -ENOMEM;
+	return rc == LZMA_STREAM_END && !s.avail_out ? 0 : -EINVAL;
+}
+#else
+#define unpack_lzma NULL
+#endif
+
+#ifdef HAVE_ZSTD
+#include <zstd.h>
+#include <zstd_errors.h>
+
+static int unpack_zstd(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_len)
+{
+	size_t n = ZSTD_findFrameCompressedSize(src, len);
+
+	if (ZSTD_isError(n))
+		return -EINVAL;
+	n = ZSTD_decompress(dst, dst_len, src, n);
+	if (ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
+		return -ENOMEM;
+	return n == dst_len ? 0 : -EINVAL; /* an error is larger than any length */
+}
+#else
+#define unpack_zstd NULL
+#endif
+
+#ifdef HAVE_LZ4
+#include <lz4.h>
+
+#define LZ4_LEGACY_MAGIC 0x184c2102
+#define LZ4_LEGACY_BLOCK (8 * MIB)
+
+/* Blocks of a length word and data, each 8 MiB unpacked but the last. Nothing marks the end: a word
+ * that has nothing behind it is the size that Linux's build appends. */
+static int unpack_lz4(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_len)
+{
+	while (len > 4) {
+		uint32_t n = (uint32_t)load_le(src, 4);
+
+		src += 4;
+		len -= 4;
+		if (n == LZ4_LEGACY_MAGIC)
+			continue;
+		if (n > len || n > LZ4_COMPRESSBOUND(LZ4_LEGACY_BLOCK))
+			return -EINVAL;
+		int out = LZ4_decompress_safe((const char *)src, (char *)dst, (int)n,
+					      (int)min(dst_len, (size_t)LZ4_LEGACY_BLOCK));
+
+		if (out < 0)
+			return -EINVAL;
+		src += n;
+		len -= n;
+		dst += out;
+		dst_len -= (size_t)out;
+	}
+	return dst_len ? -EINVAL : 0;
+}
+#else
+#define unpack_lz4 NULL
+#endif
+
+#ifdef HAVE_BZIP2
+#include <bzlib.h>
+
+static int unpack_bzip2(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_len)
+{
+	unsigned n = (unsigned)dst_len;
+	int rc;
+
+	if (len > UINT32_MAX || dst_len > UINT32_MAX)
+		return -EINVAL;
+	rc = BZ2_bzBuffToBuffDecompress((char *)dst, &n, (char *)src, (unsigned)len, 0, 0);
+	if (rc == BZ_MEM_ERROR)
+		return -ENOMEM;
+	return rc == BZ_OK && n == dst_len ? 0 : -EINVAL;
+}
+#else
+#define unpack_bzip2 NULL
+#endif
+
+#ifdef HAVE_LZO
+#include <lzo/lzo1x.h>
+
+#define LZOP_ADLER32_D   (1u << 0) /* a checksum of each block unpacked, … */
+#define LZOP_ADLER32_C   (1u << 1) /* … and packed */
+#define LZOP_EXTRA_FIELD (1u << 6)
+#define LZOP_CRC32_D     (1u << 8)
+#define LZOP_CRC32_C     (1u << 9)
+#define LZOP_FILTER      (1u << 11)
+
+/* A big-endian number eaten from the front; -1 when there is none any more. */
+static int64_t eat_be(const uint8_t **p, size_t *len, unsigned size)
+{
+	int64_t v = 0;
+
+	if (*len < size)
+		return -1;
+	for (unsigned i = 0; i < size; i++)
+		v = v << 8 | (*p)[i];
+	*p += size;
+	*len -= size;
+	return v;
+}
+
+static bool skip(const uint8_t **p, size_t *len, uint64_t n)
+{
+	if (n > *len)
+		return false;
+	*p += n;
+	*len -= n;
+	return true;
+}
+
+/* lzop's file header, up to the first block. The flags, or -1. */
+static int64_t eat_lzop_header(const uint8_t **p, size_t *len)
+{
+	int64_t version, flags, n;
+
+	if (!skip(p, len, 9) || (version = eat_be(p, len, 2)) < 0x940)
+		return -1; /* 0x940: the first version with all the fields below */
+	/* versions of the library and needed, method, level */
+	if (!skip(p, len, 2 + 2 + 1 + 1) || (flags = eat_be(p, len, 4)) < 0)
+		return -1;
+	/* filter, mode, modification time, name, checksum of the header */
+	if ((flags & LZOP_FILTER && !skip(p, len, 4)) || !skip(p, len, 4 + 8) ||
+	    (n = eat_be(p, len, 1)) < 0 || !skip(p, len, (uint64_t)n + 4))
+		return -1;
+	if (flags & LZOP_EXTRA_FIELD &&
+	    ((n = eat_be(p, len, 4)) < 0 || !skip(p, len, (uint64_t)n + 4)))
+		return -1;
+	return flags;
+}
+
+static int unpack_lzo(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_len)
+{
+	int64_t flags = eat_lzop_header(&src, &len), out, in;
+
+	if (flags < 0)
+		return -EINVAL;
+	const unsigned sums_d = !!(flags & LZOP_ADLER32_D) + !!(flags & LZOP_CRC32_D);
+	const unsigned sums_c = !!(flags & LZOP_ADLER32_C) + !!(flags & LZOP_CRC32_C);
+
+	while ((out = eat_be(&src, &len, 4)) > 0) {
+		in = eat_be(&src, &len, 4);
+		/* A block that didn't shrink is stored, and has the one kind of checksum. No length
+		 * at all (-1) is too long. */
+		if (!skip(&src, &len, 4 * (sums_d + (in < out ? sums_c : 0))) ||
+		    (uint64_t)in > len || (uint64_t)out > dst_len)
+			return -EINVAL;
+		lzo_uint n = (lzo_uint)out;
+
+		if (in == out)
+			memcpy(dst, src, n);
+		else if (lzo1x_decompress_safe(src, (lzo_uint)in, dst, &n, NULL) != LZO_E_OK ||
+			 n != (lzo_uint)out)
+			return -EINVAL;
+		src += in;
+		len -= (size_t)in;
+		dst += out;
+		dst_len -= (size_t)out;
+	}
+	return out || dst_len ? -EINVAL : 0;
+}
+#else
+#define unpack_lzo NULL
+#endif
+
+/* clang-format off */
+static const struct codec codecs[] = {
+	{ "gzip",  "zlib",    { "\x1f\x8b", 2 },          unpack_gzip },
+	{ "xz",    "liblzma", { "\xfd" "7zXZ\0", 6 },     unpack_lzma },
+	{ "lzma",  "liblzma", { "\x5d\0\0", 3 },          unpack_lzma },
+	{ "zstd",  "libzstd", { "\x28\xb5\x2f\xfd", 4 },  unpack_zstd },
+	{ "lz4",   "liblz4",  { "\x02\x21\x4c\x18", 4 },  unpack_lz4 },
+	{ "bzip2", "libbz2",  { "BZh", 3 },               unpack_bzip2 },
+	{ "lzo",   "liblzo2", { "\x89LZO\0\r\n\x1a\n", 9 }, unpack_lzo },
+};
+/* clang-format on */
+
+const struct codec *codec_find(const void *src, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(codecs); i++)
+		if (len >= codecs[i].magic.len &&
+		    !memcmp(src, codecs[i].magic.bytes, codecs[i].magic.len))
+			return &codecs[i];
+	return NULL;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The compressed formats in which Linux's build packs a kernel (scripts/Makefile.lib), one function
+ * each, from memory to memory and bounded by the destination.
+ */
+#pragma once
+
+#include "vmm/types.h"
+
+struct codec {
+	const char *name;    /* "gzip" */
+	const char *library; /* that does it: "zlib" */
+	struct {
+		const char *bytes;
+		size_t len;
+	} magic;
+	/* Unpacks a stream that must give exactly dst_len bytes; what follows the stream (Linux's
+	 * build appends the unpacked size) is not looked at. 0; -EINVAL: damaged, or of another
+	 * length; -ENOMEM. dst is written to in every case. NULL: built without the library. */
+	int (*unpack)(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_len);
+};
+
+/* The format that begins with these bytes, or NULL. */
+const struct codec *codec_find(const void *src, size_t len);

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Both classes are read field by field from the file's bytes: which may lie unaligned, and which
+ * are looked at once.
+ */
+#include "elf_image.h"
+
+#include <elf.h>
+
+#define XEN_ELFNOTE_PHYS32_ENTRY 18
+
+bool elf_is(const void *file, size_t len)
+{
+	return len >= SELFMAG && !memcmp(file, ELFMAG, SELFMAG);
+}
+
+/* The field of an Elf32_* or Elf64_* struct at p. */
+#define FIELD(is64, type, p, field)                                                                \
+	((is64) ? load_le((p) + offsetof(Elf64_##type, field), sizeof(((Elf64_##type *)0)->field)) \
+		: load_le((p) + offsetof(Elf32_##type, field),                                     \
+			  sizeof(((Elf32_##type *)0)->field)))
+
+/* What else than a kernel for x86 it may be, by the fields that say so. */
+static const char *check_kind(const struct elf *elf, const uint8_t *file)
+{
+	if (file[EI_DATA] != ELFDATA2LSB)
+		return "is for a big-endian processor; minivmm runs x86-64 kernels";
+	switch (FIELD(elf->is64, Ehdr, file, e_machine)) {
+	case EM_X86_64:
+		if (!elf->is64)
+			return "is an x32 file; minivmm runs x86-64 kernels";
+		break;
+	case EM_386:
+		if (elf->is64)
+			return "is damaged: a 64-bit ELF file for a 32-bit processor";
+		break;
+	case EM_AARCH64:
+		return "is for ARM64; minivmm runs x86-64 kernels";
+	case EM_RISCV:
+		return "is for RISC-V; minivmm runs x86-64 kernels";
+	default:
+		return "is for another processor; minivmm runs x86-64 kernels";
+	}
+	switch (FIELD(elf->is64, Ehdr, file, e_type)) {
+	case ET_EXEC:
+	case ET_DYN:
+		return NULL;
+	case ET_REL:
+		return "is an object file or a module, not a linked kernel";
+	default:
+		return "is an ELF file, but not an executable one";
+	}
+}
+
+static bool overlap(const struct elf_segment *a, const struct elf_segment *b)
+{
+	return a->paddr < b->paddr + b->memsz && b->paddr < a->paddr + a->memsz;
+}
+
+static const char *add_segment(struct elf *elf, const struct elf_segment *s, size_t len)
+{
+	if (s->filesz > len || s->offset > len - s->filesz)
+		return "is cut short: a segment lies beyond the end of the file";
+	if (s->filesz > s->memsz)
+		return "is damaged: a segment is larger in the file than in memory";
+	if (!s->memsz)
+		return NULL;
+	if (s->paddr + s->memsz < s->paddr)
+		return "is damaged: a segment's addresses wrap around";
+	if (elf->nr == ELF_MAX_SEGMENTS)
+		return "has more than 32 segments to load, which is too many";
+	for (unsigned i = 0; i < elf->nr; i++)
+		if (overlap(&elf->seg[i], s))
+			return "is damaged: two segments overlap in memory";
+	elf->seg[elf->nr++] = *s;
+	return NULL;
+}
+
+static const char *add_header(struct elf *elf, const uint8_t *p, size_t len)
+{
+	const struct elf_segment s = {
+		.offset = FIELD(elf->is64, Phdr, p, p_offset),
+		.filesz = FIELD(elf->is64, Phdr, p, p_filesz),
+		.paddr = FIELD(elf->is64, Phdr, p, p_paddr),
+		.memsz = FIELD(elf->is64, Phdr, p, p_memsz),
+	};
+
+	switch (FIELD(elf->is64, Phdr, p, p_type)) {
+	case PT_LOAD:
+		return add_segment(elf, &s, len);
+	case PT_INTERP:
+		elf->has_interpreter = true;
+		return NULL;
+	case PT_NOTE: /* one that is out of bounds is as good as none */
+		if (s.filesz <= len && s.offset <= len - s.filesz && elf->nr_notes < ELF_MAX_NOTES)
+			elf->note[elf->nr_notes++] = s;
+		return NULL;
+	default:
+		return NULL;
+	}
+}
+
+const char *elf_parse(struct elf *elf, const uint8_t *file, size_t len)
+{
+	uint64_t at, n, each;
+
+	*elf = (struct elf){ 0 };
+	if (!elf_is(file, len))
+		return "is not an ELF file";
+	if (len < sizeof(Elf32_Ehdr))
+		return "is cut short in its ELF header";
+	elf->is64 = file[EI_CLASS] == ELFCLASS64;
+	if (!elf->is64 && file[EI_CLASS] != ELFCLASS32)
+		return "is damaged: an ELF file neither 32 nor 64-bit";
+	if (elf->is64 && len < sizeof(Elf64_Ehdr))
+		return "is cut short in its ELF header";
+	const char *why = check_kind(elf, file);
+
+	if (why)
+		return why;
+	elf->entry = FIELD(elf->is64, Ehdr, file, e_entry);
+	at = FIELD(elf->is64, Ehdr, file, e_phoff);
+	n = FIELD(elf->is64, Ehdr, file, e_phnum);
+	each = elf->is64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
+	if (FIELD(elf->is64, Ehdr, file, e_phentsize) != each && n)
+		return "is damaged: program headers of a wrong size";
+	if (n * each > len || at > len - n * each)
+		return "is cut short in its program headers";
+	for (uint64_t i = 0; i < n && !why; i++)
+		why = add_header(elf, file + at + i * each, len);
+	if (!why && !elf->nr)
+		return "has no segment to load; is it a debug-information file?";
+	return why;
+}
+
+/* One note at p: a header of three words, a name and a description, both padded to 4. */
+static bool is_pvh_note(const uint8_t *p, uint64_t name_len, uint64_t desc_len, uint64_t desc_at)
+{
+	return load_le(p + 8, 4) == XEN_ELFNOTE_PHYS32_ENTRY && name_len == 4 &&
+	       !memcmp(p + 12, "Xen", 4) && (desc_len == 4 || desc_len == 8) && desc_at == 16;
+}
+
+bool elf_find_pvh(const struct elf *elf, const uint8_t *file, uint64_t *entry)
+{
+	for (unsigned i = 0; i < elf->nr_notes; i++) {
+		const uint8_t *p = file + elf->note[i].offset;
+		uint64_t left = elf->note[i].filesz;
+
+		while (left >= 12) {
+			uint64_t name_len = load_le(p, 4), desc_len = load_le(p + 4, 4);
+			uint64_t desc_at = 12 + align_up(name_len, 4);
+			uint64_t whole = desc_at + align_up(desc_len, 4);
+
+			if (whole > left)
+				break;
+			if (is_pvh_note(p, name_len, desc_len, desc_at)) {
+				*entry = load_le(p + desc_at, (unsigned)desc_len);
+				return true;
+			}
+			p += whole;
+			left -= whole;
+		}
+	}
+	return false;
+}

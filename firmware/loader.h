@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the loaders share, and their entry points. Private to firmware/.
+ *
+ * Functions that return int give 0, or -errno with one line logged.
+ */
+#pragma once
+
+#include <errno.h>
+
+#include "boot.h"
+#include "elf_image.h"
+#include "vmm/log.h"
+
+/* The picture is in boot.h. */
+#define BOOT_GDT         0x80000
+#define BOOT_INFO        0x81000
+#define BOOT_LISTS       0x82000
+#define BOOT_PAGE_TABLES 0x83000
+#define BOOT_STACK_TOP   0x8a000
+#define BOOT_CMDLINE     0x8a000
+#define BOOT_CMDLINE_MAX (64 * KIB) /* with the 0 at its end */
+#define BOOT_TABLES_END  0x9a000
+#define BOOT_EBDA        0x9fc00 /* from here to 1 MiB: not for the guest to use */
+#define BOOT_HIGH        (1 * MIB)
+
+/* The kernel's file can't be used. %s is its name in every such line. */
+#define boot_refuse(r, fmt, ...)                                                                   \
+	log_ret(-ENOEXEC, "kernel %s: " fmt, (r)->kernel_name, ##__VA_ARGS__)
+
+/* RAM for len bytes of the image ("what" it is), clear of what minivmm itself puts below 1 MiB. NULL:
+ * there is none, and why was logged. The caller knows that gpa + len doesn't wrap. */
+void *boot_room(const struct boot_request *r, gpa_t gpa, uint64_t len, const char *what);
+
+/* A host view of one of the places above. */
+void *boot_table(const struct boot_request *r, gpa_t gpa);
+
+/* The end of the RAM that begins at 0. */
+gpa_t boot_low_end(const struct boot_request *r);
+
+/* Guest RAM as the guest is told; type is e820's: RAM or reserved. How many entries. */
+enum boot_ram_type { BOOT_RAM = 1, BOOT_RESERVED = 2 };
+struct boot_ram {
+	gpa_t base;
+	uint64_t size;
+	enum boot_ram_type type;
+};
+#define BOOT_MAX_RAM (GMEM_MAX_REGIONS + 2)
+unsigned boot_memory_map(const struct boot_request *r, struct boot_ram map[BOOT_MAX_RAM]);
+
+/* Writes the command line, which the kernel reads up to limit characters of. */
+int boot_put_cmdline(const struct boot_request *r, uint64_t limit) __must_check;
+
+/* Writes the initrd, if there is one, as high as possible in low RAM below ceiling, and not below
+ * floor. */
+int boot_put_initrd(const struct boot_request *r, struct boot_entry *e, gpa_t floor,
+		    gpa_t ceiling) __must_check;
+
+/* Checks that every segment has its place, notes the lowest and the highest address in *e, and that
+ * the entry point lies in one of them. */
+int boot_check_segments(const struct boot_request *r, struct boot_entry *e, const struct elf *elf,
+			uint64_t entry) __must_check;
+/* The same, and copies the segments there. */
+int boot_put_segments(const struct boot_request *r, struct boot_entry *e, const struct elf *elf,
+		      uint64_t entry) __must_check;
+
+/* boot_params for a kernel that has this setup header, the initrd and the command line: what
+ * Linux's own entry points want. floor: where the kernel's memory ends. */
+struct setup_header;
+int linux_put_params(const struct boot_request *r, struct boot_entry *e,
+		     const struct setup_header *h, gpa_t floor) __must_check;
+
+/* One for each kind of image; each is called with an image of its kind. */
+bool bzimage_is(const struct boot_request *r);
+int bzimage_load(const struct boot_request *r, struct boot_entry *e) __must_check;
+bool multiboot_is(const struct boot_request *r);
+int multiboot_load(const struct boot_request *r, struct boot_entry *e) __must_check;
+int pvh_load(const struct boot_request *r, struct boot_entry *e, const struct elf *elf,
+	     uint64_t entry) __must_check;
+int vmlinux_load(const struct boot_request *r, struct boot_entry *e,
+		 const struct elf *elf) __must_check;

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A loop waits for descriptors (epoll) and calls back, on the one thread that runs it.
+ *
+ * A source is embedded in its owner; the callback is door 2 of the two places where a device's lock
+ * is taken (the other is bus dispatch): source->lock, when not NULL, is held around fn.
+ * Sources are added and changed by any thread, removed by the loop's own thread or while the loop
+ * is not running, so that a callback never meets a source that is gone.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <sys/epoll.h>
+
+#include "vmm/types.h"
+
+struct loop_source {
+	int fd; /* not owned */
+	void (*fn)(struct loop_source *src, uint32_t events);
+	pthread_mutex_t *lock; /* or NULL; not owned */
+};
+
+struct loop {
+	int epoll_fd, wake_fd;
+	bool stop; /* atomic */
+};
+
+/* 0 or -errno, logged. loop_destroy() is safe after a failure, and on {.epoll_fd = -1, .wake_fd =
+ * -1}. */
+int loop_init(struct loop *l) __must_check;
+void loop_destroy(struct loop *l);
+
+/* Watch src->fd for events (EPOLLIN, EPOLLOUT, …; level-triggered unless EPOLLET). 0 or -errno, not
+ * logged: -EPERM means that the descriptor is a regular file, which is always ready. */
+int loop_add(struct loop *l, struct loop_source *src, uint32_t events) __must_check;
+int loop_change(struct loop *l, struct loop_source *src, uint32_t events) __must_check;
+void loop_remove(struct loop *l, struct loop_source *src);
+
+/* Dispatches until loop_stop(). 0 or -errno, logged. */
+int loop_run(struct loop *l) __must_check;
+
+/* Makes loop_run() return soon, or at once when it is called later. Any thread; async-signal-safe.
+ */
+void loop_stop(struct loop *l);

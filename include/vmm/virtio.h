@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Virtio devices (virtio 1.2 §2), free of any transport.
+ *
+ * A device is const data (struct virtio_ops) and at most five functions. A transport (virtio-mmio,
+ * later virtio-pci) owns the registers and reaches the device through the functions virtio_*()
+ * below; a device reaches its driver through virtio_notify() and virtio_config_changed() only.
+ *
+ * Threads: every call below, and every function of virtio_ops, runs with *vd->lock held. kick runs
+ * on the device's loop; the others on a vCPU thread.
+ */
+#pragma once
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+#include <pthread.h>
+
+#include "vmm/log.h"
+#include "vmm/loop.h"
+#include "vmm/virtq.h"
+
+#define VIRTIO_MAX_QUEUES 8
+
+struct virtio_dev;
+
+struct virtio_ops {
+	const char *name;
+	uint32_t device_id; /* VIRTIO_ID_* */
+	unsigned nr_queues;
+	uint16_t queue_size;  /* largest, a power of two <= VIRTQ_MAX_SIZE */
+	uint32_t config_size; /* bytes of device configuration space */
+
+	/* The driver made buffers available in q: pop, work, push. < 0 (a malformed ring): the core
+	 * marks the device DEVICE_NEEDS_RESET. Else the core interrupts the driver if it wants. */
+	int (*kick)(struct virtio_dev *vd, struct virtq *q);
+	/* DRIVER_OK was set: features are negotiated, queues are up. 0, or < 0 as above. */
+	int (*activate)(struct virtio_dev *vd);
+	/* Forget all that is in flight on q (NULL: on the whole device, and its state). When it
+	 * returns, nothing touches guest memory of those queues any more. */
+	void (*reset)(struct virtio_dev *vd, struct virtq *q);
+	/* size is 1, 2, 4 or 8, and off + size <= config_size. NULL: zeroes, ignored. */
+	uint64_t (*config_read)(struct virtio_dev *vd, uint32_t off, unsigned size);
+	void (*config_write)(struct virtio_dev *vd, uint32_t off, unsigned size, uint64_t value);
+};
+
+/* The transport's half: raise an interrupt. queue < 0: the configuration changed. */
+struct virtio_transport_ops {
+	void (*interrupt)(void *ctx, int queue);
+};
+
+struct virtio_dev {
+	const struct virtio_ops *ops;
+	uint64_t features; /* offered: the device's own plus the core's (virtio_init) */
+
+	/* Negotiation; all of it is cleared by a reset. */
+	uint64_t driver_features;
+	uint8_t status; /* VIRTIO_CONFIG_S_* */
+	uint32_t config_generation;
+	struct virtq q[VIRTIO_MAX_QUEUES];
+
+	/* Set by the transport before the device is used. */
+	const struct gmem *mem;
+	pthread_mutex_t *lock; /* the one lock of device and transport; not owned */
+	const struct virtio_transport_ops *transport;
+	void *transport_ctx;
+
+	struct ratelimit log;
+};
+
+/* features: those of the device itself, a mask made of VIRTIO_BIT(). The core adds VERSION_1,
+ * INDIRECT_DESC, EVENT_IDX and RING_RESET. *vd is otherwise zeroed. */
+void virtio_init(struct virtio_dev *vd, const struct virtio_ops *ops, uint64_t features);
+#define VIRTIO_BIT(f) (1ull << (f))
+
+/* Was feature bit f negotiated? */
+static inline bool virtio_has(const struct virtio_dev *vd, unsigned f)
+{
+	return vd->driver_features >> f & 1;
+}
+
+/* -- for transports -- */
+
+/* A write to the status register: 0 resets, FEATURES_OK is refused (stays clear) when the driver
+ * accepted what was not offered or not VERSION_1, DRIVER_OK activates. */
+void virtio_set_status(struct virtio_dev *vd, uint8_t status);
+void virtio_reset(struct virtio_dev *vd);
+/* The queue of that index, or NULL: the one place where a queue index is bounded. */
+struct virtq *virtio_queue(struct virtio_dev *vd, uint32_t index);
+/* The driver accepts these features of word (0: bits 0 to 31, 1: bits 32 to 63). Ignored once
+ * FEATURES_OK. */
+void virtio_accept_features(struct virtio_dev *vd, uint32_t word, uint32_t bits);
+/* Makes queue q ready. Before FEATURES_OK it is ignored; a malformed set-up leaves the queue not
+ * ready and breaks the device. */
+void virtio_queue_enable(struct virtio_dev *vd, struct virtq *q);
+/* The driver stops using one queue: drained, and back to the state after reset; nothing if it isn't
+ * ready. */
+void virtio_queue_disable(struct virtio_dev *vd, struct virtq *q);
+/* The same by way of virtio 1.2 §2.6.1. Ignored unless RING_RESET was negotiated. */
+void virtio_queue_reset(struct virtio_dev *vd, struct virtq *q);
+/* The driver kicked queue index: one round of what it has made available by now. Returns true when
+ * there is more to do: call again, after letting other sources of the loop have their turn. */
+bool virtio_kick(struct virtio_dev *vd, uint32_t index);
+/* Device configuration space; what lies beyond its end, even by one byte, reads as zero and ignores
+ * writes. */
+uint64_t virtio_config_read(struct virtio_dev *vd, uint64_t off, unsigned size);
+void virtio_config_write(struct virtio_dev *vd, uint64_t off, unsigned size, uint64_t value);
+
+/* -- for devices -- */
+
+/* After pushing to q outside kick (an asynchronous completion): interrupts the driver if it wants.
+ */
+void virtio_notify(struct virtio_dev *vd, struct virtq *q);
+/* The device's configuration space changed. */
+void virtio_config_changed(struct virtio_dev *vd);
+/* Sets DEVICE_NEEDS_RESET (virtio 1.2 §2.1.2) and says why, rate-limited. */
+void virtio_broken(struct virtio_dev *vd, const char *why);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Split virtqueues, the device's side (virtio 1.2 §2.7), with indirect descriptors and EVENT_IDX.
+ *
+ * virtq_pop() turns what the driver made available into a chain of validated host iovecs; a device
+ * never sees a descriptor. Everything is read from the ring once, checked, and used from the copy;
+ * what the device publishes it never reads back. Packed rings are not supported
+ * (docs/architecture.md).
+ *
+ * One thread at a time: the caller holds the device's lock.
+ */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "vmm/mem.h"
+#include "vmm/types.h"
+
+#define VIRTQ_MAX_SIZE 256 /* descriptors; also the longest chain (virtio 1.2 §2.7.5.3.1) */
+
+struct virtq {
+	/* Set by the transport while the queue is not ready. */
+	uint16_t max_size, size;
+	gpa_t desc_gpa, avail_gpa, used_gpa;
+
+	/* Set by virtq_enable(). */
+	bool ready;
+	bool event_idx, indirect; /* negotiated features */
+	const struct gmem *mem;
+	const void *desc, *avail; /* host views, inside guest RAM */
+	void *used;
+
+	/* Our own positions; never read back from the ring. */
+	uint16_t next_avail, next_used;
+	uint16_t avail_end; /* the driver's index when virtq_begin() last looked */
+	uint16_t signalled; /* next_used when virtq_wants_interrupt() was last asked */
+};
+
+/* A request: the iovecs that the device may read come first, then those that it may write. */
+struct virtq_chain {
+	uint16_t head;
+	unsigned nr_out, nr_in;           /* iovecs readable, writable by the device */
+	uint64_t out_len, in_len;         /* bytes, their sums */
+	struct iovec iov[VIRTQ_MAX_SIZE]; /* iov[0..nr_out) readable, then nr_in writable */
+};
+
+/* Checks size (a power of two, 1 to max_size), alignment (16/2/4) and that all three areas lie in
+ * RAM, then makes the queue ready. 0, or -EINVAL with the queue untouched. */
+int virtq_enable(struct virtq *q, const struct gmem *mem, bool event_idx,
+		 bool indirect) __must_check;
+
+/* Back to the state after reset: not ready, size = max_size, which stays. */
+void virtq_reset(struct virtq *q);
+
+/* Looks at the driver's index once: pop goes as far as that and no further, so that a driver which
+ * refills the ring for ever can't keep a device's loop busy. How many are available, or -EPROTO
+ * (more than size). */
+int virtq_begin(struct virtq *q) __must_check;
+
+/* 1 and *c filled; 0 when all that virtq_begin() saw is popped; -EPROTO when the ring is malformed:
+ * a chain that is too long, loops, has a writable part before a readable one, a bad indirect table,
+ * or points outside RAM. A descriptor of zero bytes is as good as absent: no iovec is made of it,
+ * and its address is not looked at. So a chain may have no iovec at all. */
+int virtq_pop(struct virtq *q, struct virtq_chain *c) __must_check;
+
+/* Hands a popped chain back: len bytes were written to it. */
+void virtq_push(struct virtq *q, uint16_t head, uint32_t len);
+
+/* Asks the driver for a kick at its next buffer after those that virtq_begin() saw, popped or not.
+ * True when it made more available meanwhile: the caller then begins again, because that kick may
+ * have been suppressed (virtio 1.2 §2.7.10). */
+bool virtq_want_kick(struct virtq *q);
+
+/* Whether the driver wants to be interrupted for what was pushed since this was last asked
+ * (virtio 1.2 §2.7.7); call once after a batch of virtq_push(). */
+bool virtq_wants_interrupt(struct virtq *q);
+
+/* Copy between buf and the readable or writable part of a chain, off bytes into that part. They
+ * return how many bytes were there to copy, at most len. */
+size_t chain_read(const struct virtq_chain *c, uint64_t off, void *buf, size_t len);
+size_t chain_write(const struct virtq_chain *c, uint64_t off, const void *buf, size_t len);

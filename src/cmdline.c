@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cmdline.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Does a word of text begin with the len bytes of key, "=" included? */
+static bool sets_key(const char *text, const char *key, size_t len)
+{
+	for (const char *at = text; at; at = strchr(at, ' ')) {
+		at += strspn(at, " ");
+		if (strncmp(at, key, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Adds "key=value", or a plain word, unless the user's own text sets that key. */
+static void add_default(FILE *f, const char *append, const char *word)
+{
+	const char *equals = strchr(word, '=');
+
+	if (equals && append && sets_key(append, word, (size_t)(equals - word) + 1))
+		return;
+	fprintf(f, "%s ", word);
+}
+
+char *cmdline_make(const struct config *c)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f) {
+		log_ret(-ENOMEM, "out of memory");
+		return NULL;
+	}
+	if (c->serial.mode != SERIAL_NONE)
+		add_default(f, c->append, "console=ttyS0");
+	add_default(f, c->append, "quiet");
+	add_default(f, c->append, "panic=-1");
+	if (c->nr_disks && !c->initrd) {
+		add_default(f, c->append, "root=/dev/vda");
+		add_default(f, c->append, c->disk[0].readonly ? "ro" : "rw");
+	}
+	fprintf(f, "%s", c->append ? c->append : "");
+	if (fclose(f) != 0) {
+		log_ret(-ENOMEM, "out of memory");
+		free(text);
+		return NULL;
+	}
+	len = strlen(text);
+	if (len && text[len - 1] == ' ')
+		text[len - 1] = '\0';
+	return text;
+}

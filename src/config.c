@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "options.h"
+
+static const struct config defaults = {
+	.memory.size = 512 * MIB,
+	.cpus = 1,
+	.io_threads = 1,
+	.log_level = LOG_WARN,
+};
+
+/* --memory */
+
+static const struct opt_choice huge_pages[] = {
+	{ "off", HUGE_OFF }, { "on", HUGE_TRANSPARENT }, { "2M", HUGE_2M }, { "1G", HUGE_1G },
+	{ NULL, 0 },
+};
+
+static const struct opt_range memory_range = { CONFIG_MIN_MEMORY, CONFIG_MAX_MEMORY };
+
+static const struct opt memory_rows[] = {
+	LIST_KEY(NULL, "SIZE", opt_size, memory_config, size, .kind = &memory_range),
+	LIST_KEY("hugepages", "off|on|2M|1G", opt_choice, memory_config, huge, .kind = huge_pages),
+	LIST_KEY("prefault", "on|off", opt_bool, memory_config, prefault),
+	LIST_KEY("mergeable", "on|off", opt_bool, memory_config, mergeable),
+};
+static const struct opt_table memory_table = { .row = memory_rows, .nr = ARRAY_SIZE(memory_rows) };
+
+static int set_memory(const struct opt_value *v, void *field)
+{
+	struct memory_config *m = field;
+	char of[OPT_SIZE_LEN], next[OPT_SIZE_LEN];
+	int rc = opt_list(v, memory_table, m);
+	uint64_t page;
+
+	if (rc)
+		return rc;
+	page = m->huge == HUGE_1G ? GIB : m->huge == HUGE_2M ? 2 * MIB : 4 * KIB;
+	if (m->size % page)
+		return opt_fail(v, "the size is no multiple of its %s pages; make it %s",
+				opt_size_text(page, of),
+				opt_size_text(m->size - m->size % page + page, next));
+	if (m->mergeable && page > 4 * KIB)
+		return opt_fail(v, "the host never merges huge pages of this kind; leave out "
+				   "mergeable=on or use "
+				   "hugepages=on");
+	return 0;
+}
+
+/* --disk */
+
+/* virtio 1.2 §5.2.6: the identity has 20 bytes. udev makes file names of it, hence no blanks or
+ * slashes. */
+static int set_disk_id(const struct opt_value *v, void *field)
+{
+	size_t max = sizeof(((struct disk_config *)0)->id) - 1;
+	size_t len = strlen(v->text);
+
+	if (!len || len > max)
+		return opt_fail(v, "id must have 1 to %zu characters; this one has %zu", max, len);
+	for (const char *p = v->text; *p; p++) {
+		if (*p <= ' ' || *p > '~' || *p == '/')
+			return opt_fail(v, "id may have ASCII letters, digits and signs, but no "
+					   "blank and no slash");
+	}
+	memcpy(field, v->text, len + 1);
+	return 0;
+}
+
+static const struct opt disk_rows[] = {
+	LIST_KEY(NULL, "PATH", opt_path, disk_config, path),
+	LIST_KEY("readonly", "on|off", opt_bool, disk_config, readonly),
+	LIST_KEY("id", "STRING", set_disk_id, disk_config, id),
+};
+static const struct opt_table disk_table = { .row = disk_rows, .nr = ARRAY_SIZE(disk_rows) };
+
+static int set_disk(const struct opt_value *v, void *field)
+{
+	struct config *c = container_of(field, struct config, nr_disks);
+	struct disk_config *d = &c->disk[c->nr_disks];
+	int rc;
+
+	if (c->nr_disks == CONFIG_MAX_DISKS)
+		return opt_fail(v, "there are %d disks already, which is the most; leave one out",
+				CONFIG_MAX_DISKS);
+	c->nr_disks++; /* before anything can fail: config_destroy() frees what it got */
+	rc = opt_list(v, disk_table, d);
+	if (rc)
+		return rc;
+	for (const struct disk_config *o = c->disk; o < d; o++) {
+		if (*d->id && !strcmp(o->id, d->id))
+			return opt_fail(v, "disk %s has this id already; give each disk its own",
+					o->path);
+	}
+	return 0;
+}
+
+/* --serial */
+
+static int set_serial(const struct opt_value *v, void *field)
+{
+	static const struct {
+		const char *name;
+		enum serial_mode mode;
+	} modes[] = {
+		{ "stdio", SERIAL_STDIO },
+		{ "none", SERIAL_NONE },
+		{ "pty", SERIAL_PTY },
+		{ "file", SERIAL_FILE },
+	};
+	struct opt_nearest near = { .word = v->text };
+	struct serial_config *s = field;
+
+	if (!strncmp(v->text, "file=", 5)) {
+		struct opt_value path = *v;
+
+		s->mode = SERIAL_FILE;
+		path.text += 5;
+		return opt_path(&path, &s->path);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (!strcmp(v->text, modes[i].name) && modes[i].mode != SERIAL_FILE) {
+			s->mode = modes[i].mode;
+			return 0;
+		}
+		opt_offer(&near, modes[i].name);
+	}
+	return opt_fail(v, "serial is stdio, none, pty or file=PATH%s%s%s",
+			near.best ? "; did you mean " : "", near.best ?: "",
+			!near.best                   ? ""
+			: !strcmp(near.best, "file") ? "=PATH?"
+						     : "?");
+}
+
+/* The command line. */
+
+static int set_help(const struct opt_value *v __unused, void *field)
+{
+	*(enum config_action *)field = ACTION_HELP;
+	return OPT_STOP;
+}
+
+static int set_version(const struct opt_value *v __unused, void *field)
+{
+	*(enum config_action *)field = ACTION_VERSION;
+	return OPT_STOP;
+}
+
+static int set_dry_run(const struct opt_value *v __unused, void *field)
+{
+	*(enum config_action *)field = ACTION_DRY_RUN;
+	return 0;
+}
+
+static const struct opt_choice reset_choices[] = {
+	{ "exit", ON_RESET_EXIT },
+	{ "restart", ON_RESET_RESTART },
+	{ NULL, 0 },
+};
+static const struct opt_choice log_levels[] = {
+	{ "error", LOG_ERROR }, { "warn", LOG_WARN }, { "info", LOG_INFO },
+	{ "debug", LOG_DEBUG }, { NULL, 0 },
+};
+
+static const struct opt_range cpus_range = { 1, CONFIG_MAX_CPUS };
+static const struct opt_range io_threads_range = { 1, CONFIG_MAX_IO_THREADS };
+
+/* One row an option: its name and the name of its value, who parses it, the member that it fills,
+ * its help. */
+#define OPTION(name_, metavar_, set_, member, help_, ...)                                          \
+	{                                                                                          \
+		.name = name_, .metavar = metavar_, .set = set_, .help = help_,                    \
+		.field = offsetof(struct config, member), __VA_ARGS__                              \
+	}
+
+static const struct opt rows[] = {
+	OPTION("kernel", "FILE", opt_path, kernel,
+	       "the kernel: bzImage, vmlinux (ELF), PVH or multiboot image"),
+	OPTION("initrd", "FILE", opt_path, initrd,
+	       "initial RAM disk, or a multiboot kernel's module"),
+	OPTION("append", "STRING", opt_string, append,
+	       "text after the default kernel command line"),
+	OPTION("memory", "SIZE[,KEY=VALUE]...", set_memory, memory,
+	       "guest memory, 32M to 1T (512M); keys:\n"
+	       "hugepages=off|on|2M|1G  back it with huge pages (off)\n"
+	       "prefault=on|off         take it from the host at once (off)\n"
+	       "mergeable=on|off        let the host merge equal pages (off)"),
+	OPTION("cpus", "N", opt_number, cpus, "virtual processors, 1 to 64 (1)",
+	       .kind = &cpus_range),
+	OPTION("disk", "PATH[,KEY=VALUE]...", set_disk, nr_disks,
+	       "raw image or block device; the first is vda, and so on; keys:\n"
+	       "readonly=on|off         refuse writes, share the image (off)\n"
+	       "id=STRING               serial number, 1 to 20 characters",
+	       .repeats = true),
+	OPTION("serial", "WHERE", set_serial, serial,
+	       "the serial port: stdio, none, file=PATH (output only), or pty,\n"
+	       "whose path is printed (stdio)"),
+	OPTION("on-reset", "exit|restart", opt_choice, on_reset,
+	       "what to do when the guest resets (exit)", .kind = reset_choices),
+	OPTION("io-threads", "N", opt_number, io_threads,
+	       "threads that serve the disks, 1 to 16 (1)", .kind = &io_threads_range),
+	OPTION("kaslr", NULL, opt_switch, kaslr,
+	       "let the kernel unpack itself and choose its address (slower)"),
+	OPTION("debug-exit", NULL, opt_switch, debug_exit,
+	       "port 0xf4: a write of v ends with status (v << 1) | 1"),
+	OPTION("stats", NULL, opt_switch, stats, "print the table of exits at the end"),
+	OPTION("log-level", "LEVEL", opt_choice, log_level, "error, warn, info or debug (warn)",
+	       .kind = log_levels),
+	OPTION("dry-run", NULL, set_dry_run, action,
+	       "check everything, print the machine, start nothing"),
+	OPTION("version", NULL, set_version, action,
+	       "print the version and what it was built with"),
+	OPTION("help", NULL, set_help, action, "print this"),
+};
+static const struct opt_table table = {
+	.row = rows,
+	.nr = ARRAY_SIZE(rows),
+	.bare = "write --kernel FILE to boot a file, or --disk FILE to attach one",
+};
+
+/* minivmm WORD …, where WORD is or resembles a command. 0, OPT_STOP when there is none, or -EINVAL.
+ */
+static int parse_command(struct config *c, int argc, char *const argv[])
+{
+	struct opt_nearest near = { .word = argv[1] };
+
+	if (strcmp(argv[1], "doctor")) {
+		opt_offer(&near, "doctor");
+		if (argv[1][0] == '-' || !near.best)
+			return OPT_STOP;
+		return log_ret(-EINVAL, "%s: there is no such command; did you mean doctor?",
+			       argv[1]);
+	}
+	if (argc > 2)
+		return log_ret(
+			-EINVAL,
+			"doctor %.160s: doctor takes no arguments; write minivmm doctor alone",
+			argv[2]);
+	c->action = ACTION_DOCTOR;
+	return 0;
+}
+
+int config_parse(struct config *c, int argc, char *const argv[])
+{
+	int rc;
+
+	*c = defaults;
+	if (argc > 1) {
+		rc = parse_command(c, argc, argv);
+		if (rc != OPT_STOP)
+			return rc;
+	}
+	rc = opt_argv(table, c, argc, argv);
+	if (rc < 0)
+		return rc;
+	if (rc != OPT_STOP && !c->kernel)
+		return log_ret(
+			-EINVAL,
+			"--kernel is missing: say what to boot, as in minivmm --kernel bzImage; "
+			"minivmm --help lists the options");
+	return 0;
+}
+
+void config_destroy(struct config *c)
+{
+	free(c->kernel);
+	free(c->initrd);
+	free(c->append);
+	free(c->serial.path);
+	for (size_t i = 0; i < c->nr_disks; i++)
+		free(c->disk[i].path);
+	*c = (struct config){ 0 };
+}
+
+void config_help(FILE *out)
+{
+	fputs("Usage: minivmm --kernel FILE [OPTION]...\n"
+	      "       minivmm doctor\n"
+	      "\n"
+	      "Boots a kernel in a virtual machine. In the guest's terminal, Ctrl-A x ends it and\n"
+	      "Ctrl-A h helps. \"minivmm doctor\" says what this host can do.\n"
+	      "\n"
+	      "Options (defaults in brackets; --OPTION=VALUE works, too):\n",
+	      out);
+	opt_help(table, out);
+	fputs("\n"
+	      "Sizes are whole numbers with K, M, G or T. A comma in a path is written ,,\n"
+	      "\n"
+	      "Exit status: 0 the guest powered off or reset, 1 minivmm failed, 2 bad usage,\n"
+	      "3 the guest crashed. More: man minivmm\n",
+	      out);
+}
+
+void config_version(FILE *out)
+{
+	fprintf(out, "minivmm %s\nwith: %s\n", MINIVMM_VERSION, *MINIVMM_WITH ? MINIVMM_WITH : "-");
+	if (*MINIVMM_WITHOUT)
+		fprintf(out, "without: %s\n", MINIVMM_WITHOUT);
+}

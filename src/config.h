@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the user asked for, as plain data. The command line fills it now; the control socket and the
+ * library will fill the same struct.
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "vmm/log.h"
+#include "vmm/types.h"
+
+#define CONFIG_MAX_CPUS       64
+#define CONFIG_MAX_DISKS      16
+#define CONFIG_MAX_IO_THREADS 16
+#define CONFIG_MIN_MEMORY     (32 * MIB)
+#define CONFIG_MAX_MEMORY     (1 * TIB)
+
+enum config_action { ACTION_RUN, ACTION_DRY_RUN, ACTION_HELP, ACTION_VERSION, ACTION_DOCTOR };
+enum huge_pages { HUGE_OFF, HUGE_TRANSPARENT, HUGE_2M, HUGE_1G };
+enum serial_mode { SERIAL_STDIO, SERIAL_NONE, SERIAL_FILE, SERIAL_PTY };
+enum on_reset { ON_RESET_EXIT, ON_RESET_RESTART };
+
+struct memory_config {
+	uint64_t size; /* bytes */
+	enum huge_pages huge;
+	bool prefault, mergeable;
+};
+
+struct disk_config {
+	char *path;
+	bool readonly;
+	char id[21]; /* what the guest reads as the serial number; "" = none given */
+};
+
+struct serial_config {
+	enum serial_mode mode;
+	char *path;  /* SERIAL_FILE */
+	bool append; /* to it: set for the second and later lives of --on-reset restart */
+};
+
+struct config {
+	enum config_action action;
+	char *kernel, *initrd; /* paths; NULL = not given */
+	char *append;          /* added to the default command line; NULL = not given */
+	struct memory_config memory;
+	unsigned cpus;
+	struct disk_config disk[CONFIG_MAX_DISKS];
+	size_t nr_disks;
+	struct serial_config serial;
+	enum on_reset on_reset;
+	unsigned io_threads;
+	enum log_level log_level;
+	bool kaslr;      /* enter by the kernel's own decompressor, which randomizes its address */
+	bool debug_exit; /* port 0xf4: a write of v ends with status (v << 1) | 1 */
+	bool stats;      /* print the table of exits at the end */
+};
+
+/* Fills *c from the command line. Pure: opens nothing, prints nothing but the error. 0: everything
+ * is within its limits, and ACTION_RUN and ACTION_DRY_RUN have a kernel; -EINVAL: one line was
+ * printed that names the option, the value, the reason and the way out; or -ENOMEM, logged.
+ * Whatever it returned, config_destroy() afterwards. */
+int config_parse(struct config *c, int argc, char *const argv[]) __must_check;
+void config_destroy(struct config *c);
+
+/* What --help and --version print. */
+void config_help(FILE *out);
+void config_version(FILE *out);

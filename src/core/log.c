@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <termios.h>
+#include <time.h>
+
+static enum log_level log_level = LOG_WARN;
+
+void log_set_level(enum log_level level)
+{
+	__atomic_store_n(&log_level, level, __ATOMIC_RELAXED);
+}
+
+bool log_enabled(enum log_level level)
+{
+	return level <= __atomic_load_n(&log_level, __ATOMIC_RELAXED);
+}
+
+/* Bytes of the UTF-8 character at s that a terminal may get (RFC 3629); 0: none, or a control
+ * character. */
+static size_t printable(const unsigned char *s)
+{
+	const size_t len = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+
+	if (len == 1)
+		return s[0] >= ' ' && s[0] != 0x7f;
+	for (size_t i = 1; i < len; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	if (s[0] < 0xc2 || s[0] > 0xf4 ||     /* no leading byte */
+	    (s[0] == 0xc2 && s[1] < 0xa0) ||  /* C1 controls */
+	    (s[0] == 0xe0 && s[1] < 0xa0) ||  /* overlong */
+	    (s[0] == 0xf0 && s[1] < 0x90) ||  /* overlong */
+	    (s[0] == 0xed && s[1] >= 0xa0) || /* surrogates */
+	    (s[0] == 0xf4 && s[1] >= 0x90))   /* above U+10FFFF */
+		return 0;
+	return len;
+}
+
+/* Messages repeat file names and other people's text: copies from to to with all that could move
+ * the cursor or colour the terminal as \xNN. Returns the length, at most size. */
+static size_t escape(char *to, size_t size, const char *from)
+{
+	size_t len = 0;
+
+	while (*from && size - len >= 4) {
+		size_t n = printable((const unsigned char *)from);
+
+		if (n) {
+			memcpy(to + len, from, n);
+		} else {
+			static const char hex[] = "0123456789abcdef";
+			const unsigned char c = (unsigned char)*from;
+
+			memcpy(to + len, (const char[]){ '\\', 'x', hex[c >> 4], hex[c & 15] }, 4);
+		}
+		len += n ?: 4;
+		from += n ?: 1;
+	}
+	return len;
+}
+
+/* In a terminal that the guest has in raw mode, a new line starts where the old one ended. */
+static const char *line_end(void)
+{
+	struct termios mode;
+
+	return tcgetattr(STDERR_FILENO, &mode) == 0 && !(mode.c_oflag & OPOST) ? "\r\n" : "\n";
+}
+
+/* One write(2) a line, so that lines of several threads don't mix. */
+static void log_line(const char *fmt, va_list ap, const char *suffix)
+{
+	char text[1024], line[1280] = "minivmm: ";
+	size_t len = strlen(line);
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	len += escape(line + len, sizeof(line) - len - 3, text);
+	len += escape(line + len, sizeof(line) - len - 3, suffix);
+	len = (size_t)(stpcpy(line + len, line_end()) - line);
+	/* Nothing is left to be told when standard error itself fails. */
+	if (write(STDERR_FILENO, line, len) < 0)
+		return;
+}
+
+void log_block(const char *text)
+{
+	const char *end = line_end();
+	char *block = NULL;
+	size_t len;
+	FILE *f = log_enabled(LOG_ERROR) ? open_memstream(&block, &len) : NULL;
+
+	if (!f)
+		return;
+	for (; *text; text++)
+		*text == '\n' ? fputs(end, f) : fputc(*text, f);
+	if (fclose(f) == 0 && write(STDERR_FILENO, block, len) < 0)
+		log_debug("can't write to standard error");
+	free(block);
+}
+
+void log_msg(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!log_enabled(level))
+		return;
+	va_start(ap, fmt);
+	log_line(fmt, ap, "");
+	va_end(ap);
+}
+
+int log_errno(const char *fmt, ...)
+{
+	int err = errno;
+	char why[160];
+	va_list ap;
+
+	if (!log_enabled(LOG_ERROR))
+		return -err;
+	snprintf(why, sizeof(why), ": %s", strerrordesc_np(err) ?: "unknown error");
+	va_start(ap, fmt);
+	log_line(fmt, ap, why);
+	va_end(ap);
+	return -err;
+}
+
+int log_ret(int rc, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!log_enabled(LOG_ERROR))
+		return rc;
+	va_start(ap, fmt);
+	log_line(fmt, ap, "");
+	va_end(ap);
+	return rc;
+}
+
+void guest_err(struct ratelimit *rl, const char *fmt, ...)
+{
+	const unsigned most = 10; /* a second */
+	struct timespec now;
+	char suffix[64] = "";
+	va_list ap;
+
+	if (!log_enabled(LOG_WARN))
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec != rl->second) {
+		rl->second = now.tv_sec;
+		rl->count = 0;
+	}
+	if (rl->count >= most) {
+		rl->missed++;
+		return;
+	}
+	rl->count++;
+	if (rl->missed)
+		snprintf(suffix, sizeof(suffix), " (and %u messages before, not shown)",
+			 rl->missed);
+	rl->missed = 0;
+	va_start(ap, fmt);
+	log_line(fmt, ap, suffix);
+	va_end(ap);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/loop.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+
+#include "vmm/log.h"
+
+int loop_init(struct loop *l)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
+
+	*l = (struct loop){ .epoll_fd = -1, .wake_fd = -1 };
+	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (l->epoll_fd < 0)
+		return log_errno("event loop: epoll_create1");
+	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (l->wake_fd < 0)
+		return log_errno("event loop: eventfd");
+	if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->wake_fd, &ev) < 0)
+		return log_errno("event loop: epoll_ctl");
+	return 0;
+}
+
+void loop_destroy(struct loop *l)
+{
+	close_fd(&l->wake_fd);
+	close_fd(&l->epoll_fd);
+}
+
+static int loop_ctl(struct loop *l, int op, struct loop_source *src, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = src };
+
+	return epoll_ctl(l->epoll_fd, op, src->fd, &ev) < 0 ? -errno : 0;
+}
+
+int loop_add(struct loop *l, struct loop_source *src, uint32_t events)
+{
+	return loop_ctl(l, EPOLL_CTL_ADD, src, events);
+}
+
+int loop_change(struct loop *l, struct loop_source *src, uint32_t events)
+{
+	return loop_ctl(l, EPOLL_CTL_MOD, src, events);
+}
+
+void loop_remove(struct loop *l, struct loop_source *src)
+{
+	/* It fails only for a source that is not there, which is what the caller wants. */
+	(void)loop_ctl(l, EPOLL_CTL_DEL, src, 0);
+}
+
+static void loop_dispatch(struct loop_source *src, uint32_t events)
+{
+	pthread_mutex_t *lock = src->lock; /* fn may let go of src */
+
+	if (lock)
+		pthread_mutex_lock(lock); /* door 2 of 2: docs/threads.md */
+	src->fn(src, events);
+	if (lock)
+		pthread_mutex_unlock(lock);
+}
+
+int loop_run(struct loop *l)
+{
+	while (!__atomic_load_n(&l->stop, __ATOMIC_ACQUIRE)) {
+		struct epoll_event ev;
+		/* One at a time: a callback may remove any other source. */
+		int n = epoll_wait(l->epoll_fd, &ev, 1, -1);
+
+		if (n < 0 && errno != EINTR)
+			return log_errno("event loop: epoll_wait");
+		if (n == 1 && ev.data.ptr)
+			loop_dispatch(ev.data.ptr, ev.events);
+	}
+	return 0;
+}
+
+void loop_stop(struct loop *l)
+{
+	uint64_t one = 1;
+
+	__atomic_store_n(&l->stop, true, __ATOMIC_RELEASE);
+	/* EAGAIN means that a wake-up is pending already. */
+	if (write(l->wake_fd, &one, sizeof(one)) < 0)
+		return;
+}

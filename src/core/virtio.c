@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What every virtio device has in common (virtio 1.2 §2, §3.1): status, feature negotiation,
+ * queues.
+ *
+ * Deliberately missing: legacy and transitional devices (VERSION_1 is required), packed rings,
+ * IN_ORDER, NOTIFICATION_DATA.
+ */
+#include "vmm/virtio.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <linux/virtio_ring.h>
+
+#define CORE_FEATURES                                                                              \
+	(VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |                \
+	 VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX) | VIRTIO_BIT(VIRTIO_F_RING_RESET))
+
+void virtio_init(struct virtio_dev *vd, const struct virtio_ops *ops, uint64_t features)
+{
+	assert(ops->nr_queues <= VIRTIO_MAX_QUEUES);
+	assert(is_power_of_two(ops->queue_size) && ops->queue_size <= VIRTQ_MAX_SIZE);
+	*vd = (struct virtio_dev){ .ops = ops, .features = features | CORE_FEATURES };
+	for (unsigned i = 0; i < ops->nr_queues; i++) {
+		vd->q[i].max_size = ops->queue_size;
+		virtq_reset(&vd->q[i]);
+	}
+}
+
+void virtio_reset(struct virtio_dev *vd)
+{
+	if (vd->ops->reset)
+		vd->ops->reset(vd, NULL);
+	for (unsigned i = 0; i < vd->ops->nr_queues; i++)
+		virtq_reset(&vd->q[i]);
+	vd->driver_features = 0;
+	vd->config_generation = 0;
+	vd->status = 0;
+}
+
+void virtio_broken(struct virtio_dev *vd, const char *why)
+{
+	if (vd->status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return;
+	guest_err(&vd->log, "virtio-%s: %s: stopped until the guest resets the device",
+		  vd->ops->name, why);
+	vd->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	if (vd->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		vd->transport->interrupt(vd->transport_ctx, -1);
+}
+
+void virtio_accept_features(struct virtio_dev *vd, uint32_t word, uint32_t bits)
+{
+	if (word > 1 || vd->status & VIRTIO_CONFIG_S_FEATURES_OK)
+		return;
+	vd->driver_features &= ~((uint64_t)UINT32_MAX << 32 * word);
+	vd->driver_features |= (uint64_t)bits << 32 * word;
+}
+
+static bool features_agreed(struct virtio_dev *vd)
+{
+	uint64_t extra = vd->driver_features & ~vd->features;
+
+	if (extra)
+		guest_err(
+			&vd->log,
+			"virtio-%s: the driver accepts features that were not offered: 0x%" PRIx64,
+			vd->ops->name, extra);
+	else if (!virtio_has(vd, VIRTIO_F_VERSION_1))
+		guest_err(&vd->log, "virtio-%s: the driver is older than virtio 1.0: not supported",
+			  vd->ops->name);
+	else
+		return true;
+	return false;
+}
+
+void virtio_set_status(struct virtio_dev *vd, uint8_t status)
+{
+	const uint8_t known = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
+	const uint8_t was = vd->status;
+
+	if (status == 0) {
+		virtio_reset(vd);
+		return;
+	}
+	/* A driver only ever adds bits (§2.1.1), each after the one that it builds on (§3.1.1);
+	 * NEEDS_RESET is ours. */
+	status = was | (status & (uint8_t)~VIRTIO_CONFIG_S_NEEDS_RESET);
+	if (!(was & VIRTIO_CONFIG_S_FEATURES_OK) && status & VIRTIO_CONFIG_S_FEATURES_OK &&
+	    ((status & known) != known || !features_agreed(vd)))
+		status &= (uint8_t)~VIRTIO_CONFIG_S_FEATURES_OK;
+	if (!(status & VIRTIO_CONFIG_S_FEATURES_OK))
+		status &= (uint8_t)~VIRTIO_CONFIG_S_DRIVER_OK;
+	vd->status = status;
+	if (status & ~was & VIRTIO_CONFIG_S_DRIVER_OK && vd->ops->activate &&
+	    !(status & VIRTIO_CONFIG_S_NEEDS_RESET) && vd->ops->activate(vd) < 0)
+		virtio_broken(vd, "the device could not be started");
+}
+
+struct virtq *virtio_queue(struct virtio_dev *vd, uint32_t index)
+{
+	return index < vd->ops->nr_queues ? &vd->q[index] : NULL;
+}
+
+void virtio_queue_enable(struct virtio_dev *vd, struct virtq *q)
+{
+	if (q->ready || !(vd->status & VIRTIO_CONFIG_S_FEATURES_OK))
+		return;
+	if (virtq_enable(q, vd->mem, virtio_has(vd, VIRTIO_RING_F_EVENT_IDX),
+			 virtio_has(vd, VIRTIO_RING_F_INDIRECT_DESC)) < 0)
+		virtio_broken(vd, "the driver set up a queue of a wrong size, or not in RAM");
+}
+
+void virtio_queue_disable(struct virtio_dev *vd, struct virtq *q)
+{
+	if (!q->ready)
+		return;
+	if (vd->ops->reset)
+		vd->ops->reset(vd, q);
+	virtq_reset(q);
+}
+
+void virtio_queue_reset(struct virtio_dev *vd, struct virtq *q)
+{
+	if (virtio_has(vd, VIRTIO_F_RING_RESET))
+		virtio_queue_disable(vd, q);
+}
+
+/* May the device use its queues? §2.1.2: not before DRIVER_OK. */
+static bool virtio_live(const struct virtio_dev *vd)
+{
+	return (vd->status & (VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET)) ==
+	       VIRTIO_CONFIG_S_DRIVER_OK;
+}
+
+bool virtio_kick(struct virtio_dev *vd, uint32_t index)
+{
+	struct virtq *q = virtio_queue(vd, index);
+
+	if (!q || !q->ready || !virtio_live(vd))
+		return false;
+	/* One look at the driver's index a round: what it adds meanwhile waits for the next. */
+	if (virtq_begin(q) < 0 || vd->ops->kick(vd, q) < 0) {
+		virtio_broken(vd, "the driver made a malformed queue");
+		return false;
+	}
+	virtio_notify(vd, q);
+	return virtq_want_kick(q);
+}
+
+/* Is [off, off + size) configuration space of the device? */
+static bool config_covers(const struct virtio_dev *vd, uint64_t off, unsigned size)
+{
+	return off <= vd->ops->config_size && size <= vd->ops->config_size - off;
+}
+
+uint64_t virtio_config_read(struct virtio_dev *vd, uint64_t off, unsigned size)
+{
+	if (!vd->ops->config_read || !config_covers(vd, off, size))
+		return 0;
+	return vd->ops->config_read(vd, (uint32_t)off, size);
+}
+
+void virtio_config_write(struct virtio_dev *vd, uint64_t off, unsigned size, uint64_t value)
+{
+	if (vd->ops->config_write && config_covers(vd, off, size))
+		vd->ops->config_write(vd, (uint32_t)off, size, value);
+}
+
+void virtio_notify(struct virtio_dev *vd, struct virtq *q)
+{
+	if (virtq_wants_interrupt(q))
+		vd->transport->interrupt(vd->transport_ctx, (int)(q - vd->q));
+}
+
+void virtio_config_changed(struct virtio_dev *vd)
+{
+	vd->config_generation++;
+	if (vd->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		vd->transport->interrupt(vd->transport_ctx, -1);
+}

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * machine_wire() is the board: a list that can be read from top to bottom. Adding a device is one
+ * file in devices/, its member in struct machine, its init below and its row in the list
+ * (docs/adding-a-device.md).
+ */
+#include "machine.h"
+
+#include <errno.h>
+#include <linux/virtio_mmio.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "acpi.h"
+#include "backend/tty.h"
+#include "bios.h"
+#include "board.h"
+#include "cmdline.h"
+
+_Static_assert(ARRAY_SIZE(board_virtio_gsi) >= MACHINE_MAX_VIRTIO, "an interrupt for each device");
+
+/* -- how it ends ----------------------------------------------------------------------------- */
+
+void machine_end(struct machine *m, enum machine_end why, unsigned value)
+{
+	enum machine_end none = END_NONE;
+
+	if (__atomic_compare_exchange_n(&m->end, &none, why, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_RELAXED))
+		m->end_value = value; /* read after the threads are joined */
+	/* A guest that switched itself off must not see what comes after. */
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		vcpu_enter_no_more(&m->vcpu[i]);
+	loop_stop(&m->loop);
+}
+
+static void on_power(void *ctx, enum power_event what, unsigned value)
+{
+	struct machine *m = ctx;
+
+	switch (what) {
+	case POWER_OFF:
+		machine_end(m, END_POWER_OFF, 0);
+		break;
+	case POWER_RESET:
+		machine_end(m, END_RESET, 0);
+		break;
+	case POWER_PANIC:
+		log_msg(LOG_ERROR, "the guest's kernel panicked (its console says why)");
+		machine_end(m, END_CRASHED, 0);
+		break;
+	case POWER_DEBUG_EXIT:
+		machine_end(m, END_DEBUG_EXIT, value);
+		break;
+	case POWER_QUIT:
+		machine_end(m, END_QUIT, 0);
+		break;
+	}
+}
+
+static void on_vcpu_end(void *ctx, enum vcpu_end end)
+{
+	struct machine *m = ctx;
+
+	switch (end) {
+	case VCPU_STOPPED:
+		break;
+	case VCPU_POWER_OFF:
+		on_power(m, POWER_OFF, 0);
+		break;
+	case VCPU_RESET:
+		on_power(m, POWER_RESET, 0);
+		break;
+	case VCPU_PANIC:
+		on_power(m, POWER_PANIC, 0);
+		break;
+	case VCPU_CRASHED:
+		machine_end(m, END_CRASHED, 0);
+		break;
+	case VCPU_FAILED:
+		machine_end(m, END_FAILED, 0);
+		break;
+	}
+}
+
+/* -- the parts ------------------------------------------------------------------------------- */
+
+static int init_serial(struct machine *m, const struct power *power)
+{
+	const struct serial_config *c = &m->config->serial;
+
+	switch (c->mode) {
+	case SERIAL_STDIO:
+		/* A dry run leaves the terminal alone. */
+		return m->config->action == ACTION_DRY_RUN ? 0
+							   : tty_stdio(&m->serial, &m->loop, power);
+	case SERIAL_FILE:
+		return m->config->action == ACTION_DRY_RUN
+			       ? 0
+			       : tty_file(&m->serial, &m->loop, c->path, c->append);
+	case SERIAL_PTY:
+		return m->config->action == ACTION_DRY_RUN ? 0 : tty_pty(&m->serial, &m->loop);
+	case SERIAL_NONE:
+		break;
+	}
+	return 0;
+}
+
+static int init_loops(struct machine *m)
+{
+	int rc = loop_init(&m->loop);
+
+	for (unsigned i = 0; i < m->config->io_threads && rc == 0; i++)
+		rc = loop_init(&m->io[i].loop);
+	return rc;
+}
+
+/* Puts vd on the next virtio-mmio transport: registers, an irqfd, an ioeventfd for each queue. */
+static int add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *loop)
+{
+	const size_t i = m->nr_virtio;
+	const gpa_t base = BOARD_VIRTIO + i * BOARD_VIRTIO_LEN;
+	const bool live = m->vm.fd >= 0;
+	struct irq_line irq = { 0 };
+	int rc = live ? vm_irqfd_line(&m->vm, board_virtio_gsi[i], &irq) : 0;
+
+	if (rc == 0) {
+		m->nr_virtio++; /* destroyed even if it is only half made */
+		rc = virtio_mmio_init(&m->virtio[i], vd, &m->mem, &irq, loop);
+	}
+	for (unsigned q = 0; q < vd->ops->nr_queues && rc == 0 && live; q++)
+		rc = vm_ioeventfd(&m->vm, base + VIRTIO_MMIO_QUEUE_NOTIFY, q,
+				  virtio_mmio_kick_fd(&m->virtio[i], q));
+	return rc;
+}
+
+/* Disks come first, in order: a kernel calls them vda, vdb, … */
+static int init_virtio(struct machine *m)
+{
+	const struct config *c = m->config;
+	int rc = 0;
+
+	for (size_t i = 0; i < c->nr_disks && rc == 0; i++) {
+		struct loop *loop = &m->io[i % c->io_threads].loop;
+		const struct disk_options o = {
+			.path = c->disk[i].path,
+			.readonly = c->disk[i].readonly,
+			.id = c->disk[i].id,
+		};
+
+		m->nr_disks++; /* to be destroyed, however far it comes */
+		rc = virtio_blk_init(&m->disk[i], &o, loop);
+		if (rc == 0)
+			rc = add_virtio(m, &m->disk[i].vd, loop);
+	}
+	if (rc == 0) {
+		virtio_init(&m->rng, &virtio_rng_ops, 0);
+		rc = add_virtio(m, &m->rng, &m->io[0].loop);
+	}
+	return rc;
+}
+
+/* The address map, whole. */
+static int machine_wire(struct machine *m)
+{
+	const bool serial = m->config->serial.mode != SERIAL_NONE;
+	const bool debug = m->config->debug_exit;
+	const struct {
+		struct bus *bus;
+		uint64_t base, len;
+		struct dev *dev;
+	} map[] = {
+		{ &m->pio, PORT_I8042, I8042_PORTS, &m->i8042.dev },
+		{ &m->pio, PORT_RTC, RTC_PORTS, &m->rtc.dev },
+		{ &m->pio, PORT_DEBUG_EXIT, debug ? DEBUG_EXIT_PORTS : 0, &m->debug_exit.dev },
+		{ &m->pio, PORT_COM1, serial ? UART_PORTS : 0, &m->com1.dev },
+		{ &m->pio, PORT_PVPANIC, PVPANIC_PORTS, &m->pvpanic.dev },
+		{ &m->pio, PORT_PM, PM_PORTS, &m->pm.dev },
+		{ &m->pio, PORT_PCI, PCI_PORTS, &m->pci.dev },
+	};
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(map) && rc == 0; i++)
+		if (map[i].len)
+			rc = bus_add(map[i].bus, map[i].base, map[i].len, map[i].dev);
+	for (size_t i = 0; i < m->nr_virtio && rc == 0; i++)
+		rc = bus_add(&m->mmio, BOARD_VIRTIO + i * BOARD_VIRTIO_LEN, BOARD_VIRTIO_LEN,
+			     &m->virtio[i].dev);
+	bus_freeze(&m->pio);
+	bus_freeze(&m->mmio);
+	return rc;
+}
+
+static int init_devices(struct machine *m)
+{
+	const struct power power = { .event = on_power, .ctx = m };
+	struct irq_line com1_irq = vm_irq_line(&m->vm, GSI_COM1);
+	struct irq_line pm_irq = vm_irq_line(&m->vm, GSI_PM);
+	int rc = init_serial(m, &power);
+
+	if (rc < 0)
+		return rc;
+	uart_init(&m->com1, &com1_irq, m->serial);
+	i8042_init(&m->i8042, &power);
+	rtc_init(&m->rtc, NULL);
+	pvpanic_init(&m->pvpanic, &power);
+	pm_init(&m->pm, &pm_irq, &power);
+	pci_host_init(&m->pci);
+	debug_exit_init(&m->debug_exit, &power);
+	return init_virtio(m);
+}
+
+/* -- what firmware would do ------------------------------------------------------------------ */
+
+static int place_firmware(struct machine *m)
+{
+	struct acpi_virtio virtio[MACHINE_MAX_VIRTIO];
+	const bool serial = m->config->serial.mode != SERIAL_NONE;
+	const struct acpi_config c = {
+		.cpus = m->config->cpus,
+		.lapic = BOARD_LAPIC,
+		.ioapic = BOARD_IOAPIC,
+		.virtio = virtio,
+		.nr_virtio = m->nr_virtio,
+		.com1_port = serial ? PORT_COM1 : 0,
+		.com1_gsi = GSI_COM1,
+		.rtc_port = PORT_RTC,
+		.pvpanic_port = PORT_PVPANIC,
+		.pm_port = PORT_PM,
+		.pm_gsi = GSI_PM,
+	};
+	int rc;
+
+	for (size_t i = 0; i < m->nr_virtio; i++)
+		virtio[i] = (struct acpi_virtio){
+			.base = BOARD_VIRTIO + i * BOARD_VIRTIO_LEN,
+			.len = BOARD_VIRTIO_LEN,
+			.gsi = board_virtio_gsi[i],
+		};
+	rc = acpi_build(&m->mem, &c, BOARD_ACPI, BIOS_ENTRY - BOARD_ACPI);
+	return rc == 0 ? bios_build(&m->mem, PORT_PM + PM_RESET, PM_RESET_VALUE) : rc;
+}
+
+static int place_kernel(struct machine *m)
+{
+	const struct config *c = m->config;
+	struct file kernel = { 0 }, initrd = { 0 };
+	struct boot_request r = { .mem = &m->mem, .rsdp = BOARD_ACPI, .kaslr = c->kaslr };
+	int rc = file_read(&kernel, "--kernel", c->kernel);
+
+	if (rc == 0 && c->initrd)
+		rc = file_read(&initrd, "--initrd", c->initrd);
+	m->times.files = monotonic_ns();
+	if (rc == 0 && getrandom(r.rng_seed, sizeof(r.rng_seed), 0) != sizeof(r.rng_seed))
+		rc = log_errno("getrandom");
+	if (rc == 0) {
+		m->cmdline = cmdline_make(c);
+		rc = m->cmdline ? 0 : -ENOMEM;
+	}
+	if (rc == 0) {
+		r.kernel = kernel.data;
+		r.kernel_len = kernel.len;
+		r.kernel_name = c->kernel;
+		r.initrd = initrd.data;
+		r.initrd_len = initrd.len;
+		r.initrd_name = c->initrd;
+		r.cmdline = m->cmdline;
+		rc = boot_load(&r, &m->entry);
+	}
+	file_free(&initrd);
+	file_free(&kernel);
+	return rc;
+}
+
+/* -- KVM ------------------------------------------------------------------------------------- */
+
+static int init_vm(struct machine *m)
+{
+	int rc = vm_init(&m->vm);
+
+	for (size_t i = 0; i < m->mem.nr && rc == 0; i++)
+		rc = vm_add_memory(&m->vm, m->mem.region[i].base, m->mem.region[i].size,
+				   m->mem.region[i].host);
+	return rc == 0 ? vm_init_arch(&m->vm) : rc;
+}
+
+static int init_vcpus(struct machine *m)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < m->config->cpus && rc == 0; i++) {
+		struct vcpu *v = &m->vcpu[m->nr_vcpus++];
+
+		rc = vcpu_init(v, &m->vm, i, m->config->cpus, &m->pio, &m->mmio, &m->mem);
+		v->timed = m->config->stats;
+	}
+	return rc == 0 ? vcpu_boot(&m->vcpu[0], &m->entry) : rc;
+}
+
+/* -- life ------------------------------------------------------------------------------------ */
+
+/* Every descriptor is closed and every pointer is NULL, so that machine_destroy() is safe from here
+ * on. */
+static void machine_none(struct machine *m, const struct config *c)
+{
+	memset(m, 0, sizeof(*m));
+	m->config = c;
+	vm_none(&m->vm);
+	m->loop = (struct loop){ .epoll_fd = -1, .wake_fd = -1 };
+	for (size_t i = 0; i < ARRAY_SIZE(m->io); i++)
+		m->io[i].loop = m->loop;
+}
+
+int machine_init(struct machine *m, const struct config *c)
+{
+	const bool live = c->action != ACTION_DRY_RUN;
+	int rc;
+
+	machine_none(m, c);
+	m->times.begin = monotonic_ns();
+	rc = ram_alloc(&m->ram, &c->memory);
+	if (rc == 0)
+		rc = ram_layout(&m->ram, &m->mem);
+	if (rc == 0)
+		rc = init_loops(m);
+	m->times.memory = monotonic_ns();
+	if (rc == 0 && live)
+		rc = init_vm(m);
+	m->times.kvm = monotonic_ns();
+	if (rc == 0)
+		rc = init_devices(m);
+	if (rc == 0)
+		rc = machine_wire(m);
+	if (rc == 0)
+		rc = place_firmware(m);
+	m->times.devices = monotonic_ns();
+	if (rc == 0)
+		rc = place_kernel(m);
+	m->times.kernel = monotonic_ns();
+	if (rc == 0 && live)
+		rc = init_vcpus(m);
+	m->times.vcpus = monotonic_ns();
+	return rc;
+}
+
+/* The last bytes go out, and the terminal is as it was: what is printed from here on is the
+ * monitor's. */
+static void close_serial(struct machine *m)
+{
+	uart_detach(&m->com1);
+	stream_destroy(m->serial);
+	m->serial = NULL;
+}
+
+void machine_destroy(struct machine *m)
+{
+	for (size_t i = 0; i < m->nr_virtio; i++)
+		virtio_mmio_destroy(&m->virtio[i]);
+	for (size_t i = 0; i < m->nr_disks; i++)
+		virtio_blk_destroy(&m->disk[i]);
+	close_serial(m);
+	uart_destroy(&m->com1);
+	i8042_destroy(&m->i8042);
+	rtc_destroy(&m->rtc);
+	pvpanic_destroy(&m->pvpanic);
+	pm_destroy(&m->pm);
+	pci_host_destroy(&m->pci);
+	debug_exit_destroy(&m->debug_exit);
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		vcpu_destroy(&m->vcpu[i]);
+	vm_destroy(&m->vm);
+	for (size_t i = 0; i < ARRAY_SIZE(m->io); i++)
+		loop_destroy(&m->io[i].loop);
+	loop_destroy(&m->loop);
+	ram_free(&m->ram);
+	free(m->cmdline);
+	m->cmdline = NULL;
+}
+
+static void *io_thread(void *arg)
+{
+	struct io_thread *io = arg;
+
+	if (loop_run(&io->loop) < 0)
+		machine_end(io->machine, END_FAILED, 0);
+	return NULL;
+}
+
+static int start_io_threads(struct machine *m)
+{
+	for (unsigned i = 0; i < m->config->io_threads; i++) {
+		struct io_thread *io = &m->io[i];
+
+		io->machine = m;
+		errno = pthread_create(&io->thread, NULL, io_thread, io);
+		if (errno)
+			return log_errno("I/O thread %u", i);
+		io->started = true;
+		pthread_setname_np(io->thread, "io");
+	}
+	return 0;
+}
+
+static int start_vcpus(struct machine *m)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < m->nr_vcpus && rc == 0; i++)
+		rc = vcpu_start(&m->vcpu[i], on_vcpu_end, m);
+	return rc;
+}
+
+/* vCPUs first: they are what makes new work for the I/O threads. */
+static void stop_threads(struct machine *m)
+{
+	uart_stop(&m->com1); /* a vCPU may wait for room there */
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		vcpu_ask(&m->vcpu[i], VCPU_STOP, false);
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		vcpu_join(&m->vcpu[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(m->io); i++) {
+		if (!m->io[i].started)
+			continue;
+		loop_stop(&m->io[i].loop);
+		pthread_join(m->io[i].thread, NULL);
+		m->io[i].started = false;
+	}
+}
+
+void machine_run(struct machine *m)
+{
+	if (start_io_threads(m) < 0 || start_vcpus(m) < 0)
+		machine_end(m, END_FAILED, 0);
+	if (loop_run(&m->loop) < 0)
+		machine_end(m, END_FAILED, 0);
+	stop_threads(m);
+	close_serial(m);
+}
+
+void machine_press_power_button(struct machine *m)
+{
+	pm_press_power_button(&m->pm);
+}
+
+void machine_pause(struct machine *m)
+{
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		vcpu_ask(&m->vcpu[i], VCPU_PAUSE, true);
+}
+
+void machine_resume(struct machine *m)
+{
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		vcpu_ask(&m->vcpu[i], VCPU_RUN, false);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The machine: every part of one VM, owned by value, and the board that wires them.
+ *
+ * Life: machine_init, machine_run, machine_destroy, all on one thread, the main one, which also
+ * runs m->loop (signals, terminal). Only machine_end() is for any thread. Machines live side by
+ * side in one process.
+ */
+#pragma once
+
+#include "config.h"
+#include "debug_exit.h"
+#include "file.h"
+#include "boot.h"
+#include "i8042.h"
+#include "pci_host.h"
+#include "pm.h"
+#include "pvpanic.h"
+#include "ram.h"
+#include "rtc.h"
+#include "uart8250.h"
+#include "vcpu.h"
+#include "virtio/blk.h"
+#include "virtio/mmio.h"
+#include "virtio/rng.h"
+#include "vm.h"
+
+#define MACHINE_MAX_VIRTIO (CONFIG_MAX_DISKS + 1) /* and one for randomness */
+
+enum machine_end {
+	END_NONE,
+	END_POWER_OFF,
+	END_RESET,
+	END_CRASHED,    /* panic or triple fault; said on standard error */
+	END_DEBUG_EXIT, /* end_value: the exit status */
+	END_QUIT,       /* the user, at the terminal */
+	END_KILLED,     /* a signal */
+	END_FAILED,     /* logged */
+};
+
+struct io_thread {
+	struct machine *machine;
+	struct loop loop;
+	pthread_t thread;
+	bool started;
+};
+
+struct machine {
+	const struct config *config; /* not owned */
+
+	/* How it ended: the first reason wins. Atomic until machine_run() returns. */
+	enum machine_end end;
+	unsigned end_value;
+
+	/* CLOCK_MONOTONIC, ns: when machine_init() began, and was done with each part. */
+	struct machine_times {
+		int64_t begin, memory, kvm, devices, files, kernel, vcpus;
+	} times;
+
+	struct ram ram;
+	struct gmem mem;
+	struct vm vm;
+	struct bus pio, mmio;
+	struct loop loop; /* the main thread's */
+	struct io_thread io[CONFIG_MAX_IO_THREADS];
+	struct vcpu vcpu[CONFIG_MAX_CPUS];
+	unsigned nr_vcpus;
+
+	struct stream *serial;
+	struct uart com1;
+	struct i8042 i8042;
+	struct rtc rtc;
+	struct pvpanic pvpanic;
+	struct pm pm;
+	struct pci_host pci;
+	struct debug_exit debug_exit;
+	struct virtio_blk disk[CONFIG_MAX_DISKS];
+	struct virtio_dev rng;
+	struct virtio_mmio virtio[MACHINE_MAX_VIRTIO];
+	size_t nr_disks, nr_virtio;
+
+	char *cmdline;
+	struct boot_entry entry;
+};
+
+/* Builds the machine that c, which outlives it, asks for; with ACTION_DRY_RUN without KVM. 0 or
+ * -errno, logged. machine_destroy() is safe, and due, after either. */
+int machine_init(struct machine *m, const struct config *c) __must_check;
+void machine_destroy(struct machine *m);
+
+/* Runs the guest until it ends; m->end says how. */
+void machine_run(struct machine *m);
+
+/* Ends the run, for the first reason that is given. Any thread, with any lock held. */
+void machine_end(struct machine *m, enum machine_end why, unsigned value);
+
+/* What a press of the power button does is up to the guest. Main thread. */
+void machine_press_power_button(struct machine *m);
+
+/* Stops all vCPUs outside the guest, and lets them go on. Main thread (a source of m->loop). */
+void machine_pause(struct machine *m);
+void machine_resume(struct machine *m);
+
+/* The machine, for people, on standard output: --dry-run. (report.c) */
+void machine_print(const struct machine *m);
+/* The table of exits, on standard error: --stats. After machine_run(). (report.c) */
+void machine_print_stats(const struct machine *m);

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Options as tables: a row is one --option of the command line, or one key of a comma-separated
+ * value such as "a.img,readonly=on". Both are parsed, checked and explained by the same code.
+ *
+ * Whatever is wrong with a value gets one line on standard error that names the option, the value,
+ * the reason and the way out; unknown words get the nearest known one. Nothing here opens or looks
+ * at a file.
+ *
+ * In a comma-separated value ",," stands for a comma that belongs to the text, as in QEMU's
+ * options.
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "vmm/types.h"
+
+struct opt_value;
+
+/* Parses v->text into *field. 0; OPT_STOP: ignore what follows on the command line; or -errno,
+ * explained by opt_fail(). Strings are allocated; who owns the struct frees them, also after an
+ * error. */
+typedef int opt_set(const struct opt_value *v, void *field);
+
+struct opt {
+	const char
+		*name; /* without dashes; NULL (the first row of a list): the item without a key */
+	const char *
+		metavar; /* how the value is called in the help; NULL: a switch, which takes none */
+	const char *help; /* '\n' begins a new line; unused for keys */
+	opt_set *set;
+	size_t field;     /* offset in the struct that the table fills */
+	const void *kind; /* what set() needs to know: an opt_choice[], an opt_range… */
+	bool repeats;     /* may be given more than once */
+};
+
+/* The rows of a list fill struct type, e.g. LIST_KEY("id", "STRING", set_id, disk_config, id). What
+ * follows the member is a designated initialiser: .kind = … */
+#define LIST_KEY(name_, metavar_, set_, type, member, ...)                                         \
+	{                                                                                          \
+		.name = name_, .metavar = metavar_, .set = set_,                                   \
+		.field = offsetof(struct type, member), __VA_ARGS__                                \
+	}
+
+/* The rows of a table and how many; at most 64. */
+struct opt_table {
+	const struct opt *row;
+	size_t nr;
+	const char *bare; /* opt_argv(): what to do instead of an argument without a dash */
+};
+
+/* A value and where it stands, for messages. */
+struct opt_value {
+	const struct opt *row;
+	const char *option; /* the --option, without dashes */
+	const char *whole;  /* all of its value as the user wrote it; NULL: a switch */
+	const char
+		*text; /* the part to parse: all of it, or the value of one key; NULL: a switch */
+};
+
+#define OPT_STOP 1
+
+/* Goes through argv[1..] as --NAME VALUE, --NAME=VALUE or --NAME and fills target. 0, OPT_STOP or
+ * -errno, explained. */
+int opt_argv(struct opt_table t, void *target, int argc, char *const argv[]) __must_check;
+
+/* Fills target from v->text: FIRST,KEY=VALUE,… where FIRST goes to the first row of t, whose name
+ * is NULL. 0 or -errno, explained. */
+int opt_list(const struct opt_value *v, struct opt_table t, void *target) __must_check;
+
+/* Prints the table in two columns. */
+void opt_help(struct opt_table t, FILE *out);
+
+/* Explains what is wrong with v: "--NAME VALUE: MESSAGE". Returns -EINVAL. */
+int opt_fail(const struct opt_value *v, const char *fmt, ...) __printf(2, 3);
+
+/* Setters. The type of the field stands behind each. */
+opt_set opt_switch; /* bool: true when the option is there */
+opt_set opt_bool;   /* bool: on or off */
+opt_set opt_string; /* char *: any text */
+opt_set opt_path;   /* char *: any text but the empty one */
+opt_set opt_choice; /* an enum; kind is an opt_choice[] that ends with a NULL name */
+opt_set opt_number; /* unsigned, decimal; kind is an opt_range */
+opt_set opt_size;   /* uint64_t bytes, with a suffix K, M, G or T; kind is an opt_range */
+
+struct opt_choice {
+	const char *name;
+	int value;
+};
+
+struct opt_range {
+	uint64_t min, max; /* both allowed */
+};
+
+/* Finds the known word that a mistyped one was most likely meant to be: offer each, then look at
+ * best. */
+struct opt_nearest {
+	const char *word;
+	const char *best; /* NULL: none is near */
+	unsigned distance;
+};
+void opt_offer(struct opt_nearest *n, const char *known);
+
+/* size as --memory takes it ("512M"), in the largest unit that divides it. Returns buf. */
+#define OPT_SIZE_LEN 24
+const char *opt_size_text(uint64_t size, char buf[OPT_SIZE_LEN]);

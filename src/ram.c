@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ram.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/mman.h>
+#include <sys/mman.h>
+
+#include "hostmem.h"
+
+static uint64_t page_size(enum huge_pages huge)
+{
+	switch (huge) {
+	case HUGE_OFF:
+	case HUGE_TRANSPARENT:
+		break;
+	case HUGE_2M:
+		return 2 * MIB;
+	case HUGE_1G:
+		return 1 * GIB;
+	}
+	return 4 * KIB;
+}
+
+/* Address space alone, for RAM at a multiple of align and at least align of guard on either side.
+ */
+static int reserve(struct ram *r, uint64_t size, uint64_t align)
+{
+	const uint64_t len = size + 3 * align;
+	void *p = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return log_errno("memory: no room for %llu MiB of guest memory in the address "
+				 "space (see ulimit -v)",
+				 (unsigned long long)(size / MIB));
+	r->mapping = p;
+	r->mapping_len = len;
+	r->host = (uint8_t *)align_up((uintptr_t)p + align, align);
+	r->size = size;
+	return 0;
+}
+
+/* Huge pages of hugetlbfs are set aside for us at once, so that this fails rather than the guest
+ * later. */
+static int map_huge(struct ram *r, uint64_t page)
+{
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB |
+			  (page == 1 * GIB ? MAP_HUGE_1GB : MAP_HUGE_2MB);
+
+	if (mmap(r->host, r->size, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED)
+		return hostmem_no_huge_pages(errno, r->size, page, "");
+	return 0;
+}
+
+static int map_small(struct ram *r)
+{
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+
+	/* MAP_NORESERVE is ignored where vm.overcommit_memory is 2. */
+	if (mmap(r->host, r->size, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED)
+		return log_errno("memory: the host refuses %llu MiB of guest memory "
+				 "(see vm.overcommit_memory in proc(5)); use a smaller --memory",
+				 (unsigned long long)(r->size / MIB));
+	return 0;
+}
+
+static int advise(const struct ram *r, int advice, const char *what)
+{
+	if (madvise(r->host, r->size, advice) < 0)
+		return log_errno("memory: %s", what);
+	return 0;
+}
+
+static int advise_all(const struct ram *r, const struct memory_config *c)
+{
+	int rc = advise(r, MADV_DONTDUMP, "can't keep guest memory out of core dumps");
+
+	if (rc == 0 && c->huge == HUGE_TRANSPARENT) {
+		rc = advise(r, MADV_HUGEPAGE,
+			    "hugepages=on: this host's kernel has no transparent huge pages; leave "
+			    "it out");
+		if (rc == 0)
+			hostmem_warn_if_never("");
+	}
+	if (rc == 0 && c->mergeable) {
+		rc = advise(r, MADV_MERGEABLE,
+			    "mergeable=on: this host's kernel has no KSM; leave it out");
+		if (rc == 0)
+			hostmem_warn_if_not_merging("");
+	}
+	return rc;
+}
+
+static int prefault(const struct ram *r, const struct memory_config *c)
+{
+	int rc = c->huge == HUGE_2M || c->huge == HUGE_1G ? 0 : hostmem_check(r->size, "");
+
+	if (rc < 0)
+		return rc;
+	/* Checked before, because a control group at its limit kills rather than fails. */
+	return advise(r, MADV_POPULATE_WRITE,
+		      "prefault=on: the host can't give all of it now (or its kernel is older than "
+		      "5.14); "
+		      "use a smaller --memory, or leave it out");
+}
+
+int ram_alloc(struct ram *r, const struct memory_config *c)
+{
+	const uint64_t page = page_size(c->huge);
+	int rc;
+
+	assert(c->size > 0 && c->size <= CONFIG_MAX_MEMORY && c->size % page == 0);
+	*r = (struct ram){ 0 };
+	/* At least 2 MiB, so that transparent huge pages can back huge pages of the guest. */
+	rc = reserve(r, c->size, max(page, 2 * MIB));
+	if (rc == 0)
+		rc = page > 4 * KIB ? map_huge(r, page) : map_small(r);
+	if (rc == 0)
+		rc = advise_all(r, c);
+	if (rc == 0 && c->prefault)
+		rc = prefault(r, c);
+	if (rc < 0)
+		ram_free(r);
+	return rc;
+}
+
+void ram_free(struct ram *r)
+{
+	if (r->mapping)
+		munmap(r->mapping, r->mapping_len);
+	*r = (struct ram){ 0 };
+}
+
+int ram_layout(const struct ram *r, struct gmem *m)
+{
+	const uint64_t low = min(r->size, RAM_HOLE_START);
+	int rc = gmem_add(m, 0, low, r->host);
+
+	if (rc == 0 && r->size > low)
+		rc = gmem_add(m, RAM_HOLE_END, r->size - low, r->host + low);
+	return rc;
+}

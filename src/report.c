@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The machine told to people: what it is made of (--dry-run) and what it did (--stats). */
+#include <stdio.h>
+
+#include "board.h"
+#include "machine.h"
+
+typedef unsigned long long ull;
+
+/* -- what it is made of ---------------------------------------------------------------------- */
+
+static void print_memory(const struct machine *m)
+{
+	printf("memory map\n");
+	for (size_t i = 0; i < m->mem.nr; i++) {
+		const struct gmem_region *r = &m->mem.region[i];
+
+		printf("  0x%010llx-0x%010llx  RAM, %llu MiB\n", (ull)r->base,
+		       (ull)(r->base + r->size - 1), (ull)(r->size / MIB));
+	}
+	printf("  0x%010llx-0x%010llx  ACPI tables, BIOS entry point\n", BOARD_ACPI,
+	       BOARD_ACPI + BOARD_ACPI_LEN - 1);
+	printf("  0x%010llx-0x%010llx  kernel: %s\n", (ull)m->entry.kernel_start,
+	       (ull)m->entry.kernel_end - 1, m->entry.how);
+	if (m->entry.initrd_start != m->entry.initrd_end)
+		printf("  0x%010llx-0x%010llx  initrd: %s\n", (ull)m->entry.initrd_start,
+		       (ull)m->entry.initrd_end - 1, m->config->initrd);
+	printf("  0x%010llx             entry, %s\n", (ull)m->entry.rip,
+	       m->entry.mode == BOOT_LONG64 ? "64-bit mode" : "32-bit protected mode");
+	printf("  0x%010llx             IO-APIC\n", BOARD_IOAPIC);
+	printf("  0x%010llx             local APIC of each vCPU\n", BOARD_LAPIC);
+}
+
+/* "disk /img, 64 MiB, read-only", or the device's own name. */
+static void print_virtio(const struct machine *m, size_t i)
+{
+	printf("  0x%010llx  irq %2u  virtio-%s", BOARD_VIRTIO + i * BOARD_VIRTIO_LEN,
+	       board_virtio_gsi[i], m->virtio[i].vd->ops->name);
+	if (i < m->nr_disks)
+		printf(": vd%c, %s, %llu MiB%s", 'a' + (int)i, m->config->disk[i].path,
+		       (ull)(m->disk[i].disk.size / MIB),
+		       m->config->disk[i].readonly ? ", read-only" : "");
+	printf("\n");
+}
+
+static void print_devices(const struct machine *m)
+{
+	static const char *const serial[] = {
+		[SERIAL_STDIO] = "standard input and output",
+		[SERIAL_NONE] = "none",
+		[SERIAL_FILE] = "file",
+		[SERIAL_PTY] = "a new pseudo-terminal",
+	};
+
+	printf("devices\n");
+	for (size_t i = 0; i < m->pio.nr; i++) {
+		const struct bus_range *r = &m->pio.range[i];
+
+		printf("  port 0x%03llx    ", (ull)r->base);
+		if (r->dev == &m->com1.dev)
+			printf("irq %2u  %s: %s%s%s\n", GSI_COM1, r->dev->ops->name,
+			       serial[m->config->serial.mode], m->config->serial.path ? " " : "",
+			       m->config->serial.path ?: "");
+		else if (r->dev == &m->pm.dev)
+			printf("irq %2u  %s\n", GSI_PM, r->dev->ops->name);
+		else
+			printf("        %s\n", r->dev->ops->name);
+	}
+	for (size_t i = 0; i < m->nr_virtio; i++)
+		print_virtio(m, i);
+}
+
+void machine_print(const struct machine *m)
+{
+	printf("processors\n  %u vCPU%s, APIC ids 0 to %u\n", m->config->cpus,
+	       m->config->cpus == 1 ? "" : "s", m->config->cpus - 1);
+	print_memory(m);
+	print_devices(m);
+	printf("command line\n  %s\n", m->cmdline);
+}
+
+/* -- what it did ----------------------------------------------------------------------------- */
+
+static void print_exits(const struct machine *m)
+{
+	fprintf(stderr, "exits of");
+	for (unsigned c = 0; c < m->nr_vcpus; c++)
+		fprintf(stderr, "%*s%u", c ? 8 : 9, "vCPU ", c);
+	fprintf(stderr, "\n");
+	for (unsigned r = 0; r < VCPU_EXIT_REASONS; r++) {
+		uint64_t sum = 0;
+
+		for (unsigned c = 0; c < m->nr_vcpus; c++)
+			sum += m->vcpu[c].stats.exits[r];
+		if (!sum)
+			continue;
+		fprintf(stderr, "  %-14s", vcpu_exit_name(r));
+		for (unsigned c = 0; c < m->nr_vcpus; c++)
+			fprintf(stderr, " %8llu", (ull)m->vcpu[c].stats.exits[r]);
+		fprintf(stderr, "\n");
+	}
+}
+
+struct row {
+	const char *name;
+	size_t offset; /* of a uint64_t in struct vcpu_stats */
+	uint64_t divisor;
+};
+
+static void print_rows(const struct machine *m)
+{
+	static const struct row rows[] = {
+		{ "(interrupted)", offsetof(struct vcpu_stats, interrupted), 1 },
+		{ "(unclaimed)", offsetof(struct vcpu_stats, unclaimed), 1 },
+		{ "guest, us", offsetof(struct vcpu_stats, guest_ns), 1000 },
+		{ "monitor, us", offsetof(struct vcpu_stats, host_ns), 1000 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		fprintf(stderr, "  %-14s", rows[i].name);
+		for (unsigned c = 0; c < m->nr_vcpus; c++) {
+			const char *stats = (const char *)&m->vcpu[c].stats;
+			uint64_t value;
+
+			memcpy(&value, stats + rows[i].offset, sizeof(value));
+			fprintf(stderr, " %8llu", (ull)(value / rows[i].divisor));
+		}
+		fprintf(stderr, "\n");
+	}
+}
+
+static void print_accesses(const struct bus *b)
+{
+	for (size_t i = 0; i < b->nr; i++) {
+		const struct bus_range *r = &b->range[i];
+
+		if (r->reads + r->writes)
+			fprintf(stderr, "  %-14s %8llu %8llu  at %#llx\n", r->dev->ops->name,
+				(ull)r->reads, (ull)r->writes, (ull)r->base);
+	}
+}
+
+static void print_start(const struct machine *m)
+{
+	const struct machine_times *t = &m->times;
+	const struct {
+		const char *what;
+		int64_t ns;
+	} rows[] = {
+		{ "memory, loops", t->memory - t->begin },
+		{ "KVM", t->kvm - t->memory },
+		{ "devices, ACPI", t->devices - t->kvm },
+		{ "files read", t->files - t->devices },
+		{ "decompressed", (int64_t)m->entry.decompress_ns },
+		{ "placed", t->kernel - t->files - (int64_t)m->entry.decompress_ns },
+		{ "vCPUs", t->vcpus - t->kernel },
+		{ "first KVM_RUN", (int64_t)m->vcpu[0].stats.first_run_ns - t->vcpus },
+		{ "in all", (int64_t)m->vcpu[0].stats.first_run_ns - t->begin },
+	};
+
+	fprintf(stderr, "start, us\n");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		fprintf(stderr, "  %-14s %8lld\n", rows[i].what, (long long)rows[i].ns / 1000);
+	fprintf(stderr, "first KVM_RUN at %lld us (CLOCK_MONOTONIC)\n",
+		(long long)m->vcpu[0].stats.first_run_ns / 1000);
+}
+
+void machine_print_stats(const struct machine *m)
+{
+	print_exits(m);
+	print_rows(m);
+	fprintf(stderr, "accesses           reads   writes\n");
+	print_accesses(&m->pio);
+	print_accesses(&m->mmio);
+	print_start(m);
+}

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vcpu.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "vmm/log.h"
+
+int vcpu_init(struct vcpu *v, const struct vm *vm, unsigned id, unsigned cpus, struct bus *pio,
+	      struct bus *mmio, const struct gmem *mem)
+{
+	void *run;
+
+	*v = (struct vcpu){ .id = id, .fd = -1, .pio = pio, .mmio = mmio, .mem = mem };
+	pthread_mutex_init(&v->lock, NULL);
+	pthread_cond_init(&v->changed, NULL);
+	v->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (long)id);
+	if (v->fd < 0)
+		return log_errno("KVM: create vCPU %u of %u", id, cpus);
+	run = mmap(NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	if (run == MAP_FAILED)
+		return log_errno("KVM: map vCPU %u", id);
+	v->run = run;
+	v->run_size = vm->run_size;
+	return vcpu_init_arch(v, vm, cpus);
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
+	if (v->run)
+		munmap(v->run, v->run_size);
+	v->run = NULL;
+	close_fd(&v->fd);
+}
+
+static void interrupt_kvm_run(int sig __unused) {}
+
+void vcpu_signal_setup(void)
+{
+	struct sigaction sa = { .sa_handler = interrupt_kvm_run }; /* no SA_RESTART */
+
+	sigaction(VCPU_SIGNAL, &sa, NULL);
+}
+
+void vcpu_ask(struct vcpu *v, enum vcpu_ask ask, bool wait_paused)
+{
+	pthread_mutex_lock(&v->lock);
+	if (v->ask != VCPU_STOP)
+		v->ask = ask;
+	pthread_cond_broadcast(&v->changed);
+	if (v->started && v->ask != VCPU_RUN && !v->paused) {
+		/* Whether the signal finds the thread inside KVM_RUN or before it, it leaves: the
+		 * flag is set first and KVM looks at it on every entry (KVM api 5, immediate_exit).
+		 */
+		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELEASE);
+		pthread_kill(v->thread, VCPU_SIGNAL);
+	}
+	while (wait_paused && v->ask == VCPU_PAUSE && !v->paused)
+		pthread_cond_wait(&v->changed, &v->lock);
+	pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_enter_no_more(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	v->ask = VCPU_STOP;
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&v->lock);
+}
+
+/* Between two KVM_RUNs, after a signal: waits while paused. False when the vCPU is to stop. */
+static bool vcpu_may_run(struct vcpu *v)
+{
+	bool go;
+
+	pthread_mutex_lock(&v->lock);
+	while (v->ask == VCPU_PAUSE) {
+		v->paused = true;
+		pthread_cond_broadcast(&v->changed);
+		pthread_cond_wait(&v->changed, &v->lock);
+	}
+	v->paused = false;
+	go = v->ask == VCPU_RUN;
+	if (go)
+		__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&v->lock);
+	return go;
+}
+
+/* -- the exits ------------------------------------------------------------------------------- */
+
+/* What a handler wants next: the guest again, or the end of vcpu_run() for a reason. */
+#define RESUME (-1)
+
+/* INS and OUTS arrive batched: the port stays put while the data pointer advances. */
+static int exit_pio(struct vcpu *v)
+{
+	const unsigned port = v->run->io.port, size = v->run->io.size;
+	const bool out = v->run->io.direction == KVM_EXIT_IO_OUT;
+	uint8_t *p = (uint8_t *)v->run + v->run->io.data_offset;
+	bool hit;
+
+	for (uint32_t i = 0; i < v->run->io.count; i++, p += size) {
+		if (out)
+			hit = bus_write(v->pio, port, size, load_le(p, size));
+		else
+			store_le(p, size, bus_read(v->pio, port, size, &hit));
+		v->stats.unclaimed += !hit;
+	}
+	return RESUME;
+}
+
+/* The guest touched an address without a memory slot. KVM splits what crosses a page; len is 1 to
+ * 8, and not always a power of two: devices see 1, 2, 4 or 8 bytes, anything else nobody answers.
+ */
+static int exit_mmio(struct vcpu *v)
+{
+	const gpa_t addr = v->run->mmio.phys_addr;
+	const unsigned len = v->run->mmio.len;
+	uint8_t *data = v->run->mmio.data;
+	bool hit = false;
+
+	if (!is_power_of_two(len) || len > 8)
+		memset(data, 0xff, sizeof(v->run->mmio.data));
+	else if (v->run->mmio.is_write)
+		hit = bus_write(v->mmio, addr, len, load_le(data, len));
+	else
+		store_le(data, len, bus_read(v->mmio, addr, len, &hit));
+	v->stats.unclaimed += !hit;
+	return RESUME;
+}
+
+/* The in-kernel APIC waits for the next interrupt by itself; nothing is left to do. */
+static int exit_hlt(struct vcpu *v __unused)
+{
+	return RESUME;
+}
+
+/* Something wants attention (a signal, a request by vcpu_ask); the loop looks before it enters
+ * again. */
+static int exit_intr(struct vcpu *v __unused)
+{
+	return RESUME;
+}
+
+/* A fault while delivering a double fault: the CPU stops (SDM 3A §6.15, interrupt 8). */
+static int exit_shutdown(struct vcpu *v)
+{
+	vcpu_explain(
+		v,
+		"triple fault: an exception could not be delivered, nor the double fault after it",
+		"The guest's CPU is in shutdown: its interrupt table, stack or page tables are "
+		"bad. "
+		"Some kernels reset themselves this way.");
+	return VCPU_CRASHED;
+}
+
+static int exit_system_event(struct vcpu *v)
+{
+	switch (v->run->system_event.type) {
+	case KVM_SYSTEM_EVENT_SHUTDOWN:
+		return VCPU_POWER_OFF;
+	case KVM_SYSTEM_EVENT_RESET:
+		return VCPU_RESET;
+	case KVM_SYSTEM_EVENT_CRASH:
+		return VCPU_PANIC;
+	}
+	return RESUME; /* wake-up and suspend: nothing to do */
+}
+
+static int exit_internal_error(struct vcpu *v)
+{
+	static const char *const words[] = {
+		[0] = "an internal error of KVM",
+		[KVM_INTERNAL_ERROR_EMULATION] = "KVM can't emulate this instruction",
+		[KVM_INTERNAL_ERROR_SIMUL_EX] = "two exceptions at once that KVM can't merge",
+		[KVM_INTERNAL_ERROR_DELIVERY_EV] = "KVM failed to deliver an event",
+		[KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON] =
+			"the CPU gave KVM an exit that it does not know",
+	};
+	const uint32_t error = v->run->internal.suberror;
+
+	vcpu_explain(v, words[error < ARRAY_SIZE(words) && words[error] ? error : 0], NULL);
+	return VCPU_CRASHED;
+}
+
+static int exit_fail_entry(struct vcpu *v)
+{
+	char why[96];
+
+	snprintf(why, sizeof(why), "the CPU refused to enter the guest (hardware reason %#llx)",
+		 (unsigned long long)v->run->fail_entry.hardware_entry_failure_reason);
+	vcpu_explain(v, why,
+		     "The guest's control registers or segments hold a state that this CPU does "
+		     "not take.");
+	return VCPU_CRASHED;
+}
+
+static int exit_unknown(struct vcpu *v)
+{
+	char why[96];
+
+	snprintf(why, sizeof(why), "KVM reports exit reason %u, which minivmm does not handle",
+		 v->run->exit_reason);
+	vcpu_explain(v, why, NULL);
+	return VCPU_CRASHED;
+}
+
+/*
+ * KVM's exit reasons, and what the hardware reported underneath: VMX in the VMCS's exit reason (SDM
+ * 3D app. C), SVM in the VMCB's EXITCODE (APM 2 app. C). KVM handles most hardware exits itself
+ * (page faults on slots, MSRs, CPUID, interrupt windows, the in-kernel APIC, ioeventfds) and passes
+ * on only these.
+ *
+ *  KVM             VMX                                     SVM
+ *  IO              30 I/O instruction                      7Bh IOIO
+ *  MMIO            48 EPT violation, 49 EPT misconfig.     400h nested page fault
+ *  HLT             12 HLT                                  78h HLT        (only without an
+ * in-kernel APIC) INTR            1 external interrupt (with a signal)    60h INTR SHUTDOWN 2
+ * triple fault                          7Fh SHUTDOWN SYSTEM_EVENT    (a hypercall or MSR write that
+ * KVM understood as one) INTERNAL_ERROR  48/49, 0 exception … that KVM can't emulate FAIL_ENTRY 33,
+ * 34, 41: VM entry failed             -1 VMEXIT_INVALID
+ */
+static const struct {
+	const char *name;
+	int (*handle)(struct vcpu *v); /* RESUME or enum vcpu_end */
+} exits[VCPU_EXIT_REASONS] = {
+	[KVM_EXIT_UNKNOWN] = { "unknown", exit_unknown },
+	[KVM_EXIT_IO] = { "io", exit_pio },
+	[KVM_EXIT_MMIO] = { "mmio", exit_mmio },
+	[KVM_EXIT_HLT] = { "hlt", exit_hlt },
+	[KVM_EXIT_INTR] = { "intr", exit_intr },
+	[KVM_EXIT_IRQ_WINDOW_OPEN] = { "irq-window", exit_intr },
+	[KVM_EXIT_SHUTDOWN] = { "shutdown", exit_shutdown },
+	[KVM_EXIT_SYSTEM_EVENT] = { "system-event", exit_system_event },
+	[KVM_EXIT_INTERNAL_ERROR] = { "internal-error", exit_internal_error },
+	[KVM_EXIT_FAIL_ENTRY] = { "fail-entry", exit_fail_entry },
+};
+
+const char *vcpu_exit_name(unsigned reason)
+{
+	return reason < ARRAY_SIZE(exits) ? exits[reason].name : NULL;
+}
+
+static int vcpu_handle(struct vcpu *v)
+{
+	const uint32_t reason = v->run->exit_reason;
+
+	if (reason >= ARRAY_SIZE(exits) || !exits[reason].handle)
+		return exit_unknown(v);
+	v->stats.exits[reason]++;
+	return exits[reason].handle(v);
+}
+
+/* The thread has left the guest for good: whoever waits for it to pause need not. */
+static void vcpu_left(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	v->paused = true;
+	pthread_cond_broadcast(&v->changed);
+	pthread_mutex_unlock(&v->lock);
+}
+
+/* KVM_RUN, timed if that is wanted. 0 after an exit, or -errno. */
+static int vcpu_enter(struct vcpu *v, uint64_t *left)
+{
+	uint64_t entered = v->timed ? monotonic_ns() : 0;
+	int rc = ioctl(v->fd, KVM_RUN, 0L) < 0 ? -errno : 0;
+
+	if (v->timed && !v->stats.first_run_ns)
+		v->stats.first_run_ns = entered;
+	if (v->timed) {
+		v->stats.host_ns += *left ? entered - *left : 0;
+		*left = monotonic_ns();
+		v->stats.guest_ns += *left - entered;
+	}
+	return rc;
+}
+
+enum vcpu_end vcpu_run(struct vcpu *v)
+{
+	uint64_t left = 0;
+	int next = vcpu_may_run(v) ? RESUME : VCPU_STOPPED;
+
+	while (next == RESUME) {
+		int rc = vcpu_enter(v, &left);
+
+		if (rc == 0) {
+			next = vcpu_handle(v);
+		} else if (rc == -EINTR ||
+			   rc == -EAGAIN) { /* EAGAIN: an INIT was taken while waiting */
+			v->stats.interrupted++;
+			if (!vcpu_may_run(v))
+				next = VCPU_STOPPED;
+		} else {
+			errno = -rc;
+			log_errno("KVM: run vCPU %u", v->id);
+			next = VCPU_FAILED;
+		}
+	}
+	vcpu_left(v);
+	return (enum vcpu_end)next;
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vcpu *v = arg;
+
+	v->ended(v->ctx, vcpu_run(v));
+	return NULL;
+}
+
+int vcpu_start(struct vcpu *v, void (*ended)(void *ctx, enum vcpu_end end), void *ctx)
+{
+	char name[16];
+
+	v->ended = ended;
+	v->ctx = ctx;
+	errno = pthread_create(&v->thread, NULL, vcpu_thread, v);
+	if (errno)
+		return log_errno("thread of vCPU %u", v->id);
+	v->started = true;
+	snprintf(name, sizeof(name), "vcpu%u", v->id);
+	pthread_setname_np(v->thread, name);
+	return 0;
+}
+
+void vcpu_join(struct vcpu *v)
+{
+	if (v->started)
+		pthread_join(v->thread, NULL);
+	v->started = false;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A virtual CPU: one thread that calls KVM_RUN and handles the exit, again and again.
+ *
+ * vcpu_run() is the exit loop, the heart of the monitor. Each exit reason of KVM has one handler of
+ * a few lines, in the table at the end of vcpu.c, where a comment says which exit of VMX and SVM is
+ * underneath.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "vm.h"
+#include "vmm/bus.h"
+#include "vmm/mem.h"
+
+struct kvm_run;
+struct boot_entry;
+
+#define VCPU_EXIT_REASONS 48 /* more than KVM has */
+
+/* Why vcpu_run() returned. */
+enum vcpu_end {
+	VCPU_STOPPED,   /* vcpu_ask(VCPU_STOP) */
+	VCPU_POWER_OFF, /* system events: the guest asked KVM */
+	VCPU_RESET,
+	VCPU_PANIC,
+	VCPU_CRASHED, /* the guest can't go on (triple fault, …); explained on standard error */
+	VCPU_FAILED,  /* the host can't; logged */
+};
+
+/* What another thread wants of a vCPU. */
+enum vcpu_ask { VCPU_RUN, VCPU_PAUSE, VCPU_STOP };
+
+struct vcpu_stats {
+	uint64_t exits[VCPU_EXIT_REASONS];
+	uint64_t interrupted;       /* KVM_RUN returned for a signal */
+	uint64_t unclaimed;         /* PIO or MMIO that no device answered */
+	uint64_t guest_ns, host_ns; /* inside KVM_RUN, outside it; only when timed */
+	uint64_t first_run_ns;      /* CLOCK_MONOTONIC before the first KVM_RUN; only when timed */
+};
+
+struct vcpu {
+	unsigned id; /* also the APIC id */
+	int fd;
+	struct kvm_run *run; /* shared with KVM */
+	size_t run_size;
+	struct bus *pio, *mmio; /* not owned */
+	const struct gmem *mem; /* not owned; only to show code bytes of a crash */
+	bool timed;             /* fill guest_ns and host_ns */
+
+	pthread_t thread;
+	bool started;
+	void (*ended)(void *ctx, enum vcpu_end end); /* vcpu_start() */
+	void *ctx;
+
+	pthread_mutex_t lock; /* of ask and paused */
+	pthread_cond_t changed;
+	enum vcpu_ask ask;
+	bool paused; /* the thread waits outside KVM_RUN */
+
+	struct vcpu_stats stats; /* written by the vCPU's thread only */
+};
+
+/* Creates vCPU id of cpus; *pio, *mmio and *mem outlive it. 0 or -errno, logged. vcpu_destroy() is
+ * safe after a failure and on a zeroed struct with fd -1. */
+int vcpu_init(struct vcpu *v, const struct vm *vm, unsigned id, unsigned cpus, struct bus *pio,
+	      struct bus *mmio, const struct gmem *mem) __must_check;
+void vcpu_destroy(struct vcpu *v);
+
+/* Puts the boot processor at the kernel's entry. The others wait for INIT and SIPI from the guest.
+ * 0 or -errno, logged. */
+int vcpu_boot(struct vcpu *v, const struct boot_entry *entry) __must_check;
+
+/* Runs the guest on a thread of its own, which calls ended() last. 0 or -errno, logged. */
+int vcpu_start(struct vcpu *v, void (*ended)(void *ctx, enum vcpu_end end), void *ctx) __must_check;
+/* Waits for that thread, if there is one. */
+void vcpu_join(struct vcpu *v);
+
+/* The exit loop: runs the guest on the calling thread until something in enum vcpu_end happens. */
+enum vcpu_end vcpu_run(struct vcpu *v);
+
+/* Gives VCPU_SIGNAL its empty handler, so that it interrupts KVM_RUN and nothing else. Once a
+ * process. */
+#define VCPU_SIGNAL SIGRTMIN
+void vcpu_signal_setup(void);
+
+/* The thread that called vcpu_start(): asks, and makes the vCPU leave the guest. With wait_paused,
+ * returns when it is outside. A stopped vCPU stays stopped. */
+void vcpu_ask(struct vcpu *v, enum vcpu_ask ask, bool wait_paused);
+
+/* Any thread, with any device's lock held: the vCPU does not enter the guest again. When it is in
+ * there now, vcpu_ask(VCPU_STOP) makes it leave. */
+void vcpu_enter_no_more(struct vcpu *v);
+
+/* KVM's name of an exit reason: "io", "mmio", …; NULL if it has none. */
+const char *vcpu_exit_name(unsigned reason);
+
+/* The architecture's half, in src/x86. */
+int vcpu_init_arch(struct vcpu *v, const struct vm *vm, unsigned cpus) __must_check;
+/* Prints registers, the bytes at RIP and what they say. why: a clause without a capital; hint: a
+ * sentence, or NULL for the architecture's own. */
+void vcpu_explain(struct vcpu *v, const char *why, const char *hint);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What an x86 VM has inside KVM: two 8259 PICs, an IO-APIC, a local APIC per vCPU, and an i8254
+ * timer for kernels that calibrate by it (stock Linux under our ACPI tables does not touch it).
+ */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+#include "vmm/log.h"
+#include "x86/x86.h"
+
+/* Three pages for VMX's real mode emulation and one for its identity map, in the 32-bit device hole
+ * where the board has nothing else (KVM api 4.23, 4.37). Other backends ignore them. */
+#define TSS_ADDR          0xfffbd000u
+#define IDENTITY_MAP_ADDR 0xfffbc000u
+
+static int create_interrupt_controllers(struct vm *vm)
+{
+	uint64_t identity = IDENTITY_MAP_ADDR;
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+
+	if (vm_has(vm, KVM_CAP_SET_TSS_ADDR) && ioctl(vm->fd, KVM_SET_TSS_ADDR, (long)TSS_ADDR) < 0)
+		return log_errno("KVM: set TSS address");
+	if (vm_has(vm, KVM_CAP_SET_IDENTITY_MAP_ADDR) &&
+	    ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)
+		return log_errno("KVM: set identity map address");
+	if (ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0L) < 0)
+		return log_errno("KVM: create interrupt controllers");
+	if (ioctl(vm->fd, KVM_CREATE_PIT2, &pit) < 0)
+		return log_errno("KVM: create i8254 timer");
+	return 0;
+}
+
+/* What every vCPU's set-up wants to know of the host is asked once: it takes KVM a third of a
+ * millisecond. */
+int vm_init_arch(struct vm *vm)
+{
+	int rc = create_interrupt_controllers(vm);
+
+	if (rc < 0)
+		return rc;
+	vm->arch = calloc(1, sizeof(*vm->arch));
+	if (!vm->arch)
+		return log_ret(-ENOMEM, "out of memory");
+	vm->arch->cpuid = cpuid_supported(vm);
+	vm->arch->msrs = msr_list(vm);
+	return vm->arch->cpuid && vm->arch->msrs ? 0 : -EIO;
+}
+
+void vm_destroy_arch(struct vm *vm)
+{
+	if (!vm->arch)
+		return;
+	free(vm->arch->cpuid);
+	free(vm->arch->msrs);
+	free(vm->arch);
+	vm->arch = NULL;
+}

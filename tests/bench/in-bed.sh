@@ -1,0 +1,69 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# in-bed.sh boot|block WORK TINY DEBIAN-FOLDER: runs in the test bed for tests/bench/run; prints lines "KEY VALUE".
+set -uo pipefail
+part=$1 work=$2 tiny=$3 debian=$(echo "$4"/boot/vmlinuz-*)
+cp "$work/disk" "$work/initrd" "$work/init" "$work/minivmm" "$work/stopwatch" "$work/without-uring" "$tiny" "$debian" /run/ # tmpfs: no virtiofs in what is measured
+cd /run || exit 1
+tiny=/run/$(basename "$tiny") debian=/run/$(basename "$debian")
+# The image is on an ext4 of its own, as images are kept on file systems like it; on tmpfs io_uring does worse: docs/benchmarks.md.
+[[ -e /dev/loop-control ]] || insmod "$4"/lib/modules/*/kernel/drivers/block/loop.ko
+mke2fs -qF -t ext4 -O ^has_journal /run/fs 300M 2>/dev/null && mkdir /run/image && mount -o loop /run/fs /run/image || exit 1
+mv /run/disk /run/image/disk && cat /run/image/disk >/dev/null || exit 1
+append="console=ttyS0 quiet panic=-1"
+qemu=(qemu-system-x86_64 -enable-kvm -cpu host -m 512 -nodefaults -no-user-config -display none -serial stdio -no-reboot)
+drive=(-drive "id=d,file=/run/image/disk,format=raw,if=none")
+# QEMU's microvm in its quickest form (without ACPI, or with PIT, PIC and RTC off, it takes 2 to 3 times as long), and its pc.
+microvm=("${qemu[@]}" -M microvm,acpi=on,x-option-roms=off "${drive[@]}" -device virtio-blk-device,drive=d)
+pc=("${qemu[@]}" -M pc "${drive[@]}" -device virtio-blk-pci,drive=d)
+minivmm=(./minivmm --disk /run/image/disk --initrd initrd)
+
+watch() { # KEY COMMAND...: one run to the guest's first output
+	local key=$1 us
+	shift
+	us=$(timeout 120 ./stopwatch bench-user-space "$@" 2>/dev/null) && echo "$key $us"
+}
+
+account() { # KIND OPTION...: a boot to the end, and where its time went
+	timeout 120 "${minivmm[@]}" "${@:2}" --stats </dev/null 2>err >out
+	awk '/^start, us/ { on = 1; next } /^first KVM_RUN at/ { on = 0 } on { v = $NF; $NF = ""; gsub(/[ ,]+/, "-"); print $0 " " v }' err |
+		sed "s/- / /; s/^-*/bed.$1./"
+	awk -v k="$1" '/bench-uptime/ { print "bed." k ".uptime " $2 * 1000000 }' out
+	awk -v k="$1" '/guest, us/ { print "bed." k ".guest " $NF }' err
+}
+
+boot() {
+	local i k
+	for ((i = 0; i < RUNS; i++)); do
+		for k in tiny debian; do
+			watch "boot.$k.minivmm" "${minivmm[@]}" --kernel "${!k}"
+			watch "boot.$k.microvm" "${microvm[@]}" -kernel "${!k}" -initrd initrd -append "$append"
+			watch "boot.$k.pc" "${pc[@]}" -kernel "${!k}" -initrd initrd -append "$append"
+		done
+		watch boot.debian.kaslr "${minivmm[@]}" --kernel "$debian" --kaslr
+	done
+	for ((i = 0; i < RUNS; i++)); do
+		account tiny --kernel "$tiny"
+		account debian --kernel "$debian"
+		account kaslr --kernel "$debian" --kaslr
+	done
+}
+
+block() {
+	local i where="bench=/dev/vda" out
+	bench() { # KEY COMMAND...
+		local key=$1
+		shift
+		out=$(timeout 300 "$@" </dev/null 2>/dev/null | tr -d '\r' | grep -a bench-result) || return 0
+		read -r _ a b c <<<"$out"
+		printf '%s\n' "block.sequential.$key $a" "block.random1.$key $b" "block.random32.$key $c"
+	}
+	for ((i = 0; i < RUNS; i++)); do
+		bench minivmm "${minivmm[@]}" --kernel "$tiny" --append "$where"
+		bench preadv ./without-uring "${minivmm[@]}" --kernel "$tiny" --append "$where"
+		bench microvm "${microvm[@]}" -kernel "$tiny" -initrd initrd -append "$append $where"
+		bench pc "${pc[@]}" -kernel "$tiny" -initrd initrd -append "$append $where"
+	done
+}
+
+"$part"

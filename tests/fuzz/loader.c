@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Kernel images of every kind into guest RAM that has nothing accessible around it. The first byte
+ * says how the machine is made, the rest is the file. corpus/loader is made by make-loader-seeds.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "boot.h"
+#include "fuzz.h"
+#include "vmm/log.h"
+
+#define RAM   (8 * MIB)
+#define GUARD (1 * MIB)
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+int LLVMFuzzerInitialize(int *argc __unused, char ***argv __unused)
+{
+	log_set_level(LOG_QUIET);
+	return 0;
+}
+
+/* RAM that is the same for all inputs: only what is asserted below must be fresh. */
+static uint8_t *ram(void)
+{
+	static uint8_t *p;
+
+	if (p)
+		return p;
+	p = mmap(NULL, RAM + 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert(p != MAP_FAILED);
+	p += GUARD;
+	assert(mprotect(p, RAM, PROT_READ | PROT_WRITE) == 0);
+	return p;
+}
+
+static void check(const struct boot_request *r, const struct boot_entry *e)
+{
+	assert(gmem_slice(r->mem, e->rip, 1));
+	assert(e->kernel_start < e->kernel_end && gmem_slice(r->mem, e->kernel_end - 1, 1));
+	assert(e->rip >= e->kernel_start && e->rip < e->kernel_end);
+	if (!r->initrd)
+		return;
+	assert(e->initrd_end - e->initrd_start == r->initrd_len);
+	assert(e->initrd_start >= e->kernel_end && e->initrd_start >= MIB);
+	assert(!memcmp(gmem_slice(r->mem, e->initrd_start, r->initrd_len), r->initrd,
+		       r->initrd_len));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	static const uint8_t initrd[3 * 4096] = "initrd", zeroes[MIB - 0x9fc00];
+	struct fuzz_in in = { data, len };
+	uint8_t how = (uint8_t)fuzz_number(&in, 1);
+	struct gmem mem = { 0 };
+	struct boot_entry e;
+	struct boot_request r = {
+		.mem = &mem,
+		.kernel = in.data,
+		.kernel_len = in.len,
+		.kernel_name = "kernel",
+		.initrd = how & 1 ? initrd : NULL,
+		.initrd_len = sizeof(initrd),
+		.initrd_name = "initrd",
+		.cmdline = "quiet",
+		.kaslr = how & 2,
+	};
+
+	assert(gmem_add(&mem, 0, RAM, ram()) == 0);
+	if (how & 4)
+		assert(gmem_add(&mem, 4 * GIB, RAM / 2, ram() + RAM / 2) == 0);
+	if (boot_load(&r, &e) == 0)
+		check(&r, &e);
+	/* Where firmware's tables lie, nothing is ever written. */
+	assert(!memcmp(ram() + 0x9fc00, zeroes, sizeof(zeroes)));
+	return 0;
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Resets itself as soon as it lives. */
+#include "guest.h"
+
+void guest(void)
+{
+	out8(0x602, 1);
+	for (;;)
+		;
+}

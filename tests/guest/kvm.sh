@@ -1,0 +1,103 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# kvm.sh MINIVMM IMAGES: runs bare-metal guests on this machine's /dev/kvm and compares output and exit status. TAP.
+set -u
+minivmm=$1 images=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+n=0
+
+point() { # OK NAME
+  n=$((n + 1))
+  if [[ $1 == 0 ]]; then echo "ok $n - $2"; else
+    echo "not ok $n - $2"
+    sed 's/^/# /' "$work/out" "$work/err"
+  fi
+}
+
+# run NAME STATUS OUTPUT INPUT [OPTION…]: the guest of that name ends with STATUS, having printed OUTPUT.
+run() {
+  local name=$1 status=$2 output=$3 input=$4 got ok=0
+  shift 4
+  printf '%s' "$input" | timeout 60 "$minivmm" --kernel "$images/$name.bin" --memory 64M --debug-exit "$@" \
+    >"$work/out" 2>"$work/err"
+  got=$?
+  [[ $got == "$status" ]] || { ok=1 && echo "# exit status $got, not $status"; }
+  [[ $(<"$work/out") == "$output" ]] || { ok=1 && echo "# printed something else than '$output'"; }
+  return $ok
+}
+
+if [[ ! -r /dev/kvm || ! -w /dev/kvm ]]; then
+  echo "1..0 # SKIP no /dev/kvm that this user may use"
+  exit 0
+fi
+
+run pio 33 pio ''
+point $? "ports of every width"
+timeout 60 "$minivmm" --kernel "$images/pio.bin" --memory 64M --debug-exit <&- >&- 2>&-
+[[ $? == 33 ]]
+point $? "standard input, output and error may be closed"
+run strings 33 'a string by rep outsb, long enough to be worth a batch' ''
+point $? "string I/O"
+run mmio 33 mmio ''
+point $? "device memory, claimed and not"
+run rng 33 rng '' --stats
+ok=$?
+# The kicks are ioeventfds: only a register access (set-up) may reach the device by an exit.
+writes=$(awk '/virtio-mmio/ {print $3}' "$work/err")
+[[ $ok == 0 && ${writes:-99} -le 15 ]]
+point $? "a kick by ioeventfd reaches the device without an exit"
+
+printf '%512sthe first line of sector 1\n%2000s' '' '' | dd of="$work/disk" bs=512 conv=sync status=none
+truncate -s 64K "$work/disk"
+run disk 33 'the first line of sector 1' '' --disk "$work/disk"
+ok=$?
+cmp -s <(dd if="$work/disk" skip=1 count=1 status=none) <(dd if="$work/disk" skip=2 count=1 status=none)
+[[ $? == 0 && $ok == 0 ]]
+point $? "a disk is read, written and flushed"
+
+run triple 3 'about to fault' ''
+ok=$?
+[[ $ok == 0 ]] && grep -q 'triple fault' "$work/err" && grep -q '^  rip ' "$work/err" && grep -q '^  code at rip' "$work/err"
+point $? "a triple fault is explained and ends with status 3"
+run power 0 '' p
+point $? "power-off ends with status 0"
+run power 0 '' r
+point $? "reset ends with status 0"
+run power 0 '' k
+point $? "reset by the keyboard controller ends with status 0"
+run power 3 '' c
+ok=$?
+[[ $ok == 0 ]] && grep -q 'panicked' "$work/err"
+point $? "a panic is told and ends with status 3"
+# The second life is told to power off only after the first has been reset.
+mkfifo "$work/in"
+timeout 60 "$minivmm" --kernel "$images/power.bin" --memory 64M --on-reset restart --log-level info \
+  <"$work/in" >"$work/out" 2>"$work/err" &
+exec 3>"$work/in"
+printf r >&3
+until grep -q restart "$work/err" || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+printf p >&3
+exec 3>&-
+wait $!
+point $? "--on-reset restart runs it again"
+# A guest must not outlive a signal by resetting itself, not even one that does so before the signal is looked at.
+timeout -s KILL 60 "$minivmm" --kernel "$images/reset.bin" --memory 64M --on-reset restart --log-level info \
+  </dev/null >"$work/out" 2>"$work/err" &
+until grep -q restart "$work/err" || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+pkill -TERM -P $!
+wait $! 2>"$work/killed"
+[[ $? == 0 ]]
+point $? "SIGTERM ends a guest that resets itself for ever"
+timeout -s KILL 60 "$minivmm" --kernel "$images/power.bin" --memory 64M --on-reset restart --log-level info \
+  <"$work/in" >"$work/out" 2>"$work/err" &
+exec 3>"$work/in"
+until grep -qs vcpu0 /proc/"$(pgrep -P $!)"/task/*/comm || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+pkill -TERM -P $!
+until grep -q 'power button' "$work/err" || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
+printf r >&3
+wait $! 2>"$work/killed"
+[[ $? == 0 ]] && ! grep -q restart "$work/err"
+point $? "a reset after SIGTERM is the end"
+exec 3>&-
+echo "1..$n"

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The driver's side of virtio, for tests: fake RAM, a builder of rings, and a driver that brings a
+ *device up and counts its interrupts. No KVM, no transport.
+ *
+ *	struct driver d;
+ *	driver_init(&d, &vd);            // vd: after virtio_init()
+ *	driver_start(&d, features);      // negotiates; every queue is ready; DRIVER_OK
+ *	gpa_t buf = driver_alloc(&d, 512);
+ *	ring_send(&d.ring[0], (struct ring_buf[]){ { buf, 512, .in = true } }, 1);
+ *	virtio_kick(&vd, 0);
+ *	ring_take(&d.ring[0], &used);    // used.id, used.len
+ *	driver_destroy(&d);
+ *
+ * ring_desc(), ring_offer() and struct ring's pointers build what no honest driver would.
+ *Structures are the kernel's, so that ours are checked against an independent definition.
+ */
+#pragma once
+
+#include <assert.h>
+#include <linux/virtio_ring.h>
+#include <stdlib.h>
+
+#include "vmm/virtio.h"
+
+/* Two regions that touch in guest-physical addresses but not on the host: what crosses from one to
+ * the other is not RAM in one piece. Each ends where ASan sees one byte too many. */
+#define RAM_LOW_SIZE  (1 * MIB)
+#define RAM_HIGH      RAM_LOW_SIZE
+#define RAM_HIGH_SIZE (64 * KIB)
+#define RAM_END       (RAM_HIGH + RAM_HIGH_SIZE)
+
+struct ram {
+	struct gmem mem;
+	void *host[2];
+};
+
+static inline void ram_init(struct ram *ram)
+{
+	const struct {
+		gpa_t base;
+		uint64_t size;
+	} region[] = { { 0, RAM_LOW_SIZE }, { RAM_HIGH, RAM_HIGH_SIZE } };
+
+	*ram = (struct ram){ 0 };
+	for (unsigned i = 0; i < ARRAY_SIZE(region); i++) {
+		int rc = posix_memalign(&ram->host[i], 4096, region[i].size);
+
+		assert(rc == 0);
+		memset(ram->host[i], 0, region[i].size);
+		rc = gmem_add(&ram->mem, region[i].base, region[i].size, ram->host[i]);
+		assert(rc == 0);
+	}
+}
+
+static inline void ram_destroy(struct ram *ram)
+{
+	free(ram->host[0]);
+	free(ram->host[1]);
+}
+
+/* The driver's view of its own memory; it must be there. */
+static inline void *ram_at(const struct ram *ram, gpa_t gpa, uint64_t len)
+{
+	void *host = gmem_slice(&ram->mem, gpa, len);
+
+	assert(host);
+	return host;
+}
+
+/* One buffer of a request. in: the device writes it. */
+struct ring_buf {
+	gpa_t gpa;
+	uint32_t len;
+	bool in;
+};
+
+struct ring {
+	const struct ram *ram;
+	uint16_t size;
+	gpa_t desc_gpa, avail_gpa, used_gpa;
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+
+	uint16_t next_desc; /* ring_send() takes descriptors round and round */
+	uint16_t last_used; /* the driver's position in the used ring */
+};
+
+/* Bytes that ring_init() takes from gpa on, for any size up to VIRTQ_MAX_SIZE. */
+#define RING_BYTES (16 * KIB)
+
+/* A zeroed ring of size descriptors in [gpa, gpa + RING_BYTES), a multiple of 16. */
+static inline void ring_init(struct ring *r, const struct ram *ram, gpa_t gpa, uint16_t size)
+{
+	*r = (struct ring){ .ram = ram, .size = size };
+	r->desc_gpa = gpa;
+	r->avail_gpa = gpa + 8 * KIB;
+	r->used_gpa = gpa + 12 * KIB;
+	memset(ram_at(ram, gpa, RING_BYTES), 0, RING_BYTES);
+	r->desc = ram_at(ram, r->desc_gpa, sizeof(*r->desc) * size);
+	r->avail = ram_at(ram, r->avail_gpa, 6 + 2u * size);
+	r->used = ram_at(ram, r->used_gpa, 6 + 8u * size);
+}
+
+/* Writes descriptor i of table (r->desc, or an indirect table in RAM). */
+static inline void ring_desc_in(struct vring_desc *table, unsigned i, gpa_t addr, uint32_t len,
+				uint16_t flags, uint16_t next)
+{
+	table[i] =
+		(struct vring_desc){ htole64(addr), htole32(len), htole16(flags), htole16(next) };
+}
+static inline void ring_desc(struct ring *r, unsigned i, gpa_t addr, uint32_t len, uint16_t flags,
+			     uint16_t next)
+{
+	ring_desc_in(r->desc, i, addr, len, flags, next);
+}
+
+/* Makes the chain that starts at head available. Any value goes. */
+static inline void ring_offer(struct ring *r, uint16_t head)
+{
+	uint16_t idx = le16toh(r->avail->idx);
+
+	r->avail->ring[idx & (r->size - 1)] = htole16(head);
+	__atomic_store_n(&r->avail->idx, htole16((uint16_t)(idx + 1)), __ATOMIC_SEQ_CST);
+}
+
+/* Chains buf[0..nr) and makes them available. Returns the head. The caller has less than size
+ * descriptors in flight. */
+static inline uint16_t ring_send(struct ring *r, const struct ring_buf *buf, unsigned nr)
+{
+	uint16_t head = r->next_desc;
+
+	assert(nr > 0 && nr <= r->size);
+	for (unsigned i = 0; i < nr; i++) {
+		uint16_t at = r->next_desc;
+
+		r->next_desc = (uint16_t)((at + 1) & (r->size - 1));
+		ring_desc(r, at, buf[i].gpa, buf[i].len,
+			  (uint16_t)((buf[i].in ? VRING_DESC_F_WRITE : 0) |
+				     (i + 1 < nr ? VRING_DESC_F_NEXT : 0)),
+			  r->next_desc);
+	}
+	ring_offer(r, head);
+	return head;
+}
+
+/* How many the device has used that ring_take() has not returned. */
+static inline uint16_t ring_used(const struct ring *r)
+{
+	return (uint16_t)(le16toh(__atomic_load_n(&r->used->idx, __ATOMIC_ACQUIRE)) - r->last_used);
+}
+
+struct ring_elem {
+	uint32_t id, len;
+};
+
+/* The next element of the used ring; false when there is none. */
+static inline bool ring_take(struct ring *r, struct ring_elem *e)
+{
+	const vring_used_elem_t *u = &r->used->ring[r->last_used & (r->size - 1)];
+
+	if (ring_used(r) == 0)
+		return false;
+	*e = (struct ring_elem){ le32toh(u->id), le32toh(u->len) };
+	r->last_used++;
+	return true;
+}
+
+/* EVENT_IDX: interrupt when the device uses element number n (modulo 2^16); and the number of the
+ * buffer that the device wants a kick for. */
+static inline void ring_set_used_event(struct ring *r, uint16_t n)
+{
+	__atomic_store_n(&r->avail->ring[r->size], htole16(n), __ATOMIC_SEQ_CST);
+}
+static inline uint16_t ring_avail_event(const struct ring *r)
+{
+	const uint16_t *p = (const uint16_t *)&r->used->ring[r->size];
+
+	return le16toh(__atomic_load_n(p, __ATOMIC_SEQ_CST));
+}
+
+/* Points q at the ring, as a transport does; virtq_enable() or virtio_queue_enable() comes next. */
+static inline void ring_attach(const struct ring *r, struct virtq *q)
+{
+	q->size = r->size;
+	q->desc_gpa = r->desc_gpa;
+	q->avail_gpa = r->avail_gpa;
+	q->used_gpa = r->used_gpa;
+}
+
+struct driver {
+	struct ram ram;
+	struct virtio_dev *vd;
+	pthread_mutex_t lock; /* the device's; tests with threads take it as bus and loop would */
+	struct ring ring[VIRTIO_MAX_QUEUES];
+	unsigned interrupts[VIRTIO_MAX_QUEUES], config_interrupts;
+	gpa_t next_alloc;
+};
+
+static inline void driver_interrupt(void *ctx, int queue)
+{
+	struct driver *d = ctx;
+
+	if (queue < 0)
+		d->config_interrupts++;
+	else
+		d->interrupts[queue]++;
+}
+
+/* Connects vd, which virtio_init() has seen, to a driver with fake RAM. */
+static inline void driver_init(struct driver *d, struct virtio_dev *vd)
+{
+	static const struct virtio_transport_ops ops = { .interrupt = driver_interrupt };
+
+	*d = (struct driver){ .vd = vd };
+	ram_init(&d->ram);
+	pthread_mutex_init(&d->lock, NULL);
+	vd->mem = &d->ram.mem;
+	vd->lock = &d->lock;
+	vd->transport = &ops;
+	vd->transport_ctx = d;
+	d->next_alloc = VIRTIO_MAX_QUEUES * RING_BYTES;
+}
+
+static inline void driver_destroy(struct driver *d)
+{
+	virtio_reset(d->vd);
+	pthread_mutex_destroy(&d->lock);
+	ram_destroy(&d->ram);
+}
+
+/* A fresh ring for queue i, made ready. */
+static inline void driver_queue_up(struct driver *d, unsigned i)
+{
+	struct virtq *q = virtio_queue(d->vd, i);
+
+	ring_init(&d->ring[i], &d->ram, i * RING_BYTES, q->max_size);
+	ring_attach(&d->ring[i], q);
+	virtio_queue_enable(d->vd, q);
+}
+
+/* Resets the device and brings it up (virtio 1.2 §3.1.1). features: a mask of VIRTIO_BIT() besides
+ * VERSION_1. True when the device accepted them and all queues are ready. */
+static inline bool driver_start(struct driver *d, uint64_t features)
+{
+	const uint8_t found = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
+	const uint8_t agreed = found | VIRTIO_CONFIG_S_FEATURES_OK;
+	const uint8_t live = agreed | VIRTIO_CONFIG_S_DRIVER_OK;
+
+	features |= VIRTIO_BIT(VIRTIO_F_VERSION_1);
+	virtio_set_status(d->vd, 0);
+	virtio_set_status(d->vd, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	virtio_set_status(d->vd, found);
+	virtio_accept_features(d->vd, 0, (uint32_t)features);
+	virtio_accept_features(d->vd, 1, (uint32_t)(features >> 32));
+	virtio_set_status(d->vd, agreed);
+	if (d->vd->status != agreed)
+		return false;
+	for (unsigned i = 0; i < d->vd->ops->nr_queues; i++)
+		driver_queue_up(d, i);
+	virtio_set_status(d->vd, live);
+	return d->vd->status == live;
+}
+
+/* len bytes of the driver's memory, 16-byte aligned, zeroed; never freed. */
+static inline gpa_t driver_alloc(struct driver *d, uint64_t len)
+{
+	gpa_t gpa = d->next_alloc;
+
+	memset(ram_at(&d->ram, gpa, len), 0, len);
+	d->next_alloc = align_up(gpa + len, 16);
+	return gpa;
+}
+
+/* The same, filled from src. */
+static inline gpa_t driver_put(struct driver *d, const void *src, uint64_t len)
+{
+	gpa_t gpa = driver_alloc(d, len);
+
+	memcpy(ram_at(&d->ram, gpa, len), src, len);
+	return gpa;
+}
+
+/* Kicks queue i until the device has seen all that is available. */
+static inline void driver_kick(struct driver *d, unsigned i)
+{
+	while (virtio_kick(d->vd, i))
+		;
+}

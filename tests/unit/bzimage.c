@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* bzImages: unpacked by us, by themselves, and refused. */
+#include "bzimages.h"
+
+#include "decompress.h"
+
+static void free_images(struct image *a, struct image *b)
+{
+	free(a->data);
+	free(b->data);
+}
+
+static void check_unpacked(const struct guest *g, const struct image *v)
+{
+	const struct gmem *m = &g->mem;
+	gpa_t done = 1 * MIB;
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		assert_true(zero(m, done, parts[i].paddr));
+		assert_true(placed(m, parts[i].paddr, v, parts[i].offset, parts[i].filesz));
+		done = parts[i].paddr + parts[i].filesz;
+	}
+	assert_true(zero(m, done, RAM));
+	assert_int_equal(g->e.mode, BOOT_LONG64);
+	assert_int_equal(g->e.rip, PREF + 0x10);
+	assert_int_equal(g->e.rsi, 0x81000);
+	assert_non_null(strstr(g->e.how, "lz4"));
+}
+
+static void unpacked_by_us(void **state __unused)
+{
+	struct guest *g = guest_new(RAM);
+	struct image v = vmlinux_new(), f = bzimage_new(&v);
+
+	assert_int_equal(guest_load(g, &f), 0);
+	check_unpacked(g, &v);
+	assert_int_equal(g->e.kernel_start, PREF);
+	assert_int_equal(g->e.kernel_end, PREF + 0x68000);
+	free_images(&v, &f);
+	guest_free(g);
+}
+
+/* Where there is no room below for the headers, they come first and everything moves. */
+static void unpacked_by_us_at_a_low_address(void **state __unused)
+{
+	struct guest *g = guest_new(RAM);
+	const struct part low = { PT_LOAD, 0x200000, 2 * MIB, 0x9000, 0xa000 };
+	struct image v = elf64_new(2 * MIB, 0x20a000, &low, 1), f = bzimage_new(&v);
+
+	memset(gmem_slice(&g->mem, 0xe0000, 64), 0xaa, 64); /* ACPI tables: not touched */
+	set(&f, PREF_ADDRESS, 8, 2 * MIB);
+	assert_int_equal(guest_load(g, &f), 0);
+	assert_true(placed(&g->mem, 2 * MIB, &v, 0x200000, 0x9000));
+	assert_true(zero(&g->mem, 1 * MIB, 2 * MIB));
+	assert_true(zero(&g->mem, 2 * MIB + 0x9000, RAM));
+	assert_int_equal(*(uint8_t *)gmem_slice(&g->mem, 0xe003f, 1), 0xaa);
+	free_images(&v, &f);
+	guest_free(g);
+}
+
+static void boot_params_are_filled(void **state __unused)
+{
+	struct guest *g = guest_new(RAM);
+	struct image v = vmlinux_new(), f = bzimage_new(&v);
+	const struct boot_params *p = gmem_slice(&g->mem, 0x81000, sizeof(*p));
+	const struct setup_data *d;
+
+	set(&f, LOADFLAGS, 1, 0xff);
+	g->r.cmdline = "quiet x=1";
+	g->r.rsdp = 0xe0000;
+	g->r.initrd = f.data; /* any bytes do */
+	g->r.initrd_len = 0x1801;
+	memset(g->r.rng_seed, 0x5a, sizeof(g->r.rng_seed));
+	assert_int_equal(guest_load(g, &f), 0);
+	assert_memory_equal(&p->hdr.header, "HdrS", 4);
+	assert_int_equal(p->hdr.version, 0x020f);
+	assert_int_equal(p->hdr.init_size, INIT);
+	assert_int_equal(p->hdr.type_of_loader, 0xff);
+	assert_int_equal(p->hdr.loadflags, 0xff & ~(CAN_USE_HEAP | KASLR_FLAG));
+	assert_int_equal(p->sentinel, 0);
+	assert_int_equal(p->acpi_rsdp_addr, 0xe0000);
+	assert_int_equal(p->ext_ramdisk_image | p->ext_ramdisk_size | p->ext_cmd_line_ptr, 0);
+	assert_string_equal(gmem_slice(&g->mem, p->hdr.cmd_line_ptr, 10), "quiet x=1");
+	assert_int_equal(p->hdr.ramdisk_image, RAM - 0x2000);
+	assert_int_equal(p->hdr.ramdisk_size, 0x1801);
+	assert_true(placed(&g->mem, RAM - 0x2000, &f, 0, 0x1801));
+	assert_int_equal(p->e820_entries, 3);
+	assert_int_equal(p->e820_table[0].size, 0x9fc00);
+	assert_int_equal(p->e820_table[1].type, 2);
+	assert_int_equal(p->e820_table[2].addr, 0x100000);
+	assert_int_equal(p->e820_table[2].size, RAM - 0x100000);
+	d = gmem_slice(&g->mem, p->hdr.setup_data, sizeof(*d) + 32);
+	assert_int_equal(d->type, SETUP_RNG_SEED);
+	assert_int_equal(d->len, 32);
+	assert_int_equal(d->next, 0);
+	assert_memory_equal(d->data, g->r.rng_seed, 32);
+	free_images(&v, &f);
+	guest_free(g);
+}
+
+/* Everything that sends it to its own decompressor. */
+static void unpacks_itself(void **state __unused)
+{
+	static const struct {
+		size_t at;
+		unsigned size;
+		uint64_t value;
+		bool kaslr;
+		enum boot_mode mode;
+		gpa_t rip;
+		const char *how;
+	} cases[] = {
+		{ SETUP_SECTS, 1, 1, true, BOOT_LONG64, PREF + 0x200, "--kaslr" },
+		{ CODE + PAYLOAD, 1, 'X', false, BOOT_LONG64, PREF + 0x200, "unknown compression" },
+		{ PAYLOAD_LEN, 4, 0, false, BOOT_LONG64, PREF + 0x200, "no payload" },
+		{ VERSION, 2, 0x020b, true, BOOT_PROT32, PREF, "32-bit" },
+		{ VERSION, 2, 0x0209, true, BOOT_PROT32, 1 * MIB, "32-bit" },
+		{ VERSION, 2, 0x0207, false, BOOT_PROT32, 1 * MIB,
+		  "32-bit entry point (no payload" },
+		{ VERSION, 2, 0x0206, false, BOOT_PROT32, 1 * MIB, "32-bit" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct guest *g = guest_new(RAM);
+		struct image v = vmlinux_new(), f = bzimage_new(&v);
+		gpa_t at = cases[i].rip & ~0xfffull;
+
+		g->r.kaslr = cases[i].kaslr;
+		if (cases[i].mode == BOOT_PROT32)
+			set(&f, XLOADFLAGS, 2, 0); /* not known yet */
+		set(&f, cases[i].at, cases[i].size, cases[i].value);
+		assert_int_equal(guest_load(g, &f), 0);
+		assert_int_equal(g->e.kernel_start, at);
+		assert_int_equal(g->e.kernel_end, at + (at == PREF ? INIT : 4 * (f.len - CODE)));
+		assert_int_equal(g->e.mode, cases[i].mode);
+		assert_int_equal(g->e.rip, cases[i].rip);
+		assert_int_equal(g->e.rsi, 0x81000);
+		assert_non_null(strstr(g->e.how, cases[i].how));
+		assert_true(placed(&g->mem, at, &f, CODE, f.len - CODE));
+		assert_true(zero(&g->mem, 1 * MIB, at));
+		free_images(&v, &f);
+		guest_free(g);
+	}
+}
+
+/* What is unpacked, but isn't a kernel to be placed, leaves no trace. */
+static void strange_payloads_unpack_themselves(void **state __unused)
+{
+	const struct part up = { PT_LOAD, 0x1000, PREF, 0x9000, 0xa000 };
+	const struct part backwards[] = { { PT_LOAD, 0x210000, PREF, 0x100, 0x100 },
+					  { PT_LOAD, 0x208000, PREF + 0x8000, 0x100, 0x100 } };
+	const struct part down[] = { { PT_LOAD, 0x200000, PREF, 0x100, 0x100 },
+				     { PT_LOAD, 0x210000, PREF - 0x8000, 0x100, 0x100 } };
+	struct image v[] = { elf64_new(PREF, 0x10000, &up, 1),
+			     elf64_new(PREF, 0x211000, backwards, 2),
+			     elf64_new(PREF, 0x211000, down, 2), image_new(5000) };
+
+	for (size_t i = 0; i < ARRAY_SIZE(v); i++) {
+		struct guest *g = guest_new(RAM);
+		struct image f = bzimage_new(&v[i]);
+
+		assert_int_equal(guest_load(g, &f), 0);
+		assert_int_equal(g->e.rip, PREF + 0x200);
+		assert_true(placed(&g->mem, PREF, &f, CODE, f.len - CODE));
+		assert_true(zero(&g->mem, 1 * MIB, PREF));
+		assert_true(zero(&g->mem, PREF + f.len - CODE, RAM));
+		free_images(&v[i], &f);
+		guest_free(g);
+	}
+}
+
+static void bad_images_are_refused(void **state __unused)
+{
+	const struct {
+		size_t at;
+		unsigned size;
+		uint64_t value;
+		bool kaslr;
+		const char *words;
+	} cases[] = {
+		{ BOOT_FLAG, 2, 0xaa00, false, "neither a bzImage" },
+		{ BOOT_FLAG, 2, 0x0055, false, "neither a bzImage" },
+		{ VERSION, 2, 0x0205, false, "2.05|2.06" },
+		{ HEADER_END, 1, 0x10, false, "too short for its boot protocol" },
+		{ LOADFLAGS, 1, 0, false, "zImage" },
+		{ XLOADFLAGS, 2, 0, false, "32-bit kernel|x86-64" },
+		{ SYSSIZE, 4, 0, false, "no protected-mode code" },
+		{ SYSSIZE, 4, UINT32_MAX, false, "cut short" },
+		{ SETUP_SECTS, 1, 255, false, "cut short" },
+		{ PAYLOAD_AT, 4, UINT32_MAX, false, "payload lies outside" },
+		{ PAYLOAD_LEN, 4, UINT32_MAX, false, "payload lies outside" },
+		{ PAYLOAD_LEN, 4, 7, false, "payload lies outside" },
+		{ PAYLOAD_LEN, 4, 1000, false, "no RAM" }, /* the size is 4 bytes of it */
+		{ PREF_ADDRESS, 8, UINT64_MAX, false, "4 GiB" },
+		{ PREF_ADDRESS, 8, 0xffffffff, true, "4 GiB" },
+		{ PREF_ADDRESS, 8, 34 * MIB, false, "needs 35 MiB|--memory" },
+		{ PREF_ADDRESS, 8, 30 * MIB, true, "needs 42 MiB|--memory" },
+		{ PREF_ADDRESS, 8, 0x90000, true, "minivmm needs" },
+		{ INIT_SIZE, 4, 0x10000000, true, "needs 260 MiB|32" },
+		{ CMDLINE_SIZE, 4, 3, false, "command line|3 at most|--append" },
+		{ INITRD_MAX, 4, 0xffffff, false, "initrd|smaller" },
+		{ INITRD_MAX, 4, 0x7fffff, false, "initrd|smaller" }, /* in the kernel */
+		{ INIT_SIZE, 4, RAM - PREF - 0x1000, false, "initrd|--memory" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct guest *g = guest_new(RAM);
+		struct image v = vmlinux_new(), f = bzimage_new(&v);
+
+		g->r.kaslr = cases[i].kaslr;
+		g->r.cmdline = "long";
+		g->r.initrd = f.data;
+		g->r.initrd_len = 0x2000;
+		set(&f, cases[i].at, cases[i].size, cases[i].value);
+		check_refused(g, &f, cases[i].words);
+		free_images(&v, &f);
+		guest_free(g);
+	}
+}
+
+/* The vmlinux inside is as hostile as the rest. */
+static void bad_payloads_are_refused(void **state __unused)
+{
+	const size_t ph = sizeof(Elf64_Ehdr);
+	const struct {
+		size_t at;
+		unsigned size;
+		uint64_t value;
+		const char *words;
+	} cases[] = {
+		{ offsetof(Elf64_Ehdr, e_entry), 8, 0xffffffff81000000, "entry point" },
+		{ offsetof(Elf64_Ehdr, e_entry), 8, PREF + 0x4000, "entry point" },
+		{ ph + offsetof(Elf64_Phdr, p_paddr), 8, 0x9a000, "minivmm needs" },
+		{ ph + 2 * sizeof(Elf64_Phdr) + offsetof(Elf64_Phdr, p_memsz), 8, RAM, "--memory" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct guest *g = guest_new(RAM);
+		struct image v = vmlinux_new();
+
+		store_le(v.data + cases[i].at, cases[i].size, cases[i].value);
+		struct image f = bzimage_new(&v);
+
+		check_refused(g, &f, cases[i].words);
+		free_images(&v, &f);
+		guest_free(g);
+	}
+}
+
+static void payloads_of_32_bits_are_refused(void **state __unused)
+{
+	struct guest *g = guest_new(RAM);
+	struct image v = elf32_new(PREF, VMLINUX_LEN, parts, 3), f = bzimage_new(&v);
+
+	check_refused(g, &f, "32-bit kernel|x86-64");
+	free_images(&v, &f);
+	guest_free(g);
+}
+
+/* A first segment far below the others: what lies between isn't touched. */
+static void low_segments_leave_firmware_alone(void **state __unused)
+{
+	const struct part low[] = { { PT_LOAD, 0x200000, 0x10000, 0x1000, 0x1000 },
+				    { PT_LOAD, 0x210000, PREF, 0x1000, 0x1000 } };
+	struct image v = elf64_new(PREF, 0x211000, low, 2), f = bzimage_new(&v);
+	struct guest *g = guest_new(RAM);
+
+	memset(gmem_slice(&g->mem, 0xe0000, 64), 0xaa, 64);
+	assert_int_equal(guest_load(g, &f), 0);
+	assert_true(placed(&g->mem, 0x10000, &v, 0x200000, 0x1000));
+	assert_true(placed(&g->mem, PREF, &v, 0x210000, 0x1000));
+	assert_int_equal(*(uint8_t *)gmem_slice(&g->mem, 0xe003f, 1), 0xaa);
+	assert_true(zero(&g->mem, MIB, PREF));
+	free_images(&v, &f);
+	guest_free(g);
+}
+
+/* Two values that stand for others: 0 sectors of set-up code are 4, and a small init_size is the
+ * code's. */
+static void odd_headers_are_understood(void **state __unused)
+{
+	struct image v = vmlinux_new(), f = bzimage_new(&v), wide = image_new(f.len + 3 * 512);
+	struct guest *g = guest_new(RAM);
+
+	memcpy(wide.data, f.data, CODE);
+	memcpy(wide.data + 5 * 512, f.data + CODE, f.len - CODE);
+	set(&wide, SETUP_SECTS, 1, 0);
+	set(&wide, INIT_SIZE, 4, 0x1000);
+	g->r.kaslr = true;
+	assert_int_equal(guest_load(g, &wide), 0);
+	assert_true(placed(&g->mem, PREF, &f, CODE, f.len - CODE));
+	assert_int_equal(g->e.kernel_end, PREF + f.len - CODE);
+	free(wide.data);
+	free_images(&v, &f);
+	guest_free(g);
+}
+
+static void bombs_and_lies_about_the_size_are_refused(void **state __unused)
+{
+	struct image v = vmlinux_new(), f = bzimage_new(&v);
+	size_t size_at = CODE + PAYLOAD + (size_t)load_le(f.data + PAYLOAD_LEN, 4) - 4;
+	const struct {
+		uint32_t size;
+		const char *words;
+	} cases[] = { { 0, "unpack" },
+		      { VMLINUX_LEN - 1, "unpack" },
+		      { VMLINUX_LEN + 1, "unpack" },
+		      { UINT32_MAX, "no RAM" },
+		      { 0x10000000, "--memory" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct guest *g = guest_new(RAM);
+
+		set(&f, size_at, 4, cases[i].size);
+		check_refused(g, &f, cases[i].words);
+		guest_free(g);
+	}
+	free_images(&v, &f);
+}
+
+static void short_files_are_refused(void **state __unused)
+{
+	struct image v = vmlinux_new(), whole = bzimage_new(&v);
+
+	for (size_t len = 0; len < whole.len; len += len < 0x280 ? 1 : 99991) {
+		struct guest *g = guest_new(RAM);
+		struct image f = image_new(len);
+
+		memcpy(f.data, whole.data, len);
+		check_refused(g, &f, "the-kernel: is");
+		free(f.data);
+		guest_free(g);
+	}
+	free_images(&v, &whole);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(unpacked_by_us),
+		cmocka_unit_test(unpacked_by_us_at_a_low_address),
+		cmocka_unit_test(boot_params_are_filled),
+		cmocka_unit_test(unpacks_itself),
+		cmocka_unit_test(strange_payloads_unpack_themselves),
+		cmocka_unit_test(bad_images_are_refused),
+		cmocka_unit_test(bad_payloads_are_refused),
+		cmocka_unit_test(payloads_of_32_bits_are_refused),
+		cmocka_unit_test(low_segments_leave_firmware_alone),
+		cmocka_unit_test(odd_headers_are_understood),
+		cmocka_unit_test(bombs_and_lies_about_the_size_are_refused),
+		cmocka_unit_test(short_files_are_refused),
+	};
+
+	if (!codec_find("\x02\x21\x4c\x18", 4)
+		     ->unpack) { /* LZ4, which all these images have inside */
+		puts("1..0 # SKIP built without liblz4");
+		return 0;
+	}
+	return cmocka_run_group_tests_name("bzimage", tests, NULL, NULL);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cmdline.h"
+
+#include <stdlib.h>
+
+#include "test.h"
+
+static void assert_cmdline(const struct config *c, const char *wanted)
+{
+	char *got = cmdline_make(c);
+
+	assert_string_equal(got, wanted);
+	free(got);
+}
+
+static void defaults_depend_on_what_there_is(void **state __unused)
+{
+	struct config c = { 0 };
+
+	assert_cmdline(&c, "console=ttyS0 quiet panic=-1");
+	c.nr_disks = 1;
+	assert_cmdline(&c, "console=ttyS0 quiet panic=-1 root=/dev/vda rw");
+	c.disk[0].readonly = true;
+	assert_cmdline(&c, "console=ttyS0 quiet panic=-1 root=/dev/vda ro");
+	c.initrd = (char *)"initrd";
+	assert_cmdline(&c, "console=ttyS0 quiet panic=-1");
+	c.serial.mode = SERIAL_NONE;
+	assert_cmdline(&c, "quiet panic=-1");
+}
+
+static void appended_words_replace_defaults(void **state __unused)
+{
+	struct config c = { .nr_disks = 1,
+			    .append = (char *)"init=/bin/sh root=/dev/vdb  panic=5" };
+
+	assert_cmdline(&c, "console=ttyS0 quiet rw init=/bin/sh root=/dev/vdb  panic=5");
+	c.append = (char *)"xroot=1 console";
+	assert_cmdline(&c, "console=ttyS0 quiet panic=-1 root=/dev/vda rw xroot=1 console");
+	c.append = (char *)"";
+	c.nr_disks = 0;
+	assert_cmdline(&c, "console=ttyS0 quiet panic=-1");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults_depend_on_what_there_is),
+		cmocka_unit_test(appended_words_replace_defaults),
+	};
+
+	return cmocka_run_group_tests_name("cmdline", tests, NULL, NULL);
+}

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "capture.h"
+
+/* Parses "minivmm" and the arguments up to NULL. */
+#define PARSE(c, ...)         parse(c, (char *[]){ "minivmm", __VA_ARGS__, NULL })
+#define REFUSES(message, ...) refuses(message, (char *[]){ "minivmm", __VA_ARGS__, NULL })
+
+static int parse(struct config *c, char *const argv[])
+{
+	int argc = 0;
+
+	while (argv[argc])
+		argc++;
+	return config_parse(c, argc, argv);
+}
+
+/* The command line is refused with exactly this line. */
+static void refuses(const char *message, char *const argv[])
+{
+	struct capture text;
+	struct config c;
+	char expected[1024];
+	int rc;
+
+	snprintf(expected, sizeof(expected), "minivmm: %s\n", message);
+	capture_begin(&text);
+	rc = parse(&c, argv);
+	config_destroy(&c);
+	assert_string_equal(capture_end(&text), expected);
+	assert_int_equal(rc, -EINVAL);
+}
+
+static void defaults_are_as_documented(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "--kernel", "k"), 0);
+	assert_int_equal(c.action, ACTION_RUN);
+	assert_string_equal(c.kernel, "k");
+	assert_null(c.initrd);
+	assert_null(c.append);
+	assert_int_equal(c.memory.size, 512 * MIB);
+	assert_int_equal(c.memory.huge, HUGE_OFF);
+	assert_false(c.memory.prefault || c.memory.mergeable);
+	assert_int_equal(c.cpus, 1);
+	assert_int_equal(c.nr_disks, 0);
+	assert_int_equal(c.serial.mode, SERIAL_STDIO);
+	assert_int_equal(c.on_reset, ON_RESET_EXIT);
+	assert_int_equal(c.io_threads, 1);
+	assert_int_equal(c.log_level, LOG_WARN);
+	assert_false(c.kaslr || c.debug_exit || c.stats);
+	config_destroy(&c);
+}
+
+/* Everything away from its default. */
+static void check_all(struct config *c)
+{
+	assert_int_equal(c->action, ACTION_DRY_RUN);
+	assert_string_equal(c->kernel, "k");
+	assert_string_equal(c->initrd, "i");
+	assert_string_equal(c->append, "a=b --c");
+	assert_int_equal(c->memory.size, 2 * GIB);
+	assert_int_equal(c->memory.huge, HUGE_TRANSPARENT);
+	assert_true(c->memory.prefault && c->memory.mergeable);
+	assert_int_equal(c->cpus, 64);
+	assert_int_equal(c->nr_disks, 2);
+	assert_string_equal(c->disk[0].path, "d0");
+	assert_true(c->disk[0].readonly);
+	assert_string_equal(c->disk[0].id, "01234567890123456789");
+	assert_string_equal(c->disk[1].path, "d,1");
+	assert_false(c->disk[1].readonly);
+	assert_string_equal(c->disk[1].id, "");
+	assert_int_equal(c->serial.mode, SERIAL_FILE);
+	assert_string_equal(c->serial.path, "s,=");
+	assert_int_equal(c->on_reset, ON_RESET_RESTART);
+	assert_int_equal(c->io_threads, 16);
+	assert_int_equal(c->log_level, LOG_DEBUG);
+	assert_true(c->kaslr && c->debug_exit && c->stats);
+	config_destroy(c);
+}
+
+static void every_option_is_understood_in_both_forms(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "--kernel", "k", "--initrd", "i", "--append", "a=b --c",
+			       "--memory", "2G,hugepages=on,prefault=on,mergeable=on", "--cpus",
+			       "64", "--disk", "d0,readonly=on,id=01234567890123456789", "--disk",
+			       "d,,1", "--serial", "file=s,=", "--on-reset", "restart",
+			       "--io-threads", "16", "--log-level", "debug", "--kaslr",
+			       "--debug-exit", "--stats", "--dry-run"),
+			 0);
+	check_all(&c);
+	assert_int_equal(PARSE(&c, "--dry-run", "--stats", "--debug-exit", "--kaslr",
+			       "--log-level=debug", "--io-threads=16", "--on-reset=restart",
+			       "--serial=file=s,=", "--disk=d0,id=01234567890123456789,readonly=on",
+			       "--disk=d,,1,readonly=off", "--cpus=64",
+			       "--memory=2048M,mergeable=on,prefault=on,hugepages=on",
+			       "--append=a=b --c", "--initrd=i", "--kernel=k"),
+			 0);
+	check_all(&c);
+}
+
+static void each_choice_has_its_value(void **state __unused)
+{
+	static const struct {
+		char *option;
+		size_t field;
+		int value;
+	} rows[] = {
+		{ "--memory=1G,hugepages=off", offsetof(struct config, memory.huge), HUGE_OFF },
+		{ "--memory=1G,hugepages=on", offsetof(struct config, memory.huge),
+		  HUGE_TRANSPARENT },
+		{ "--memory=1G,hugepages=2M", offsetof(struct config, memory.huge), HUGE_2M },
+		{ "--memory=1G,hugepages=1G", offsetof(struct config, memory.huge), HUGE_1G },
+		{ "--serial=stdio", offsetof(struct config, serial.mode), SERIAL_STDIO },
+		{ "--serial=none", offsetof(struct config, serial.mode), SERIAL_NONE },
+		{ "--serial=pty", offsetof(struct config, serial.mode), SERIAL_PTY },
+		{ "--on-reset=exit", offsetof(struct config, on_reset), ON_RESET_EXIT },
+		{ "--log-level=error", offsetof(struct config, log_level), LOG_ERROR },
+		{ "--log-level=warn", offsetof(struct config, log_level), LOG_WARN },
+		{ "--log-level=info", offsetof(struct config, log_level), LOG_INFO },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct config c;
+
+		assert_int_equal(PARSE(&c, "--kernel=k", rows[i].option), 0);
+		assert_int_equal(*(int *)((char *)&c + rows[i].field), rows[i].value);
+		config_destroy(&c);
+	}
+}
+
+static void the_limits_of_memory_are_allowed(void **state __unused)
+{
+	static char *const sizes[] = { "--memory=32M", "--memory=1T", "--memory=32772K" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct config c;
+
+		assert_int_equal(PARSE(&c, "--kernel=k", sizes[i]), 0);
+		config_destroy(&c);
+	}
+}
+
+static void odd_values_are_taken_as_they_are(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "--kernel", "--odd", "--append", "", "--initrd=--kernel"), 0);
+	assert_string_equal(c.kernel, "--odd");
+	assert_string_equal(c.append, "");
+	assert_string_equal(c.initrd, "--kernel");
+	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "--kernel", "-", "--append", "-- single"), 0);
+	assert_string_equal(c.kernel, "-");
+	assert_string_equal(c.append, "-- single");
+	config_destroy(&c);
+}
+
+static void help_and_version_need_no_kernel(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "--help", "--nonsense"), 0);
+	assert_int_equal(c.action, ACTION_HELP);
+	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "--dry-run", "--version"), 0);
+	assert_int_equal(c.action, ACTION_VERSION);
+	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "doctor"), 0);
+	assert_int_equal(c.action, ACTION_DOCTOR);
+	config_destroy(&c);
+}
+
+static void commands_are_checked(void **state __unused)
+{
+	REFUSES("doctor --cpus: doctor takes no arguments; write minivmm doctor alone", "doctor",
+		"--cpus");
+	REFUSES("docter: there is no such command; did you mean doctor?", "docter");
+	REFUSES("'doctor' belongs to no option; write --kernel FILE to boot a file, or "
+		"--disk FILE to "
+		"attach one",
+		"--stats", "doctor");
+}
+
+static void a_kernel_is_asked_for(void **state __unused)
+{
+	REFUSES("--kernel is missing: say what to boot, as in minivmm --kernel bzImage; minivmm "
+		"--help lists "
+		"the options",
+		"--stats");
+	refuses("--kernel is missing: say what to boot, as in minivmm --kernel bzImage; minivmm "
+		"--help lists "
+		"the options",
+		(char *[]){ "minivmm", NULL });
+	refuses("--kernel is missing: say what to boot, as in minivmm --kernel bzImage; minivmm "
+		"--help lists "
+		"the options",
+		(char *[]){ NULL });
+}
+
+static void unknown_options_get_the_nearest(void **state __unused)
+{
+	REFUSES("--kernal=x: there is no such option; did you mean --kernel?", "--kernal=x");
+	REFUSES("--hugepage: there is no such option; minivmm --help lists them", "--hugepage");
+	REFUSES("-kernel: options begin with two dashes; did you mean --kernel?", "-kernel", "x");
+	REFUSES("-m: options begin with two dashes; did you mean --memory?", "-m", "1G");
+	REFUSES("-h: options begin with two dashes; did you mean --help?", "-h");
+	REFUSES("--: there is no such option; minivmm --help lists them", "--");
+	REFUSES("-: there is no such option; minivmm --help lists them", "-");
+	REFUSES("--\\x1b[2J\\xff: there is no such option; minivmm --help lists them",
+		"--\x1b[2J\xff");
+}
+
+static void stray_arguments_are_refused(void **state __unused)
+{
+	REFUSES("help: options begin with two dashes: --help", "help");
+	REFUSES("'bzImage' belongs to no option; write --kernel FILE to boot a file, or "
+		"--disk FILE to "
+		"attach one",
+		"bzImage");
+	REFUSES("'' belongs to no option; write --kernel FILE to boot a file, or --disk "
+		"FILE to attach "
+		"one",
+		"--kernel=x", "");
+}
+
+static void forgotten_values_are_noticed(void **state __unused)
+{
+	REFUSES("--kernel: the value is missing; write --kernel FILE", "--kernel");
+	REFUSES("--kernel: the value before --disk is missing; write --kernel FILE (or "
+		"--kernel=--disk if that "
+		"is the value)",
+		"--kernel", "--disk", "x");
+	REFUSES("--kernel: the value before --cpus=2 is missing; write --kernel FILE (or "
+		"--kernel=--cpus=2 if "
+		"that is the value)",
+		"--kernel", "--cpus=2");
+	REFUSES("--kernel '': the path is empty; name a file", "--kernel", "");
+	REFUSES("--initrd '': the path is empty; name a file", "--initrd=");
+	REFUSES("--kaslr on: this is a switch; write --kaslr alone, or leave it out", "--kaslr=on");
+}
+
+static void options_are_given_once(void **state __unused)
+{
+	REFUSES("--cpus 2: cpus was given before; leave one of them out", "--cpus=2", "--cpus",
+		"2");
+	REFUSES("--kernel b: kernel was given before; leave one of them out", "--kernel=a",
+		"--kernel=b");
+	REFUSES("--stats: stats was given before; leave one of them out", "--stats", "--stats");
+}
+
+static void bad_memory_is_explained(void **state __unused)
+{
+	REFUSES("--memory 512: the size has no unit; write 512M for MiB, or use K, G or T",
+		"--memory=512");
+	REFUSES("--memory lots: 'lots' is no size; write a whole number and K, M, G or T, as in "
+		"512M or 2G",
+		"--memory", "lots");
+	REFUSES("--memory 31M: the size must be from 32M to 1T", "--memory=31M");
+	REFUSES("--memory 2T: the size must be from 32M to 1T", "--memory=2T");
+	REFUSES("--memory 32769K: the size is no multiple of its 4K pages; make it 32772K",
+		"--memory=32769K");
+	REFUSES("--memory 33M,hugepages=2M: the size is no multiple of its 2M pages; make it 34M",
+		"--memory=33M,hugepages=2M");
+	REFUSES("--memory 1536M,hugepages=1G: the size is no multiple of its 1G pages; make it 2G",
+		"--memory=1536M,hugepages=1G");
+	REFUSES("--memory 1G,hugepages=2m: hugepages is off, on, 2M or 1G, not '2m'; did you mean "
+		"2M?",
+		"--memory=1G,hugepages=2m");
+	REFUSES("--memory 1G,prefault=maybe: prefault is on or off, not 'maybe'",
+		"--memory=1G,prefault=maybe");
+	REFUSES("--memory 1G,hugepage=on: there is no key 'hugepage'; did you mean hugepages?",
+		"--memory=1G,hugepage=on");
+	REFUSES("--memory 1G,mergeable=on,hugepages=2M: the host never merges huge pages of this "
+		"kind; leave out "
+		"mergeable=on or use hugepages=on",
+		"--memory=1G,mergeable=on,hugepages=2M");
+	REFUSES("--memory 1G,hugepages=1G,mergeable=on: the host never merges huge pages of this "
+		"kind; leave out "
+		"mergeable=on or use hugepages=on",
+		"--memory=1G,hugepages=1G,mergeable=on");
+	REFUSES("--memory hugepages=on: SIZE must come first: --memory SIZE,hugepages=on",
+		"--memory=hugepages=on");
+}
+
+static void bad_numbers_are_explained(void **state __unused)
+{
+	REFUSES("--cpus 0: cpus must be a whole number from 1 to 64", "--cpus=0");
+	REFUSES("--cpus 65: cpus must be a whole number from 1 to 64", "--cpus", "65");
+	REFUSES("--cpus two: cpus must be a whole number from 1 to 64", "--cpus", "two");
+	REFUSES("--io-threads 17: io-threads must be a whole number from 1 to 16",
+		"--io-threads=17");
+	REFUSES("--io-threads 0: io-threads must be a whole number from 1 to 16", "--io-threads=0");
+}
+
+static void bad_disks_are_explained(void **state __unused)
+{
+	REFUSES("--disk '': the path is empty; name a file", "--disk", "");
+	REFUSES("--disk a,read-only=on: there is no key 'read-only'; did you mean readonly?",
+		"--disk=a,read-only=on");
+	REFUSES("--disk a,readonly=true: readonly is on or off, not 'true'",
+		"--disk=a,readonly=true");
+	REFUSES("--disk a,b.img: there is no key 'b.img', only readonly, id; a comma that belongs "
+		"to the text is "
+		"written ,,",
+		"--disk=a,b.img");
+	REFUSES("--disk a,id=: id must have 1 to 20 characters; this one has 0", "--disk=a,id=");
+	REFUSES("--disk a,id=012345678901234567890: id must have 1 to 20 characters; this one has "
+		"21",
+		"--disk=a,id=012345678901234567890");
+	REFUSES("--disk a,id=a b: id may have ASCII letters, digits and signs, but no blank and no "
+		"slash",
+		"--disk=a,id=a b");
+	REFUSES("--disk a,id=a/b: id may have ASCII letters, digits and signs, but no blank and no "
+		"slash",
+		"--disk=a,id=a/b");
+	REFUSES("--disk b,id=x: disk a has this id already; give each disk its own",
+		"--disk=a,id=x", "--disk=c,id=y", "--disk=b,id=x");
+	REFUSES("--disk j\\xfc\\x0a.img,id=\\xff: id may have ASCII letters, digits and signs, but "
+		"no blank and "
+		"no slash",
+		"--disk=j\xfc\n.img,id=\xff");
+}
+
+static void disks_are_limited(void **state __unused)
+{
+	char *argv[CONFIG_MAX_DISKS + 4] = { "minivmm", "--kernel=k" };
+	struct config c;
+
+	for (size_t i = 0; i < CONFIG_MAX_DISKS; i++)
+		argv[2 + i] = "--disk=d";
+	assert_int_equal(parse(&c, argv), 0);
+	assert_int_equal(c.nr_disks, CONFIG_MAX_DISKS);
+	config_destroy(&c);
+	argv[2 + CONFIG_MAX_DISKS] = "--disk=e";
+	refuses("--disk e: there are 16 disks already, which is the most; leave one out", argv);
+}
+
+static void bad_choices_are_explained(void **state __unused)
+{
+	REFUSES("--serial stdin: serial is stdio, none, pty or file=PATH; did you mean stdio?",
+		"--serial=stdin");
+	REFUSES("--serial file: serial is stdio, none, pty or file=PATH; did you mean file=PATH?",
+		"--serial=file");
+	REFUSES("--serial com1: serial is stdio, none, pty or file=PATH", "--serial", "com1");
+	REFUSES("--serial file=: the path is empty; name a file", "--serial", "file=");
+	REFUSES("--on-reset reboot: on-reset is exit or restart, not 'reboot'",
+		"--on-reset=reboot");
+	REFUSES("--log-level warning: log-level is error, warn, info or debug, not 'warning'",
+		"--log-level=warning");
+}
+
+static void destroy_is_safe_twice(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "--kernel=k", "--disk=d", "--serial=file=f"), 0);
+	config_destroy(&c);
+	config_destroy(&c);
+	assert_null(c.kernel);
+	assert_int_equal(c.nr_disks, 0);
+}
+
+static char *printed(void (*print)(FILE *))
+{
+	char *text;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	print(f);
+	fclose(f);
+	return text;
+}
+
+static void help_fits_a_terminal(void **state __unused)
+{
+	char *help = printed(config_help);
+	size_t lines = 0;
+
+	for (char *line = help, *end; (end = strchr(line, '\n')); line = end + 1) {
+		assert_in_range(end - line, 0, 96);
+		lines++;
+	}
+	assert_true(lines > 20);
+	assert_non_null(strstr(help, "\n  --kernel FILE           the kernel"));
+	assert_non_null(strstr(
+		help, "\n  --disk PATH[,KEY=VALUE]...\n                          raw image"));
+	free(help);
+}
+
+static void version_and_libraries_are_listed(void **state __unused)
+{
+	char *text = printed(config_version);
+	static const char begin[] = "minivmm " MINIVMM_VERSION "\nwith: ";
+
+	assert_ptr_equal(strstr(text, begin), text);
+	assert_int_equal(text[strlen(text) - 1], '\n');
+	assert_null(strchr(text, '\\')); /* the build system's quoting came through */
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults_are_as_documented),
+		cmocka_unit_test(every_option_is_understood_in_both_forms),
+		cmocka_unit_test(each_choice_has_its_value),
+		cmocka_unit_test(the_limits_of_memory_are_allowed),
+		cmocka_unit_test(odd_values_are_taken_as_they_are),
+		cmocka_unit_test(help_and_version_need_no_kernel),
+		cmocka_unit_test(commands_are_checked),
+		cmocka_unit_test(a_kernel_is_asked_for),
+		cmocka_unit_test(unknown_options_get_the_nearest),
+		cmocka_unit_test(stray_arguments_are_refused),
+		cmocka_unit_test(forgotten_values_are_noticed),
+		cmocka_unit_test(options_are_given_once),
+		cmocka_unit_test(bad_memory_is_explained),
+		cmocka_unit_test(bad_numbers_are_explained),
+		cmocka_unit_test(bad_disks_are_explained),
+		cmocka_unit_test(disks_are_limited),
+		cmocka_unit_test(bad_choices_are_explained),
+		cmocka_unit_test(destroy_is_safe_twice),
+		cmocka_unit_test(help_fits_a_terminal),
+		cmocka_unit_test(version_and_libraries_are_listed),
+	};
+
+	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ram.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "hostmem.h"
+#include "test.h"
+
+/* -- what standard error is told ------------------------------------------------------------- */
+
+static char said[4096];
+static int real_stderr = -1, said_fd = -1;
+
+static void listen_to_stderr(void)
+{
+	said_fd = memfd_create("stderr", MFD_CLOEXEC);
+	real_stderr = dup(STDERR_FILENO);
+	assert_true(said_fd >= 0 && real_stderr >= 0);
+	assert_true(dup2(said_fd, STDERR_FILENO) >= 0);
+}
+
+static void stop_listening(void)
+{
+	ssize_t n = pread(said_fd, said, sizeof(said) - 1, 0);
+
+	said[n > 0 ? n : 0] = '\0';
+	assert_true(dup2(real_stderr, STDERR_FILENO) >= 0);
+	close(real_stderr);
+	close(said_fd);
+}
+
+static void assert_said(const char *part)
+{
+	stop_listening();
+	if (!strstr(said, part))
+		fail_msg("expected \"%s\", was told \"%s\"", part, said);
+}
+
+static void assert_said_nothing(void)
+{
+	stop_listening();
+	assert_string_equal(said, "");
+}
+
+/* -- layout ---------------------------------------------------------------------------------- */
+
+static void ram_lies_below_and_above_the_hole(void **state __unused)
+{
+	static const struct {
+		uint64_t size, low, high;
+	} row[] = {
+		{ 128 * MIB, 128 * MIB, 0 },
+		{ 3 * GIB, 3 * GIB, 0 },
+		{ 3 * GIB + 4 * KIB, 3 * GIB, 4 * KIB },
+		{ 3584 * MIB, 3 * GIB, 512 * MIB },
+		{ 1 * TIB, 3 * GIB, 1 * TIB - 3 * GIB },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+		const struct ram r = { .host = (uint8_t *)0x10000000, .size = row[i].size };
+		struct gmem m = { 0 };
+
+		assert_int_equal(ram_layout(&r, &m), 0);
+		assert_int_equal(m.nr, row[i].high ? 2 : 1);
+		assert_int_equal(gmem_total(&m), row[i].size);
+		assert_int_equal(m.region[0].base, 0);
+		assert_int_equal(m.region[0].size, row[i].low);
+		assert_ptr_equal(m.region[0].host, r.host);
+		if (!row[i].high)
+			continue;
+		assert_int_equal(m.region[1].base, 4 * GIB);
+		assert_int_equal(m.region[1].size, row[i].high);
+		assert_ptr_equal(m.region[1].host, r.host + row[i].low);
+	}
+}
+
+/* -- the mapping ----------------------------------------------------------------------------- */
+
+/* One mapping of this process, as /proc/self/smaps has it. */
+struct vma {
+	uintptr_t start, end;
+	char perms[8];
+	char flags[512]; /* " rd wr …" */
+};
+
+static struct vma vma_of(const void *p)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	struct vma v = { 0 }, none = { 0 };
+	char line[512];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		unsigned long start, end;
+		char perms[8];
+
+		if (sscanf(line, "%lx-%lx %7s", &start, &end, perms) == 3) {
+			v = none;
+			v.start = start;
+			v.end = end;
+			strcpy(v.perms, perms);
+		}
+		if (strncmp(line, "VmFlags:", 8) != 0 || (uintptr_t)p < v.start ||
+		    (uintptr_t)p >= v.end)
+			continue;
+		snprintf(v.flags, sizeof(v.flags), "%s", line + 8);
+		fclose(f);
+		return v;
+	}
+	fclose(f);
+	fail_msg("%p is not mapped", p);
+	return none;
+}
+
+static uint64_t resident(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	unsigned long size, pages;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lu %lu", &size, &pages), 2);
+	fclose(f);
+	return pages * 4 * KIB;
+}
+
+static void assert_guarded(const struct ram *r)
+{
+	struct vma before = vma_of(r->host - 1), after = vma_of(r->host + r->size);
+
+	assert_string_equal(before.perms, "---p");
+	assert_string_equal(after.perms, "---p");
+	assert_true(before.end - before.start >= 2 * MIB);
+	assert_true(after.end - after.start >= 2 * MIB);
+}
+
+static void a_guest_larger_than_the_host_costs_nothing_yet(void **state __unused)
+{
+	const struct memory_config c = { .size = 1 * TIB };
+	const uint64_t before = resident();
+	struct ram r;
+	struct vma v;
+
+	assert_int_equal(ram_alloc(&r, &c), 0);
+	assert_int_equal((uintptr_t)r.host % (2 * MIB), 0);
+	v = vma_of(r.host);
+	assert_int_equal(v.start, (uintptr_t)r.host);
+	assert_int_equal(v.end - v.start, 1 * TIB);
+	assert_string_equal(v.perms, "rw-p");
+	assert_non_null(strstr(v.flags, " dd")); /* not dumped */
+	assert_non_null(strstr(v.flags, " nr")); /* not reserved */
+	assert_null(strstr(v.flags, " mg"));
+	assert_null(strstr(v.flags, " hg"));
+	assert_guarded(&r);
+	r.host[0] = r.host[r.size - 1] = 1;
+	assert_true(resident() - before <
+		    8 * MIB); /* two huge pages, where the host always uses them */
+	ram_free(&r);
+	assert_null(r.host);
+	ram_free(&r);
+}
+
+static void prefaulted_memory_is_there(void **state __unused)
+{
+	const struct memory_config c = { .size = 32 * MIB, .prefault = true };
+	const uint64_t before = resident();
+	struct ram r;
+
+	assert_int_equal(ram_alloc(&r, &c), 0);
+	assert_true(resident() - before >= 32 * MIB);
+	ram_free(&r);
+}
+
+static void too_much_to_prefault_is_refused_not_tried(void **state __unused)
+{
+	const struct memory_config c = { .size = 1 * TIB, .prefault = true };
+	struct ram r;
+
+	listen_to_stderr();
+	assert_int_equal(ram_alloc(&r, &c), -ENOMEM);
+	assert_said("prefault=on takes 1048576 MiB at once, and ");
+	assert_null(r.host);
+	assert_null(r.mapping);
+}
+
+static void transparent_huge_pages_and_merging_are_asked_for(void **state __unused)
+{
+	const struct memory_config c = { .size = 32 * MIB,
+					 .huge = HUGE_TRANSPARENT,
+					 .mergeable = true };
+	struct ram r;
+	struct vma v;
+
+	if (access("/sys/kernel/mm/ksm", F_OK) < 0 ||
+	    access("/sys/kernel/mm/transparent_hugepage", F_OK) < 0) {
+		print_message("# SKIP: this kernel lacks KSM or transparent huge pages\n");
+		skip();
+	}
+	listen_to_stderr(); /* it may be told that the host doesn't merge now */
+	assert_int_equal(ram_alloc(&r, &c), 0);
+	stop_listening();
+	v = vma_of(r.host);
+	assert_non_null(strstr(v.flags, " hg"));
+	assert_non_null(strstr(v.flags, " mg"));
+	ram_free(&r);
+}
+
+static void huge_pages_are_used_or_asked_for(void **state __unused)
+{
+	const struct memory_config c = { .size = 32 * MIB, .huge = HUGE_2M };
+	struct ram r;
+	int rc;
+
+	if (access("/sys/kernel/mm/hugepages/hugepages-2048kB", F_OK) < 0) {
+		print_message("# SKIP: this kernel has no huge pages of 2 MiB\n");
+		skip();
+	}
+	listen_to_stderr();
+	rc = ram_alloc(&r, &c);
+	if (rc == 0) { /* somebody provided them */
+		stop_listening();
+		assert_non_null(strstr(vma_of(r.host).flags, " ht"));
+		assert_guarded(&r);
+		ram_free(&r);
+		return;
+	}
+	assert_int_equal(rc, -ENOMEM);
+	assert_said("hugepages=2M needs 16 huge pages, and ");
+	assert_null(r.mapping);
+}
+
+/* -- a host made of files -------------------------------------------------------------------- */
+
+static char *fake_host(void)
+{
+	char *root = strdup("/tmp/minivmm-host-XXXXXX");
+
+	assert_non_null(mkdtemp(root));
+	return root;
+}
+
+/* text is a format of printf(1), without conversions. */
+static void put(const char *root, const char *path, const char *text)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command), "f=%s%s; mkdir -p \"${f%%/*}\"; printf '%s' >$f", root,
+		 path, text);
+	assert_int_equal(system(command), 0);
+}
+
+static void remove_host(char *root)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "rm -r %s", root);
+	assert_int_equal(system(command), 0);
+	free(root);
+}
+
+static void the_host_limits_what_is_prefaulted(void **state __unused)
+{
+	char *root = fake_host();
+
+	listen_to_stderr();
+	assert_int_equal(hostmem_check(1 * TIB, root), 0); /* it doesn't say */
+	put(root, "/proc/meminfo",
+	    "MemTotal: 9999999 kB\\nMemAvailable:    2097152 kB\\nSwap: 0 kB\\n");
+	assert_int_equal(hostmem_check(2 * GIB, root), 0);
+	assert_said_nothing();
+	listen_to_stderr();
+	assert_int_equal(hostmem_check(2 * GIB + 4 * KIB, root), -ENOMEM);
+	assert_said("takes 2048 MiB at once, and the host has 2048 MiB available");
+	remove_host(root);
+}
+
+static void the_tightest_control_group_limits_what_is_prefaulted(void **state __unused)
+{
+	char *root = fake_host();
+
+	put(root, "/proc/meminfo", "MemAvailable: 8388608 kB\\n");
+	put(root, "/proc/self/cgroup", "1:name=systemd:/x\\n0::/user/app\\n");
+	put(root, "/sys/fs/cgroup/user/app/memory.max", "max\\n");
+	put(root, "/sys/fs/cgroup/user/memory.max", "1073741824\\n");
+	put(root, "/sys/fs/cgroup/user/memory.current", "805306368\\n");
+	listen_to_stderr();
+	assert_int_equal(hostmem_check(256 * MIB, root), 0);
+	assert_said_nothing();
+	listen_to_stderr();
+	assert_int_equal(hostmem_check(512 * MIB, root), -ENOMEM);
+	assert_said("memory.max of the control group /user leaves 256 MiB");
+
+	/* Its page cache makes room. */
+	put(root, "/sys/fs/cgroup/user/memory.stat",
+	    "anon 536870912\\ninactive_file 134217728\\nactive_file 134217728\\n");
+	assert_int_equal(hostmem_check(512 * MIB, root), 0);
+
+	put(root, "/sys/fs/cgroup/user/app/memory.max", "1048576\\n");
+	put(root, "/sys/fs/cgroup/user/app/memory.current", "2097152\\n");
+	listen_to_stderr();
+	assert_int_equal(hostmem_check(512 * MIB, root), -ENOMEM);
+	assert_said("the control group /user/app leaves 0 MiB");
+	remove_host(root);
+}
+
+static void missing_huge_pages_come_with_a_remedy(void **state __unused)
+{
+	char *root = fake_host();
+
+	listen_to_stderr();
+	assert_int_equal(hostmem_no_huge_pages(ENOMEM, 4 * GIB, 1 * GIB, root), -ENOMEM);
+	assert_said("no huge pages of 1G; use hugepages=on");
+
+	put(root, "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "100\\n");
+	put(root, "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "60\\n");
+	put(root, "/sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages", "10\\n");
+	listen_to_stderr();
+	assert_int_equal(hostmem_no_huge_pages(ENOMEM, 1 * GIB, 2 * MIB, root), -ENOMEM);
+	assert_said("needs 512 huge pages, and 50 are free; provide them by: echo 562 | "
+		    "sudo tee /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages\n");
+	listen_to_stderr();
+	assert_int_equal(hostmem_no_huge_pages(EPERM, 100 * MIB, 2 * MIB, root), -EPERM);
+	assert_said("refuses 50 of its 50 free huge pages: Operation not permitted");
+	remove_host(root);
+}
+
+static void settings_that_defeat_a_wish_are_told(void **state __unused)
+{
+	char *root = fake_host();
+
+	put(root, "/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\\n");
+	put(root, "/sys/kernel/mm/ksm/run", "1\\n");
+	listen_to_stderr();
+	hostmem_warn_if_never(root);
+	hostmem_warn_if_not_merging(root);
+	assert_said_nothing();
+
+	put(root, "/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\\n");
+	put(root, "/sys/kernel/mm/ksm/run", "0\\n");
+	listen_to_stderr();
+	hostmem_warn_if_never(root);
+	assert_said("echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled");
+	listen_to_stderr();
+	hostmem_warn_if_not_merging(root);
+	assert_said("echo 1 | sudo tee /sys/kernel/mm/ksm/run");
+	remove_host(root);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ram_lies_below_and_above_the_hole),
+		cmocka_unit_test(a_guest_larger_than_the_host_costs_nothing_yet),
+		cmocka_unit_test(prefaulted_memory_is_there),
+		cmocka_unit_test(too_much_to_prefault_is_refused_not_tried),
+		cmocka_unit_test(transparent_huge_pages_and_merging_are_asked_for),
+		cmocka_unit_test(huge_pages_are_used_or_asked_for),
+		cmocka_unit_test(the_host_limits_what_is_prefaulted),
+		cmocka_unit_test(the_tightest_control_group_limits_what_is_prefaulted),
+		cmocka_unit_test(missing_huge_pages_come_with_a_remedy),
+		cmocka_unit_test(settings_that_defeat_a_wish_are_told),
+	};
+
+	return cmocka_run_group_tests_name("ram", tests, NULL, NULL);
+}
