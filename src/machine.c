@@ -130,7 +130,7 @@ static int add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *loo
 		m->nr_virtio++; /* destroyed even if it is only half made */
 		rc = virtio_mmio_init(&m->virtio[i], vd, &m->mem, &irq, loop);
 	}
-	for (unsigned q = 0; q < vd->ops->nr_queues && rc == 0 && live; q++)
+	for (unsigned q = 0; q < vd->nr_queues && rc == 0 && live; q++)
 		rc = vm_ioeventfd(&m->vm, base + VIRTIO_MMIO_QUEUE_NOTIFY, q,
 				  virtio_mmio_kick_fd(&m->virtio[i], q));
 	return rc;

@@ -257,7 +257,7 @@ static inline bool driver_start(struct driver *d, uint64_t features)
 	virtio_set_status(d->vd, agreed);
 	if (d->vd->status != agreed)
 		return false;
-	for (unsigned i = 0; i < d->vd->ops->nr_queues; i++)
+	for (unsigned i = 0; i < d->vd->nr_queues; i++)
 		driver_queue_up(d, i);
 	virtio_set_status(d->vd, live);
 	return d->vd->status == live;

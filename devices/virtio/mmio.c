@@ -252,7 +252,7 @@ int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *vd, const struct 
 			.src = { .fd = -1, .fn = kicked, .lock = &t->dev.lock },
 			.transport = t,
 		};
-	for (unsigned i = 0; i < vd->ops->nr_queues; i++) {
+	for (unsigned i = 0; i < vd->nr_queues; i++) {
 		struct loop_source *src = &t->kick[i].src;
 
 		src->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -278,6 +278,6 @@ void virtio_mmio_destroy(struct virtio_mmio *t)
 
 int virtio_mmio_kick_fd(const struct virtio_mmio *t, unsigned index)
 {
-	assert(index < t->vd->ops->nr_queues);
+	assert(index < t->vd->nr_queues);
 	return t->kick[index].src.fd;
 }

@@ -19,14 +19,14 @@
 #include "vmm/loop.h"
 #include "vmm/virtq.h"
 
-#define VIRTIO_MAX_QUEUES 8
+#define VIRTIO_MAX_QUEUES 34 /* 16 pairs and a control queue; or 16 console ports and theirs */
 
 struct virtio_dev;
 
 struct virtio_ops {
 	const char *name;
 	uint32_t device_id; /* VIRTIO_ID_* */
-	unsigned nr_queues;
+	unsigned nr_queues; /* unless virtio_set_nr_queues() says otherwise */
 	uint16_t queue_size;  /* largest, a power of two <= VIRTQ_MAX_SIZE */
 	uint32_t config_size; /* bytes of device configuration space */
 
@@ -43,14 +43,25 @@ struct virtio_ops {
 	void (*config_write)(struct virtio_dev *vd, uint32_t off, unsigned size, uint64_t value);
 };
 
-/* The transport's half: raise an interrupt. queue < 0: the configuration changed. */
+/* The transport's half. */
 struct virtio_transport_ops {
+	/* Raise an interrupt. queue < 0: the configuration changed. */
 	void (*interrupt)(void *ctx, int queue);
+
+	/* For a queue that something other than us serves (vhost): the eventfd that the driver's
+	 * kicks signal; whether our loop reads it (it does until told otherwise, and again after a
+	 * reset of the device); and an eventfd of which a write interrupts the driver as
+	 * interrupt(queue) would. Both stay the transport's; call_fd is asked for in activate, as it
+	 * depends on what the driver has set up. */
+	int (*kick_fd)(void *ctx, unsigned queue);
+	void (*watch_kicks)(void *ctx, unsigned queue, bool on);
+	int (*call_fd)(void *ctx, unsigned queue);
 };
 
 struct virtio_dev {
 	const struct virtio_ops *ops;
 	uint64_t features; /* offered: the device's own plus the core's (virtio_init) */
+	unsigned nr_queues;
 
 	/* Negotiation; all of it is cleared by a reset. */
 	uint64_t driver_features;
@@ -71,6 +82,9 @@ struct virtio_dev {
  * INDIRECT_DESC, EVENT_IDX and RING_RESET. *vd is otherwise zeroed. */
 void virtio_init(struct virtio_dev *vd, const struct virtio_ops *ops, uint64_t features);
 #define VIRTIO_BIT(f) (1ull << (f))
+/* For a device whose number of queues is an option, up to VIRTIO_MAX_QUEUES; after virtio_init(),
+ * before the transport's. */
+void virtio_set_nr_queues(struct virtio_dev *vd, unsigned nr);
 
 /* Was feature bit f negotiated? */
 static inline bool virtio_has(const struct virtio_dev *vd, unsigned f)

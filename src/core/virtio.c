@@ -18,11 +18,17 @@
 
 void virtio_init(struct virtio_dev *vd, const struct virtio_ops *ops, uint64_t features)
 {
-	assert(ops->nr_queues <= VIRTIO_MAX_QUEUES);
 	assert(is_power_of_two(ops->queue_size) && ops->queue_size <= VIRTQ_MAX_SIZE);
 	*vd = (struct virtio_dev){ .ops = ops, .features = features | CORE_FEATURES };
-	for (unsigned i = 0; i < ops->nr_queues; i++) {
-		vd->q[i].max_size = ops->queue_size;
+	virtio_set_nr_queues(vd, ops->nr_queues);
+}
+
+void virtio_set_nr_queues(struct virtio_dev *vd, unsigned nr)
+{
+	assert(nr <= VIRTIO_MAX_QUEUES && !vd->transport);
+	vd->nr_queues = nr;
+	for (unsigned i = 0; i < nr; i++) {
+		vd->q[i].max_size = vd->ops->queue_size;
 		virtq_reset(&vd->q[i]);
 	}
 }
@@ -31,7 +37,7 @@ void virtio_reset(struct virtio_dev *vd)
 {
 	if (vd->ops->reset)
 		vd->ops->reset(vd, NULL);
-	for (unsigned i = 0; i < vd->ops->nr_queues; i++)
+	for (unsigned i = 0; i < vd->nr_queues; i++)
 		virtq_reset(&vd->q[i]);
 	vd->driver_features = 0;
 	vd->config_generation = 0;
@@ -99,7 +105,7 @@ void virtio_set_status(struct virtio_dev *vd, uint8_t status)
 
 struct virtq *virtio_queue(struct virtio_dev *vd, uint32_t index)
 {
-	return index < vd->ops->nr_queues ? &vd->q[index] : NULL;
+	return index < vd->nr_queues ? &vd->q[index] : NULL;
 }
 
 void virtio_queue_enable(struct virtio_dev *vd, struct virtq *q)

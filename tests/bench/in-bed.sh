@@ -11,6 +11,7 @@ tiny=/run/$(basename "$tiny") debian=/run/$(basename "$debian")
 mke2fs -qF -t ext4 -O ^has_journal /run/fs 300M 2>/dev/null && mkdir /run/image && mount -o loop /run/fs /run/image || exit 1
 mv /run/disk /run/image/disk && cat /run/image/disk >/dev/null || exit 1
 append="console=ttyS0 quiet panic=-1"
+early="earlyprintk=ttyS0 ignore_loglevel"
 qemu=(qemu-system-x86_64 -enable-kvm -cpu host -m 512 -nodefaults -no-user-config -display none -serial stdio -no-reboot)
 drive=(-drive "id=d,file=/run/image/disk,format=raw,if=none")
 # QEMU's microvm in its quickest form (without ACPI, or with PIT, PIC and RTC off, it takes 2 to 3 times as long), and its pc.
@@ -18,11 +19,12 @@ microvm=("${qemu[@]}" -M microvm,acpi=on,x-option-roms=off "${drive[@]}" -device
 pc=("${qemu[@]}" -M pc "${drive[@]}" -device virtio-blk-pci,drive=d)
 minivmm=(./minivmm --disk /run/image/disk --initrd initrd)
 
-watch() { # KEY COMMAND...: one run to the guest's first output
-	local key=$1 us
-	shift
-	us=$(timeout 120 ./stopwatch bench-user-space "$@" 2>/dev/null) && echo "$key $us"
+watch_for() { # MARKER KEY COMMAND...: one run until the guest prints MARKER
+	local marker=$1 key=$2 us
+	shift 2
+	us=$(timeout 120 ./stopwatch "$marker" "$@" 2>/dev/null) && echo "$key $us"
 }
+watch() { watch_for bench-user-space "$@"; } # to user space's first output
 
 account() { # KIND OPTION...: a boot to the end, and where its time went
 	timeout 120 "${minivmm[@]}" "${@:2}" --stats </dev/null 2>err >out
@@ -40,7 +42,9 @@ boot() {
 			watch "boot.$k.microvm" "${microvm[@]}" -kernel "${!k}" -initrd initrd -append "$append"
 			watch "boot.$k.pc" "${pc[@]}" -kernel "${!k}" -initrd initrd -append "$append"
 		done
-		watch boot.debian.kaslr "${minivmm[@]}" --kernel "$debian" --kaslr
+		# The kernel's very first line, so that nothing but the decompressor is between the two.
+		watch_for "Linux version" first.debian.minivmm "${minivmm[@]}" --kernel "$debian" --append "$early"
+		watch_for "Linux version" first.debian.kaslr "${minivmm[@]}" --kernel "$debian" --kaslr --append "$early"
 	done
 	for ((i = 0; i < RUNS; i++)); do
 		account tiny --kernel "$tiny"
