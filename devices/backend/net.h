@@ -30,6 +30,8 @@ struct net_backend;
 struct net_backend_ops {
 	const char *name;
 
+	/* Puts its descriptors on loop, which isn't running yet. 0 or -errno, logged. */
+	int (*start)(struct net_backend *b, struct loop *loop);
 	/* One frame of the guest's, header first. The bytes taken, which is all of them; -EAGAIN:
 	 * no room, nothing taken, ready() tells when there is; another -errno: this frame is lost.
 	 */
@@ -57,10 +59,9 @@ struct net_backend {
 	uint64_t features; /* VIRTIO_NET_F_* that need the other end: checksum and segmentation */
 	unsigned pairs;    /* at most; 1 to NET_MAX_PAIRS */
 
-	/* The device's end: net_backend_attach(). */
+	/* The device's end: set by the device before it calls start(). */
 	void (*ready)(void *ctx, unsigned pair); /* try again: to receive, to send */
 	void (*link)(void *ctx, bool up);        /* the other end came or went */
 	void *ctx;                               /* not owned */
 	pthread_mutex_t *lock;                   /* the device's; not owned */
-	int (*start)(struct net_backend *b, struct loop *loop); /* puts its descriptors on loop */
 };
