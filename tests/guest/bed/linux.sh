@@ -2,29 +2,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck disable=SC2016 # the guests' scripts are in quotes
 #
-# in-bed.sh MINIVMM FOLDER: the part of bed.sh that runs in the test bed. FOLDER has two kernels (debian, tiny), the ELF file
-# of one of them (vmlinux), an initrd and a disk. Every guest runs a script of its own (bed/init), whose output, like
-# minivmm's exit status and messages, is then compared. TAP.
-#
-# Nothing here depends on how fast anything is: $patience only ends what hangs.
-set -u
-minivmm=$1 from=$2
-patience=400
-work=$(mktemp -d)
-nr=0 failed=0 wrong=()
-
-# ---- guests ----
+# linux.sh MINIVMM FOLDER: the part of ../linux.sh that runs in the test bed. FOLDER also has the ELF file of Debian's kernel
+# (vmlinux) and a disk.
+# shellcheck source=tests/guest/bed/lib.sh
+. "$(dirname "$0")/lib.sh"
 
 # new_disk NAME SIZE: an empty one.
 new_disk() { truncate -s "$2" "$work/$1"; }
 # filled_disk NAME MIB: one with random bytes.
 filled_disk() { head -c "$(($2 << 20))" /dev/urandom >"$work/$1"; }
-
-# with_script SCRIPT: an initrd whose guest runs it, at $work/initrd. (The kernel unpacks one archive after the other.)
-with_script() {
-	printf '%s\n' "$1" >"$work/test"
-	{ cat "$from/initrd" && (cd "$work" && echo test | cpio --quiet -o -H newc); } >"$work/initrd"
-}
 
 # root_disk SCRIPT: a disk whose guest runs it, at $work/root.
 root_disk() {
@@ -32,67 +18,6 @@ root_disk() {
 	cp --sparse=always "$from/disk" "$work/root"
 	debugfs -w -R "write $work/test test" "$work/root" >/dev/null 2>&1
 }
-
-# start OPTION...: minivmm in the background, $pid. Its standard input is $input, which is nothing unless set.
-input=/dev/null
-start() {
-	guest=("$@")
-	SECONDS=0
-	: >"$work/out"
-	"$minivmm" "$@" <"$input" >"$work/out" 2>"$work/err" &
-	pid=$!
-}
-
-# A guest that hangs is booted a second time, once in all, and that is said: on a loaded machine one in some sixty did, in the
-# emulated host, for a reason that isn't known yet (docs/testing.md). Nothing but a hang is tried again.
-second_try() {
-	((retried++ == 0)) || return 1
-	echo "# a guest hung, and is booted a second time; it had printed:"
-	tail -n 5 "$work/out" | tr -d '\r\0' | sed 's/^/# /'
-	kill -KILL "$pid" 2>/dev/null
-	wait "$pid"
-	start "${guest[@]}"
-}
-retried=0
-
-# await LINE: until the guest has printed it.
-await() {
-	until tr -d '\r\0' <"$work/out" | grep -aqxF -- "$1"; do
-		((SECONDS <= patience)) || second_try
-		if ! kill -0 "$pid" 2>/dev/null || ((SECONDS > patience)); then
-			wrong+=("the guest never printed: $1")
-			return
-		fi
-		sleep 0.3
-	done
-}
-
-# finish: until minivmm has ended, with $status.
-finish() {
-	ended() { timeout "$patience" tail -s 0.2 --pid="$pid" -f /dev/null; }
-	ended || { second_try && ended; } || { wrong+=("hangs") && kill -KILL "$pid"; }
-	wait "$pid"
-	status=$?
-	tr -d '\r\0' <"$work/out" >"$work/lines"
-}
-
-run() { start "$@" && finish; }
-
-# boot SCRIPT OPTION...: Debian's kernel with an initrd that has the script.
-boot() {
-	with_script "$1"
-	run --kernel "$from/debian" --initrd "$work/initrd" "${@:2}"
-}
-
-# ---- what is expected of them ----
-
-ends() { [[ $status = "$1" ]] || wrong+=("exit status $status, not $1"); }
-prints() { grep -aqxF -- "$1" "$work/lines" || wrong+=("the guest has not printed: $1"); }
-prints_not() { ! grep -aqF -- "$1" "$work/lines" || wrong+=("the guest has printed: $1"); }
-logs() { grep -aq -- "$1" "$work/err" || wrong+=("minivmm has not said: $1"); }
-is() { [[ $2 = "$3" ]] || wrong+=("$1: $2, not $3"); }
-# value NAME: what the guest printed after that word.
-value() { sed -n "s/^$1 //p" "$work/lines"; }
 
 # sees MIB: the firmware's map has all of it but what a PC keeps below 1 MiB, and so has the kernel but for what it takes
 # itself (code, tables).
@@ -105,24 +30,6 @@ sees() {
 	((10#0$(value memory) >= ($1 - $1 / 20 - 64) << 10)) || wrong+=("the kernel's memory: $(value memory) KiB of $1 MiB")
 }
 
-# point NAME: one line of TAP, for all that was expected since the last one.
-point() {
-	nr=$((nr + 1))
-	if ((${#wrong[@]} == 0)); then
-		echo "ok $nr - $1"
-	else
-		failed=$((failed + 1))
-		echo "not ok $nr - $1"
-		{
-			printf '%s\n' "${wrong[@]}" "The guest's output ends:"
-			tail -n 40 "$work/lines"
-			echo "minivmm's messages:"
-			tail -n 40 "$work/err"
-		} | sed 's/^/# /'
-	fi
-	wrong=()
-}
-
 # ---- the host ----
 
 run doctor
@@ -131,25 +38,6 @@ point "doctor finds that guests can run here"
 
 # ---- ways to boot, processors, memory ----
 
-# What a healthy boot says: no device without its driver, nothing of ACPI, and no warning but those that the test bed
-# causes (its emulated processor disagrees with itself about the size of XSAVE's area, and it is slow), and one that Linux
-# built without CPUFreq always has.
-look='
-for i in /sys/bus/virtio/devices/* /sys/bus/platform/devices/LNRO* /sys/bus/platform/devices/QEMU0001*; do
-	[ -e "$i/driver" ] || echo "bad: $i has no driver"
-done
-echo "reads random numbers" # so that a hang shows where
-[ "$(head -c 16 /dev/hwrng | wc -c)" = 16 ] || echo "bad: no random numbers"
-[ -c /dev/rtc0 ] || echo "bad: no clock"
-echo "reads the log"
-dmesg -r | sed -n "s/^<[0-4]>\[[^]]*\] //p" | sed -E "
-	/XSAVE consistency problem/,/end trace/d
-	/cut here|^CPUID\[0d, /d
-	/hrtimer: interrupt took|clocksource: |[Tt]imekeeping|TSC /d
-	/Processor Platform Limit event|Consider compiling CPUfreq/d
-	s/^/bad: /"
-dmesg | grep -E "ACPI[^:]*(Error|Warning|Exception)|Firmware (Bug|Warn)" | sed "s/^/bad: /"
-'
 # Where the kernel is: what it decides for itself is random.
 where='
 awk "/Kernel code/ { print \"code\", \$1 }" /proc/iomem | sed "s/-.*//"
@@ -175,7 +63,7 @@ sees 512
 point "Debian's kernel decompresses and places itself (--kaslr)"
 
 with_script "$where"
-run --kernel "$from/vmlinux" --initrd "$work/initrd" --cpus 2 --memory 6G
+run --kernel "$from/vmlinux" --initrd "$initrd" --cpus 2 --memory 6G
 ends 0
 prints "processors 0-1"
 sees 6144
@@ -265,7 +153,7 @@ echo synced
 while :; do
 	dd if=/dev/zero of=/dev/vdb bs=1M count=16 conv=fsync 2>/dev/null
 done'
-start --kernel "$from/debian" --initrd "$work/initrd" --disk "$work/kept" --disk "$work/busy"
+start --kernel "$from/debian" --initrd "$initrd" --disk "$work/kept" --disk "$work/busy"
 await synced
 kill -KILL "$pid"
 finish 2>/dev/null
@@ -278,8 +166,7 @@ broken=/dev/mapper/broken
 export DM_DISABLE_UDEV=1 # there is none in here: dmsetup makes the node itself
 filled_disk below 8
 if ((EUID != 0)); then
-	nr=$((nr + 1))
-	echo "ok $nr - an I/O error is the guest's to handle # SKIP only root can make such a disk"
+	skip_point "an I/O error is the guest's to handle" "only root can make such a disk"
 elif loop=$(losetup -f --show "$work/below") && printf '%s\n' "0 8192 linear $loop 0" "8192 8 error" \
 	"8200 8184 linear $loop 8200" | dmsetup create broken; then
 	boot '
@@ -290,7 +177,7 @@ write_at 1023; write_at 1024; write_at 1025
 echo "goes on"' --disk "$broken"
 	ends 0
 	prints "goes on"
-	is "what failed" "$(grep -a ': error' "$work/lines" | tr '\n' ' ')" "read 1024: error write 1024: error "
+	is "what failed" "$(grep -a ': error' "$lines" | tr '\n' ' ')" "read 1024: error write 1024: error "
 	logs "$broken"
 	is "blocks that were written" "$(cmp -l <(head -c 4202496 "$work/below" | tail -c 12288) /dev/zero 2>/dev/null |
 		awk '{ print int(($1 - 1) / 4096) }' | sort -u | tr '\n' ' ')" "1 "
@@ -322,7 +209,7 @@ rm "$work/life"
 new_disk life 1M
 boot "$life" --disk "$work/life" --on-reset restart --append reboot=k --cpus 2
 ends 0
-is "lives" "$(grep -a life "$work/lines" | tr '\n' ' ')" "first life second life "
+is "lives" "$(grep -a life "$lines" | tr '\n' ' ')" "first life second life "
 is "times that both processors came up" "$(value processors | tr '\n' ' ')" "0-1 0-1 "
 point "--on-reset restart: the guest starts again"
 
@@ -349,7 +236,7 @@ eval "$line"
 stty raw -echo
 echo "paste now"
 echo "sum $(head -c 65536 | md5sum)"'
-start --kernel "$from/debian" --initrd "$work/initrd"
+start --kernel "$from/debian" --initrd "$initrd"
 await "type a command"
 echo 'echo "the answer is $((6 * 7))"' >&5
 await "paste now"
@@ -361,5 +248,4 @@ point "a typed command reaches the guest"
 is "checksum" "$(value sum)" "$(md5sum <"$work/paste")"
 point "64 KiB pasted into a terminal arrive whole"
 
-echo "1..$nr"
-exit $((failed > 0))
+done_testing
