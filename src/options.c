@@ -283,8 +283,8 @@ static int unknown_key(const struct opt_value *v, struct opt_table t, char *item
 	char *equals = strchr(item, '=');
 	const char *near;
 
-	for (size_t i = 1; i < t.nr && len < sizeof(list); i++)
-		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", i > 1 ? ", " : "",
+	for (size_t i = t.row[0].name ? 0 : 1; i < t.nr && len < sizeof(list); i++)
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "",
 					t.row[i].name);
 	if (equals)
 		*equals = '\0';
@@ -333,11 +333,14 @@ int opt_list(const struct opt_value *v, struct opt_table t, void *target)
 {
 	char *copy = strdup(v->text), *rest = copy;
 	uint64_t seen = 0;
-	int rc;
+	int rc = 0;
 
 	if (!copy)
 		return no_memory();
-	rc = set_first(v, t, target, next_item(&rest), &seen);
+	if (!t.row[0].name)
+		rc = set_first(v, t, target, next_item(&rest), &seen);
+	else if (!*rest)
+		rest = NULL; /* no item at all */
 	while (rc == 0 && rest)
 		rc = set_key(v, t, target, next_item(&rest), &seen);
 	free(copy);
@@ -384,6 +387,9 @@ static int take_option(struct opt_table t, struct opt_value *v, int argc, char *
 		if (v->whole)
 			return opt_fail(v, "this is a switch; write --%s alone, or leave it out",
 					v->option);
+	} else if (!v->whole && v->row->optional && (!next || is_option(t, next))) {
+		v->text = v->whole = "";
+		return 1;
 	} else if (!v->whole) {
 		if (!next)
 			return opt_fail(v, "the value is missing; write --%s %s", v->option,

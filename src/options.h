@@ -33,6 +33,7 @@ struct opt {
 	size_t field;     /* offset in the struct that the table fills */
 	const void *kind; /* what set() needs to know: an opt_choice[], an opt_range… */
 	bool repeats;     /* may be given more than once */
+	bool optional;    /* its value may be left out, which is as good as "" */
 };
 
 /* The rows of a list fill struct type, e.g. LIST_KEY("id", "STRING", set_id, disk_config, id). What
@@ -66,7 +67,7 @@ struct opt_value {
 int opt_argv(struct opt_table t, void *target, int argc, char *const argv[]) __must_check;
 
 /* Fills target from v->text: FIRST,KEY=VALUE,… where FIRST goes to the first row of t, whose name
- * is NULL. 0 or -errno, explained. */
+ * is NULL; or, when that row has a name, KEY=VALUE,… or "". 0 or -errno, explained. */
 int opt_list(const struct opt_value *v, struct opt_table t, void *target) __must_check;
 
 /* Prints the table in two columns. */

@@ -27,17 +27,24 @@ static const struct opt rows[] = {
 	LIST_KEY("size", "SIZE", opt_size, thing, size, .kind = &sizes),
 };
 static const struct opt_table table = { .row = rows, .nr = ARRAY_SIZE(rows) };
+/* The same without the item that has no key. */
+static const struct opt_table keys_only = { .row = rows + 1, .nr = ARRAY_SIZE(rows) - 1 };
 
-static int parse(const char *text, struct thing *t)
+static int parse_by(struct opt_table by, const char *text, struct thing *t)
 {
 	const struct opt_value v = { .option = "thing", .whole = text, .text = text };
 
 	*t = (struct thing){ 0 };
-	return opt_list(&v, table, t);
+	return opt_list(&v, by, t);
+}
+
+static int parse(const char *text, struct thing *t)
+{
+	return parse_by(table, text, t);
 }
 
 /* text is refused with exactly this message. */
-static void refuses(const char *text, const char *message)
+static void refuses_by(struct opt_table by, const char *text, const char *message)
 {
 	struct thing t;
 	struct capture c;
@@ -47,10 +54,15 @@ static void refuses(const char *text, const char *message)
 	snprintf(expected, sizeof(expected), "minivmm: --thing %s: %s\n", *text ? text : "''",
 		 message);
 	capture_begin(&c);
-	rc = parse(text, &t);
+	rc = parse_by(by, text, &t);
 	assert_string_equal(capture_end(&c), expected);
 	assert_int_equal(rc, -EINVAL);
 	free(t.name);
+}
+
+static void refuses(const char *text, const char *message)
+{
+	refuses_by(table, text, message);
 }
 
 static void keys_fill_their_fields(void **state __unused)
@@ -75,6 +87,59 @@ static void the_first_item_needs_no_key(void **state __unused)
 	assert_string_equal(t.name, "a=b");
 	free(t.name);
 	refuses("loud=on,x", "NAME must come first: --thing NAME,loud=on");
+}
+
+static void a_list_may_have_keys_only(void **state __unused)
+{
+	struct thing t;
+
+	assert_int_equal(parse_by(keys_only, "loud=on,count=3", &t), 0);
+	assert_true(t.loud);
+	assert_int_equal(t.count, 3);
+	assert_int_equal(parse_by(keys_only, "", &t), 0);
+	assert_false(t.loud);
+	refuses_by(keys_only, "x",
+		   "there is no key 'x', only colour, loud, count, size; "
+		   "a comma that belongs to the text is written ,,");
+	refuses_by(keys_only, "loud", "loud needs a value: loud=on|off");
+	refuses_by(keys_only, "count=2,count=3", "count was given before; leave one of them out");
+	refuses_by(keys_only, ",count=2",
+		   "a comma is followed by nothing; leave it out, or write ,, if it belongs to the "
+		   "text");
+}
+
+/* An option whose value may be left out, and one whose value may not. */
+static void a_value_may_be_left_out(void **state __unused)
+{
+	static const struct opt options[] = {
+		{ .name = "maybe", .metavar = "[NAME]", .set = opt_string, .optional = true },
+		{ .name = "always", .metavar = "NAME", .set = opt_string, .field = sizeof(char *) },
+	};
+	static const struct opt_table t = { .row = options, .nr = ARRAY_SIZE(options) };
+	static const struct {
+		char *argv[4];
+		const char *maybe, *always;
+	} row[] = {
+		{ { "", "--maybe" }, "", NULL },
+		{ { "", "--maybe=" }, "", NULL },
+		{ { "", "--maybe", "--always=a" }, "", "a" },
+		{ { "", "--always=a", "--maybe" }, "", "a" },
+		{ { "", "--maybe", "m", "--always=a" }, "m", "a" },
+		{ { "", "--maybe=m" }, "m", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+		char *got[2] = { NULL };
+		int argc = 0;
+
+		while (argc < 4 && row[i].argv[argc])
+			argc++;
+		assert_int_equal(opt_argv(t, got, argc, row[i].argv), 0);
+		assert_string_equal(got[0], row[i].maybe);
+		assert_string_equal(got[1] ?: "-", row[i].always ?: "-");
+		free(got[0]);
+		free(got[1]);
+	}
 }
 
 static void a_doubled_comma_is_a_comma(void **state __unused)
@@ -199,9 +264,8 @@ static void sizes_are_printed_as_they_are_read(void **state __unused)
 
 static const char *nearest(const char *word)
 {
-	static const char *const known[] = {
-		"kernel", "kaslr", "initrd", "help", "disk", "dry-run", "hd"
-	};
+	static const char *const known[] = { "kernel", "kaslr",   "initrd", "help",
+					     "disk",   "dry-run", "hd" };
 	struct opt_nearest n = { .word = word };
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
@@ -248,6 +312,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_fill_their_fields),
 		cmocka_unit_test(the_first_item_needs_no_key),
+		cmocka_unit_test(a_list_may_have_keys_only),
+		cmocka_unit_test(a_value_may_be_left_out),
 		cmocka_unit_test(a_doubled_comma_is_a_comma),
 		cmocka_unit_test(what_is_wrong_with_a_key_is_said),
 		cmocka_unit_test(what_is_wrong_with_a_value_is_said),
