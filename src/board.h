@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The address map and the interrupts of the machine. Only machine.c and report.c include this. */
+/* The address map and the interrupts of the machine. Only machine.c, transport.c and report.c include
+ * this. */
 #pragma once
 
 #include "vmm/types.h"

@@ -7,7 +7,6 @@
 #include "machine.h"
 
 #include <errno.h>
-#include <linux/virtio_mmio.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -18,8 +17,7 @@
 #include "bios.h"
 #include "board.h"
 #include "cmdline.h"
-
-_Static_assert(ARRAY_SIZE(board_virtio_gsi) >= MACHINE_MAX_VIRTIO, "an interrupt for each device");
+#include "transport.h"
 
 /* -- how it ends ----------------------------------------------------------------------------- */
 
@@ -117,25 +115,6 @@ static int init_loops(struct machine *m)
 	return rc;
 }
 
-/* Puts vd on the next virtio-mmio transport: registers, an irqfd, an ioeventfd for each queue. */
-static int add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *loop)
-{
-	const size_t i = m->nr_virtio;
-	const gpa_t base = BOARD_VIRTIO + i * BOARD_VIRTIO_LEN;
-	const bool live = m->vm.fd >= 0;
-	struct irq_line irq = { 0 };
-	int rc = live ? vm_irqfd_line(&m->vm, board_virtio_gsi[i], &irq) : 0;
-
-	if (rc == 0) {
-		m->nr_virtio++; /* destroyed even if it is only half made */
-		rc = virtio_mmio_init(&m->virtio[i], vd, &m->mem, &irq, loop);
-	}
-	for (unsigned q = 0; q < vd->nr_queues && rc == 0 && live; q++)
-		rc = vm_ioeventfd(&m->vm, base + VIRTIO_MMIO_QUEUE_NOTIFY, q,
-				  virtio_mmio_kick_fd(&m->virtio[i], q));
-	return rc;
-}
-
 /* Disks come first, in order: a kernel calls them vda, vdb, … */
 static int init_virtio(struct machine *m)
 {
@@ -153,11 +132,11 @@ static int init_virtio(struct machine *m)
 		m->nr_disks++; /* to be destroyed, however far it comes */
 		rc = virtio_blk_init(&m->disk[i], &o, loop);
 		if (rc == 0)
-			rc = add_virtio(m, &m->disk[i].vd, loop);
+			rc = machine_add_virtio(m, &m->disk[i].vd, loop);
 	}
 	if (rc == 0) {
 		virtio_init(&m->rng, &virtio_rng_ops, 0);
-		rc = add_virtio(m, &m->rng, &m->io[0].loop);
+		rc = machine_add_virtio(m, &m->rng, &m->io[0].loop);
 	}
 	return rc;
 }
@@ -185,9 +164,8 @@ static int machine_wire(struct machine *m)
 	for (size_t i = 0; i < ARRAY_SIZE(map) && rc == 0; i++)
 		if (map[i].len)
 			rc = bus_add(map[i].bus, map[i].base, map[i].len, map[i].dev);
-	for (size_t i = 0; i < m->nr_virtio && rc == 0; i++)
-		rc = bus_add(&m->mmio, BOARD_VIRTIO + i * BOARD_VIRTIO_LEN, BOARD_VIRTIO_LEN,
-			     &m->virtio[i].dev);
+	if (rc == 0)
+		rc = transport_wire(m);
 	bus_freeze(&m->pio);
 	bus_freeze(&m->mmio);
 	return rc;
@@ -218,12 +196,10 @@ static int place_firmware(struct machine *m)
 {
 	struct acpi_virtio virtio[MACHINE_MAX_VIRTIO];
 	const bool serial = m->config->serial.mode != SERIAL_NONE;
-	const struct acpi_config c = {
+	struct acpi_config c = {
 		.cpus = m->config->cpus,
 		.lapic = BOARD_LAPIC,
 		.ioapic = BOARD_IOAPIC,
-		.virtio = virtio,
-		.nr_virtio = m->nr_virtio,
 		.com1_port = serial ? PORT_COM1 : 0,
 		.com1_gsi = GSI_COM1,
 		.rtc_port = PORT_RTC,
@@ -233,12 +209,7 @@ static int place_firmware(struct machine *m)
 	};
 	int rc;
 
-	for (size_t i = 0; i < m->nr_virtio; i++)
-		virtio[i] = (struct acpi_virtio){
-			.base = BOARD_VIRTIO + i * BOARD_VIRTIO_LEN,
-			.len = BOARD_VIRTIO_LEN,
-			.gsi = board_virtio_gsi[i],
-		};
+	transport_describe(m, &c, virtio);
 	rc = acpi_build(&m->mem, &c, BOARD_ACPI, BIOS_ENTRY - BOARD_ACPI);
 	return rc == 0 ? bios_build(&m->mem, PORT_PM + PM_RESET, PM_RESET_VALUE) : rc;
 }
@@ -356,8 +327,7 @@ static void close_serial(struct machine *m)
 
 void machine_destroy(struct machine *m)
 {
-	for (size_t i = 0; i < m->nr_virtio; i++)
-		virtio_mmio_destroy(&m->virtio[i]);
+	transport_destroy(m);
 	for (size_t i = 0; i < m->nr_disks; i++)
 		virtio_blk_destroy(&m->disk[i]);
 	close_serial(m);

@@ -25,7 +25,7 @@
 #include "virtio/rng.h"
 #include "vm.h"
 
-#define MACHINE_MAX_VIRTIO (CONFIG_MAX_DISKS + 1) /* and one for randomness */
+#define MACHINE_MAX_VIRTIO 31 /* what fits on a PCI bus with its host bridge */
 
 enum machine_end {
 	END_NONE,
@@ -43,6 +43,12 @@ struct io_thread {
 	struct loop loop;
 	pthread_t thread;
 	bool started;
+};
+
+/* A virtio device and the transport that it sits on. */
+struct machine_virtio {
+	struct virtio_dev *vd;    /* not owned */
+	struct virtio_mmio *mmio; /* owned */
 };
 
 struct machine {
@@ -75,9 +81,10 @@ struct machine {
 	struct pci_host pci;
 	struct debug_exit debug_exit;
 	struct virtio_blk disk[CONFIG_MAX_DISKS];
+	size_t nr_disks;
 	struct virtio_dev rng;
-	struct virtio_mmio virtio[MACHINE_MAX_VIRTIO];
-	size_t nr_disks, nr_virtio;
+	struct machine_virtio virtio[MACHINE_MAX_VIRTIO]; /* each of them, the disks first */
+	size_t nr_virtio;
 
 	char *cmdline;
 	struct boot_entry entry;
@@ -87,6 +94,11 @@ struct machine {
  * -errno, logged. machine_destroy() is safe, and due, after either. */
 int machine_init(struct machine *m, const struct config *c) __must_check;
 void machine_destroy(struct machine *m);
+
+/* Gives vd, which virtio_init() has seen, a transport, with its kicks on loop: the last step of a
+ * virtio device's set-up. Both outlive the transport, which machine_destroy() ends, with a reset of
+ * vd, before any device. 0 or -errno, logged. (transport.c) */
+int machine_add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *loop) __must_check;
 
 /* Runs the guest until it ends; m->end says how. */
 void machine_run(struct machine *m);

@@ -4,6 +4,7 @@
 
 #include "board.h"
 #include "machine.h"
+#include "transport.h"
 
 typedef unsigned long long ull;
 
@@ -34,8 +35,9 @@ static void print_memory(const struct machine *m)
 /* "disk /img, 64 MiB, read-only", or the device's own name. */
 static void print_virtio(const struct machine *m, size_t i)
 {
-	printf("  0x%010llx  irq %2u  virtio-%s", BOARD_VIRTIO + i * BOARD_VIRTIO_LEN,
-	       board_virtio_gsi[i], m->virtio[i].vd->ops->name);
+	char where[TRANSPORT_WHERE_LEN];
+
+	printf("  %s  virtio-%s", transport_where(m, i, where), m->virtio[i].vd->ops->name);
 	if (i < m->nr_disks)
 		printf(": vd%c, %s, %llu MiB%s", 'a' + (int)i, m->config->disk[i].path,
 		       (ull)(m->disk[i].disk.size / MIB),

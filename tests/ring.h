@@ -20,6 +20,7 @@
 #include <assert.h>
 #include <linux/virtio_ring.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 
 #include "vmm/virtio.h"
 
@@ -196,6 +197,11 @@ struct driver {
 	struct ring ring[VIRTIO_MAX_QUEUES];
 	unsigned interrupts[VIRTIO_MAX_QUEUES], config_interrupts;
 	gpa_t next_alloc;
+
+	/* What is made when the device asks for it; -1: it has not. There is no loop here, so that
+	 * an eventfd is read by nobody but the device and the test. */
+	int kick_fd[VIRTIO_MAX_QUEUES], call_fd[VIRTIO_MAX_QUEUES];
+	bool unwatched[VIRTIO_MAX_QUEUES]; /* the device told the transport not to look at kicks */
 };
 
 static inline void driver_interrupt(void *ctx, int queue)
@@ -208,10 +214,34 @@ static inline void driver_interrupt(void *ctx, int queue)
 		d->interrupts[queue]++;
 }
 
+static inline int driver_eventfd(int *fd)
+{
+	if (*fd < 0)
+		*fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return *fd;
+}
+static inline int driver_kick_fd(void *ctx, unsigned queue)
+{
+	return driver_eventfd(&((struct driver *)ctx)->kick_fd[queue]);
+}
+static inline int driver_call_fd(void *ctx, unsigned queue)
+{
+	return driver_eventfd(&((struct driver *)ctx)->call_fd[queue]);
+}
+static inline void driver_watch_kicks(void *ctx, unsigned queue, bool on)
+{
+	((struct driver *)ctx)->unwatched[queue] = !on;
+}
+
 /* Connects vd, which virtio_init() has seen, to a driver with fake RAM. */
 static inline void driver_init(struct driver *d, struct virtio_dev *vd)
 {
-	static const struct virtio_transport_ops ops = { .interrupt = driver_interrupt };
+	static const struct virtio_transport_ops ops = {
+		.interrupt = driver_interrupt,
+		.kick_fd = driver_kick_fd,
+		.watch_kicks = driver_watch_kicks,
+		.call_fd = driver_call_fd,
+	};
 
 	*d = (struct driver){ .vd = vd };
 	ram_init(&d->ram);
@@ -221,11 +251,17 @@ static inline void driver_init(struct driver *d, struct virtio_dev *vd)
 	vd->transport = &ops;
 	vd->transport_ctx = d;
 	d->next_alloc = VIRTIO_MAX_QUEUES * RING_BYTES;
+	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
+		d->kick_fd[i] = d->call_fd[i] = -1;
 }
 
 static inline void driver_destroy(struct driver *d)
 {
 	virtio_reset(d->vd);
+	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
+		close_fd(&d->kick_fd[i]);
+		close_fd(&d->call_fd[i]);
+	}
 	pthread_mutex_destroy(&d->lock);
 	ram_destroy(&d->ram);
 }

@@ -7,21 +7,21 @@
  * any other access below the configuration space reads as zero and writes nothing. Configuration
  * space takes 1, 2, 4 and 8 bytes at any offset.
  *
- * A kick is an eventfd, which KVM signals (ioeventfd) or, where an exit brings the write here, we
- * do. Either way the queue runs on the device's loop, never on a vCPU's thread.
- *
  * An interrupt sets a bit of InterruptStatus and then sends one edge, each time, even if the bit
  * was set. It can't be lost: whoever reads the status after the edge finds the bit, and an edge
  * that comes while a handler runs (after it read the status, before it acknowledged, so that the
  * acknowledgement takes the new bit along) is latched by the interrupt controller and runs the
  * handler again. That second run may find no bit set, which is harmless: a handler looks at the
  * used rings after it acknowledged, and what it finds there was published before the bit was set.
+ * Whatever interrupts the driver in our stead (vhost) does so by an eventfd on the device's loop,
+ * for there is a bit to be set first.
  *
  * Deliberately missing: version 1 (legacy), shared memory regions, NOTIFICATION_DATA.
  */
 #include "mmio.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <linux/virtio_mmio.h>
 #include <sys/eventfd.h>
 
@@ -82,15 +82,6 @@ static void set_high(gpa_t *gpa, uint32_t v)
 	*gpa = (*gpa & UINT32_MAX) | (uint64_t)v << 32;
 }
 
-static void kick(const struct virtio_mmio *t, uint32_t index)
-{
-	const uint64_t one = 1;
-
-	/* EAGAIN means that 2^64 - 2 kicks are pending, which is as good as one. */
-	if (virtio_queue(t->vd, index) && write(t->kick[index].src.fd, &one, sizeof(one)) < 0)
-		return;
-}
-
 /* Where a queue lies. §4.2.2.2: the driver doesn't touch it while the queue is ready. */
 static void queue_reg_write(struct virtq *q, uint64_t off, uint32_t v)
 {
@@ -135,9 +126,16 @@ static void queue_ready(struct virtio_dev *vd, struct virtq *q, uint32_t v)
 
 static void status_write(struct virtio_mmio *t, uint32_t v)
 {
+	uint64_t nr;
+
 	virtio_set_status(t->vd, (uint8_t)v);
-	if ((uint8_t)v == 0) /* a reset */
-		t->regs = (struct virtio_mmio_regs){ 0 };
+	if ((uint8_t)v != 0)
+		return;
+	/* A reset. What was called before is nothing to the next driver. */
+	if (t->call.fd >= 0 && read(t->call.fd, &nr, sizeof(nr)) < 0)
+		assert(errno == EAGAIN);
+	virtio_kicks_watch_all(&t->kicks);
+	t->regs = (struct virtio_mmio_regs){ 0 };
 }
 
 static void reg_write(struct virtio_mmio *t, uint64_t off, uint32_t v)
@@ -166,7 +164,7 @@ static void reg_write(struct virtio_mmio *t, uint64_t off, uint32_t v)
 			virtio_queue_reset(vd, q);
 		break;
 	case VIRTIO_MMIO_QUEUE_NOTIFY:
-		kick(t, v);
+		virtio_kicks_send(&t->kicks, v);
 		break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
 		t->regs.isr &= ~v;
@@ -221,63 +219,80 @@ static void mmio_interrupt(void *ctx, int queue)
 	irq_pulse(&t->irq); /* after the bit, and every time: see the top */
 }
 
-static const struct virtio_transport_ops transport_ops = { .interrupt = mmio_interrupt };
-
-static void kicked(struct loop_source *src, uint32_t events __unused)
+/* Somebody called the driver for us. */
+static void called(struct loop_source *src, uint32_t events __unused)
 {
-	struct virtio_mmio_kick *k = container_of(src, struct virtio_mmio_kick, src);
-	struct virtio_mmio *t = k->transport;
-	const uint32_t index = (uint32_t)(k - t->kick);
+	struct virtio_mmio *t = container_of(src, struct virtio_mmio, call);
 	uint64_t nr;
 
-	/* Empty the eventfd before looking at the queue, so that a later kick is never taken for an
-	 * earlier one. It can't be empty already: nobody else reads it. */
-	if (read(src->fd, &nr, sizeof(nr)) < 0)
-		return;
-	if (virtio_kick(t->vd, index))
-		kick(t, index); /* another round, when the loop's other sources had their turn */
+	if (read(src->fd, &nr, sizeof(nr)) == sizeof(nr)) /* empty: a reset came in between */
+		mmio_interrupt(t, 0);
 }
+
+/* One for all queues, which share the interrupt; made when it is first asked for. */
+static int mmio_call_fd(void *ctx, unsigned queue __unused)
+{
+	struct virtio_mmio *t = ctx;
+	AUTO_CLOSE int fd = -1;
+
+	if (t->call.fd >= 0)
+		return t->call.fd;
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
+		return log_errno("virtio-%s: eventfd", t->vd->ops->name);
+	t->call.fd = fd;
+	if (loop_add(t->kicks.loop, &t->call, EPOLLIN) < 0) {
+		t->call.fd = -1;
+		return log_errno("virtio-%s: epoll_ctl", t->vd->ops->name);
+	}
+	return take_fd(&fd);
+}
+
+static int mmio_kick_fd(void *ctx, unsigned queue)
+{
+	const struct virtio_mmio *t = ctx;
+
+	return virtio_kicks_fd(&t->kicks, queue);
+}
+
+static void mmio_watch_kicks(void *ctx, unsigned queue, bool on)
+{
+	struct virtio_mmio *t = ctx;
+
+	virtio_kicks_watch(&t->kicks, queue, on);
+}
+
+static const struct virtio_transport_ops transport_ops = {
+	.interrupt = mmio_interrupt,
+	.kick_fd = mmio_kick_fd,
+	.watch_kicks = mmio_watch_kicks,
+	.call_fd = mmio_call_fd,
+};
 
 int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *vd, const struct gmem *mem,
 		     const struct irq_line *irq, struct loop *loop)
 {
-	*t = (struct virtio_mmio){ .vd = vd, .irq = *irq, .loop = loop };
+	*t = (struct virtio_mmio){ .vd = vd, .irq = *irq };
 	dev_init(&t->dev, &mmio_ops);
+	t->call = (struct loop_source){ .fd = -1, .fn = called, .lock = &t->dev.lock };
 	vd->mem = mem;
 	vd->lock = &t->dev.lock;
 	vd->transport = &transport_ops;
 	vd->transport_ctx = t;
-	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
-		t->kick[i] = (struct virtio_mmio_kick){
-			.src = { .fd = -1, .fn = kicked, .lock = &t->dev.lock },
-			.transport = t,
-		};
-	for (unsigned i = 0; i < vd->nr_queues; i++) {
-		struct loop_source *src = &t->kick[i].src;
-
-		src->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (src->fd < 0)
-			return log_errno("virtio-%s: eventfd", vd->ops->name);
-		if (loop_add(loop, src, EPOLLIN) < 0)
-			return log_errno("virtio-%s: epoll_ctl", vd->ops->name);
-	}
-	return 0;
+	return virtio_kicks_init(&t->kicks, vd, loop);
 }
 
 void virtio_mmio_destroy(struct virtio_mmio *t)
 {
-	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
-		if (t->kick[i].src.fd < 0)
-			continue;
-		loop_remove(t->loop, &t->kick[i].src);
-		close_fd(&t->kick[i].src.fd);
-	}
 	virtio_reset(t->vd);
+	virtio_kicks_destroy(&t->kicks);
+	if (t->call.fd >= 0)
+		loop_remove(t->kicks.loop, &t->call);
+	close_fd(&t->call.fd);
 	dev_destroy(&t->dev);
 }
 
 int virtio_mmio_kick_fd(const struct virtio_mmio *t, unsigned index)
 {
-	assert(index < t->vd->nr_queues);
-	return t->kick[index].src.fd;
+	return virtio_kicks_fd(&t->kicks, index);
 }

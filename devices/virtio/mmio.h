@@ -6,23 +6,17 @@
 #include "vmm/irq.h"
 #include "vmm/loop.h"
 #include "vmm/virtio.h"
+#include "kicks.h"
 
 /* Registers at 0x000, configuration space from 0x100 on; what the board maps for each device. */
 #define VIRTIO_MMIO_SIZE 0x1000
-
-struct virtio_mmio;
-
-struct virtio_mmio_kick {
-	struct loop_source src; /* src.fd: an eventfd, owned */
-	struct virtio_mmio *transport;
-};
 
 struct virtio_mmio {
 	struct dev dev; /* dev.lock is the device's lock, too */
 	struct virtio_dev *vd;
 	struct irq_line irq;
-	struct loop *loop;
-	struct virtio_mmio_kick kick[VIRTIO_MAX_QUEUES]; /* one for each queue of the device */
+	struct virtio_kicks kicks;
+	struct loop_source call; /* call.fd: what calls the driver for us, owned; or -1 */
 
 	/* All that the guest can change here; reset clears it. */
 	struct virtio_mmio_regs {

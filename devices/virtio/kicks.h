@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The kicks of a virtio device's queues, for any transport: an eventfd for each, which KVM signals
+ * (ioeventfd) or, where an exit brings the driver's write, the transport does. Either way the queue
+ * runs on the device's loop, never on a vCPU's thread; or somewhere else altogether, when something
+ * other than us serves it (vhost).
+ */
+#pragma once
+
+#include "vmm/virtio.h"
+
+struct virtio_kicks;
+
+struct virtio_kick {
+	struct loop_source src; /* src.fd: an eventfd, owned */
+	struct virtio_kicks *all;
+	bool watched; /* our loop reads it */
+};
+
+struct virtio_kicks {
+	struct virtio_dev *vd; /* its lock is held in each call below but init and destroy */
+	struct loop *loop;
+	struct virtio_kick kick[VIRTIO_MAX_QUEUES]; /* one for each queue of the device */
+};
+
+/* vd has its lock already; vd and loop must outlive k. 0 or -errno, logged;
+ * virtio_kicks_destroy() is safe either way. */
+int virtio_kicks_init(struct virtio_kicks *k, struct virtio_dev *vd,
+		      struct loop *loop) __must_check;
+/* The loop isn't running. */
+void virtio_kicks_destroy(struct virtio_kicks *k);
+
+/* The driver kicked queue index, which may be any number. */
+void virtio_kicks_send(const struct virtio_kicks *k, uint32_t index);
+
+/* For struct virtio_transport_ops, with queue < vd->nr_queues; and what a reset of the device does
+ * to the second. */
+int virtio_kicks_fd(const struct virtio_kicks *k, unsigned queue);
+void virtio_kicks_watch(struct virtio_kicks *k, unsigned queue, bool on);
+void virtio_kicks_watch_all(struct virtio_kicks *k);
