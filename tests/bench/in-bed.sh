@@ -42,9 +42,9 @@ boot() {
 			watch "boot.$k.microvm" "${microvm[@]}" -kernel "${!k}" -initrd initrd -append "$append"
 			watch "boot.$k.pc" "${pc[@]}" -kernel "${!k}" -initrd initrd -append "$append"
 		done
-		# The kernel's very first line, so that nothing but the decompressor is between the two.
-		watch_for "Linux version" first.debian.minivmm "${minivmm[@]}" --kernel "$debian" --append "$early"
-		watch_for "Linux version" first.debian.kaslr "${minivmm[@]}" --kernel "$debian" --kaslr --append "$early"
+		# The first line on the console, so that nothing but the decompressor is between the two.
+		watch_for "ignoring loglevel" first.debian.minivmm "${minivmm[@]}" --kernel "$debian" --append "$early"
+		watch_for "ignoring loglevel" first.debian.kaslr "${minivmm[@]}" --kernel "$debian" --kaslr --append "$early"
 	done
 	for ((i = 0; i < RUNS; i++)); do
 		account tiny --kernel "$tiny"
