@@ -26,6 +26,7 @@ struct virtq {
 	/* Set by virtq_enable(). */
 	bool ready;
 	bool event_idx, indirect; /* negotiated features */
+	bool quiet; /* set by a device in kick: it says itself when it wants the next one */
 	const struct gmem *mem;
 	const void *desc, *avail; /* host views, inside guest RAM */
 	void *used;
@@ -65,6 +66,11 @@ int virtq_pop(struct virtq *q, struct virtq_chain *c) __must_check;
 
 /* Hands a popped chain back: len bytes were written to it. */
 void virtq_push(struct virtq *q, uint16_t head, uint32_t len);
+
+/* The same for several that the driver must see at once: virtq_fill() for number 0, 1, …, each
+ * popped before, then virtq_publish() with how many. */
+void virtq_fill(struct virtq *q, unsigned nr, uint16_t head, uint32_t len);
+void virtq_publish(struct virtq *q, unsigned nr);
 
 /* Asks the driver for a kick at its next buffer after those that virtq_begin() saw, popped or not.
  * True when it made more available meanwhile: the caller then begins again, because that kick may

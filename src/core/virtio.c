@@ -151,7 +151,7 @@ bool virtio_kick(struct virtio_dev *vd, uint32_t index)
 		return false;
 	}
 	virtio_notify(vd, q);
-	return virtq_want_kick(q);
+	return !q->quiet && virtq_want_kick(q);
 }
 
 /* Is [off, off + size) configuration space of the device? */

@@ -214,16 +214,29 @@ int virtq_pop(struct virtq *q, struct virtq_chain *c)
 	return 1;
 }
 
-void virtq_push(struct virtq *q, uint16_t head, uint32_t len)
+void virtq_fill(struct virtq *q, unsigned nr, uint16_t head, uint32_t len)
 {
 	struct virtq_used *used = q->used;
 
 	assert(q->ready); /* a device that kept a chain over a reset would write to memory taken
 			     back */
-	STORE_ONCE(&used->ring[q->next_used & (q->size - 1)],
+	STORE_ONCE(&used->ring[(q->next_used + nr) & (q->size - 1u)],
 		   ((struct virtq_used_elem){ to_le32(head), to_le32(len) }));
-	q->next_used++;
+}
+
+void virtq_publish(struct virtq *q, unsigned nr)
+{
+	struct virtq_used *used = q->used;
+
+	assert(q->ready);
+	q->next_used = (uint16_t)(q->next_used + nr);
 	store16(&used->idx, q->next_used, __ATOMIC_RELEASE); /* (b) */
+}
+
+void virtq_push(struct virtq *q, uint16_t head, uint32_t len)
+{
+	virtq_fill(q, 0, head, len);
+	virtq_publish(q, 1);
 }
 
 bool virtq_want_kick(struct virtq *q)

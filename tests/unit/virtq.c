@@ -454,6 +454,26 @@ static void used_elements_go_round(void **state __unused)
 	bench_destroy(&b);
 }
 
+static void several_are_published_at_once(void **state __unused)
+{
+	struct bench b;
+
+	bench_init(&b, 4, false, false);
+	for (unsigned i = 0; i < 3; i++)
+		virtq_push(&b.q, 3, 0);
+	virtq_fill(&b.q, 0, 1, 101);
+	virtq_fill(&b.q, 1, 2, 102);
+	assert_int_equal(le16toh(b.ring.used->idx), 3);
+	virtq_publish(&b.q, 2);
+	assert_int_equal(le16toh(b.ring.used->idx), 5);
+	assert_int_equal(le32toh(b.ring.used->ring[3].id), 1);
+	assert_int_equal(le32toh(b.ring.used->ring[3].len), 101);
+	assert_int_equal(le32toh(b.ring.used->ring[0].id), 2);
+	assert_int_equal(le32toh(b.ring.used->ring[0].len), 102);
+	assert_true(virtq_wants_interrupt(&b.q));
+	bench_destroy(&b);
+}
+
 static void flags_suppress_interrupts(void **state __unused)
 {
 	struct bench b;
@@ -672,6 +692,7 @@ int main(void)
 		cmocka_unit_test(bad_indirect_tables_are_refused),
 		cmocka_unit_test(malformed_set_ups_are_refused),
 		cmocka_unit_test(used_elements_go_round),
+		cmocka_unit_test(several_are_published_at_once),
 		cmocka_unit_test(flags_suppress_interrupts),
 		cmocka_unit_test(events_choose_the_interrupt),
 		cmocka_unit_test(indices_wrap),
