@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import termios
 import time
 
 QUICKSTART = sys.argv[1]
-HANG = 600  # seconds: a guard, no measure
+# Guards, no measures: seconds until a command counts as hanging, and a terminal on which nothing was said meanwhile.
+HANG, SILENCE = 400, 180
 BYTES = bytes(range(1, 256)) + b"it's \\'' $HOME \"quoted\"\n"
 
 
@@ -23,24 +25,35 @@ class Terminal:
     """A program on a pseudoterminal of 41 rows and 123 columns, and what it has said."""
 
     def __init__(self, *command):
-        self.said = b''
-        self.end = time.monotonic() + HANG
+        self.said = self.log = b''
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 41, 123, 0, 0))
             os.execvp(command[0], command)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *rest):
+        if kind:
+            tell(f'the terminal had said {self.log[-2000:]!r}')
+            self.kill()
+        os.close(self.fd)
+
     def read(self):
         """Reads a little more; False at the end."""
-        left = self.end - time.monotonic()
-        if left <= 0 or not select.select([self.fd], [], [], left)[0]:
-            raise TimeoutError(f'it says nothing any more, after {self.said[-200:]!r}')
+        if not self.speaks(SILENCE):
+            raise TimeoutError(f'{SILENCE} s of silence; {self.examine()}')
         try:
             data = os.read(self.fd, 4096)
         except OSError:  # the other end is closed
             data = b''
         self.said += data
+        self.log += data
         return data != b''
+
+    def speaks(self, patience):
+        return bool(select.select([self.fd], [], [], patience)[0])
 
     def expect(self, pattern):
         """Reads on until pattern was said, and forgets what was said up to its end."""
@@ -53,11 +66,33 @@ class Terminal:
     def type(self, keys):
         os.write(self.fd, keys)
 
+    def examine(self):
+        """Who of those between us and the shell still answers?"""
+        answers = []
+        for who, keys in ('the monitor', b'\x01h'), ('the guest', b'\r'), ('the guest, interrupted', b'\x03'):
+            self.type(keys)
+            answers.append(f"{who}: {'answers' if self.speaks(20) else 'does not answer'}")
+            while self.speaks(1) and self.read():
+                pass
+        return '; '.join(answers)
+
     def wait(self):
         """Reads to the end, and returns the exit status."""
         while self.read():
             pass
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        pid, self.pid = self.pid, None
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def kill(self):
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)  # the test bed goes with it
+            os.waitpid(self.pid, 0)
+
+
+def tell(text):
+    """Where people see it, also those who are shown no output of tests."""
+    print(f'# {text}', flush=True)
+    print(f'quickstart.py: {text}', file=sys.stderr, flush=True)
 
 
 def equal(got, wanted):
@@ -66,9 +101,15 @@ def equal(got, wanted):
 
 
 def run(*command):
-    done = subprocess.run([QUICKSTART, '--', *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=HANG,
-                          check=False)
-    return done.stdout, done.returncode
+    """Output and exit status of a command in the guest."""
+    with subprocess.Popen([QUICKSTART, '--', *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          process_group=0) as process:
+        try:
+            return process.communicate(timeout=HANG)[0], process.returncode
+        except subprocess.TimeoutExpired as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            said = process.communicate()[0]
+            raise TimeoutError(f'{command[0]} hangs after {HANG} s; it had said {said[-2000:]!r}') from error
 
 
 def a_command_gets_its_words_and_gives_its_status():
@@ -84,32 +125,50 @@ def a_command_that_is_killed_says_so():
 
 
 def a_shell_has_a_real_terminal():
-    terminal = Terminal(QUICKSTART)
-    terminal.expect(rb'in minivmm: 2 CPUs')
-    terminal.expect(rb'# ')
-    terminal.type(b'stty size; tty; id -u\r')
-    terminal.expect(rb'\n41 123\r\n/dev/ttyS0\r\n0\r\n')
-    terminal.type(b'echo asleep; sleep 1000; echo status $?\r')
-    terminal.expect(rb'\nasleep\r\n')
-    terminal.type(b'\x03')
-    terminal.expect(rb'# ')
-    terminal.type(b'exit\r')
-    equal(terminal.wait(), 0)
+    with Terminal(QUICKSTART) as terminal:
+        terminal.expect(rb'in minivmm: 2 CPUs')
+        terminal.expect(rb'# ')
+        terminal.type(b'stty size; tty; id -u\r')
+        terminal.expect(rb'\n41 123\r\n/dev/ttyS0\r\n0\r\n')
+        # Whoever says that he sleeps must have the terminal already: for a moment after the start of a program, busybox's
+        # shell has it still, and waits for the program's end in spite of a Ctrl-C.
+        terminal.type(b"sh -c 'echo asleep; exec sleep 1000'; echo status $?\r")
+        terminal.expect(rb'\nasleep\r\n')
+        terminal.type(b'\x03')
+        terminal.expect(rb'# ')
+        terminal.type(b'exit\r')
+        equal(terminal.wait(), 0)
 
 
 TESTS = [a_command_gets_its_words_and_gives_its_status, a_command_that_is_killed_says_so, a_shell_has_a_real_terminal]
+hangs = []
+
+
+def passes(test):
+    """A test that hangs runs again, once in all: a guest in the emulated host may (docs/testing.md). Nothing else does."""
+    try:
+        test()
+        return True
+    except TimeoutError as error:
+        hangs.append(test)
+        tell(f'{test.__name__}: {error}')
+        if len(hangs) > 1:
+            return False
+        tell(f'a guest hung; {test.__name__} runs again')
+        return passes(test)
+    except (AssertionError, EOFError) as error:
+        tell(f'{test.__name__}: {error}')
+        return False
+
 
 def main():
     failed = 0
     os.environ['TERM'] = 'xterm'
     print(f'1..{len(TESTS)}', flush=True)
     for number, test in enumerate(TESTS, 1):
-        try:
-            test()
-            print(f'ok {number} - {test.__name__}', flush=True)
-        except (AssertionError, EOFError, TimeoutError, subprocess.TimeoutExpired) as error:
-            failed += 1
-            print(f'not ok {number} - {test.__name__}\n# {error}', flush=True)
+        passed = passes(test)
+        failed += not passed
+        print(f"{'ok' if passed else 'not ok'} {number} - {test.__name__}", flush=True)
     return 1 if failed else 0
 
 
