@@ -58,8 +58,8 @@ start_as() {
 	start "${@:2}"
 }
 
-# A guest that hangs is booted a second time, once in all, and that is said: on a loaded machine one in some sixty did, in the
-# emulated host, for a reason that isn't known yet (docs/testing.md). Nothing but a hang is tried again.
+# A guest that hangs is booted a second time, once in all, and that is said: QEMU's emulation may be at fault (docs/testing.md).
+# Nothing but a hang is tried again.
 second_try() {
 	((retried++ == 0)) || return 1
 	echo "# a guest hung, and is booted a second time; it had printed:"
