@@ -9,6 +9,7 @@
 static const struct config defaults = {
 	.memory.size = 512 * MIB,
 	.cpus = 1,
+	.balloon.reporting = true,
 	.io_threads = 1,
 	.log_level = LOG_WARN,
 };
@@ -97,6 +98,43 @@ static int set_disk(const struct opt_value *v, void *field)
 					o->path);
 	}
 	return 0;
+}
+
+/* --balloon */
+
+static const struct opt_range balloon_range = { 0, CONFIG_MAX_BALLOON(CONFIG_MAX_MEMORY) };
+static const struct opt_range balloon_stats_range = { 1, 3600 };
+
+static const struct opt balloon_rows[] = {
+	LIST_KEY("size", "SIZE", opt_size, balloon_config, size, .kind = &balloon_range),
+	LIST_KEY("reporting", "on|off", opt_bool, balloon_config, reporting),
+	LIST_KEY("stats", "SECONDS", opt_number, balloon_config, stats,
+		 .kind = &balloon_stats_range),
+};
+static const struct opt_table balloon_table = { .row = balloon_rows,
+						.nr = ARRAY_SIZE(balloon_rows) };
+
+static int set_balloon(const struct opt_value *v, void *field)
+{
+	struct balloon_config *b = field;
+
+	b->on = true;
+	return opt_list(v, balloon_table, b);
+}
+
+/* Once the memory is known, which may come after it. */
+static int check_balloon(const struct config *c)
+{
+	const uint64_t most = CONFIG_MAX_BALLOON(c->memory.size);
+	char size[OPT_SIZE_LEN], memory[OPT_SIZE_LEN], max[OPT_SIZE_LEN];
+
+	if (c->balloon.size <= most)
+		return 0;
+	return log_ret(-EINVAL,
+		       "--balloon size=%s: the guest has %s, of which the balloon can take %s; "
+		       "make it smaller, or --memory larger",
+		       opt_size_text(c->balloon.size, size), opt_size_text(c->memory.size, memory),
+		       opt_size_text(most, max));
 }
 
 /* --serial */
@@ -196,6 +234,12 @@ static const struct opt rows[] = {
 	       "readonly=on|off         refuse writes, share the image (off)\n"
 	       "id=STRING               serial number, 1 to 20 characters",
 	       .repeats = true),
+	OPTION("balloon", "[KEY=VALUE]...", set_balloon, balloon,
+	       "memory that the guest gives back to the host; keys:\n"
+	       "size=SIZE               how much from the start (0K)\n"
+	       "reporting=on|off        also what the guest frees, by itself (on)\n"
+	       "stats=SECONDS           log the guest's memory figures as often",
+	       .optional = true),
 	OPTION("serial", "WHERE", set_serial, serial,
 	       "the serial port: stdio, none, file=PATH (output only), or pty,\n"
 	       "whose path is printed (stdio)"),
@@ -262,7 +306,7 @@ int config_parse(struct config *c, int argc, char *const argv[])
 			-EINVAL,
 			"--kernel is missing: say what to boot, as in minivmm --kernel bzImage; "
 			"minivmm --help lists the options");
-	return 0;
+	return check_balloon(c);
 }
 
 void config_destroy(struct config *c)

@@ -39,6 +39,13 @@ struct serial_config {
 	bool append; /* to it: set for the second and later lives of --on-reset restart */
 };
 
+struct balloon_config {
+	bool on;
+	uint64_t size; /* bytes that it takes from the guest at the start */
+	bool reporting;
+	unsigned stats; /* seconds between two; 0 = never asked for */
+};
+
 struct config {
 	enum config_action action;
 	char *kernel, *initrd; /* paths; NULL = not given */
@@ -47,6 +54,7 @@ struct config {
 	unsigned cpus;
 	struct disk_config disk[CONFIG_MAX_DISKS];
 	size_t nr_disks;
+	struct balloon_config balloon;
 	struct serial_config serial;
 	enum on_reset on_reset;
 	unsigned io_threads;
@@ -55,6 +63,10 @@ struct config {
 	bool debug_exit; /* port 0xf4: a write of v ends with status (v << 1) | 1 */
 	bool stats;      /* print the table of exits at the end */
 };
+
+/* The most that the balloon takes: an eighth stays with the guest, whose kernel can't live without.
+ */
+#define CONFIG_MAX_BALLOON(memory) ((memory) - (memory) / 8)
 
 /* Fills *c from the command line. Pure: opens nothing, prints nothing but the error. 0: everything
  * is within its limits, and ACTION_RUN and ACTION_DRY_RUN have a kernel; -EINVAL: one line was

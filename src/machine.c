@@ -115,6 +115,29 @@ static int init_loops(struct machine *m)
 	return rc;
 }
 
+static bool take_back(void *ctx, void *host, uint64_t len)
+{
+	return ram_release(ctx, host, len);
+}
+
+static int init_balloon(struct machine *m)
+{
+	const struct config *c = m->config;
+	const struct balloon_host host = { .release = take_back, .ctx = &m->ram };
+	const struct balloon_options o = {
+		.size = c->balloon.size,
+		.most = CONFIG_MAX_BALLOON(c->memory.size),
+		.reporting = c->balloon.reporting,
+		.stats_s = c->balloon.stats,
+	};
+	int rc = virtio_balloon_init(&m->balloon, &o, &host, &m->io[0].loop);
+
+	if (!m->ram.releasable)
+		log_warn("--balloon: huge pages of a fixed size stay set aside for the guest, "
+			 "whatever it gives up; use hugepages=on");
+	return rc == 0 ? machine_add_virtio(m, &m->balloon.vd, &m->io[0].loop) : rc;
+}
+
 /* Disks come first, in order: a kernel calls them vda, vdb, … */
 static int init_virtio(struct machine *m)
 {
@@ -138,6 +161,8 @@ static int init_virtio(struct machine *m)
 		virtio_init(&m->rng, &virtio_rng_ops, 0);
 		rc = machine_add_virtio(m, &m->rng, &m->io[0].loop);
 	}
+	if (rc == 0 && c->balloon.on)
+		rc = init_balloon(m);
 	return rc;
 }
 
@@ -330,6 +355,7 @@ void machine_destroy(struct machine *m)
 	transport_destroy(m);
 	for (size_t i = 0; i < m->nr_disks; i++)
 		virtio_blk_destroy(&m->disk[i]);
+	virtio_balloon_destroy(&m->balloon);
 	close_serial(m);
 	uart_destroy(&m->com1);
 	i8042_destroy(&m->i8042);
@@ -412,6 +438,19 @@ void machine_run(struct machine *m)
 void machine_press_power_button(struct machine *m)
 {
 	pm_press_power_button(&m->pm);
+}
+
+void machine_move_balloon(struct machine *m, int eighths)
+{
+	const int64_t bytes = (int64_t)(m->config->memory.size / 8) * eighths;
+	uint64_t target;
+
+	if (!m->config->balloon.on) {
+		log_warn("a signal for the balloon, and the guest has none (see --balloon)");
+		return;
+	}
+	target = virtio_balloon_move(&m->balloon, bytes);
+	log_info("balloon: the target is now %llu MiB", target / MIB);
 }
 
 void machine_pause(struct machine *m)

@@ -20,6 +20,7 @@
 #include "rtc.h"
 #include "uart8250.h"
 #include "vcpu.h"
+#include "virtio/balloon.h"
 #include "virtio/blk.h"
 #include "virtio/mmio.h"
 #include "virtio/rng.h"
@@ -83,6 +84,7 @@ struct machine {
 	struct virtio_blk disk[CONFIG_MAX_DISKS];
 	size_t nr_disks;
 	struct virtio_dev rng;
+	struct virtio_balloon balloon;
 	struct machine_virtio virtio[MACHINE_MAX_VIRTIO]; /* each of them, the disks first */
 	size_t nr_virtio;
 
@@ -108,6 +110,9 @@ void machine_end(struct machine *m, enum machine_end why, unsigned value);
 
 /* What a press of the power button does is up to the guest. Main thread. */
 void machine_press_power_button(struct machine *m);
+
+/* The balloon's target changes by an eighth of the guest's memory: +1 or -1. Main thread. */
+void machine_move_balloon(struct machine *m, int eighths);
 
 /* Stops all vCPUs outside the guest, and lets them go on. Main thread (a source of m->loop). */
 void machine_pause(struct machine *m);

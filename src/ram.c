@@ -113,6 +113,7 @@ int ram_alloc(struct ram *r, const struct memory_config *c)
 	*r = (struct ram){ 0 };
 	/* At least 2 MiB, so that transparent huge pages can back huge pages of the guest. */
 	rc = reserve(r, c->size, max(page, 2 * MIB));
+	r->releasable = page == 4 * KIB;
 	if (rc == 0)
 		rc = page > 4 * KIB ? map_huge(r, page) : map_small(r);
 	if (rc == 0)
@@ -122,6 +123,11 @@ int ram_alloc(struct ram *r, const struct memory_config *c)
 	if (rc < 0)
 		ram_free(r);
 	return rc;
+}
+
+bool ram_release(const struct ram *r, void *host, uint64_t len)
+{
+	return r->releasable && madvise(host, len, MADV_DONTNEED) == 0;
 }
 
 void ram_free(struct ram *r)

@@ -21,8 +21,9 @@
 #define RAM_HOLE_END   (4 * GIB)
 
 struct ram {
-	uint8_t *host; /* NULL: none */
-	uint64_t size; /* bytes */
+	uint8_t *host;   /* NULL: none */
+	uint64_t size;   /* bytes */
+	bool releasable; /* see ram_release() */
 
 	/* What was mapped: host and size, alignment and inaccessible pages. */
 	void *mapping;
@@ -33,6 +34,12 @@ struct ram {
  * -errno, logged, with *r zeroed. Zeroed is what ram_free() leaves behind, too. */
 int ram_alloc(struct ram *r, const struct memory_config *c) __must_check;
 void ram_free(struct ram *r);
+
+/* Gives [host, host + len) of it, whole pages, back to this machine; the next touch finds zeroes.
+ * False when it stays as it was: huge pages of a fixed size are set aside for us whether used or
+ * not, and once given back, one could be somebody else's when the guest touches it again, which
+ * would kill us. Any thread. */
+bool ram_release(const struct ram *r, void *host, uint64_t len);
 
 /* Adds r to m: from 0 to the hole, and the rest from the hole's end. The offset in r of any guest
  * address is its own, minus the hole, so that huge pages of the host and of the guest coincide. As

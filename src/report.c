@@ -167,6 +167,22 @@ static void print_start(const struct machine *m)
 		(long long)m->vcpu[0].stats.first_run_ns / 1000);
 }
 
+static void print_balloon(const struct virtio_balloon *b)
+{
+	static const char *const names[] = VIRTIO_BALLOON_S_NAMES;
+
+	fprintf(stderr, "balloon, KiB\n");
+	fprintf(stderr, "  %-14s %8llu\n", "target", b->target_pages * BALLOON_PAGE / KIB);
+	fprintf(stderr, "  %-14s %8llu\n", "actual", b->actual_pages * BALLOON_PAGE / KIB);
+	fprintf(stderr, "  %-14s %8llu\n", "inflated", b->inflated / KIB);
+	fprintf(stderr, "  %-14s %8llu\n", "reported free", b->reported / KIB);
+	if (b->stats)
+		fprintf(stderr, "the guest's own figures, in bytes or times\n");
+	for (size_t i = 0; i < ARRAY_SIZE(b->stat); i++)
+		if (b->stats >> i & 1)
+			fprintf(stderr, "  %-19s %14llu\n", names[i], (ull)b->stat[i]);
+}
+
 void machine_print_stats(const struct machine *m)
 {
 	print_exits(m);
@@ -174,5 +190,7 @@ void machine_print_stats(const struct machine *m)
 	fprintf(stderr, "accesses           reads   writes\n");
 	print_accesses(&m->pio);
 	print_accesses(&m->mmio);
+	if (m->config->balloon.on)
+		print_balloon(&m->balloon);
 	print_start(m);
 }

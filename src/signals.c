@@ -8,7 +8,8 @@
 
 #define POWER_OFF_SECONDS 30
 
-static sigset_t taken_signals(void)
+/* Those that are for the guest's end. */
+static sigset_t ending_signals(void)
 {
 	sigset_t set;
 
@@ -16,6 +17,15 @@ static sigset_t taken_signals(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	return set;
+}
+
+static sigset_t taken_signals(void)
+{
+	sigset_t set = ending_signals();
+
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
 	return set;
 }
 
@@ -65,11 +75,22 @@ static void on_signal(struct loop_source *src, uint32_t events __unused)
 
 	if (read(s->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	s->taken = true;
-	if (info.ssi_signo == SIGTERM)
+	switch (info.ssi_signo) {
+	case SIGUSR1:
+		machine_move_balloon(s->machine, 1);
+		break;
+	case SIGUSR2:
+		machine_move_balloon(s->machine, -1);
+		break;
+	case SIGTERM:
+		s->end = true;
 		power_off_politely(s);
-	else
+		break;
+	default:
+		s->end = true;
 		machine_end(s->machine, END_KILLED, 0);
+		break;
+	}
 }
 
 static void on_timer(struct loop_source *src, uint32_t events __unused)
@@ -106,10 +127,10 @@ void signals_destroy(struct signals *s)
 
 bool signals_came(const struct signals *s)
 {
-	const sigset_t set = taken_signals();
+	const sigset_t set = ending_signals();
 	sigset_t pending;
 
 	sigpending(&pending);
 	sigandset(&pending, &pending, &set);
-	return s->taken || !sigisemptyset(&pending);
+	return s->end || !sigisemptyset(&pending);
 }

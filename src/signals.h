@@ -2,7 +2,8 @@
 /*
  * Signals to the monitor, taken by the main loop through a signalfd: SIGTERM presses the power
  * button, and a second one (a second later or more) or 30 seconds without an answer end the guest;
- * SIGINT and SIGHUP end it at once.
+ * SIGINT and SIGHUP end it at once. SIGUSR1 inflates the balloon by an eighth of the guest's
+ * memory, SIGUSR2 deflates it by as much.
  */
 #pragma once
 
@@ -12,7 +13,7 @@ struct signals {
 	int signal_fd, timer_fd;
 	struct loop_source signal, timer;
 	struct machine *machine; /* not owned */
-	bool taken;              /* at least one signal was */
+	bool end;                /* at least one signal for it came */
 	bool asked;              /* the power button was pressed */
 };
 
@@ -25,6 +26,6 @@ void signals_block(void);
 int signals_init(struct signals *s, struct machine *m) __must_check;
 void signals_destroy(struct signals *s);
 
-/* Did a signal come, be it taken or not yet? Then a guest that resets itself is not to live again:
- * it could outlive every signal that way. */
+/* Did a signal for its end come, be it taken or not yet? Then a guest that resets itself is not to
+ * live again: it could outlive every signal that way. */
 bool signals_came(const struct signals *s);

@@ -49,6 +49,7 @@ static void defaults_are_as_documented(void **state __unused)
 	assert_false(c.memory.prefault || c.memory.mergeable);
 	assert_int_equal(c.cpus, 1);
 	assert_int_equal(c.nr_disks, 0);
+	assert_false(c.balloon.on);
 	assert_int_equal(c.serial.mode, SERIAL_STDIO);
 	assert_int_equal(c.on_reset, ON_RESET_EXIT);
 	assert_int_equal(c.io_threads, 1);
@@ -104,6 +105,24 @@ static void every_option_is_understood_in_both_forms(void **state __unused)
 			       "--append=a=b --c", "--initrd=i", "--kernel=k"),
 			 0);
 	check_all(&c);
+}
+
+static void a_balloon_may_have_defaults(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "--kernel=k", "--balloon"), 0);
+	assert_true(c.balloon.on && c.balloon.reporting);
+	assert_int_equal(c.balloon.size, 0);
+	assert_int_equal(c.balloon.stats, 0);
+	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "--balloon", "stats=3600,size=896M,reporting=off", "--kernel=k",
+			       "--memory=1G"),
+			 0);
+	assert_true(c.balloon.on && !c.balloon.reporting);
+	assert_int_equal(c.balloon.size, 896 * MIB);
+	assert_int_equal(c.balloon.stats, 3600);
+	config_destroy(&c);
 }
 
 static void each_choice_has_its_value(void **state __unused)
@@ -329,6 +348,21 @@ static void bad_disks_are_explained(void **state __unused)
 		"--disk=j\xfc\n.img,id=\xff");
 }
 
+static void bad_balloons_are_explained(void **state __unused)
+{
+	REFUSES("--balloon size=450M: the guest has 512M, of which the balloon can take 448M; make "
+		"it smaller, or --memory larger",
+		"--balloon=size=450M", "--kernel=k");
+	REFUSES("--balloon 256M: there is no key '256M', only size, reporting, stats; a comma that "
+		"belongs to the text is written ,,",
+		"--balloon", "256M");
+	REFUSES("--balloon stats=0: stats must be a whole number from 1 to 3600",
+		"--balloon=stats=0");
+	REFUSES("--balloon size=5: the size has no unit; write 5M for MiB, or use K, G or T",
+		"--balloon=size=5");
+	REFUSES("--balloon reporting=1: reporting is on or off, not '1'", "--balloon=reporting=1");
+}
+
 static void disks_are_limited(void **state __unused)
 {
 	char *argv[CONFIG_MAX_DISKS + 4] = { "minivmm", "--kernel=k" };
@@ -411,6 +445,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_as_documented),
 		cmocka_unit_test(every_option_is_understood_in_both_forms),
+		cmocka_unit_test(a_balloon_may_have_defaults),
 		cmocka_unit_test(each_choice_has_its_value),
 		cmocka_unit_test(the_limits_of_memory_are_allowed),
 		cmocka_unit_test(odd_values_are_taken_as_they_are),
@@ -424,6 +459,7 @@ int main(void)
 		cmocka_unit_test(bad_memory_is_explained),
 		cmocka_unit_test(bad_numbers_are_explained),
 		cmocka_unit_test(bad_disks_are_explained),
+		cmocka_unit_test(bad_balloons_are_explained),
 		cmocka_unit_test(disks_are_limited),
 		cmocka_unit_test(bad_choices_are_explained),
 		cmocka_unit_test(destroy_is_safe_twice),

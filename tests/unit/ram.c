@@ -173,6 +173,27 @@ static void prefaulted_memory_is_there(void **state __unused)
 	ram_free(&r);
 }
 
+static void what_is_given_back_is_gone(void **state __unused)
+{
+	const struct memory_config c = { .size = 64 * MIB, .prefault = true };
+	uint64_t before;
+	struct ram r;
+
+	assert_int_equal(ram_alloc(&r, &c), 0);
+	memset(r.host, 1, r.size);
+	before = resident();
+	assert_true(ram_release(&r, r.host + 4 * KIB, 32 * MIB));
+	assert_in_range(before - resident(), 31 * MIB, 33 * MIB);
+	assert_int_equal(r.host[4 * KIB - 1], 1);
+	assert_int_equal(r.host[4 * KIB], 0);
+	assert_int_equal(r.host[32 * MIB + 4 * KIB - 1], 0);
+	assert_int_equal(r.host[32 * MIB + 4 * KIB], 1);
+	r.releasable = false; /* as huge pages of a fixed size are */
+	assert_false(ram_release(&r, r.host, r.size));
+	assert_int_equal(r.host[0], 1);
+	ram_free(&r);
+}
+
 static void too_much_to_prefault_is_refused_not_tried(void **state __unused)
 {
 	const struct memory_config c = { .size = 1 * TIB, .prefault = true };
@@ -354,6 +375,7 @@ int main(void)
 		cmocka_unit_test(ram_lies_below_and_above_the_hole),
 		cmocka_unit_test(a_guest_larger_than_the_host_costs_nothing_yet),
 		cmocka_unit_test(prefaulted_memory_is_there),
+		cmocka_unit_test(what_is_given_back_is_gone),
 		cmocka_unit_test(too_much_to_prefault_is_refused_not_tried),
 		cmocka_unit_test(transparent_huge_pages_and_merging_are_asked_for),
 		cmocka_unit_test(huge_pages_are_used_or_asked_for),

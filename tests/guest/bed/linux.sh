@@ -240,7 +240,7 @@ start --kernel "$from/debian" --initrd "$initrd"
 await "type a command"
 echo 'echo "the answer is $((6 * 7))"' >&5
 await "paste now"
-cat "$work/paste" >&5
+timeout "$patience" cat "$work/paste" >&5 # the guest may be gone
 finish
 ends 0
 prints "the answer is 42"

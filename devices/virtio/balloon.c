@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * virtio-balloon (virtio 1.2 §5.5): the guest gives memory up, and the host gets it back.
+ *
+ * Two ways: by the balloon, for which the guest takes memory from itself until it has reached our
+ * target (inflate) and takes it back when the target falls or it runs out (deflate,
+ * DEFLATE_ON_OOM); and by reports of pages that it freed and doesn't need for now.
+ *
+ * Memory taken back reads as zeroes when it is touched again, by the guest or by us in its name. So
+ * a guest that gives up pages in use, its rings or its own code, harms itself alone. Deflating asks
+ * for nothing: the next touch brings a page.
+ *
+ * Deliberately missing: MUST_TELL_HOST (nothing depends on it) and FREE_PAGE_HINT (of use to live
+ * migration only).
+ *
+ * Queues. Those after the second are numbered in two ways: by the specification, as 2 (statistics),
+ * 3 (hints) and 4 (reports), whichever are there; and by Linux before 6.11 one after the other,
+ * with reports on 3 when there are no hints, or on 2 for want of statistics, too. As we have no
+ * hints, both are understood: see role_of().
+ */
+#include "balloon.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <sys/timerfd.h>
+
+enum { QUEUE_INFLATE, QUEUE_DEFLATE, QUEUE_STATS, QUEUES_WITHOUT_REPORTING, QUEUES = 5 };
+
+enum role { INFLATE, DEFLATE, STATS, REPORT };
+
+static enum role role_of(const struct virtio_dev *vd, const struct virtq *q)
+{
+	switch (q - vd->q) {
+	case QUEUE_INFLATE:
+		return INFLATE;
+	case QUEUE_DEFLATE:
+		return DEFLATE;
+	case QUEUE_STATS:
+		return virtio_has(vd, VIRTIO_BALLOON_F_STATS_VQ) ? STATS : REPORT;
+	default:
+		return REPORT;
+	}
+}
+
+/* -- taking memory back ---------------------------------------------------------------------- */
+
+/* What one kick may make us do. A driver that asks for more in one go keeps that memory: Linux asks
+ * for 256 pages, or reports 32 ranges of 4 MiB, and waits. */
+#define ROUND_PAGES 8192        /* numbers of pages, or ranges */
+#define ROUND_BYTES (256 * MIB) /* how much is taken back */
+
+/* Pages that are neighbours on the host are taken back in one go. */
+struct run {
+	struct virtio_balloon *b;
+	uint64_t *sum; /* counts what was taken back */
+	uint8_t *start;
+	uint64_t len;
+	unsigned pages_left;
+	uint64_t bytes_left;
+};
+
+static struct run run_begin(struct virtio_balloon *b, uint64_t *sum)
+{
+	return (struct run){
+		.b = b, .sum = sum, .pages_left = ROUND_PAGES, .bytes_left = ROUND_BYTES
+	};
+}
+
+static void run_end(struct run *r)
+{
+	if (r->len && r->b->host.release(r->b->host.ctx, r->start, r->len))
+		*r->sum += r->len;
+	r->len = 0;
+}
+
+static void run_add(struct run *r, uint8_t *host, uint64_t len)
+{
+	if (len > r->bytes_left)
+		return;
+	r->bytes_left -= len;
+	if (r->len && host == r->start + r->len) {
+		r->len += len;
+	} else if (r->len && host + len == r->start) {
+		r->start = host;
+		r->len += len;
+	} else {
+		run_end(r);
+		r->start = host;
+		r->len = len;
+	}
+}
+
+/* One page each 32-bit number (§5.5.6.1). What isn't RAM is ignored. */
+static void inflate_chain(struct run *r, const struct virtq_chain *c)
+{
+	le32_t page[256];
+	uint64_t off = 0;
+
+	while (r->pages_left) {
+		const size_t want = min((size_t)r->pages_left, ARRAY_SIZE(page));
+		const size_t nr = chain_read(c, off, page, want * sizeof(*page)) / sizeof(*page);
+
+		if (nr == 0)
+			return;
+		off += nr * sizeof(*page);
+		r->pages_left -= (unsigned)nr;
+		for (size_t i = 0; i < nr; i++) {
+			gpa_t gpa = (gpa_t)le32(page[i]) << VIRTIO_BALLOON_PFN_SHIFT;
+			void *host = gmem_slice(r->b->vd.mem, gpa, BALLOON_PAGE);
+
+			if (host)
+				run_add(r, host, BALLOON_PAGE);
+			else
+				guest_err(&r->b->vd.log,
+					  "virtio-balloon: page 0x%" PRIx32 " is not RAM",
+					  le32(page[i]));
+		}
+	}
+}
+
+/* The buffers are the free memory itself (§5.5.6.7). Parts of pages stay. */
+static void report_chain(struct run *r, const struct virtq_chain *c)
+{
+	for (unsigned i = c->nr_out; i < c->nr_out + c->nr_in && r->pages_left; i++) {
+		const uintptr_t at = (uintptr_t)c->iov[i].iov_base;
+		const uintptr_t start = align_up(at, BALLOON_PAGE);
+		const uintptr_t end = (at + c->iov[i].iov_len) & ~(BALLOON_PAGE - 1);
+
+		r->pages_left--;
+		if (start < end)
+			run_add(r, (uint8_t *)start, end - start);
+	}
+}
+
+/* A guest that fills free pages with a pattern wants to find it there again (§5.5.6.7.2). */
+static bool reports_count(const struct virtio_balloon *b)
+{
+	return virtio_has(&b->vd, VIRTIO_BALLOON_F_REPORTING) &&
+	       !(virtio_has(&b->vd, VIRTIO_BALLOON_F_PAGE_POISON) && b->poison);
+}
+
+static int pages_kick(struct virtio_balloon *b, struct virtq *q, enum role role)
+{
+	struct run r = run_begin(b, role == INFLATE ? &b->inflated : &b->reported);
+	struct virtq_chain c;
+	int rc;
+
+	while ((rc = virtq_pop(q, &c)) > 0) {
+		if (role == INFLATE)
+			inflate_chain(&r, &c);
+		else if (role == REPORT && reports_count(b))
+			report_chain(&r, &c);
+		/* Before the driver gets it back, and may use the pages again. */
+		run_end(&r);
+		virtq_push(q, c.head, 0);
+	}
+	return rc;
+}
+
+/* -- statistics ------------------------------------------------------------------------------ */
+
+struct balloon_stat {
+	le16_t tag;
+	le64_t value;
+} __attribute__((packed));
+_Static_assert(sizeof(struct balloon_stat) == 10, "virtio 1.2 §5.5.6.3");
+
+static unsigned pages_mib(uint32_t pages)
+{
+	return (unsigned)(pages * BALLOON_PAGE / MIB);
+}
+
+static void log_stats(const struct virtio_balloon *b)
+{
+	const uint64_t *s = b->stat;
+
+	log_info("balloon: %u MiB of %u MiB; of the guest's %llu MiB are free %llu, available "
+		 "%llu, caches %llu",
+		 pages_mib(b->actual_pages), pages_mib(b->target_pages),
+		 s[VIRTIO_BALLOON_S_MEMTOT] / MIB, s[VIRTIO_BALLOON_S_MEMFREE] / MIB,
+		 s[VIRTIO_BALLOON_S_AVAIL] / MIB, s[VIRTIO_BALLOON_S_CACHES] / MIB);
+}
+
+/* Tags that we don't know are ignored (§5.5.6.3.2); so is what follows the first 32. */
+static void take_stats(struct virtio_balloon *b, const struct virtq_chain *c)
+{
+	struct balloon_stat stat[32];
+	const size_t nr = chain_read(c, 0, stat, sizeof(stat)) / sizeof(stat[0]);
+
+	for (size_t i = 0; i < nr; i++) {
+		const uint16_t tag = le16(stat[i].tag);
+
+		if (tag >= ARRAY_SIZE(b->stat))
+			continue;
+		b->stat[tag] = le64(stat[i].value);
+		b->stats |= 1u << tag;
+	}
+	if (b->asked) /* so that the guest doesn't choose how often */
+		log_stats(b);
+	b->asked = false;
+}
+
+static void hand_back(struct virtio_balloon *b)
+{
+	if (b->holding)
+		virtq_push(&b->vd.q[QUEUE_STATS], b->held, 0);
+	b->holding = false;
+}
+
+static int stats_kick(struct virtio_balloon *b, struct virtq *q)
+{
+	struct virtq_chain c;
+	int rc;
+
+	while ((rc = virtq_pop(q, &c)) > 0) {
+		take_stats(b, &c);
+		hand_back(b); /* a driver has no reason to offer a second one */
+		b->held = c.head;
+		b->holding = true;
+	}
+	return rc;
+}
+
+static void on_timer(struct loop_source *src, uint32_t events __unused)
+{
+	struct virtio_balloon *b = container_of(src, struct virtio_balloon, timer);
+	uint64_t times;
+
+	if (read(src->fd, &times, sizeof(times)) < 0 && errno != EAGAIN)
+		return;
+	if (!b->holding || b->vd.status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return;
+	b->asked = true;
+	hand_back(b);
+	virtio_notify(&b->vd, &b->vd.q[QUEUE_STATS]);
+}
+
+/* -- the device ------------------------------------------------------------------------------ */
+
+static int balloon_kick(struct virtio_dev *vd, struct virtq *q)
+{
+	struct virtio_balloon *b = container_of(vd, struct virtio_balloon, vd);
+	const enum role role = role_of(vd, q);
+
+	return role == STATS ? stats_kick(b, q) : pages_kick(b, q, role);
+}
+
+static int balloon_activate(struct virtio_dev *vd)
+{
+	struct virtio_balloon *b = container_of(vd, struct virtio_balloon, vd);
+	int rc;
+
+	if (b->watched || b->timer.fd < 0)
+		return 0;
+	b->timer.lock = vd->lock;
+	rc = loop_add(b->loop, &b->timer, EPOLLIN);
+	b->watched = rc == 0;
+	return rc;
+}
+
+static void balloon_reset(struct virtio_dev *vd, struct virtq *q)
+{
+	struct virtio_balloon *b = container_of(vd, struct virtio_balloon, vd);
+
+	if (!q || q == &vd->q[QUEUE_STATS])
+		b->holding = b->asked = false;
+	if (q)
+		return;
+	b->actual_pages = b->poison = b->stats = 0;
+	memset(b->stat, 0, sizeof(b->stat));
+	b->reached = false;
+}
+
+static uint64_t balloon_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
+{
+	const struct virtio_balloon *b = container_of(vd, struct virtio_balloon, vd);
+	const struct virtio_balloon_config c = {
+		.num_pages = htole32(b->target_pages),
+		.actual = htole32(b->actual_pages),
+		.free_page_hint_cmd_id = htole32(VIRTIO_BALLOON_CMD_ID_STOP),
+		.poison_val = htole32(b->poison),
+	};
+
+	return load_le((const uint8_t *)&c + off, size);
+}
+
+/* Said once each time that the target changes, whatever the guest writes. */
+static void say_when_reached(struct virtio_balloon *b)
+{
+	if (b->reached || b->actual_pages != b->target_pages)
+		return;
+	b->reached = true;
+	log_info("balloon: the guest has reached %u MiB", pages_mib(b->target_pages));
+}
+
+static void balloon_config_write(struct virtio_dev *vd, uint32_t off, unsigned size, uint64_t value)
+{
+	struct virtio_balloon *b = container_of(vd, struct virtio_balloon, vd);
+
+	if (size != sizeof(uint32_t))
+		return; /* §4.1.3.1, §4.2.2.2: as wide as the field */
+	if (off == offsetof(struct virtio_balloon_config, actual)) {
+		b->actual_pages = (uint32_t)value;
+		say_when_reached(b);
+	} else if (off == offsetof(struct virtio_balloon_config, poison_val)) {
+		b->poison = (uint32_t)value;
+	}
+}
+
+/* 32 chains: what Linux needs in order to report pages, and enough for all. */
+static const struct virtio_ops balloon_ops = {
+	.name = "balloon",
+	.device_id = VIRTIO_ID_BALLOON,
+	.nr_queues = QUEUES_WITHOUT_REPORTING,
+	.queue_size = 32,
+	.config_size = sizeof(struct virtio_balloon_config),
+	.kick = balloon_kick,
+	.activate = balloon_activate,
+	.reset = balloon_reset,
+	.config_read = balloon_config_read,
+	.config_write = balloon_config_write,
+};
+
+static int start_timer(struct virtio_balloon *b, unsigned seconds)
+{
+	const struct itimerspec t = { .it_value.tv_sec = seconds, .it_interval.tv_sec = seconds };
+
+	b->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (b->timer.fd < 0 || timerfd_settime(b->timer.fd, 0, &t, NULL) < 0)
+		return log_errno("balloon: timer for stats=%u", seconds);
+	return 0;
+}
+
+int virtio_balloon_init(struct virtio_balloon *b, const struct balloon_options *o,
+			const struct balloon_host *host, struct loop *loop)
+{
+	const uint64_t reporting =
+		VIRTIO_BIT(VIRTIO_BALLOON_F_REPORTING) | VIRTIO_BIT(VIRTIO_BALLOON_F_PAGE_POISON);
+
+	assert(o->size <= o->most && o->most / BALLOON_PAGE <= UINT32_MAX);
+	*b = (struct virtio_balloon){
+		.host = *host,
+		.most_pages = (uint32_t)(o->most / BALLOON_PAGE),
+		.target_pages = (uint32_t)(o->size / BALLOON_PAGE),
+		.loop = loop,
+		.timer = { .fd = -1, .fn = on_timer },
+	};
+	virtio_init(&b->vd, &balloon_ops,
+		    VIRTIO_BIT(VIRTIO_BALLOON_F_STATS_VQ) |
+			    VIRTIO_BIT(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) |
+			    (o->reporting ? reporting : 0));
+	if (o->reporting)
+		virtio_set_nr_queues(&b->vd, QUEUES);
+	return o->stats_s ? start_timer(b, o->stats_s) : 0;
+}
+
+void virtio_balloon_destroy(struct virtio_balloon *b)
+{
+	if (!b->vd.ops)
+		return;
+	if (b->watched)
+		loop_remove(b->loop, &b->timer);
+	close_fd(&b->timer.fd);
+	*b = (struct virtio_balloon){ 0 };
+}
+
+uint64_t virtio_balloon_move(struct virtio_balloon *b, int64_t bytes)
+{
+	const int64_t pages = bytes / (int64_t)BALLOON_PAGE;
+	uint64_t target;
+
+	pthread_mutex_lock(b->vd.lock);
+	target = (uint64_t)max((int64_t)b->target_pages + pages, (int64_t)0);
+	b->target_pages = (uint32_t)min(target, (uint64_t)b->most_pages);
+	b->reached = false;
+	virtio_config_changed(&b->vd);
+	target = b->target_pages * BALLOON_PAGE;
+	pthread_mutex_unlock(b->vd.lock);
+	return target;
+}
