@@ -66,9 +66,11 @@ second_try() {
 	tail -n 5 "$out" | tr -d '\r\0' | sed 's/^/# /'
 	kill -KILL "$pid" 2>/dev/null
 	wait "$pid"
+	eval "$before_retry"
 	launch
 }
 retried=0
+before_retry= # a command, for guests that leave something behind which a second try must not find
 
 # await LINE: until the guest has printed it.
 await() {

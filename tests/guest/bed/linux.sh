@@ -205,9 +205,10 @@ prints "first life"
 prints_not "second life"
 point "a reset ends it, with status 0"
 
-rm "$work/life"
-new_disk life 1M
+before_retry='rm "$work/life"; new_disk life 1M'
+eval "$before_retry"
 boot "$life" --disk "$work/life" --on-reset restart --append reboot=k --cpus 2
+before_retry=
 ends 0
 is "lives" "$(grep -a life "$lines" | tr '\n' ' ')" "first life second life "
 is "times that both processors came up" "$(value processors | tr '\n' ' ')" "0-1 0-1 "
