@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "config_net.h"
 #include "options.h"
 
 static const struct config defaults = {
@@ -240,13 +241,15 @@ static const struct opt rows[] = {
 	       "reporting=on|off        also what the guest frees, by itself (on)\n"
 	       "stats=SECONDS           log the guest's memory figures as often",
 	       .optional = true),
+	OPTION("net", CONFIG_NET_METAVAR, config_set_net, nr_nets, CONFIG_NET_HELP,
+	       .repeats = true),
 	OPTION("serial", "WHERE", set_serial, serial,
 	       "the serial port: stdio, none, file=PATH (output only), or pty,\n"
 	       "whose path is printed (stdio)"),
 	OPTION("on-reset", "exit|restart", opt_choice, on_reset,
 	       "what to do when the guest resets (exit)", .kind = reset_choices),
 	OPTION("io-threads", "N", opt_number, io_threads,
-	       "threads that serve the disks, 1 to 16 (1)", .kind = &io_threads_range),
+	       "threads that serve disks and networks, 1 to 16 (1)", .kind = &io_threads_range),
 	OPTION("kaslr", NULL, opt_switch, kaslr,
 	       "let the kernel unpack itself and choose its address (slower)"),
 	OPTION("debug-exit", NULL, opt_switch, debug_exit,
@@ -317,6 +320,8 @@ void config_destroy(struct config *c)
 	free(c->serial.path);
 	for (size_t i = 0; i < c->nr_disks; i++)
 		free(c->disk[i].path);
+	for (size_t i = 0; i < c->nr_nets; i++)
+		config_net_destroy(&c->net[i]);
 	*c = (struct config){ 0 };
 }
 

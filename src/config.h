@@ -13,11 +13,14 @@
 #define CONFIG_MAX_CPUS       64
 #define CONFIG_MAX_DISKS      16
 #define CONFIG_MAX_IO_THREADS 16
+#define CONFIG_MAX_NETS       8
+#define CONFIG_MAX_NET_QUEUES 16
 #define CONFIG_MIN_MEMORY     (32 * MIB)
 #define CONFIG_MAX_MEMORY     (1 * TIB)
 
 enum config_action { ACTION_RUN, ACTION_DRY_RUN, ACTION_HELP, ACTION_VERSION, ACTION_DOCTOR };
 enum huge_pages { HUGE_OFF, HUGE_TRANSPARENT, HUGE_2M, HUGE_1G };
+enum net_mode { NET_TAP, NET_FD };
 enum serial_mode { SERIAL_STDIO, SERIAL_NONE, SERIAL_FILE, SERIAL_PTY };
 enum on_reset { ON_RESET_EXIT, ON_RESET_RESTART };
 
@@ -31,6 +34,18 @@ struct disk_config {
 	char *path;
 	bool readonly;
 	char id[21]; /* what the guest reads as the serial number; "" = none given */
+};
+
+struct net_config {
+	char *option; /* "--net MODE", for messages */
+	enum net_mode mode;
+	char *name;  /* NET_TAP: the interface's; NULL: a new one, named by the kernel */
+	unsigned fd; /* NET_FD */
+	char *bridge, *script;
+	unsigned mtu, queues; /* mtu 0: the TAP's */
+	bool vhost;
+	uint8_t mac[6];
+	char id[33];
 };
 
 struct serial_config {
@@ -55,6 +70,8 @@ struct config {
 	struct disk_config disk[CONFIG_MAX_DISKS];
 	size_t nr_disks;
 	struct balloon_config balloon;
+	struct net_config net[CONFIG_MAX_NETS];
+	size_t nr_nets;
 	struct serial_config serial;
 	enum on_reset on_reset;
 	unsigned io_threads;

@@ -17,6 +17,7 @@
 #include "bios.h"
 #include "board.h"
 #include "cmdline.h"
+#include "nets.h"
 #include "transport.h"
 
 /* -- how it ends ----------------------------------------------------------------------------- */
@@ -157,6 +158,8 @@ static int init_virtio(struct machine *m)
 		if (rc == 0)
 			rc = machine_add_virtio(m, &m->disk[i].vd, loop);
 	}
+	if (rc == 0)
+		rc = nets_init(m);
 	if (rc == 0) {
 		virtio_init(&m->rng, &virtio_rng_ops, 0);
 		rc = machine_add_virtio(m, &m->rng, &m->io[0].loop);
@@ -356,6 +359,7 @@ void machine_destroy(struct machine *m)
 	for (size_t i = 0; i < m->nr_disks; i++)
 		virtio_blk_destroy(&m->disk[i]);
 	virtio_balloon_destroy(&m->balloon);
+	nets_destroy(m);
 	close_serial(m);
 	uart_destroy(&m->com1);
 	i8042_destroy(&m->i8042);

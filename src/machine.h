@@ -23,6 +23,7 @@
 #include "virtio/balloon.h"
 #include "virtio/blk.h"
 #include "virtio/mmio.h"
+#include "virtio/net.h"
 #include "virtio/rng.h"
 #include "vm.h"
 
@@ -83,6 +84,9 @@ struct machine {
 	struct debug_exit debug_exit;
 	struct virtio_blk disk[CONFIG_MAX_DISKS];
 	size_t nr_disks;
+	struct virtio_net net[CONFIG_MAX_NETS];
+	struct net_backend no_net[CONFIG_MAX_NETS]; /* of a dry run */
+	size_t nr_nets;
 	struct virtio_dev rng;
 	struct virtio_balloon balloon;
 	struct machine_virtio virtio[MACHINE_MAX_VIRTIO]; /* each of them, the disks first */

@@ -363,6 +363,58 @@ static void bad_balloons_are_explained(void **state __unused)
 	REFUSES("--balloon reporting=1: reporting is on or off, not '1'", "--balloon=reporting=1");
 }
 
+static void networks_are_understood(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "--kernel=k", "--net=tap=auto",
+			       "--net=tap=t0,mac=52:54:00:aB:34:56,mtu=9000,queues=4,bridge=br0,"
+			       "script=./s,vhost=on,id=lan",
+			       "--net", "fd=7,vhost=off"),
+			 0);
+	assert_int_equal(c.nr_nets, 3);
+	assert_int_equal(c.net[0].mode, NET_TAP);
+	assert_null(c.net[0].name);
+	assert_string_equal(c.net[0].option, "--net tap=auto");
+	assert_int_equal(c.net[0].mac[0] & 3, 2); /* random, local, of one card */
+	assert_int_equal(c.net[0].queues, 1);
+	assert_string_equal(c.net[1].name, "t0");
+	assert_memory_equal(c.net[1].mac, "\x52\x54\x00\xab\x34\x56", 6);
+	assert_int_equal(c.net[1].mtu, 9000);
+	assert_int_equal(c.net[1].queues, 4);
+	assert_string_equal(c.net[1].bridge, "br0");
+	assert_string_equal(c.net[1].script, "./s");
+	assert_true(c.net[1].vhost);
+	assert_string_equal(c.net[1].id, "lan");
+	assert_int_equal(c.net[2].mode, NET_FD);
+	assert_int_equal(c.net[2].fd, 7);
+	config_destroy(&c);
+}
+
+static void bad_networks_are_explained(void **state __unused)
+{
+	REFUSES("--net tap=: an interface's name has 1 to 15 characters, and no blank, slash, "
+		"colon or percent sign",
+		"--net=tap=");
+	REFUSES("--net tap=a%d: an interface's name has 1 to 15 characters, and no blank, slash, "
+		"colon or percent sign",
+		"--net=tap=a%d");
+	REFUSES("--net tap=t,mac=52:54:00:12:34: mac is six bytes in hexadecimal, as in "
+		"52:54:00:12:34:56",
+		"--net=tap=t,mac=52:54:00:12:34");
+	REFUSES("--net tap=t,mac=53:54:00:12:34:56: mac must be the address of one card: its first "
+		"byte even, and not all zero; 52:54:00:12:34:56 is one",
+		"--net=tap=t,mac=53:54:00:12:34:56");
+	REFUSES("--net fd=5,queues=2: queues is for tap= only; leave it out",
+		"--net=fd=5,queues=2");
+	REFUSES("--net fd=2: fd must be a whole number from 3 to 1048576", "--net=fd=2");
+	REFUSES("--net tap=u,id=x: --net tap=t has this id already; give each card its own",
+		"--net=tap=t,id=x", "--net=tap=u,id=x");
+	REFUSES("--net tap=u,mac=02:00:00:00:00:01: --net tap=t has this mac already; give each "
+		"card its own",
+		"--net=tap=t,mac=02:00:00:00:00:01", "--net=tap=u,mac=02:00:00:00:00:01");
+}
+
 static void disks_are_limited(void **state __unused)
 {
 	char *argv[CONFIG_MAX_DISKS + 4] = { "minivmm", "--kernel=k" };
@@ -461,6 +513,8 @@ int main(void)
 		cmocka_unit_test(bad_disks_are_explained),
 		cmocka_unit_test(bad_balloons_are_explained),
 		cmocka_unit_test(disks_are_limited),
+		cmocka_unit_test(networks_are_understood),
+		cmocka_unit_test(bad_networks_are_explained),
 		cmocka_unit_test(bad_choices_are_explained),
 		cmocka_unit_test(destroy_is_safe_twice),
 		cmocka_unit_test(help_fits_a_terminal),

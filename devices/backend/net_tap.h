@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A TAP as the other end of a network card. See net_tap.c. */
+#pragma once
+
+#include "backend/net.h"
+
+struct net_tap_options {
+	const char *option; /* for messages: "--net tap=tap0"; outlives the backend */
+	const char *name;   /* NULL: a new one, whose name the kernel chooses */
+	const char *bridge; /* NULL: none, or the one that it is in */
+	const char *script; /* to run with the interface's name as its argument; NULL: none */
+	unsigned pairs;
+	unsigned mtu; /* 0: as it is */
+};
+
+/* Attaches to the TAP of that name, which is made when it isn't there and goes when we do; puts it
+ * into the bridge and brings it up. 0 or -errno, logged. */
+int net_tap_open(const struct net_tap_options *o, struct net_backend **b) __must_check;
+
+/* Takes an open TAP that somebody configured, as far as it goes: fd stays the caller's. 0 or
+ * -errno, logged. */
+int net_tap_adopt(const char *option, int fd, struct net_backend **b) __must_check;

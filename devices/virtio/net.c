@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * virtio-net (virtio 1.2 §5.1): pairs of queues that carry frames to and from a backend
+ * (backend/net.h), and a control queue.
+ *
+ * Checksum and segmentation offload are the backend's, and offered when it has them; vhost can take
+ * over the queues of a pair (backend/vhost.h), the control queue stays here.
+ *
+ * Deliberately missing: VLAN filtering, announcements, RSS and hash reports, speed and duplex, and
+ * UFO, which nobody uses any more.
+ */
+#include "net.h"
+
+#include <errno.h>
+#include <linux/vhost.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+struct net_config {
+	uint8_t mac[NET_MAC_LEN];
+	le16_t status, max_virtqueue_pairs, mtu;
+};
+_Static_assert(sizeof(struct net_config) == 12, "virtio 1.2 §5.1.4");
+
+/* -- vhost -- */
+
+/* Lets the kernel's frames of a pair flow through fd, a TAP, or stops them (-1), which waits for
+ * those in flight. 0 or -errno, logged. */
+static int vhost_set_backend(const struct vhost *v, int fd)
+{
+	for (unsigned ring = 0; ring < 2; ring++) {
+		const struct vhost_vring_file file = { .index = ring, .fd = fd };
+
+		if (ioctl(v->fd, VHOST_NET_SET_BACKEND, &file) < 0)
+			return log_errno("%s: VHOST_NET_SET_BACKEND", v->option);
+	}
+	return 0;
+}
+
+static void net_vhost_stop(struct virtio_net *n, unsigned pair)
+{
+	struct vhost *v = n->vhost ? &n->vhost[pair] : NULL;
+
+	if (!v || !v->nr)
+		return;
+	(void)!vhost_set_backend(v, -1); /* it fails only for what was not set */
+	vhost_stop(v);
+}
+
+static int net_vhost_start(struct virtio_net *n, unsigned pair)
+{
+	struct vhost *v = n->vhost ? &n->vhost[pair] : NULL;
+	int rc;
+
+	if (!v || v->nr || !n->vd.q[NET_RX(pair)].ready || !n->vd.q[NET_TX(pair)].ready)
+		return 0;
+	rc = vhost_start(v, &n->vd, NET_RX(pair), 2);
+	if (rc == 0)
+		rc = vhost_set_backend(v, n->backend->ops->tap_fd(n->backend, pair));
+	if (rc == 0)
+		vhost_kick(v);
+	else
+		net_vhost_stop(n, pair);
+	return rc;
+}
+
+static int net_vhost_open(struct virtio_net *n)
+{
+	n->vhost = calloc(n->backend->pairs, sizeof(*n->vhost));
+	if (!n->vhost)
+		return log_ret(-ENOMEM, "%s: out of memory", n->name);
+	for (unsigned i = 0; i < n->backend->pairs; i++)
+		n->vhost[i].fd = -1;
+	for (unsigned i = 0; i < n->backend->pairs; i++) {
+		int rc = vhost_open(&n->vhost[i], n->name, "/dev/vhost-net", "vhost_net");
+
+		if (rc < 0)
+			return rc;
+	}
+	n->vd.features = vhost_offer(&n->vhost[0], n->vd.features);
+	if (!(n->vhost[0].features & VIRTIO_BIT(VIRTIO_NET_F_MRG_RXBUF)))
+		n->vd.features &= ~VIRTIO_BIT(VIRTIO_NET_F_MRG_RXBUF);
+	return 0;
+}
+
+/* -- what the driver chooses -- */
+
+int net_set_features(struct virtio_net *n, uint64_t features)
+{
+	const struct net_backend_ops *ops = n->backend->ops;
+	int rc;
+
+	features &= n->backend->features;
+	rc = ops->set_features ? ops->set_features(n->backend, features) : 0;
+	if (rc == 0)
+		n->state.features = features;
+	return rc;
+}
+
+/* May a queue of ours be used? */
+static bool net_live(const struct virtio_net *n, const struct virtq *q)
+{
+	return q->ready &&
+	       (n->vd.status & (VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET)) ==
+		       VIRTIO_CONFIG_S_DRIVER_OK;
+}
+
+/* What the driver did with the queues of a pair before it was in use was not looked at. */
+static void net_look_at(struct virtio_net *n, unsigned pair)
+{
+	for (unsigned i = NET_RX(pair); i <= NET_TX(pair); i++) {
+		const uint64_t one = 1;
+
+		if (net_live(n, &n->vd.q[i]) &&
+		    write(n->vd.transport->kick_fd(n->vd.transport_ctx, i), &one, sizeof(one)) < 0)
+			continue; /* EAGAIN: kicks are pending */
+	}
+}
+
+int net_set_pairs(struct virtio_net *n, unsigned nr)
+{
+	const struct net_backend_ops *ops = n->backend->ops;
+	const unsigned was = n->state.pairs;
+	int rc;
+
+	for (unsigned i = nr; i < was; i++)
+		net_vhost_stop(n, i);
+	rc = ops->set_pairs ? ops->set_pairs(n->backend, nr) : 0;
+	if (rc < 0)
+		return rc;
+	n->state.pairs = nr;
+	for (unsigned i = was; i < nr && rc == 0; i++) {
+		rc = net_vhost_start(n, i);
+		if (!n->vhost)
+			net_look_at(n, i);
+	}
+	return rc;
+}
+
+/* -- the backend's calls -- */
+
+static void net_ready(void *ctx, unsigned pair)
+{
+	struct virtio_net *n = ctx;
+	int rc = 0;
+
+	if (n->vhost || pair >= n->state.pairs)
+		return;
+	if (net_live(n, &n->vd.q[NET_RX(pair)]))
+		rc = net_receive(n, pair);
+	if (rc == 0 && net_live(n, &n->vd.q[NET_TX(pair)]))
+		rc = net_transmit(n, pair);
+	if (rc < 0)
+		virtio_broken(&n->vd, "the driver made a malformed queue");
+}
+
+static void net_link(void *ctx, bool up)
+{
+	struct virtio_net *n = ctx;
+
+	if (n->up == up)
+		return;
+	n->up = up;
+	if (virtio_has(&n->vd, VIRTIO_NET_F_STATUS))
+		virtio_config_changed(&n->vd);
+}
+
+/* -- the device -- */
+
+static int net_kick(struct virtio_dev *vd, struct virtq *q)
+{
+	struct virtio_net *n = container_of(vd, struct virtio_net, vd);
+	const unsigned index = (unsigned)(q - vd->q), pair = index / 2;
+	/* §5.1.2: without MQ, the control queue is number 2. */
+	const unsigned control = virtio_has(vd, VIRTIO_NET_F_MQ) ? NET_RX(n->backend->pairs) : 2;
+
+	if (index == control)
+		return virtio_has(vd, VIRTIO_NET_F_CTRL_VQ) ? net_control(n, q) : 0;
+	if (pair >= n->state.pairs || n->vhost)
+		return 0;
+	q->quiet = true;
+	return index == NET_RX(pair) ? net_refilled(n, pair) : net_transmit(n, pair);
+}
+
+static int net_activate(struct virtio_dev *vd)
+{
+	struct virtio_net *n = container_of(vd, struct virtio_net, vd);
+	int rc = net_set_features(n, vd->driver_features);
+
+	if (rc == 0)
+		rc = net_vhost_start(n, 0);
+	if (rc == 0 && !n->vhost)
+		net_look_at(n, 0);
+	return rc;
+}
+
+static void net_reset_state(struct virtio_net *n)
+{
+	n->state = (struct virtio_net_state){ .pairs = 1 };
+	memcpy(n->state.mac, n->own_mac, sizeof(n->own_mac));
+}
+
+static void net_reset(struct virtio_dev *vd, struct virtq *q)
+{
+	struct virtio_net *n = container_of(vd, struct virtio_net, vd);
+
+	for (unsigned i = 0; i < n->backend->pairs; i++) {
+		const bool rx = !q || q == &vd->q[NET_RX(i)], tx = !q || q == &vd->q[NET_TX(i)];
+
+		if (rx || tx)
+			net_vhost_stop(n, i);
+		if (rx)
+			net_drop_rx(n, i);
+		if (tx)
+			net_drop_tx(n, i);
+	}
+	if (q)
+		return;
+	/* Neither can fail: it is less than what was there. */
+	(void)!net_set_pairs(n, 1);
+	(void)!net_set_features(n, 0);
+	net_reset_state(n);
+}
+
+static uint64_t net_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
+{
+	const struct virtio_net *n = container_of(vd, struct virtio_net, vd);
+	struct net_config c = {
+		.status = to_le16(n->up ? VIRTIO_NET_S_LINK_UP : 0),
+		.max_virtqueue_pairs = to_le16((uint16_t)n->backend->pairs),
+		.mtu = to_le16((uint16_t)n->mtu),
+	};
+
+	memcpy(c.mac, n->state.mac, sizeof(c.mac));
+	/* The core has checked the range against config_size. */
+	return load_le((const uint8_t *)&c + off, size);
+}
+
+static const struct virtio_ops net_ops = {
+	.name = "net",
+	.device_id = VIRTIO_ID_NET,
+	.nr_queues = 3,
+	.queue_size = VIRTQ_MAX_SIZE,
+	.config_size = sizeof(struct net_config),
+	.kick = net_kick,
+	.activate = net_activate,
+	.reset = net_reset,
+	.config_read = net_config_read,
+};
+
+static uint64_t net_features(const struct virtio_net *n)
+{
+	const struct net_backend *b = n->backend;
+	uint64_t f = VIRTIO_BIT(VIRTIO_NET_F_MAC) | VIRTIO_BIT(VIRTIO_NET_F_STATUS) |
+		     VIRTIO_BIT(VIRTIO_NET_F_MRG_RXBUF) | VIRTIO_BIT(VIRTIO_NET_F_CTRL_VQ) |
+		     VIRTIO_BIT(VIRTIO_NET_F_CTRL_RX) | VIRTIO_BIT(VIRTIO_NET_F_CTRL_MAC_ADDR);
+
+	f |= b->features & (NET_GUEST_OFFLOADS | NET_HOST_OFFLOADS);
+	if (b->features & NET_GUEST_OFFLOADS)
+		f |= VIRTIO_BIT(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS);
+	if (b->pairs > 1)
+		f |= VIRTIO_BIT(VIRTIO_NET_F_MQ);
+	if (n->mtu)
+		f |= VIRTIO_BIT(VIRTIO_NET_F_MTU);
+	return f;
+}
+
+int virtio_net_init(struct virtio_net *n, const struct virtio_net_options *o,
+		    struct net_backend *backend)
+{
+	*n = (struct virtio_net){
+		.name = o->name,
+		.backend = backend,
+		.mtu = o->mtu ? o->mtu : backend->mtu,
+		.up = !backend->down,
+	};
+	memcpy(n->own_mac, o->mac, sizeof(n->own_mac));
+	net_reset_state(n);
+	virtio_init(&n->vd, &net_ops, net_features(n));
+	virtio_set_nr_queues(&n->vd, NET_RX(backend->pairs) + 1);
+	n->pair = net_new_pairs(backend->pairs);
+	if (!n->pair)
+		return log_ret(-ENOMEM, "%s: out of memory", n->name);
+	return o->vhost ? net_vhost_open(n) : 0;
+}
+
+int virtio_net_start(struct virtio_net *n, struct loop *loop)
+{
+	struct net_backend *b = n->backend;
+	int rc;
+
+	b->ready = net_ready;
+	b->link = net_link;
+	b->ctx = n;
+	b->lock = n->vd.lock;
+	rc = b->ops->start(b, loop);
+	for (unsigned i = 0; i < b->pairs && rc == 0; i++)
+		net_drop_rx(n, i); /* no frames before the driver has buffers */
+	return rc;
+}
+
+void virtio_net_destroy(struct virtio_net *n)
+{
+	if (!n->backend)
+		return;
+	for (unsigned i = 0; n->vhost && i < n->backend->pairs; i++)
+		vhost_close(&n->vhost[i]);
+	free(n->vhost);
+	free(n->pair);
+	n->backend->ops->destroy(n->backend);
+	*n = (struct virtio_net){ 0 };
+}

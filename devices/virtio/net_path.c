@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The way of a frame between the backend and guest memory, without a copy in between.
+ *
+ * Receiving. The backend reads straight into buffers of the guest's. How long the next frame is
+ * nobody knows before, so chains are popped until they have room for the longest one and stay
+ * staged: a frame takes those that it fills (one, when the driver does not merge buffers), the
+ * others wait for the next. Behind them stands a spare buffer of ours, for the frame that comes
+ * when the guest is short of buffers: what ends up in there is copied as soon as the driver has
+ * made more available, and a frame that can't ever fit is dropped.
+ *
+ * Both queues are quiet (virtq.h): a receive queue asks for a kick only when it has run out of
+ * buffers, a transmit queue when it is empty.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "net.h"
+
+#define BATCH 128 /* frames, before other sources of the loop have their turn */
+
+/* Chains that were popped for frames to come, in order. */
+struct net_stage {
+	unsigned first, nr;         /* chain[first..first + nr) */
+	unsigned first_iov, nr_iov; /* iov[first_iov..first_iov + nr_iov) */
+	uint64_t room;              /* bytes in those */
+	struct net_staged {
+		uint16_t head;
+		uint16_t nr_iov;
+		uint64_t len;
+	} chain[2 * VIRTQ_MAX_SIZE];
+	struct iovec iov[NET_MAX_IOV]; /* the last is for the spare buffer */
+};
+
+struct net_pair {
+	struct net_stage stage;
+	bool starved;        /* no buffers: a kick is expected */
+	uint32_t held_len;   /* of a frame whose end is in spare; 0: none */
+	uint32_t held_there; /* bytes of it that are in staged buffers already */
+
+	struct virtq_chain tx; /* popped, and the backend had no room for it */
+	bool tx_held;
+
+	uint8_t spare[NET_MAX_FRAME + 1]; /* one more, so that what is too long shows */
+};
+
+struct net_pair *net_new_pairs(unsigned nr)
+{
+	return calloc(nr, sizeof(struct net_pair)); /* most of it is never touched */
+}
+
+/* Another round, after the loop's other sources had theirs. */
+static void again(struct virtio_net *n, unsigned queue)
+{
+	const struct virtio_transport_ops *t = n->vd.transport;
+	const uint64_t one = 1;
+
+	/* EAGAIN means that 2^64 - 2 kicks are pending, which is as good as one. */
+	if (write(t->kick_fd(n->vd.transport_ctx, queue), &one, sizeof(one)) < 0)
+		return;
+}
+
+/* -- staged buffers -- */
+
+/* Room for one more chain of any shape, and the spare buffer? */
+static bool stage_has_room(struct net_stage *s, const struct virtq *q)
+{
+	if (s->nr >= q->size || s->nr_iov + VIRTQ_MAX_SIZE + 1 > ARRAY_SIZE(s->iov))
+		return false;
+	if (s->first_iov + s->nr_iov + VIRTQ_MAX_SIZE + 1 > ARRAY_SIZE(s->iov)) {
+		memmove(s->iov, s->iov + s->first_iov, s->nr_iov * sizeof(s->iov[0]));
+		s->first_iov = 0;
+	}
+	if (s->first + s->nr == ARRAY_SIZE(s->chain)) {
+		memmove(s->chain, s->chain + s->first, s->nr * sizeof(s->chain[0]));
+		s->first = 0;
+	}
+	return true;
+}
+
+static void stage_add(struct net_stage *s, const struct virtq_chain *c)
+{
+	s->chain[s->first + s->nr++] =
+		(struct net_staged){ c->head, (uint16_t)c->nr_in, c->in_len };
+	memcpy(&s->iov[s->first_iov + s->nr_iov], &c->iov[c->nr_out], c->nr_in * sizeof(c->iov[0]));
+	s->nr_iov += c->nr_in;
+	s->room += c->in_len;
+}
+
+static void stage_drop(struct net_stage *s, unsigned nr)
+{
+	for (; nr > 0; nr--) {
+		const struct net_staged *c = &s->chain[s->first++];
+
+		s->nr--;
+		s->first_iov += c->nr_iov;
+		s->nr_iov -= c->nr_iov;
+		s->room -= c->len;
+	}
+}
+
+/* Writes to the staged buffers from off on; there is room. */
+static void stage_write(struct net_stage *s, uint64_t off, const void *src, size_t len)
+{
+	for (struct iovec *v = &s->iov[s->first_iov]; len; v++) {
+		if (off >= v->iov_len) {
+			off -= v->iov_len;
+			continue;
+		}
+
+		size_t n = min(len, v->iov_len - (size_t)off);
+
+		memcpy((uint8_t *)v->iov_base + off, src, n);
+		src = (const uint8_t *)src + n;
+		len -= n;
+		off = 0;
+	}
+}
+
+/* How much room a frame should find. More is of no use, and less costs a copy at worst. */
+static uint64_t net_room_wanted(const struct virtio_net *n)
+{
+	if (n->state.features & NET_GUEST_SEGMENTS)
+		return NET_MAX_FRAME;
+	return max(n->mtu, 1500u) + 18 + NET_HDR_LEN;
+}
+
+/* 1: there is room for wanted bytes (for a chain, when they are not merged); 0: less; -EPROTO. */
+static int stage_fill(struct virtio_net *n, struct net_stage *s, struct virtq *q, uint64_t wanted)
+{
+	const bool merge = virtio_has(&n->vd, VIRTIO_NET_F_MRG_RXBUF);
+	struct virtq_chain c;
+
+	while (merge ? s->room < wanted : s->nr == 0) {
+		int rc;
+
+		if (!stage_has_room(s, q))
+			return 0;
+		rc = virtq_pop(q, &c);
+		if (rc < 0)
+			return rc;
+		if (rc > 0 && c.in_len == 0)
+			return -EPROTO; /* no room for a header */
+		if (rc > 0) {
+			stage_add(s, &c);
+			continue;
+		}
+		rc = virtq_begin(q);
+		if (rc <= 0)
+			return rc;
+	}
+	return 1;
+}
+
+/* -- receiving -- */
+
+/* Hands a frame of len bytes, which is in the staged buffers, to the driver. */
+static void deliver(struct virtio_net *n, struct net_stage *s, struct virtq *q, uint32_t len)
+{
+	unsigned nr = 0;
+	le16_t num_buffers;
+
+	for (uint32_t left = len; left; nr++) {
+		const struct net_staged *c = &s->chain[s->first + nr];
+		uint32_t used = (uint32_t)min((uint64_t)left, c->len);
+
+		virtq_fill(q, nr, c->head, used);
+		left -= used;
+	}
+	num_buffers = to_le16((uint16_t)nr);
+	stage_write(s, offsetof(struct virtio_net_hdr_v1, num_buffers), &num_buffers,
+		    sizeof(num_buffers));
+	/* §5.1.6.4.1: no flags but those that were negotiated. */
+	if (!virtio_has(&n->vd, VIRTIO_NET_F_GUEST_CSUM))
+		stage_write(s, offsetof(struct virtio_net_hdr_v1, flags), &(uint8_t){ 0 }, 1);
+	virtq_publish(q, nr);
+	stage_drop(s, nr);
+}
+
+/* A frame of len bytes fills the staged buffers and goes on in the spare one: hold it until the
+ * driver has made more available. */
+static void hold(struct virtio_net *n, struct net_pair *p, uint32_t len)
+{
+	if (!virtio_has(&n->vd, VIRTIO_NET_F_MRG_RXBUF)) {
+		n->rx_lost++; /* §5.1.6.3.1: the driver's buffers are smaller than they must be */
+		return;
+	}
+	p->held_len = len;
+	p->held_there = (uint32_t)p->stage.room;
+}
+
+/* 1: no frame is held any more; 0: there are too few buffers. */
+static int deliver_held(struct virtio_net *n, struct net_pair *p, struct virtq *q)
+{
+	struct net_stage *s = &p->stage;
+
+	if (s->room >= p->held_len) {
+		stage_write(s, p->held_there, p->spare, p->held_len - p->held_there);
+		deliver(n, s, q, p->held_len);
+	} else if (!stage_has_room(s, q)) {
+		n->rx_lost++; /* all that the queue can hold is too little */
+	} else {
+		return 0;
+	}
+	p->held_len = 0;
+	return 1;
+}
+
+/* Takes one frame from the backend. 1; 0: there is none. */
+static int take_frame(struct virtio_net *n, unsigned pair, struct virtq *q)
+{
+	struct net_pair *p = &n->pair[pair];
+	struct net_stage *s = &p->stage;
+	struct iovec *iov = &s->iov[s->first_iov];
+	ssize_t len;
+
+	iov[s->nr_iov] = (struct iovec){ p->spare, sizeof(p->spare) };
+	len = n->backend->ops->receive(n->backend, pair, iov, s->nr_iov + 1);
+	if (len == -EAGAIN)
+		return 0;
+	if (len < (ssize_t)NET_HDR_LEN || len > (ssize_t)NET_MAX_FRAME)
+		n->rx_lost++;
+	else if ((uint64_t)len <=
+		 (virtio_has(&n->vd, VIRTIO_NET_F_MRG_RXBUF) ? s->room : s->chain[s->first].len))
+		deliver(n, s, q, (uint32_t)len);
+	else
+		hold(n, p, (uint32_t)len);
+	return 1;
+}
+
+int net_receive(struct virtio_net *n, unsigned pair)
+{
+	struct net_pair *p = &n->pair[pair];
+	struct virtq *q = &n->vd.q[NET_RX(pair)];
+	uint64_t wanted = net_room_wanted(n);
+	unsigned budget = BATCH;
+	int rc = 1;
+
+	while (!p->starved && rc > 0 && budget > 0) {
+		rc = stage_fill(n, &p->stage, q, max(wanted, (uint64_t)p->held_len));
+		if (rc < 0)
+			return rc;
+		budget--;
+		if (p->stage.nr && (!p->held_len || deliver_held(n, p, q))) {
+			rc = p->stage.nr ? take_frame(n, pair, q) : 1;
+		} else {
+			p->starved = !virtq_want_kick(q);
+			rc = 1;
+		}
+	}
+	if (p->starved)
+		n->backend->ops->want_frames(n->backend, pair, false);
+	else if (rc > 0)
+		again(n, NET_RX(pair));
+	virtio_notify(&n->vd, q);
+	return 0;
+}
+
+int net_refilled(struct virtio_net *n, unsigned pair)
+{
+	struct net_pair *p = &n->pair[pair];
+	const bool starved = p->starved;
+	int rc;
+
+	p->starved = false;
+	rc = net_receive(n, pair);
+	if (starved && !p->starved)
+		n->backend->ops->want_frames(n->backend, pair, true);
+	return rc;
+}
+
+void net_drop_rx(struct virtio_net *n, unsigned pair)
+{
+	struct net_pair *p = &n->pair[pair];
+
+	p->stage.first = p->stage.nr = p->stage.first_iov = p->stage.nr_iov = 0;
+	p->stage.room = 0;
+	p->held_len = 0;
+	p->starved = true; /* until the driver kicks */
+	n->backend->ops->want_frames(n->backend, pair, false);
+}
+
+/* -- transmitting -- */
+
+/* False: the backend has no room, and says when it has. */
+static bool send_frame(struct virtio_net *n, unsigned pair, const struct virtq_chain *c)
+{
+	ssize_t rc = -EMSGSIZE;
+
+	if (c->out_len <= NET_MAX_FRAME)
+		rc = n->backend->ops->send(n->backend, pair, c->iov, c->nr_out);
+	if (rc == -EAGAIN)
+		return false;
+	n->tx_lost += rc < 0;
+	return true;
+}
+
+/* 1: there is a chain in p->tx; 0: the queue is empty, and the driver kicks; -EPROTO. */
+static int next_chain(struct net_pair *p, struct virtq *q)
+{
+	int rc;
+
+	if (p->tx_held)
+		return 1;
+	rc = virtq_pop(q, &p->tx);
+	while (rc == 0 && virtq_want_kick(q)) {
+		rc = virtq_begin(q);
+		if (rc > 0)
+			rc = virtq_pop(q, &p->tx);
+	}
+	if (rc > 0 && p->tx.out_len < NET_HDR_LEN)
+		return -EPROTO;
+	p->tx_held = rc > 0;
+	return rc;
+}
+
+int net_transmit(struct virtio_net *n, unsigned pair)
+{
+	struct net_pair *p = &n->pair[pair];
+	struct virtq *q = &n->vd.q[NET_TX(pair)];
+	unsigned budget = BATCH;
+	int rc = 1;
+
+	while (budget > 0 && (rc = next_chain(p, q)) > 0) {
+		if (!send_frame(n, pair, &p->tx))
+			break;
+		p->tx_held = false;
+		virtq_push(q, p->tx.head, 0);
+		budget--;
+	}
+	if (budget == 0)
+		again(n, NET_TX(pair));
+	virtio_notify(&n->vd, q);
+	return min(rc, 0);
+}
+
+void net_drop_tx(struct virtio_net *n, unsigned pair)
+{
+	n->pair[pair].tx_held = false;
+}

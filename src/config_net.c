@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config_net.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define MAX_IFNAME 15 /* IFNAMSIZ less its end */
+
+/* -- MODE -- */
+
+static int set_interface(const struct opt_value *v, void *field)
+{
+	const size_t len = strlen(v->text);
+
+	if (!len || len > MAX_IFNAME || strpbrk(v->text, "/% \t\n:") || v->text[0] == '.')
+		return opt_fail(v,
+				"an interface's name has 1 to %d characters, and no blank, "
+				"slash, colon or percent sign",
+				MAX_IFNAME);
+	return opt_string(v, field);
+}
+
+static int set_tap(const struct opt_value *v, struct net_config *n)
+{
+	n->mode = NET_TAP;
+	return !strcmp(v->text, "auto") ? 0 : set_interface(v, &n->name);
+}
+
+static int set_fd(const struct opt_value *v, struct net_config *n)
+{
+	static const struct opt_range range = { 3, 1 << 20 };
+	static const struct opt row = { .name = "fd", .kind = &range };
+	struct opt_value fd = *v;
+
+	n->mode = NET_FD;
+	fd.row = &row;
+	return opt_number(&fd, &n->fd);
+}
+
+/* name ends in '=' when a value follows. */
+static const struct net_mode_row {
+	const char *name;
+	int (*set)(const struct opt_value *v, struct net_config *n);
+} modes[] = {
+	{ "tap=", set_tap },
+	{ "fd=", set_fd },
+};
+
+static int set_mode(const struct opt_value *v, void *field)
+{
+	struct net_config *n = container_of((char **)field, struct net_config, option);
+	struct opt_nearest near = { .word = v->text };
+	char word[16];
+
+	if (asprintf(&n->option, "--net %s", v->text) < 0) {
+		n->option = NULL;
+		return log_ret(-ENOMEM, "out of memory");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		size_t len = strlen(modes[i].name);
+		bool valued = modes[i].name[len - 1] == '=';
+		struct opt_value value = *v;
+
+		value.text += len;
+		if (!strncmp(v->text, modes[i].name, len) && (valued || !v->text[len]))
+			return modes[i].set(&value, n);
+	}
+	snprintf(word, sizeof(word), "%.*s", (int)strcspn(v->text, "="), v->text);
+	near.word = word;
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		char known[16];
+
+		snprintf(known, sizeof(known), "%.*s", (int)strcspn(modes[i].name, "="),
+			 modes[i].name);
+		opt_offer(&near, known);
+		if (near.best == known)
+			near.best = modes[i].name;
+	}
+	return opt_fail(v, "a network is tap=NAME, tap=auto or fd=N%s%s%s",
+			near.best ? "; did you mean " : "", near.best ?: "", near.best ? "?" : "");
+}
+
+/* -- keys -- */
+
+static int set_mac(const struct opt_value *v, void *field)
+{
+	uint8_t *mac = field;
+	int end = 0;
+
+	if (strlen(v->text) != 17 ||
+	    sscanf(v->text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2],
+		   &mac[3], &mac[4], &mac[5], &end) != 6 ||
+	    end != 17)
+		return opt_fail(v, "mac is six bytes in hexadecimal, as in 52:54:00:12:34:56");
+	if (mac[0] & 1 || !memcmp(mac, "\0\0\0\0\0", 6))
+		return opt_fail(v, "mac must be the address of one card: its first byte even, and "
+				   "not all zero; 52:54:00:12:34:56 is one");
+	return 0;
+}
+
+static int set_id(const struct opt_value *v, void *field)
+{
+	const size_t max = sizeof(((struct net_config *)0)->id) - 1, len = strlen(v->text);
+
+	for (const char *p = v->text; *p; p++)
+		if (!isalnum((unsigned char)*p) && !strchr("-_.", *p))
+			return opt_fail(v, "id may have letters, digits and the signs - _ .");
+	if (!len || len > max)
+		return opt_fail(v, "id must have 1 to %zu characters; this one has %zu", max, len);
+	memcpy(field, v->text, len + 1);
+	return 0;
+}
+
+static const struct opt_range mtu_range = { 68, 65535 };
+static const struct opt_range queues_range = { 1, CONFIG_MAX_NET_QUEUES };
+
+static const struct opt net_rows[] = {
+	LIST_KEY(NULL, "MODE", set_mode, net_config, option),
+	LIST_KEY("mac", "ADDRESS", set_mac, net_config, mac),
+	LIST_KEY("mtu", "BYTES", opt_number, net_config, mtu, .kind = &mtu_range),
+	LIST_KEY("queues", "N", opt_number, net_config, queues, .kind = &queues_range),
+	LIST_KEY("bridge", "NAME", set_interface, net_config, bridge),
+	LIST_KEY("script", "PATH", opt_path, net_config, script),
+	LIST_KEY("vhost", "on|off", opt_bool, net_config, vhost),
+	LIST_KEY("id", "STRING", set_id, net_config, id),
+};
+static const struct opt_table net_table = { .row = net_rows, .nr = ARRAY_SIZE(net_rows) };
+
+/* What doesn't go with its mode. */
+static int check(const struct opt_value *v, const struct net_config *n)
+{
+	const struct {
+		const char *key;
+		bool given;
+		unsigned modes; /* that have it: bits of enum net_mode */
+	} keys[] = {
+		{ "queues", n->queues, 1u << NET_TAP },
+		{ "bridge", n->bridge, 1u << NET_TAP },
+		{ "script", n->script, 1u << NET_TAP },
+		{ "vhost", n->vhost, 1u << NET_TAP | 1u << NET_FD },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (keys[i].given && !(keys[i].modes >> n->mode & 1))
+			return opt_fail(v, "%s is for %s only; leave it out", keys[i].key,
+					keys[i].modes >> NET_FD & 1 ? "tap= and fd=" : "tap=");
+	return 0;
+}
+
+static int check_others(const struct opt_value *v, const struct config *c,
+			const struct net_config *n)
+{
+	for (const struct net_config *o = c->net; o < n; o++) {
+		if (*n->id && !strcmp(o->id, n->id))
+			return opt_fail(v, "%s has this id already; give each card its own",
+					o->option);
+		if (!memcmp(o->mac, n->mac, sizeof(n->mac)))
+			return opt_fail(v, "%s has this mac already; give each card its own",
+					o->option);
+	}
+	return 0;
+}
+
+int config_set_net(const struct opt_value *v, void *field)
+{
+	struct config *c = container_of((size_t *)field, struct config, nr_nets);
+	struct net_config *n = &c->net[c->nr_nets];
+	int rc;
+
+	if (c->nr_nets == CONFIG_MAX_NETS)
+		return opt_fail(v,
+				"there are %d networks already, which is the most; leave one out",
+				CONFIG_MAX_NETS);
+	c->nr_nets++; /* before anything can fail: config_destroy() frees what it got */
+	rc = opt_list(v, net_table, n);
+	if (rc == 0)
+		rc = check(v, n);
+	if (rc)
+		return rc;
+	n->queues = n->queues ? n->queues : 1;
+	if (!memcmp(n->mac, "\0\0\0\0\0", 6)) {
+		if (getrandom(n->mac, sizeof(n->mac), 0) != sizeof(n->mac))
+			return log_errno("getrandom");
+		n->mac[0] = (n->mac[0] & 0xfc) | 2; /* one card, locally administered */
+	}
+	return check_others(v, c, n);
+}
+
+void config_net_destroy(struct net_config *n)
+{
+	free(n->option);
+	free(n->name);
+	free(n->bridge);
+	free(n->script);
+}
