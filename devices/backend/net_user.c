@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A network of the guest's own, by libslirp (4.7): it answers ARP, DHCP, router solicitations and
+ * DNS, and turns the guest's TCP connections and UDP datagrams into sockets of this process. The
+ * guest is 10.0.2.15 and fec0::/64, 10.0.2.2 and fec0::2 are the host (its loopback interface),
+ * 10.0.2.3 and fec0::3 the name server.
+ *
+ * libslirp wants to be polled: it says which descriptors it waits for and until when, and is told
+ * what became of them. That set lives in an epoll descriptor of ours, which is one source of the
+ * device's loop; a timerfd is the second. The third is an eventfd by which a call of the device's
+ * has the rest of its work done on the loop, once for a batch of frames.
+ *
+ * Frames for the guest wait in a queue. libslirp can't be told to hold back, so when the queue
+ * grows its sockets are not looked at for a while, which is what slows down the other end. What is
+ * too much even so is dropped, as a wire would.
+ *
+ * With restricted, libslirp itself drops what is neither for it (ARP, DHCP, echo requests) nor
+ * answers a forwarded TCP connection, DNS included. UDP is dropped altogether.
+ *
+ * libslirp keeps the time and the name server's address for all its instances in globals; that
+ * networks on several I/O threads write the same there, unordered, does no harm.
+ */
+#include "net_user.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+
+#include "net_frame.h"
+#include "slirp_lib.h"
+#include "vmm/log.h"
+
+#define QUEUE_SIZE  (4 * MIB)
+#define QUEUE_PAUSE (256 * KIB) /* from here on the sockets wait */
+#define IDLE_MS     1000        /* what libslirp asks for when it waits for nothing */
+
+/* A descriptor of libslirp's, by its number. In EPOLL*. */
+struct user_watch {
+	uint32_t wanted; /* by libslirp */
+	uint32_t armed;  /* in the epoll set; 0: it isn't there */
+	uint32_t happened;
+};
+
+struct user_timer {
+	SlirpTimerId id;
+	void *opaque;
+	uint64_t at_ns; /* 0: not set */
+};
+
+struct net_user {
+	struct net_backend b;
+	struct slirp_lib lib;
+	Slirp *slirp;
+	struct loop *loop;
+	struct loop_source sockets; /* the epoll set */
+	struct loop_source timer;   /* for poll_at_ns and ra */
+	struct loop_source poke;    /* edge-triggered */
+	bool poked, paused, wanted; /* wanted: frames, by the guest */
+	struct ratelimit log;
+
+	struct user_watch *watch;
+	size_t nr_watches;
+	struct user_timer ra; /* the only one that libslirp 4.7 has */
+	uint64_t poll_at_ns;  /* when libslirp wants to be called; 0: only for a reason */
+	uint64_t timer_ns;    /* when the timer fires; 0: it is off */
+
+	/* Frames for the guest, each with its length in front: queue[head..tail). */
+	uint8_t *queue;
+	size_t head, tail;
+	uint8_t frame[NET_MAX_WIRE]; /* our copy of one of the guest's */
+};
+
+static struct net_user *to_user(struct net_backend *b)
+{
+	return container_of(b, struct net_user, b);
+}
+
+/* Has user_run() called on the loop. */
+static void user_poke(struct net_user *u)
+{
+	const uint64_t one = 1;
+
+	if (!u->poked)
+		u->poked = write(u->poke.fd, &one, sizeof(one)) > 0;
+}
+
+/* -- the queue -- */
+
+static size_t queued(const struct net_user *u)
+{
+	return u->tail - u->head;
+}
+
+static bool queue_room(struct net_user *u, size_t len)
+{
+	if (len <= QUEUE_SIZE - u->tail)
+		return true;
+	if (u->head < QUEUE_SIZE / 2)
+		return false;
+	memmove(u->queue, u->queue + u->head, queued(u));
+	u->tail -= u->head;
+	u->head = 0;
+	return true; /* for a frame is less than half of it */
+}
+
+static ssize_t user_deliver(const void *frame, size_t len, void *ctx)
+{
+	struct net_user *u = ctx;
+	const uint32_t length = (uint32_t)len;
+
+	if (len > NET_MAX_WIRE || !queue_room(u, sizeof(length) + len))
+		return (ssize_t)len; /* dropped: it isn't an error, and libslirp would only log it
+				      */
+	memcpy(u->queue + u->tail, &length, sizeof(length));
+	memcpy(u->queue + u->tail + sizeof(length), frame, len);
+	u->tail += sizeof(length) + len;
+	return (ssize_t)len;
+}
+
+/* Looks at the sockets only while there is room for what they bring. */
+static void user_pause(struct net_user *u)
+{
+	const bool pause = queued(u) > QUEUE_PAUSE;
+
+	if (pause != u->paused && loop_change(u->loop, &u->sockets, pause ? 0 : EPOLLIN) == 0)
+		u->paused = pause;
+}
+
+static ssize_t user_receive(struct net_backend *b, unsigned pair __unused, const struct iovec *iov,
+			    unsigned nr)
+{
+	struct net_user *u = to_user(b);
+	const uint8_t *frame;
+	uint32_t len;
+
+	if (!queued(u))
+		return -EAGAIN;
+	memcpy(&len, u->queue + u->head, sizeof(len));
+	frame = u->queue + u->head + sizeof(len);
+	u->head += sizeof(len) + len;
+	if (!queued(u))
+		u->head = u->tail = 0; /* stay in the pages that are touched */
+	user_pause(u);
+	return net_frame_give(iov, nr, frame, len);
+}
+
+static void user_want_frames(struct net_backend *b, unsigned pair __unused, bool on)
+{
+	struct net_user *u = to_user(b);
+
+	u->wanted = on;
+	if (on && queued(u))
+		user_poke(u);
+}
+
+/* -- libslirp's descriptors -- */
+
+static const struct {
+	uint32_t epoll;
+	int slirp;
+} event_names[] = {
+	{ EPOLLIN, SLIRP_POLL_IN },   { EPOLLOUT, SLIRP_POLL_OUT }, { EPOLLPRI, SLIRP_POLL_PRI },
+	{ EPOLLERR, SLIRP_POLL_ERR }, { EPOLLHUP, SLIRP_POLL_HUP },
+};
+
+/* The entry of a descriptor, or NULL when memory is short. */
+static struct user_watch *watch_of(struct net_user *u, int fd)
+{
+	const size_t nr = max(64u, 2 * (size_t)fd);
+
+	if ((size_t)fd >= u->nr_watches) {
+		struct user_watch *more = reallocarray(u->watch, nr, sizeof(*more));
+
+		if (!more)
+			return NULL;
+		memset(more + u->nr_watches, 0, (nr - u->nr_watches) * sizeof(*more));
+		u->watch = more;
+		u->nr_watches = nr;
+	}
+	return &u->watch[fd];
+}
+
+static int watch_ctl(struct net_user *u, int op, int fd, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.fd = fd };
+
+	return epoll_ctl(u->sockets.fd, op, fd, &ev);
+}
+
+/* A new descriptor: what was known about its number is history. */
+static void user_register(int fd, void *ctx)
+{
+	struct net_user *u = ctx;
+
+	if ((size_t)fd < u->nr_watches)
+		u->watch[fd] = (struct user_watch){ 0 };
+}
+
+/* It is about to be closed. */
+static void user_unregister(int fd, void *ctx)
+{
+	struct net_user *u = ctx;
+
+	if (fd < 0 || (size_t)fd >= u->nr_watches)
+		return;
+	if (u->watch[fd].armed)
+		(void)watch_ctl(u, EPOLL_CTL_DEL, fd, 0);
+	u->watch[fd] = (struct user_watch){ 0 };
+}
+
+static int user_add_poll(int fd, int events, void *ctx)
+{
+	struct user_watch *w = watch_of(ctx, fd);
+
+	if (!w)
+		return -1; /* for libslirp: not polled */
+	for (size_t i = 0; i < ARRAY_SIZE(event_names); i++) {
+		if (events & event_names[i].slirp)
+			w->wanted |= event_names[i].epoll;
+	}
+	return fd;
+}
+
+static int user_what_happened(int fd, void *ctx)
+{
+	const struct net_user *u = ctx;
+	int events = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(event_names); i++) {
+		if (u->watch[fd].happened & event_names[i].epoll)
+			events |= event_names[i].slirp;
+	}
+	return events;
+}
+
+/* Makes the epoll set what libslirp wants it to be. A descriptor of which it wants nothing must
+ * leave the set, or a hang-up there would keep the loop busy. */
+static void watch_update(struct net_user *u, int fd)
+{
+	struct user_watch *w = &u->watch[fd];
+	int rc;
+
+	if (w->wanted == w->armed)
+		return;
+	if (!w->wanted)
+		rc = watch_ctl(u, EPOLL_CTL_DEL, fd, 0);
+	else if (!w->armed)
+		rc = watch_ctl(u, EPOLL_CTL_ADD, fd, w->wanted);
+	else
+		rc = watch_ctl(u, EPOLL_CTL_MOD, fd, w->wanted);
+	w->armed = rc == 0 ? w->wanted : 0;
+}
+
+/* -- time -- */
+
+static int64_t user_clock(void *ctx __unused)
+{
+	return (int64_t)monotonic_ns();
+}
+
+static void user_set_timer(struct net_user *u)
+{
+	uint64_t at = u->ra.at_ns;
+	struct itimerspec t = { 0 };
+
+	if (u->poll_at_ns && (!at || u->poll_at_ns < at))
+		at = u->poll_at_ns;
+	/* One that fires too early is better than a system call for each frame. */
+	if (!at || (u->timer_ns && u->timer_ns <= at))
+		return;
+	t.it_value.tv_sec = (time_t)(at / 1000000000);
+	t.it_value.tv_nsec = (long)(at % 1000000000);
+	if (timerfd_settime(u->timer.fd, TFD_TIMER_ABSTIME, &t, NULL) == 0)
+		u->timer_ns = at;
+}
+
+static void *user_timer_new(SlirpTimerId id, void *opaque, void *ctx)
+{
+	struct net_user *u = ctx;
+
+	u->ra = (struct user_timer){ .id = id, .opaque = opaque };
+	return &u->ra;
+}
+
+static void user_timer_free(void *timer, void *ctx __unused)
+{
+	*(struct user_timer *)timer = (struct user_timer){ 0 };
+}
+
+static void user_timer_mod(void *timer, int64_t expire_ms, void *ctx)
+{
+	struct user_timer *t = timer;
+
+	t->at_ns = (uint64_t)expire_ms * 1000000;
+	user_set_timer(ctx);
+}
+
+/* -- the loop's side -- */
+
+/* Asks libslirp what it waits for. */
+static void user_fill(struct net_user *u)
+{
+	uint32_t timeout = IDLE_MS;
+	bool waits = false;
+
+	for (size_t i = 0; i < u->nr_watches; i++)
+		u->watch[i].wanted = 0;
+	u->lib.slirp_pollfds_fill(u->slirp, &timeout, user_add_poll, u);
+	for (size_t i = 0; i < u->nr_watches; i++) {
+		watch_update(u, (int)i);
+		waits |= u->watch[i].wanted != 0;
+	}
+	u->poll_at_ns = waits || timeout < IDLE_MS ? monotonic_ns() + timeout * 1000000ull : 0;
+	user_set_timer(u);
+}
+
+/* Tells libslirp what happened, and hands its frames to the device. */
+static void user_run(struct net_user *u)
+{
+	struct epoll_event ev[64];
+	int n = u->paused ? 0 : epoll_wait(u->sockets.fd, ev, ARRAY_SIZE(ev), 0);
+
+	for (int i = 0; i < n; i++)
+		u->watch[ev[i].data.fd].happened = ev[i].events;
+	u->lib.slirp_pollfds_poll(u->slirp, 0, user_what_happened, u);
+	for (int i = 0; i < n; i++)
+		u->watch[ev[i].data.fd].happened = 0;
+	user_fill(u);
+	if (u->wanted && queued(u))
+		u->b.ready(u->b.ctx, 0);
+	user_pause(u);
+}
+
+static void user_sockets_ready(struct loop_source *src, uint32_t events __unused)
+{
+	user_run(container_of(src, struct net_user, sockets));
+}
+
+static void user_poked(struct loop_source *src, uint32_t events __unused)
+{
+	struct net_user *u = container_of(src, struct net_user, poke);
+
+	u->poked = false;
+	user_run(u);
+}
+
+static void user_timed(struct loop_source *src, uint32_t events __unused)
+{
+	struct net_user *u = container_of(src, struct net_user, timer);
+	uint64_t times;
+
+	if (read(u->timer.fd, &times, sizeof(times)) < 0)
+		return; /* set again meanwhile */
+	u->timer_ns = 0;
+	if (u->ra.at_ns && u->ra.at_ns <= monotonic_ns()) {
+		u->ra.at_ns = 0;
+		u->lib.slirp_handle_timer(u->slirp, u->ra.id, u->ra.opaque);
+	}
+	user_run(u);
+}
+
+/* -- the device's side -- */
+
+static ssize_t user_send(struct net_backend *b, unsigned pair __unused, const struct iovec *iov,
+			 unsigned nr)
+{
+	struct net_user *u = to_user(b);
+	const ssize_t len = net_frame_take(u->frame, iov, nr);
+
+	if (len < 0)
+		return len;
+	if (!u->poll_at_ns) /* libslirp's clock stood still */
+		u->lib.slirp_pollfds_poll(u->slirp, 0, user_what_happened, u);
+	u->lib.slirp_input(u->slirp, u->frame, (int)len);
+	user_poke(u);
+	return (ssize_t)NET_HDR_LEN + len;
+}
+
+static void user_notify(void *ctx)
+{
+	user_poke(ctx);
+}
+
+static void user_guest_error(const char *message, void *ctx)
+{
+	struct net_user *u = ctx;
+
+	guest_err(&u->log, "--net user: %s", message);
+}
+
+static int user_start(struct net_backend *b, struct loop *loop)
+{
+	struct net_user *u = to_user(b);
+	int rc;
+
+	u->loop = loop;
+	u->sockets.lock = u->timer.lock = u->poke.lock = b->lock;
+	rc = loop_add(loop, &u->sockets, EPOLLIN);
+	if (rc == 0)
+		rc = loop_add(loop, &u->timer, EPOLLIN);
+	if (rc == 0)
+		rc = loop_add(loop, &u->poke, EPOLLIN | EPOLLET);
+	errno = -rc;
+	if (rc < 0)
+		return log_errno("--net user: watching its descriptors");
+	user_fill(u);
+	return 0;
+}
+
+static void user_destroy(struct net_backend *b)
+{
+	struct net_user *u = to_user(b);
+	struct loop_source *const source[] = { &u->sockets, &u->timer, &u->poke };
+
+	if (u->slirp)
+		u->lib.slirp_cleanup(u->slirp); /* closes its sockets */
+	for (size_t i = 0; i < ARRAY_SIZE(source); i++) {
+		if (u->loop)
+			loop_remove(u->loop, source[i]);
+		close_fd(&source[i]->fd);
+	}
+	free(u->watch);
+	free(u->queue);
+	free(u);
+}
+
+static const struct net_backend_ops user_ops = {
+	.name = "user",
+	.start = user_start,
+	.send = user_send,
+	.receive = user_receive,
+	.want_frames = user_want_frames,
+	.destroy = user_destroy,
+};
+
+/* -- opening -- */
+
+static const SlirpCb callbacks = {
+	.send_packet = user_deliver,
+	.guest_error = user_guest_error,
+	.clock_get_ns = user_clock,
+	.timer_new_opaque = user_timer_new,
+	.timer_free = user_timer_free,
+	.timer_mod = user_timer_mod,
+	.register_poll_fd = user_register,
+	.unregister_poll_fd = user_unregister,
+	.notify = user_notify,
+};
+
+static struct in_addr ip4(uint32_t address)
+{
+	return (struct in_addr){ htonl(address) };
+}
+
+static int user_forward(struct net_user *u, const struct net_user_forward *f)
+{
+	char host[INET_ADDRSTRLEN];
+
+	if (u->lib.slirp_add_hostfwd(u->slirp, f->udp, f->host, f->host_port, f->guest,
+				     f->guest_port) == 0)
+		return 0;
+	inet_ntop(AF_INET, &f->host, host, sizeof(host));
+	return log_errno("--net user: hostfwd=%s:%s:%u: listening on the host",
+			 f->udp ? "udp" : "tcp", host, f->host_port);
+}
+
+static int user_slirp(struct net_user *u, const struct net_user_options *o)
+{
+	const SlirpConfig c = {
+		.version = 4,
+		.restricted = o->restricted,
+		.in_enabled = true,
+		.vnetwork = ip4(0x0a000200),
+		.vnetmask = ip4(0xffffff00),
+		.vhost = ip4(0x0a000202),
+		.vdhcp_start = ip4(0x0a00020f),
+		.vnameserver = ip4(0x0a000203),
+		.in6_enabled = true,
+		.vprefix_addr6 = { { { 0xfe, 0xc0 } } },
+		.vprefix_len = 64,
+		.vhost6 = { { { 0xfe, 0xc0, [15] = 2 } } },
+		.vnameserver6 = { { { 0xfe, 0xc0, [15] = 3 } } },
+		.if_mtu = o->mtu ?: 1500,
+		.if_mru = o->mtu ?: 1500,
+	};
+	int rc = slirp_lib_load(&u->lib);
+
+	if (rc < 0)
+		return rc;
+	u->slirp = u->lib.slirp_new(&c, &callbacks, u);
+	if (!u->slirp)
+		return log_ret(-EINVAL, "--net user: libslirp refuses to start");
+	for (size_t i = 0; i < o->nr_forwards && rc == 0; i++)
+		rc = user_forward(u, &o->forward[i]);
+	return rc;
+}
+
+int net_user_open(struct net_backend **b, const struct net_user_options *o)
+{
+	struct net_user *u = calloc(1, sizeof(*u));
+	int rc = 0;
+
+	if (!u)
+		return log_ret(-ENOMEM, "--net user: out of memory");
+	u->b = (struct net_backend){ .ops = &user_ops, .pairs = 1, .mtu = o->mtu };
+	u->wanted = true;
+	u->queue = malloc(QUEUE_SIZE); /* touched as far as it is used */
+	u->sockets = (struct loop_source){ .fd = epoll_create1(EPOLL_CLOEXEC),
+					   .fn = user_sockets_ready };
+	u->timer = (struct loop_source){
+		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), .fn = user_timed
+	};
+	u->poke = (struct loop_source){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+					.fn = user_poked };
+	if (!u->queue || u->sockets.fd < 0 || u->timer.fd < 0 || u->poke.fd < 0)
+		rc = log_errno("--net user: setting up");
+	if (rc == 0)
+		rc = user_slirp(u, o);
+	if (rc < 0)
+		user_destroy(&u->b);
+	else
+		*b = &u->b;
+	return rc;
+}

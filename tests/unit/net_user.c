@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The user-mode network, from the guest's side: what it offers, what goes out and comes in, and
+ * that restricted means it. */
+#include "backend/net_user.h"
+
+#include <arpa/inet.h>
+#include <net/ethernet.h>
+#include <netinet/icmp6.h>
+#include <netinet/if_ether.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "net_end.h"
+#include "vmm/log.h"
+
+#define GUEST 0x0a00020f /* 10.0.2.15 */
+#define HOST  0x0a000202
+#define DNS   0x0a000203
+
+static const uint8_t guest_mac[6] = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 };
+
+/* -- frames -- */
+
+struct packet {
+	uint16_t align __attribute__((aligned(4)));
+	uint8_t bytes[2048];
+	size_t len;
+};
+
+static uint16_t checksum(uint32_t sum, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+
+	for (size_t i = 0; i < len; i++)
+		sum += i & 1 ? p[i] : (uint32_t)p[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return htons((uint16_t)~sum);
+}
+
+static void *put(struct packet *p, const void *data, size_t len)
+{
+	void *at = p->bytes + p->len;
+
+	if (len)
+		memcpy(at, data, len);
+	p->len += len;
+	return at;
+}
+
+static void put_ethernet(struct packet *p, const uint8_t to[6], uint16_t type)
+{
+	struct ether_header eth = { .ether_type = htons(type) };
+
+	p->len = 0;
+	memcpy(eth.ether_dhost, to, 6);
+	memcpy(eth.ether_shost, guest_mac, 6);
+	put(p, &eth, sizeof(eth));
+}
+
+static const uint8_t broadcast[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+
+static void put_ip(struct packet *p, uint32_t from, uint32_t to, uint8_t protocol, size_t payload)
+{
+	struct iphdr ip = { .version = 4,
+			    .ihl = 5,
+			    .ttl = 64,
+			    .protocol = protocol,
+			    .saddr = htonl(from),
+			    .daddr = htonl(to) };
+
+	put_ethernet(p, broadcast, ETHERTYPE_IP);
+	ip.tot_len = htons((uint16_t)(sizeof(ip) + payload));
+	ip.check = checksum(0, &ip, sizeof(ip));
+	put(p, &ip, sizeof(ip));
+}
+
+static void put_udp(struct packet *p, uint32_t from, uint16_t sport, uint32_t to, uint16_t dport,
+		    const void *data, size_t len)
+{
+	struct udphdr udp = { .source = htons(sport), .dest = htons(dport) };
+
+	udp.len = htons((uint16_t)(sizeof(udp) + len)); /* no checksum: it may be absent */
+	put_ip(p, from, to, IPPROTO_UDP, sizeof(udp) + len);
+	put(p, &udp, sizeof(udp));
+	put(p, data, len);
+}
+
+static void put_tcp(struct packet *p, uint16_t sport, uint16_t dport, uint32_t seq, uint32_t ack,
+		    uint8_t flags, const void *data, size_t len)
+{
+	struct tcphdr tcp = { .source = htons(sport), .dest = htons(dport), .seq = htonl(seq) };
+	const uint32_t pseudo = (GUEST >> 16) + (GUEST & 0xffff) + (HOST >> 16) + (HOST & 0xffff) +
+				IPPROTO_TCP + (uint32_t)(sizeof(tcp) + len);
+	struct tcphdr *at;
+
+	tcp.ack_seq = htonl(ack);
+	tcp.doff = 5;
+	tcp.th_flags = flags;
+	tcp.window = htons(60000);
+	put_ip(p, GUEST, HOST, IPPROTO_TCP, sizeof(tcp) + len);
+	at = put(p, &tcp, sizeof(tcp));
+	put(p, data, len);
+	at->check = checksum(pseudo, at, sizeof(tcp) + len);
+}
+
+static void put_arp(struct packet *p, uint32_t target)
+{
+	struct ether_arp arp = { .arp_hrd = htons(ARPHRD_ETHER),
+				 .arp_pro = htons(ETHERTYPE_IP),
+				 .arp_hln = 6,
+				 .arp_pln = 4,
+				 .arp_op = htons(ARPOP_REQUEST) };
+	const uint32_t from = htonl(GUEST), to = htonl(target);
+
+	put_ethernet(p, broadcast, ETHERTYPE_ARP);
+	memcpy(arp.arp_sha, guest_mac, 6);
+	memcpy(arp.arp_spa, &from, 4);
+	memcpy(arp.arp_tpa, &to, 4);
+	put(p, &arp, sizeof(arp));
+}
+
+/* Of the frame that came. */
+static const struct iphdr *got_ip(const struct net_end *e, uint8_t protocol)
+{
+	const struct iphdr *ip = (const void *)(e->frame + 14);
+	uint16_t type;
+
+	memcpy(&type, e->frame + 12, 2);
+	return type == htons(ETHERTYPE_IP) && ip->protocol == protocol ? ip : NULL;
+}
+
+static bool is_arp(const struct net_end *e)
+{
+	return e->frame[12] == 8 && e->frame[13] == 6;
+}
+
+static bool is_udp(const struct net_end *e)
+{
+	return got_ip(e, IPPROTO_UDP);
+}
+
+static bool is_tcp(const struct net_end *e)
+{
+	return got_ip(e, IPPROTO_TCP);
+}
+
+static const struct tcphdr *got_tcp(const struct net_end *e)
+{
+	return (const void *)(got_ip(e, IPPROTO_TCP) + 1);
+}
+
+static bool is_tcp_data(const struct net_end *e)
+{
+	const struct iphdr *ip = got_ip(e, IPPROTO_TCP);
+
+	return ip && ntohs(ip->tot_len) > 20u + 4u * got_tcp(e)->doff;
+}
+
+static bool is_router(const struct net_end *e)
+{
+	return e->frame[12] == 0x86 && e->frame[13] == 0xdd && e->frame[20] == IPPROTO_ICMPV6 &&
+	       e->frame[54] == ND_ROUTER_ADVERT;
+}
+
+/* -- the test's ends -- */
+
+static struct net_end *start(const struct net_user_options *o)
+{
+	struct net_backend *b;
+
+	log_set_level(LOG_QUIET);
+	assert_int_equal(net_user_open(&b, o), 0);
+	return net_end_new(b);
+}
+
+static void send_packet(struct net_end *e, const struct packet *p)
+{
+	net_end_send(e, p->bytes, p->len);
+}
+
+/* The network answers frames in order: what was sent before was dealt with. */
+static void fence(struct net_end *e)
+{
+	struct packet p;
+
+	put_arp(&p, HOST);
+	send_packet(e, &p);
+	net_end_await(e, is_arp);
+}
+
+/* A socket on the host's loopback interface, and its port. */
+static int host_socket(int type, uint16_t *port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (void *)&a, sizeof(a)), 0);
+	if (type == SOCK_STREAM)
+		assert_int_equal(listen(fd, 4), 0);
+	assert_int_equal(getsockname(fd, (void *)&a, &len), 0);
+	*port = ntohs(a.sin_port);
+	return fd;
+}
+
+static int host_connect(int type, uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons(port),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (void *)&a, sizeof(a)), 0);
+	return fd;
+}
+
+/* With a forward from some free port, which is returned, to the guest's port 22. */
+static struct net_end *start_forward(struct net_user_options o, bool udp, uint16_t *port)
+{
+	struct net_user_forward f = { .udp = udp,
+				      .host.s_addr = htonl(INADDR_LOOPBACK),
+				      .guest_port = 22 };
+	struct net_backend *b;
+	struct net_end *e;
+	int rc;
+
+	log_set_level(LOG_QUIET);
+	o.forward = &f;
+	o.nr_forwards = 1;
+	do { /* somebody else may take it in between */
+		close(host_socket(udp ? SOCK_DGRAM : SOCK_STREAM, &f.host_port));
+		rc = net_user_open(&b, &o);
+	} while (rc == -EADDRINUSE);
+	assert_int_equal(rc, 0);
+	*port = f.host_port;
+	e = net_end_new(b);
+	fence(e); /* now it knows the guest's address */
+	return e;
+}
+
+/* -- tests -- */
+
+/* The DHCP option, or NULL. */
+static const uint8_t *dhcp_option(const struct net_end *e, uint8_t code)
+{
+	for (size_t i = 14 + 20 + 8 + 240; i + 2 < e->len && e->frame[i] != 255;
+	     i += 2u + e->frame[i + 1]) {
+		if (e->frame[i] == code)
+			return e->frame + i + 2;
+	}
+	return NULL;
+}
+
+static void discover(struct net_end *e)
+{
+	uint8_t dhcp[300] = { 1, 1, 6, 0, 0xde, 0xad, 0xbe, 0xef };
+	struct packet p;
+
+	memcpy(dhcp + 28, guest_mac, 6);
+	memcpy(dhcp + 236, (uint8_t[]){ 99, 130, 83, 99, 53, 1, 1, 255 }, 8);
+	put_udp(&p, 0, 68, 0xffffffff, 67, dhcp, sizeof(dhcp));
+	send_packet(e, &p);
+	net_end_await(e, is_udp);
+	assert_memory_equal(e->frame + 14 + 20 + 8 + 4, "\xde\xad\xbe\xef", 4);
+	assert_memory_equal(e->frame + 14 + 20 + 8 + 16, "\x0a\x00\x02\x0f", 4);
+	assert_non_null(dhcp_option(e, 53));
+	assert_int_equal(*dhcp_option(e, 53), 2); /* an offer */
+	assert_memory_equal(dhcp_option(e, 1), "\xff\xff\xff\x00", 4);
+}
+
+static void dhcp_offers_an_address(void **state __unused)
+{
+	struct net_end *e = start(&(struct net_user_options){ 0 });
+
+	discover(e);
+	assert_memory_equal(dhcp_option(e, 3), "\x0a\x00\x02\x02", 4);
+	assert_memory_equal(dhcp_option(e, 6), "\x0a\x00\x02\x03", 4);
+	net_end_free(e);
+
+	e = start(&(struct net_user_options){ .restricted = true });
+	discover(e);
+	assert_null(dhcp_option(e, 3)); /* there is no way out */
+	assert_null(dhcp_option(e, 6));
+	net_end_free(e);
+}
+
+static void a_router_announces_itself(void **state __unused)
+{
+	static const uint8_t all_routers[6] = { 0x33, 0x33, 0, 0, 0, 2 };
+	struct ip6_hdr ip = { .ip6_hlim = 255 };
+	struct nd_router_solicit rs = { .nd_rs_type = ND_ROUTER_SOLICIT };
+	struct net_end *e = start(&(struct net_user_options){ 0 });
+	uint32_t sum = IPPROTO_ICMPV6 + sizeof(rs);
+	struct packet p;
+
+	ip.ip6_flow = htonl(6u << 28);
+	ip.ip6_plen = htons(sizeof(rs));
+	ip.ip6_nxt = IPPROTO_ICMPV6;
+	inet_pton(AF_INET6, "fe80::5054:ff:fe12:3456", &ip.ip6_src);
+	inet_pton(AF_INET6, "ff02::2", &ip.ip6_dst);
+	for (unsigned i = 0; i < 16; i++)
+		sum += (uint32_t)(ip.ip6_src.s6_addr[i] + ip.ip6_dst.s6_addr[i]) << (i & 1 ? 0 : 8);
+	rs.nd_rs_cksum = checksum(sum, &rs, sizeof(rs));
+	put_ethernet(&p, all_routers, ETHERTYPE_IPV6);
+	put(&p, &ip, sizeof(ip));
+	put(&p, &rs, sizeof(rs));
+	send_packet(e, &p);
+	net_end_await(e, is_router);
+	assert_non_null(memmem(e->frame, e->len, "\x03\x04\x40", 3)); /* a prefix of 64 bits */
+	assert_non_null(memmem(e->frame, e->len, "\xfe\xc0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16));
+	net_end_free(e);
+}
+
+static void udp_goes_out_and_back(void **state __unused)
+{
+	struct net_end *e = start(&(struct net_user_options){ 0 });
+	struct sockaddr_in from;
+	socklen_t len = sizeof(from);
+	struct packet p;
+	char text[16];
+	uint16_t port;
+	int fd = host_socket(SOCK_DGRAM, &port);
+
+	fence(e);
+	put_udp(&p, GUEST, 1234, HOST, port, "hello", 5);
+	send_packet(e, &p);
+	assert_int_equal(recvfrom(fd, text, sizeof(text), 0, (void *)&from, &len), 5);
+	assert_memory_equal(text, "hello", 5);
+	assert_int_equal(sendto(fd, "answer", 6, 0, (void *)&from, len), 6);
+	net_end_await(e, is_udp);
+	assert_int_equal(ntohs(got_ip(e, IPPROTO_UDP)->tot_len), 20 + 8 + 6);
+	assert_memory_equal(e->frame + 14 + 28, "answer", 6);
+	assert_memory_equal(e->frame, guest_mac, 6);
+	close(fd);
+	net_end_free(e);
+}
+
+/* The rest of a handshake of which the other end's segment is in e; then some data each way. */
+static void talk(struct net_end *e, int fd, uint16_t sport, uint16_t dport, uint32_t seq)
+{
+	const uint32_t ack = ntohl(got_tcp(e)->seq) + 1;
+	struct packet p;
+	char text[16];
+
+	put_tcp(&p, sport, dport, seq, ack, TH_ACK | TH_PUSH, "ping", 4);
+	send_packet(e, &p);
+	assert_int_equal(write(fd, "pong", 4), 4);
+	net_end_await(e, is_tcp_data);
+	assert_memory_equal((const uint8_t *)got_tcp(e) + 4 * got_tcp(e)->doff, "pong", 4);
+	assert_int_equal(read(fd, text, sizeof(text)), 4);
+	assert_memory_equal(text, "ping", 4);
+}
+
+static void tcp_goes_out(void **state __unused)
+{
+	struct net_end *e = start(&(struct net_user_options){ 0 });
+	struct packet p;
+	uint16_t port;
+	int listener = host_socket(SOCK_STREAM, &port), fd;
+
+	fence(e);
+	put_tcp(&p, 5000, port, 100, 0, TH_SYN, NULL, 0);
+	send_packet(e, &p);
+	net_end_await(e, is_tcp);
+	assert_int_equal(got_tcp(e)->th_flags, TH_SYN | TH_ACK);
+	fd = accept(listener, NULL, NULL);
+	talk(e, fd, 5000, port, 101);
+	close(fd);
+	close(listener);
+	net_end_free(e);
+}
+
+static void a_forward_comes_in(void **state __unused)
+{
+	for (unsigned restricted = 0; restricted < 2; restricted++) {
+		uint16_t port, sport;
+		struct net_end *e = start_forward(
+			(struct net_user_options){ .restricted = restricted }, false, &port);
+		int fd = host_connect(SOCK_STREAM, port);
+		struct packet p;
+
+		net_end_await(e, is_tcp);
+		assert_int_equal(got_tcp(e)->th_flags, TH_SYN);
+		assert_int_equal(ntohs(got_tcp(e)->dest), 22);
+		sport = ntohs(got_tcp(e)->source);
+		put_tcp(&p, 22, sport, 700, ntohl(got_tcp(e)->seq) + 1, TH_SYN | TH_ACK, NULL, 0);
+		send_packet(e, &p);
+		talk(e, fd, 22, sport, 701);
+		close(fd);
+		net_end_free(e);
+	}
+}
+
+static void a_datagram_is_forwarded(void **state __unused)
+{
+	uint16_t port, sport;
+	struct net_end *e = start_forward((struct net_user_options){ 0 }, true, &port);
+	int fd = host_connect(SOCK_DGRAM, port);
+	struct packet p;
+	char text[8];
+
+	assert_int_equal(write(fd, "query", 5), 5);
+	net_end_await(e, is_udp);
+	assert_memory_equal(e->frame + 14 + 28, "query", 5);
+	sport = (uint16_t)(e->frame[34] << 8 | e->frame[35]);
+	put_udp(&p, GUEST, 22, HOST, sport, "reply", 5);
+	send_packet(e, &p);
+	assert_int_equal(read(fd, text, sizeof(text)), 5);
+	assert_memory_equal(text, "reply", 5);
+	close(fd);
+	net_end_free(e);
+}
+
+static void restricted_reaches_nothing(void **state __unused)
+{
+	struct net_end *e = start(&(struct net_user_options){ .restricted = true });
+	uint16_t udp_port, tcp_port;
+	int udp = host_socket(SOCK_DGRAM, &udp_port), tcp = host_socket(SOCK_STREAM, &tcp_port);
+	struct packet p;
+	char text[8];
+
+	fence(e);
+	put_udp(&p, GUEST, 1234, HOST, udp_port, "hello", 5);
+	send_packet(e, &p);
+	put_udp(&p, GUEST, 1234, DNS, 53, "\0\1\1\0\0\1\0\0\0\0\0\0\0\0\1\0\1", 17);
+	send_packet(e, &p);
+	put_tcp(&p, 5000, tcp_port, 100, 0, TH_SYN, NULL, 0);
+	send_packet(e, &p);
+	net_end_await(e, is_tcp);
+	assert_true(got_tcp(e)->th_flags & TH_RST);
+	e->frames = 0;
+	fence(e);
+	assert_int_equal(e->frames, 1); /* nobody answered the query */
+	assert_int_equal(recv(udp, text, sizeof(text), MSG_DONTWAIT), -1);
+	assert_int_equal(poll(&(struct pollfd){ .fd = tcp, .events = POLLIN }, 1, 0), 0);
+	close(udp);
+	close(tcp);
+	net_end_free(e);
+}
+
+/* A guest that asks and takes no answers: they wait up to a limit, and then are dropped whole. */
+static void the_queue_has_an_end(void **state __unused)
+{
+	struct net_end *e = start(&(struct net_user_options){ 0 });
+	unsigned asked = 0, answered = 0;
+	struct packet p;
+
+	for (unsigned round = 0; round < 3; round++) {
+		put_arp(&p, HOST);
+		for (unsigned i = 0; i < 70000; i++, asked++)
+			send_packet(e, &p);
+		for (unsigned i = 0; i < 50000 && net_end_receive(e); i++, answered++) {
+			assert_int_equal(e->len, 64);
+			assert_true(is_arp(e));
+		}
+	}
+	while (net_end_receive(e))
+		answered++;
+	assert_true(answered > 60000 && answered < asked);
+	fence(e);
+	net_end_free(e);
+}
+
+/* Frames of any length and content, sockets that wait meanwhile: it goes on. */
+static void hostile_frames_are_survived(void **state __unused)
+{
+	static uint8_t junk[NET_MAX_FRAME];
+	struct net_end *e = start(&(struct net_user_options){ .restricted = true });
+	struct packet p;
+
+	srandom(1);
+	for (size_t len = 0; len <= NET_MAX_FRAME - NET_HDR_LEN; len += 1 + len / 8) {
+		for (size_t i = 0; i < len; i++)
+			junk[i] = (uint8_t)random();
+		for (unsigned type = 0; type < 4 && len >= 14; type++) {
+			memcpy(junk + 12,
+			       (const uint8_t[4][2]){
+				       { 8, 0 }, { 8, 6 }, { 0x86, 0xdd }, { 0x88, 0xf8 } }[type],
+			       2);
+			junk[14] = type == 2 ? 0x60 : 0x45;
+			net_end_send(e, junk, len);
+		}
+		if (len < 14)
+			assert_int_equal(net_end_try_send(e, junk, len), -EMSGSIZE);
+	}
+	assert_int_equal(net_end_try_send(e, junk, NET_MAX_FRAME - NET_HDR_LEN + 1), -EMSGSIZE);
+	put_udp(&p, GUEST, 1, HOST, 67, junk, 3);
+	send_packet(e, &p);
+	while (net_end_receive(e))
+		;
+	fence(e);
+	net_end_free(e);
+}
+
+static void a_port_in_use_is_refused(void **state __unused)
+{
+	struct net_user_forward f = { .host.s_addr = htonl(INADDR_LOOPBACK), .guest_port = 22 };
+	struct net_user_options o = { .forward = &f, .nr_forwards = 1 };
+	int fd = host_socket(SOCK_STREAM, &f.host_port);
+	struct net_backend *b;
+
+	log_set_level(LOG_QUIET);
+	assert_int_equal(net_user_open(&b, &o), -EADDRINUSE);
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(dhcp_offers_an_address),
+		cmocka_unit_test(a_router_announces_itself),
+		cmocka_unit_test(udp_goes_out_and_back),
+		cmocka_unit_test(tcp_goes_out),
+		cmocka_unit_test(a_forward_comes_in),
+		cmocka_unit_test(a_datagram_is_forwarded),
+		cmocka_unit_test(restricted_reaches_nothing),
+		cmocka_unit_test(the_queue_has_an_end),
+		cmocka_unit_test(hostile_frames_are_survived),
+		cmocka_unit_test(a_port_in_use_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
