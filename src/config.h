@@ -15,12 +15,13 @@
 #define CONFIG_MAX_IO_THREADS 16
 #define CONFIG_MAX_NETS       8
 #define CONFIG_MAX_NET_QUEUES 16
+#define CONFIG_MAX_FORWARDS   32
 #define CONFIG_MIN_MEMORY     (32 * MIB)
 #define CONFIG_MAX_MEMORY     (1 * TIB)
 
 enum config_action { ACTION_RUN, ACTION_DRY_RUN, ACTION_HELP, ACTION_VERSION, ACTION_DOCTOR };
 enum huge_pages { HUGE_OFF, HUGE_TRANSPARENT, HUGE_2M, HUGE_1G };
-enum net_mode { NET_TAP, NET_FD };
+enum net_mode { NET_TAP, NET_FD, NET_USER, NET_SOCKET };
 enum serial_mode { SERIAL_STDIO, SERIAL_NONE, SERIAL_FILE, SERIAL_PTY };
 enum on_reset { ON_RESET_EXIT, ON_RESET_RESTART };
 
@@ -36,11 +37,22 @@ struct disk_config {
 	char id[21]; /* what the guest reads as the serial number; "" = none given */
 };
 
+/* From a port of the host's to one of a guest's; IPv4 addresses as numbers. */
+struct net_forward {
+	bool udp;
+	uint32_t host, guest; /* guest 0: the one that DHCP gives it */
+	uint16_t host_port, guest_port;
+};
+
 struct net_config {
 	char *option; /* "--net MODE", for messages */
 	enum net_mode mode;
 	char *name;  /* NET_TAP: the interface's; NULL: a new one, named by the kernel */
 	unsigned fd; /* NET_FD */
+	char *path;  /* NET_SOCKET */
+	struct net_forward forward[CONFIG_MAX_FORWARDS]; /* NET_USER */
+	size_t nr_forwards;
+	bool restricted;
 	char *bridge, *script;
 	unsigned mtu, queues; /* mtu 0: the TAP's */
 	bool vhost;

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "config_net.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define MAX_IFNAME 15 /* IFNAMSIZ less its end */
+#define MAX_IFNAME      15   /* IFNAMSIZ less its end */
+#define MIN_USER_MTU    1280 /* IPv6 has no smaller (RFC 8200 §5) */
+#define MAX_USER_MTU    65521
+#define MAX_SOCKET_PATH 107 /* sun_path less its end */
 
 /* -- MODE -- */
 
@@ -40,6 +44,21 @@ static int set_fd(const struct opt_value *v, struct net_config *n)
 	return opt_number(&fd, &n->fd);
 }
 
+static int set_user(const struct opt_value *v __unused, struct net_config *n)
+{
+	n->mode = NET_USER;
+	return 0;
+}
+
+static int set_socket(const struct opt_value *v, struct net_config *n)
+{
+	n->mode = NET_SOCKET;
+	if (strlen(v->text) > MAX_SOCKET_PATH)
+		return opt_fail(v, "a socket's path has at most %d bytes; this one has %zu",
+				MAX_SOCKET_PATH, strlen(v->text));
+	return opt_path(v, &n->path);
+}
+
 /* name ends in '=' when a value follows. */
 static const struct net_mode_row {
 	const char *name;
@@ -47,6 +66,8 @@ static const struct net_mode_row {
 } modes[] = {
 	{ "tap=", set_tap },
 	{ "fd=", set_fd },
+	{ "user", set_user },
+	{ "socket=", set_socket },
 };
 
 static int set_mode(const struct opt_value *v, void *field)
@@ -79,7 +100,7 @@ static int set_mode(const struct opt_value *v, void *field)
 		if (near.best == known)
 			near.best = modes[i].name;
 	}
-	return opt_fail(v, "a network is tap=NAME, tap=auto or fd=N%s%s%s",
+	return opt_fail(v, "a network is tap=NAME, tap=auto, fd=N, user or socket=PATH%s%s%s",
 			near.best ? "; did you mean " : "", near.best ?: "", near.best ? "?" : "");
 }
 
@@ -114,6 +135,82 @@ static int set_id(const struct opt_value *v, void *field)
 	return 0;
 }
 
+/* Cuts what comes before the first of sep off *rest, in place. NULL: there is no sep. */
+static char *cut(char **rest, const char *sep)
+{
+	return strpbrk(*rest, sep) ? strsep(rest, sep) : NULL;
+}
+
+static int set_address(const struct opt_value *v, const char *text, uint32_t *address)
+{
+	struct in_addr in;
+
+	if (inet_pton(AF_INET, text, &in) != 1)
+		return opt_fail(v, "'%.40s' in hostfwd is no IPv4 address, as 127.0.0.1 is", text);
+	*address = ntohl(in.s_addr);
+	return 0;
+}
+
+static int set_port(const struct opt_value *v, const char *text, uint16_t *port)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (!isdigit((unsigned char)*text) || *end || !value || value > 65535)
+		return opt_fail(v,
+				"'%.40s' in hostfwd is no port, which is a number from 1 to 65535",
+				text);
+	*port = (uint16_t)value;
+	return 0;
+}
+
+/* PROTOCOL:[HOST]:PORT-[GUEST]:PORT, which it cuts. */
+static int parse_forward(const struct opt_value *v, char *text, struct net_forward *f)
+{
+	const char *protocol = cut(&text, ":"), *host = protocol ? cut(&text, ":") : NULL;
+	const char *host_port = host ? cut(&text, "-") : NULL;
+	const char *guest = host_port ? cut(&text, ":") : NULL;
+	int rc = 0;
+
+	if (!guest)
+		return opt_fail(v, "hostfwd is PROTOCOL:HOST:PORT-GUEST:PORT, where HOST and GUEST "
+				   "may be empty, as in hostfwd=tcp:127.0.0.1:2222-:22");
+	f->udp = !strcmp(protocol, "udp");
+	if (!f->udp && strcmp(protocol, "tcp"))
+		return opt_fail(v, "hostfwd begins with tcp: or udp:, not '%.40s:'", protocol);
+	f->host = 0x7f000001;
+	if (*host)
+		rc = set_address(v, host, &f->host);
+	if (rc == 0)
+		rc = set_port(v, host_port, &f->host_port);
+	if (rc == 0 && *guest)
+		rc = set_address(v, guest, &f->guest);
+	if (rc == 0)
+		rc = set_port(v, text, &f->guest_port);
+	if (rc == 0 && *guest && f->guest >> 8 != 0x0a0002)
+		return opt_fail(v, "the guest's address in hostfwd is one of 10.0.2.0/24; leave it "
+				   "out for the one that it gets by DHCP");
+	return rc;
+}
+
+static int set_forward(const struct opt_value *v, void *field)
+{
+	struct net_config *n = container_of((size_t *)field, struct net_config, nr_forwards);
+	char *text;
+	int rc;
+
+	if (n->nr_forwards == CONFIG_MAX_FORWARDS)
+		return opt_fail(v,
+				"there are %d forwards already, which is the most; leave one out",
+				CONFIG_MAX_FORWARDS);
+	text = strdup(v->text);
+	if (!text)
+		return log_ret(-ENOMEM, "out of memory");
+	rc = parse_forward(v, text, &n->forward[n->nr_forwards++]);
+	free(text);
+	return rc;
+}
+
 static const struct opt_range mtu_range = { 68, 65535 };
 static const struct opt_range queues_range = { 1, CONFIG_MAX_NET_QUEUES };
 
@@ -125,6 +222,8 @@ static const struct opt net_rows[] = {
 	LIST_KEY("bridge", "NAME", set_interface, net_config, bridge),
 	LIST_KEY("script", "PATH", opt_path, net_config, script),
 	LIST_KEY("vhost", "on|off", opt_bool, net_config, vhost),
+	LIST_KEY("hostfwd", "RULE", set_forward, net_config, nr_forwards, .repeats = true),
+	LIST_KEY("restrict", "on|off", opt_bool, net_config, restricted),
 	LIST_KEY("id", "STRING", set_id, net_config, id),
 };
 static const struct opt_table net_table = { .row = net_rows, .nr = ARRAY_SIZE(net_rows) };
@@ -135,18 +234,35 @@ static int check(const struct opt_value *v, const struct net_config *n)
 	const struct {
 		const char *key;
 		bool given;
-		unsigned modes; /* that have it: bits of enum net_mode */
+		const char *names; /* of the modes that have it */
+		unsigned modes;    /* bits of enum net_mode */
 	} keys[] = {
-		{ "queues", n->queues, 1u << NET_TAP },
-		{ "bridge", n->bridge, 1u << NET_TAP },
-		{ "script", n->script, 1u << NET_TAP },
-		{ "vhost", n->vhost, 1u << NET_TAP | 1u << NET_FD },
+		{ "queues", n->queues, "tap=", 1u << NET_TAP },
+		{ "bridge", n->bridge, "tap=", 1u << NET_TAP },
+		{ "script", n->script, "tap=", 1u << NET_TAP },
+		{ "vhost", n->vhost, "tap= and fd=", 1u << NET_TAP | 1u << NET_FD },
+		{ "hostfwd", n->nr_forwards, "user", 1u << NET_USER },
+		{ "restrict", n->restricted, "user", 1u << NET_USER },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		if (keys[i].given && !(keys[i].modes >> n->mode & 1))
 			return opt_fail(v, "%s is for %s only; leave it out", keys[i].key,
-					keys[i].modes >> NET_FD & 1 ? "tap= and fd=" : "tap=");
+					keys[i].names);
+	return 0;
+}
+
+/* Limits of libslirp's. */
+static int check_user(const struct opt_value *v, const struct net_config *n)
+{
+	if (n->mtu && (n->mtu < MIN_USER_MTU || n->mtu > MAX_USER_MTU))
+		return opt_fail(v, "the mtu of user must be from %d to %d", MIN_USER_MTU,
+				MAX_USER_MTU);
+	for (size_t i = 0; i < n->nr_forwards && n->restricted; i++) {
+		if (n->forward[i].udp)
+			return opt_fail(v, "with restrict=on no datagram leaves the guest, so a "
+					   "hostfwd of udp has no answer; leave one of them out");
+	}
 	return 0;
 }
 
@@ -178,6 +294,8 @@ int config_set_net(const struct opt_value *v, void *field)
 	rc = opt_list(v, net_table, n);
 	if (rc == 0)
 		rc = check(v, n);
+	if (rc == 0 && n->mode == NET_USER)
+		rc = check_user(v, n);
 	if (rc)
 		return rc;
 	n->queues = n->queues ? n->queues : 1;
@@ -193,6 +311,7 @@ void config_net_destroy(struct net_config *n)
 {
 	free(n->option);
 	free(n->name);
+	free(n->path);
 	free(n->bridge);
 	free(n->script);
 }

@@ -10,12 +10,16 @@
 	"a network card; MODE and keys:\n"                                                         \
 	"tap=NAME|auto           a TAP of the host's, made if it isn't there\n"                    \
 	"fd=N                    an open TAP\n"                                                    \
+	"user                    a network in this process, without privileges\n"                  \
+	"socket=PATH             a UNIX socket where passt listens\n"                              \
 	"mac=ADDRESS             the card's address (random)\n"                                    \
 	"mtu=BYTES               largest packet (the TAP's)\n"                                     \
 	"queues=N                pairs of queues of a TAP, 1 to 16 (1)\n"                          \
 	"bridge=NAME             put the TAP into this bridge\n"                                   \
 	"script=PATH             run this with the TAP's name\n"                                   \
 	"vhost=on|off            let the host's kernel move the frames (off)\n"                    \
+	"hostfwd=RULE            user: PROTOCOL:HOST:PORT-GUEST:PORT comes in\n"                   \
+	"restrict=on|off         user: let nothing out (off)\n"                                    \
 	"id=STRING               the card's name"
 
 /* Adds a card to the config; field is &config.nr_nets. */

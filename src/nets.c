@@ -3,7 +3,9 @@
 
 #include <errno.h>
 
+#include "backend/net_socket.h"
 #include "backend/net_tap.h"
+#include "backend/net_user.h"
 #include "transport.h"
 
 _Static_assert(CONFIG_MAX_NET_QUEUES == NET_MAX_PAIRS, "what the option takes, the device has");
@@ -66,6 +68,28 @@ static int open_tap(const struct net_config *c, struct net_backend **b)
 	return net_tap_open(&o, b);
 }
 
+static int open_user(const struct net_config *c, struct net_backend **b)
+{
+	struct net_user_forward forward[CONFIG_MAX_FORWARDS];
+	const struct net_user_options o = {
+		.forward = forward,
+		.nr_forwards = c->nr_forwards,
+		.restricted = c->restricted,
+		.mtu = c->mtu,
+	};
+
+	for (size_t i = 0; i < c->nr_forwards; i++) {
+		forward[i] = (struct net_user_forward){
+			.udp = c->forward[i].udp,
+			.host.s_addr = htobe32(c->forward[i].host),
+			.guest.s_addr = htobe32(c->forward[i].guest),
+			.host_port = c->forward[i].host_port,
+			.guest_port = c->forward[i].guest_port,
+		};
+	}
+	return net_user_open(b, &o);
+}
+
 static int open_backend(const struct net_config *c, struct net_backend **b)
 {
 	switch (c->mode) {
@@ -73,6 +97,10 @@ static int open_backend(const struct net_config *c, struct net_backend **b)
 		return open_tap(c, b);
 	case NET_FD:
 		return net_tap_adopt(c->option, (int)c->fd, b);
+	case NET_USER:
+		return open_user(c, b);
+	case NET_SOCKET:
+		return net_socket_open(b, c->path);
 	}
 	return -EINVAL;
 }

@@ -391,6 +391,80 @@ static void networks_are_understood(void **state __unused)
 	config_destroy(&c);
 }
 
+static void user_networks_are_understood(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "--kernel=k",
+			       "--net=user,hostfwd=tcp:127.0.0.2:2222-10.0.2.20:22,"
+			       "hostfwd=udp::53-:5353,mtu=65521",
+			       "--net=user,restrict=on,hostfwd=tcp:0.0.0.0:1-:65535",
+			       "--net", "socket=/tmp/a,,b"),
+			 0);
+	assert_int_equal(c.nr_nets, 3);
+	assert_int_equal(c.net[0].mode, NET_USER);
+	assert_string_equal(c.net[0].option, "--net user");
+	assert_int_equal(c.net[0].nr_forwards, 2);
+	assert_false(c.net[0].forward[0].udp);
+	assert_int_equal(c.net[0].forward[0].host, 0x7f000002);
+	assert_int_equal(c.net[0].forward[0].host_port, 2222);
+	assert_int_equal(c.net[0].forward[0].guest, 0x0a000214);
+	assert_int_equal(c.net[0].forward[0].guest_port, 22);
+	assert_true(c.net[0].forward[1].udp);
+	assert_int_equal(c.net[0].forward[1].host, 0x7f000001); /* not the whole world */
+	assert_int_equal(c.net[0].forward[1].guest, 0);
+	assert_int_equal(c.net[0].forward[1].guest_port, 5353);
+	assert_false(c.net[0].restricted);
+	assert_true(c.net[1].restricted);
+	assert_int_equal(c.net[1].forward[0].host, 0);
+	assert_int_equal(c.net[2].mode, NET_SOCKET);
+	assert_string_equal(c.net[2].path, "/tmp/a,b");
+	config_destroy(&c);
+}
+
+static void bad_user_networks_are_explained(void **state __unused)
+{
+	static const char *const shapes[] = { "",	  "tcp",	 "tcp:",	 "tcp:1-:2",
+					      "tcp::22",  "tcp::22-22",	 "tcp:a:22" };
+	char value[64], why[256];
+
+	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
+		snprintf(value, sizeof(value), "--net=user,hostfwd=%s", shapes[i]);
+		snprintf(why, sizeof(why),
+			 "--net user,hostfwd=%s: hostfwd is PROTOCOL:HOST:PORT-GUEST:PORT, where HOST "
+			 "and GUEST may be empty, as in hostfwd=tcp:127.0.0.1:2222-:22",
+			 shapes[i]);
+		REFUSES(why, value);
+	}
+	REFUSES("--net user,hostfwd=sctp::1-:2: hostfwd begins with tcp: or udp:, not 'sctp:'",
+		"--net=user,hostfwd=sctp::1-:2");
+	REFUSES("--net user,hostfwd=tcp:localhost:1-:2: 'localhost' in hostfwd is no IPv4 address, as "
+		"127.0.0.1 is",
+		"--net=user,hostfwd=tcp:localhost:1-:2");
+	REFUSES("--net user,hostfwd=tcp::65536-:2: '65536' in hostfwd is no port, which is a number "
+		"from 1 to 65535",
+		"--net=user,hostfwd=tcp::65536-:2");
+	REFUSES("--net user,hostfwd=tcp::1-:: '' in hostfwd is no port, which is a number from 1 to "
+		"65535",
+		"--net=user,hostfwd=tcp::1-:");
+	REFUSES("--net user,hostfwd=tcp::1-10.0.3.1:2: the guest's address in hostfwd is one of "
+		"10.0.2.0/24; leave it out for the one that it gets by DHCP",
+		"--net=user,hostfwd=tcp::1-10.0.3.1:2");
+	REFUSES("--net user,restrict=on,hostfwd=udp::1-:2: with restrict=on no datagram leaves the "
+		"guest, so a hostfwd of udp has no answer; leave one of them out",
+		"--net=user,restrict=on,hostfwd=udp::1-:2");
+	REFUSES("--net user,mtu=65535: the mtu of user must be from 1280 to 65521",
+		"--net=user,mtu=65535");
+	REFUSES("--net user,vhost=on: vhost is for tap= and fd= only; leave it out",
+		"--net=user,vhost=on");
+	REFUSES("--net socket=s,restrict=on: restrict is for user only; leave it out",
+		"--net=socket=s,restrict=on");
+	REFUSES("--net socket=: the path is empty; name a file", "--net=socket=");
+	REFUSES("--net usr: a network is tap=NAME, tap=auto, fd=N, user or socket=PATH; did you mean "
+		"user?",
+		"--net=usr");
+}
+
 static void bad_networks_are_explained(void **state __unused)
 {
 	REFUSES("--net tap=: an interface's name has 1 to 15 characters, and no blank, slash, "
@@ -515,6 +589,8 @@ int main(void)
 		cmocka_unit_test(disks_are_limited),
 		cmocka_unit_test(networks_are_understood),
 		cmocka_unit_test(bad_networks_are_explained),
+		cmocka_unit_test(user_networks_are_understood),
+		cmocka_unit_test(bad_user_networks_are_explained),
 		cmocka_unit_test(bad_choices_are_explained),
 		cmocka_unit_test(destroy_is_safe_twice),
 		cmocka_unit_test(help_fits_a_terminal),
