@@ -153,24 +153,6 @@ static void blk_completions(struct loop_source *src, uint32_t events __unused)
 
 /* -- starting: each returns a status, or STARTED -- */
 
-/* Copies the iovecs that cover [skip, skip + len) of src to dst. Returns how many. */
-static unsigned iov_cut(struct iovec *dst, const struct iovec *src, uint64_t skip, uint64_t len)
-{
-	unsigned nr = 0;
-
-	for (; len; src++) {
-		if (skip >= src->iov_len) {
-			skip -= src->iov_len;
-			continue;
-		}
-		dst[nr].iov_base = (uint8_t *)src->iov_base + skip;
-		dst[nr].iov_len = min(len, src->iov_len - skip);
-		len -= dst[nr++].iov_len;
-		skip = 0;
-	}
-	return nr;
-}
-
 static int blk_read_write(struct virtio_blk *b, struct blk_request *r, const struct virtq_chain *c,
 			  uint64_t sector, bool write)
 {

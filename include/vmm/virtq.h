@@ -85,3 +85,7 @@ bool virtq_wants_interrupt(struct virtq *q);
  * return how many bytes were there to copy, at most len. */
 size_t chain_read(const struct virtq_chain *c, uint64_t off, void *buf, size_t len);
 size_t chain_write(const struct virtq_chain *c, uint64_t off, const void *buf, size_t len);
+
+/* Makes dst, which has room for VIRTQ_MAX_SIZE, the iovecs that cover [skip, skip + len) of src,
+ * which is that long. Returns how many. */
+unsigned iov_cut(struct iovec *dst, const struct iovec *src, uint64_t skip, uint64_t len);

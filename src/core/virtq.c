@@ -299,3 +299,20 @@ size_t chain_write(const struct virtq_chain *c, uint64_t off, const void *buf, s
 {
 	return iov_copy(c->iov + c->nr_out, c->nr_in, off, (void *)buf, len, true);
 }
+
+unsigned iov_cut(struct iovec *dst, const struct iovec *src, uint64_t skip, uint64_t len)
+{
+	unsigned nr = 0;
+
+	for (; len; src++) {
+		if (skip >= src->iov_len) {
+			skip -= src->iov_len;
+			continue;
+		}
+		dst[nr].iov_base = (uint8_t *)src->iov_base + skip;
+		dst[nr].iov_len = min(len, src->iov_len - skip);
+		len -= dst[nr++].iov_len;
+		skip = 0;
+	}
+	return nr;
+}
