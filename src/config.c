@@ -138,6 +138,37 @@ static int check_balloon(const struct config *c)
 		       opt_size_text(most, max));
 }
 
+/* --vsock */
+
+/* Not 0 to 2 (the hypervisor, a machine's own, the host), nor "any". */
+static const struct opt_range cid_range = { 3, UINT32_MAX - 1 };
+
+static const struct opt vsock_rows[] = {
+	LIST_KEY("cid", "N", opt_number, vsock_config, cid, .kind = &cid_range),
+	LIST_KEY("socket", "PATH", opt_path, vsock_config, path),
+};
+static const struct opt_table vsock_table = { .row = vsock_rows, .nr = ARRAY_SIZE(vsock_rows) };
+
+static int set_vsock(const struct opt_value *v, void *field)
+{
+	struct vsock_config *s = field;
+	int rc = opt_list(v, vsock_table, s);
+
+	if (rc)
+		return rc;
+	if (!s->cid)
+		return opt_fail(v, "the guest's CID is missing; add cid=N, a number from 3 on that "
+				   "no other guest of yours has");
+	if (!s->path)
+		return opt_fail(v, "the host's end is missing; add socket=PATH");
+	if (strlen(s->path) > CONFIG_MAX_VSOCK_PATH)
+		return opt_fail(v,
+				"the path has %zu bytes, and a socket's may have %d; use a "
+				"shorter one",
+				strlen(s->path), CONFIG_MAX_VSOCK_PATH);
+	return 0;
+}
+
 /* --serial */
 
 static int set_serial(const struct opt_value *v, void *field)
@@ -243,6 +274,11 @@ static const struct opt rows[] = {
 	       .optional = true),
 	OPTION("net", CONFIG_NET_METAVAR, config_set_net, nr_nets, CONFIG_NET_HELP,
 	       .repeats = true),
+	OPTION("vsock", "KEY=VALUE...", set_vsock, vsock,
+	       "the guest's AF_VSOCK, over UNIX sockets of the host; keys:\n"
+	       "cid=N                   the guest's address, from 3 on\n"
+	       "socket=PATH             CONNECT PORT there reaches the guest's port;\n"
+	       "                        the guest's connections go to PATH_PORT"),
 	OPTION("serial", "WHERE", set_serial, serial,
 	       "the serial port: stdio, none, file=PATH (output only), or pty,\n"
 	       "whose path is printed (stdio)"),
@@ -317,6 +353,7 @@ void config_destroy(struct config *c)
 	free(c->kernel);
 	free(c->initrd);
 	free(c->append);
+	free(c->vsock.path);
 	free(c->serial.path);
 	for (size_t i = 0; i < c->nr_disks; i++)
 		free(c->disk[i].path);

@@ -73,6 +73,13 @@ struct balloon_config {
 	unsigned stats; /* seconds between two; 0 = never asked for */
 };
 
+#define CONFIG_MAX_VSOCK_PATH 96 /* what a UNIX socket's name has room for, and a port */
+
+struct vsock_config {
+	unsigned cid; /* 0: there is none */
+	char *path;
+};
+
 struct config {
 	enum config_action action;
 	char *kernel, *initrd; /* paths; NULL = not given */
@@ -84,6 +91,7 @@ struct config {
 	struct balloon_config balloon;
 	struct net_config net[CONFIG_MAX_NETS];
 	size_t nr_nets;
+	struct vsock_config vsock;
 	struct serial_config serial;
 	enum on_reset on_reset;
 	unsigned io_threads;

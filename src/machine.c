@@ -139,6 +139,19 @@ static int init_balloon(struct machine *m)
 	return rc == 0 ? machine_add_virtio(m, &m->balloon.vd, &m->io[0].loop) : rc;
 }
 
+/* A dry run listens nowhere. */
+static int init_vsock(struct machine *m)
+{
+	const struct vsock_config *c = &m->config->vsock;
+	const struct vsock_options o = {
+		.cid = c->cid,
+		.path = m->vm.fd >= 0 ? c->path : NULL,
+	};
+	int rc = virtio_vsock_init(&m->vsock, &o, &m->io[0].loop);
+
+	return rc == 0 ? machine_add_virtio(m, &m->vsock.vd, &m->io[0].loop) : rc;
+}
+
 /* Disks come first, in order: a kernel calls them vda, vdb, … */
 static int init_virtio(struct machine *m)
 {
@@ -166,6 +179,8 @@ static int init_virtio(struct machine *m)
 	}
 	if (rc == 0 && c->balloon.on)
 		rc = init_balloon(m);
+	if (rc == 0 && c->vsock.cid)
+		rc = init_vsock(m);
 	return rc;
 }
 
@@ -360,6 +375,7 @@ void machine_destroy(struct machine *m)
 		virtio_blk_destroy(&m->disk[i]);
 	virtio_balloon_destroy(&m->balloon);
 	nets_destroy(m);
+	virtio_vsock_destroy(&m->vsock);
 	close_serial(m);
 	uart_destroy(&m->com1);
 	i8042_destroy(&m->i8042);

@@ -25,6 +25,7 @@
 #include "virtio/mmio.h"
 #include "virtio/net.h"
 #include "virtio/rng.h"
+#include "virtio/vsock.h"
 #include "vm.h"
 
 #define MACHINE_MAX_VIRTIO 31 /* what fits on a PCI bus with its host bridge */
@@ -89,6 +90,7 @@ struct machine {
 	size_t nr_nets;
 	struct virtio_dev rng;
 	struct virtio_balloon balloon;
+	struct virtio_vsock vsock;
 	struct machine_virtio virtio[MACHINE_MAX_VIRTIO]; /* each of them, the disks first */
 	size_t nr_virtio;
 

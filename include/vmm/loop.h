@@ -5,7 +5,8 @@
  * A source is embedded in its owner; the callback is door 2 of the two places where a device's lock
  * is taken (the other is bus dispatch): source->lock, when not NULL, is held around fn.
  * Sources are added and changed by any thread, removed by the loop's own thread or while the loop
- * is not running, so that a callback never meets a source that is gone.
+ * is not running, so that a callback never meets a source that is gone. (Or with its lock held, if
+ * it stays where it is and its callback expects to be called once more: docs/threads.md.)
  */
 #pragma once
 

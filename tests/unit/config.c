@@ -50,6 +50,7 @@ static void defaults_are_as_documented(void **state __unused)
 	assert_int_equal(c.cpus, 1);
 	assert_int_equal(c.nr_disks, 0);
 	assert_false(c.balloon.on);
+	assert_int_equal(c.vsock.cid, 0);
 	assert_int_equal(c.serial.mode, SERIAL_STDIO);
 	assert_int_equal(c.on_reset, ON_RESET_EXIT);
 	assert_int_equal(c.io_threads, 1);
@@ -122,6 +123,41 @@ static void a_balloon_may_have_defaults(void **state __unused)
 	assert_true(c.balloon.on && !c.balloon.reporting);
 	assert_int_equal(c.balloon.size, 896 * MIB);
 	assert_int_equal(c.balloon.stats, 3600);
+	config_destroy(&c);
+}
+
+static void a_vsock_has_a_cid_and_a_socket(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "--kernel=k", "--vsock", "cid=3,socket=/run/v,,s"), 0);
+	assert_int_equal(c.vsock.cid, 3);
+	assert_string_equal(c.vsock.path, "/run/v,s");
+	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "--kernel=k", "--vsock=socket=v,cid=4294967294"), 0);
+	assert_int_equal(c.vsock.cid, 4294967294);
+	config_destroy(&c);
+}
+
+static void bad_vsocks_are_explained(void **state __unused)
+{
+	char longest[160];
+	struct config c;
+
+	REFUSES("--vsock cid=3: the host's end is missing; add socket=PATH", "--vsock=cid=3");
+	REFUSES("--vsock socket=v: the guest's CID is missing; add cid=N, a number from 3 on that "
+		"no other guest of yours has",
+		"--vsock=socket=v");
+	REFUSES("--vsock cid=2,socket=v: cid must be a whole number from 3 to 4294967294",
+		"--vsock=cid=2,socket=v");
+	REFUSES("--vsock cid=4294967295,socket=v: cid must be a whole number from 3 to 4294967294",
+		"--vsock=cid=4294967295,socket=v");
+	REFUSES("--vsock cid=3,socket=: the path is empty; name a file", "--vsock=cid=3,socket=");
+	snprintf(longest, sizeof(longest), "--vsock=cid=3,socket=%096d", 0);
+	assert_int_equal(PARSE(&c, "--kernel=k", longest), 0);
+	config_destroy(&c);
+	snprintf(longest, sizeof(longest), "--vsock=cid=3,socket=%097d", 0);
+	assert_int_equal(PARSE(&c, "--kernel=k", longest), -EINVAL);
 	config_destroy(&c);
 }
 
@@ -586,6 +622,8 @@ int main(void)
 		cmocka_unit_test(bad_numbers_are_explained),
 		cmocka_unit_test(bad_disks_are_explained),
 		cmocka_unit_test(bad_balloons_are_explained),
+		cmocka_unit_test(a_vsock_has_a_cid_and_a_socket),
+		cmocka_unit_test(bad_vsocks_are_explained),
 		cmocka_unit_test(disks_are_limited),
 		cmocka_unit_test(networks_are_understood),
 		cmocka_unit_test(bad_networks_are_explained),

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* virtio-vsock: the guest's AF_VSOCK sockets, joined to UNIX sockets of the host. See vsock.c. */
+#pragma once
+
+#include "vmm/virtio.h"
+
+#define VSOCK_HOST_CID  2u
+#define VSOCK_MAX_CONNS 1024 /* at once; half-made and draining ones included */
+#define VSOCK_CLIENTS   32   /* that have not finished their CONNECT line */
+#define VSOCK_BUFFER    (256 * KIB)
+#define VSOCK_MAX_RSTS  64 /* waiting for a buffer, for connections that don't exist */
+#define VSOCK_BUCKETS   256
+
+struct vsock_conn;
+
+/* What a packet to a connection that isn't there is answered with. */
+struct vsock_rst {
+	uint32_t guest_port, host_port;
+	uint16_t type;
+};
+
+struct virtio_vsock {
+	struct virtio_dev vd;
+	uint32_t cid;
+	char *path; /* NULL: no UNIX sockets, all are refused */
+
+	struct loop *loop;           /* not owned */
+	struct loop_source listener; /* at path */
+	struct loop_source timer;    /* while something has a deadline */
+	struct loop_source work;     /* an eventfd: the queues need another round */
+	bool watched;                /* they are on the loop */
+	bool ticking;                /* the timer is set */
+	bool paused;                 /* the listener, until the next tick */
+
+	/* Connections. A slot stays while the loop may run, whatever becomes of the connection in
+	 * it: see vsock_conn.c. */
+	struct vsock_conn *conn; /* VSOCK_MAX_CONNS of them */
+	unsigned nr_touched;     /* conn[nr_touched..] were never used */
+	unsigned nr_clients;
+	struct vsock_conn *idle;                  /* a list of free ones among the touched */
+	struct vsock_conn *bucket[VSOCK_BUCKETS]; /* by ports */
+	struct vsock_conn *ready, *last_ready;    /* a queue of those with packets to send */
+	uint32_t next_port;
+
+	/* Towards the guest. */
+	struct vsock_rst rst[VSOCK_MAX_RSTS];
+	unsigned nr_rsts;
+	bool stalled; /* packets of the guest's wait for room in rst */
+	bool has_rx;  /* rx is a buffer of the guest's, popped and not used yet */
+	struct virtq_chain rx;
+};
+
+struct vsock_options {
+	uint32_t cid;     /* 3 to 2^32 - 2 */
+	const char *path; /* copied; NULL: listen nowhere, connect to nobody */
+};
+
+/* 0; or -errno, logged, with *v safe to destroy. */
+int virtio_vsock_init(struct virtio_vsock *v, const struct vsock_options *o,
+		      struct loop *loop) __must_check;
+
+/* The loop isn't running. Safe also after a failure, a second time, and when all of *v is zero. */
+void virtio_vsock_destroy(struct virtio_vsock *v);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of a virtio-vsock device's connections: slots, the hash of their ports, the queue of
+ * those with something to send, deadlines.
+ *
+ * A device's reset runs on a vCPU's thread, while the loop's thread may have fetched an event of a
+ * connection and wait for the lock. Therefore a slot, with its source, stays for as long as the
+ * loop may run: that callback finds a slot which is free, or has another connection in it, tries
+ * what it always tries and finds nothing to do. Which is why closing is safe on any thread.
+ */
+#include "vsock_conn.h"
+
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+
+#define TICK_NS     200000000  /* how exact deadlines are, and how often a busy listener is asked */
+#define MAX_CREDIT  (1u << 30) /* more is never used: so counters can be compared */
+#define TELL_CREDIT (VSOCK_BUFFER / 4)
+
+static struct vsock_conn **bucket_of(struct virtio_vsock *v, uint32_t guest_port,
+				     uint32_t host_port)
+{
+	return &v->bucket[(guest_port * 31 + host_port) % VSOCK_BUCKETS];
+}
+
+struct vsock_conn *vsock_conn_find(struct virtio_vsock *v, uint32_t guest_port, uint32_t host_port)
+{
+	struct vsock_conn *c = *bucket_of(v, guest_port, host_port);
+
+	while (c && (c->guest_port != guest_port || c->host_port != host_port))
+		c = c->next;
+	return c;
+}
+
+void vsock_conn_hash(struct vsock_conn *c, uint32_t guest_port, uint32_t host_port)
+{
+	struct vsock_conn **bucket = bucket_of(c->v, guest_port, host_port);
+
+	c->guest_port = guest_port;
+	c->host_port = host_port;
+	c->next = *bucket;
+	*bucket = c;
+	c->hashed = true;
+}
+
+void vsock_conn_unhash(struct vsock_conn *c)
+{
+	struct vsock_conn **p = bucket_of(c->v, c->guest_port, c->host_port);
+
+	if (!c->hashed)
+		return;
+	while (*p != c)
+		p = &(*p)->next;
+	*p = c->next;
+	c->hashed = false;
+}
+
+struct vsock_conn *vsock_conn_new(struct virtio_vsock *v, enum vsock_state state)
+{
+	const size_t kept = offsetof(struct vsock_conn, state);
+	struct vsock_conn *c = v->idle;
+
+	if (c) {
+		v->idle = c->next;
+	} else if (v->nr_touched < VSOCK_MAX_CONNS) {
+		c = &v->conn[v->nr_touched++];
+		c->v = v;
+		c->src = (struct loop_source){ .fd = -1,
+					       .fn = vsock_conn_event,
+					       .lock = v->vd.lock };
+	} else {
+		return NULL;
+	}
+	memset((char *)c + kept, 0, sizeof(*c) - kept);
+	c->state = state;
+	return c;
+}
+
+void vsock_conn_close(struct vsock_conn *c)
+{
+	if (c->src.fd >= 0)
+		loop_remove(c->v->loop, &c->src);
+	close_fd(&c->src.fd);
+	free(c->buffer);
+	c->buffer = NULL;
+	c->len = 0;
+	c->readable = false;
+}
+
+void vsock_conn_free(struct vsock_conn *c)
+{
+	if (c->state == VSOCK_FREE)
+		return;
+	vsock_conn_close(c);
+	vsock_conn_unhash(c);
+	c->v->nr_clients -= c->state == VSOCK_CLIENT;
+	c->state = VSOCK_FREE;
+	c->pending = 0;
+	c->deadline_ns = 0;
+	c->next = c->v->idle;
+	c->v->idle = c;
+}
+
+int vsock_conn_watch(struct vsock_conn *c, int fd)
+{
+	c->src.fd = fd;
+	return loop_add(c->v->loop, &c->src, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+}
+
+void vsock_start_timer(struct virtio_vsock *v)
+{
+	const struct itimerspec soon = { .it_value.tv_nsec = TICK_NS };
+
+	if (v->ticking) /* or it would be put off again and again */
+		return;
+	v->ticking = true;
+	(void)timerfd_settime(v->timer.fd, 0, &soon, NULL);
+}
+
+void vsock_conn_expect(struct vsock_conn *c, uint64_t within_ns)
+{
+	c->deadline_ns = monotonic_ns() + within_ns;
+	vsock_start_timer(c->v);
+}
+
+/* -- what is to be told to the guest -- */
+
+uint32_t vsock_conn_credit(const struct vsock_conn *c)
+{
+	uint32_t in_flight = c->tx_cnt - c->peer_fwd_cnt;
+	uint32_t all = min(c->peer_buf_alloc, MAX_CREDIT);
+
+	return all > in_flight ? all - in_flight : 0;
+}
+
+bool vsock_conn_has_data(const struct vsock_conn *c)
+{
+	return c->state == VSOCK_OPEN && c->readable &&
+	       !(c->host_shut & VIRTIO_VSOCK_SHUTDOWN_SEND) &&
+	       !(c->guest_shut & VIRTIO_VSOCK_SHUTDOWN_RCV);
+}
+
+static bool conn_has_packet(const struct vsock_conn *c)
+{
+	return c->pending || (vsock_conn_has_data(c) && vsock_conn_credit(c));
+}
+
+void vsock_conn_settle(struct vsock_conn *c)
+{
+	struct virtio_vsock *v = c->v;
+
+	if (vsock_conn_has_data(c) && !vsock_conn_credit(c) && !c->credit_asked) {
+		c->credit_asked = true;
+		c->pending |= OP(CREDIT_REQUEST);
+	}
+	if (c->state == VSOCK_OPEN && c->fwd_cnt - c->fwd_told >= TELL_CREDIT)
+		c->pending |= OP(CREDIT_UPDATE);
+	if (c->queued || !conn_has_packet(c))
+		return;
+	c->queued = true;
+	c->next_ready = NULL;
+	if (v->ready)
+		v->last_ready->next_ready = c;
+	else
+		v->ready = c;
+	v->last_ready = c;
+}

@@ -1,0 +1,1413 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "virtio/vsock.h"
+
+#include <errno.h>
+#include <linux/virtio_vsock.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "../ring.h"
+#include "backend/vsock_unix.h"
+#include "capture.h"
+#include "test.h"
+#include "virtio/vsock_conn.h"
+
+#define CID     42u
+#define RX      0u
+#define TX      1u
+#define BUF_LEN (44 + 4096u)
+#define BUFS    32u
+#define CREDIT  (1u << 20) /* of the guest, unless a test says otherwise */
+#define LATER   (monotonic_ns() + 3600 * 1000000000ull)
+
+#define REQUEST        VIRTIO_VSOCK_OP_REQUEST
+#define RESPONSE       VIRTIO_VSOCK_OP_RESPONSE
+#define RST            VIRTIO_VSOCK_OP_RST
+#define SHUTDOWN       VIRTIO_VSOCK_OP_SHUTDOWN
+#define RW             VIRTIO_VSOCK_OP_RW
+#define CREDIT_UPDATE  VIRTIO_VSOCK_OP_CREDIT_UPDATE
+#define CREDIT_REQUEST VIRTIO_VSOCK_OP_CREDIT_REQUEST
+#define SHUT_RCV       VIRTIO_VSOCK_SHUTDOWN_RCV
+#define SHUT_SEND      VIRTIO_VSOCK_SHUTDOWN_SEND
+
+/* A packet as the guest sees it, with the kernel's definition of the header. */
+struct packet {
+	struct virtio_vsock_hdr h;
+	uint8_t data[4096];
+};
+
+/* A device that listens in a folder of its own, and its driver. */
+struct rig {
+	struct virtio_vsock v;
+	struct driver d;
+	struct loop loop;
+	char folder[32], path[64];
+	gpa_t buffer[VIRTQ_MAX_SIZE]; /* of the receive queue, by head */
+	bool keep;                    /* buffers that are used are not offered again */
+	gpa_t out;                    /* the packet that is being sent */
+};
+
+static void offer(struct rig *t, gpa_t gpa)
+{
+	uint16_t head = ring_send(&t->d.ring[RX], &(struct ring_buf){ gpa, BUF_LEN, true }, 1);
+
+	t->buffer[head] = gpa;
+}
+
+static void rig_start(struct rig *t)
+{
+	assert_true(driver_start(&t->d, 0));
+	t->d.next_alloc = VIRTIO_MAX_QUEUES * RING_BYTES;
+	t->out = driver_alloc(&t->d, 128 * KIB);
+	for (unsigned i = 0; i < BUFS; i++)
+		offer(t, driver_alloc(&t->d, BUF_LEN));
+	driver_kick(&t->d, RX);
+}
+
+static void rig_open(struct rig *t)
+{
+	struct vsock_options o = { .cid = CID, .path = t->path };
+
+	memset(t, 0, sizeof(*t));
+	strcpy(t->folder, "/tmp/vsock-XXXXXX");
+	assert_non_null(mkdtemp(t->folder));
+	snprintf(t->path, sizeof(t->path), "%s/v", t->folder);
+	assert_int_equal(loop_init(&t->loop), 0);
+	assert_int_equal(virtio_vsock_init(&t->v, &o, &t->loop), 0);
+	driver_init(&t->d, &t->v.vd);
+}
+
+static void rig_up(struct rig *t)
+{
+	rig_open(t);
+	rig_start(t);
+}
+
+static void rig_down(struct rig *t)
+{
+	driver_destroy(&t->d);
+	virtio_vsock_destroy(&t->v);
+	virtio_vsock_destroy(&t->v);
+	loop_destroy(&t->loop);
+	assert_int_equal(access(t->path, F_OK), -1);
+	assert_int_equal(rmdir(t->folder), 0);
+}
+
+/* The loop, until it would wait. UNIX sockets tell everything at once, so nothing is missed. */
+static void settle(struct rig *t)
+{
+	struct epoll_event ev;
+
+	while (epoll_wait(t->loop.epoll_fd, &ev, 1, 0) == 1) {
+		struct loop_source *src = ev.data.ptr;
+
+		src->fn(src, ev.events);
+	}
+}
+
+static unsigned in_use(const struct rig *t)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < t->v.nr_touched; i++)
+		n += t->v.conn[i].state != VSOCK_FREE;
+	return n;
+}
+
+static bool needs_reset(const struct rig *t)
+{
+	return t->v.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET;
+}
+
+/* -- the guest -- */
+
+static struct packet packet(uint16_t op, uint32_t guest_port, uint32_t host_port)
+{
+	return (struct packet){ .h = {
+					.src_cid = CID,
+					.dst_cid = 2,
+					.src_port = guest_port,
+					.dst_port = host_port,
+					.type = VIRTIO_VSOCK_TYPE_STREAM,
+					.op = op,
+					.buf_alloc = CREDIT,
+				} };
+}
+
+/* Sends the header and len bytes of data, whatever the header says. */
+static void send_raw(struct rig *t, const struct virtio_vsock_hdr *h, const void *data,
+		     uint32_t len)
+{
+	struct ring_elem e;
+
+	memcpy(ram_at(&t->d.ram, t->out, sizeof(*h)), h, sizeof(*h));
+	if (len)
+		memcpy(ram_at(&t->d.ram, t->out + sizeof(*h), len), data, len);
+	ring_send(&t->d.ring[TX],
+		  (struct ring_buf[]){ { t->out, sizeof(*h), false },
+				       { t->out + sizeof(*h), len, false } },
+		  2);
+	driver_kick(&t->d, TX);
+	settle(t);
+	(void)ring_take(&t->d.ring[TX], &e);
+}
+
+static void say(struct rig *t, uint16_t op, uint32_t guest_port, uint32_t host_port)
+{
+	struct packet p = packet(op, guest_port, host_port);
+
+	send_raw(t, &p.h, NULL, 0);
+}
+
+static void say_shutdown(struct rig *t, uint32_t guest_port, uint32_t host_port, uint32_t flags)
+{
+	struct packet p = packet(SHUTDOWN, guest_port, host_port);
+
+	p.h.flags = flags;
+	send_raw(t, &p.h, NULL, 0);
+}
+
+static void say_data(struct rig *t, uint32_t guest_port, uint32_t host_port, const void *data,
+		     uint32_t len)
+{
+	struct packet p = packet(RW, guest_port, host_port);
+
+	p.h.len = len;
+	send_raw(t, &p.h, data, len);
+}
+
+static void say_credit(struct rig *t, uint32_t guest_port, uint32_t host_port, uint32_t buf_alloc,
+		       uint32_t fwd_cnt)
+{
+	struct packet p = packet(CREDIT_UPDATE, guest_port, host_port);
+
+	p.h.buf_alloc = buf_alloc;
+	p.h.fwd_cnt = fwd_cnt;
+	send_raw(t, &p.h, NULL, 0);
+}
+
+/* The next packet for the guest; false: there is none. */
+static bool hear(struct rig *t, struct packet *p)
+{
+	struct ring_elem e;
+	gpa_t gpa;
+
+	settle(t);
+	if (!ring_take(&t->d.ring[RX], &e))
+		return false;
+	gpa = t->buffer[e.id];
+	assert_in_range(e.len, sizeof(p->h), BUF_LEN);
+	memcpy(p, ram_at(&t->d.ram, gpa, e.len), e.len);
+	assert_int_equal(p->h.len, e.len - sizeof(p->h));
+	assert_int_equal(p->h.src_cid, 2);
+	assert_int_equal(p->h.dst_cid, CID);
+	if (!t->keep) {
+		offer(t, gpa);
+		driver_kick(&t->d, RX);
+	}
+	return true;
+}
+
+static bool quiet(struct rig *t)
+{
+	struct packet p;
+
+	return !hear(t, &p);
+}
+
+static struct packet expect(struct rig *t, uint16_t op, uint32_t guest_port, uint32_t host_port)
+{
+	struct packet p = { 0 };
+
+	assert_true(hear(t, &p));
+	assert_int_equal(p.h.op, op);
+	assert_int_equal(p.h.dst_port, guest_port);
+	assert_int_equal(p.h.src_port, host_port);
+	return p;
+}
+
+/* -- the host -- */
+
+static struct sockaddr_un address(const struct rig *t, int port)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+	if (port < 0)
+		snprintf(a.sun_path, sizeof(a.sun_path), "%s", t->path);
+	else
+		snprintf(a.sun_path, sizeof(a.sun_path), "%s_%d", t->path, port);
+	return a;
+}
+
+static int listen_at(const struct rig *t, int port, int backlog)
+{
+	struct sockaddr_un a = address(t, port);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	unlink(a.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, backlog), 0);
+	return fd;
+}
+
+static void listen_end(const struct rig *t, int port, int fd)
+{
+	close(fd);
+	unlink(address(t, port).sun_path);
+}
+
+static int accept_from(int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static int client(struct rig *t, const char *text)
+{
+	struct sockaddr_un a = address(t, -1);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+	settle(t);
+	return fd;
+}
+
+/* What can be read from fd now is just that. */
+static void assert_reads(int fd, const char *text)
+{
+	char buf[256] = { 0 };
+
+	assert_int_equal(recv(fd, buf, sizeof(buf) - 1, 0), strlen(text));
+	assert_string_equal(buf, text);
+}
+
+static bool at_end(int fd)
+{
+	char c;
+	ssize_t n = recv(fd, &c, 1, 0);
+
+	return n == 0 || (n < 0 && errno == ECONNRESET);
+}
+
+static bool nothing_yet(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, 0) < 0 && errno == EAGAIN;
+}
+
+/* A client that the guest accepted at port 5000. */
+static int connected(struct rig *t, uint32_t *host_port)
+{
+	char ok[32];
+	int fd = client(t, "CONNECT 5000\n");
+	struct packet p;
+
+	assert_true(hear(t, &p));
+	assert_int_equal(p.h.op, REQUEST);
+	*host_port = p.h.src_port;
+	say(t, RESPONSE, 5000, *host_port);
+	snprintf(ok, sizeof(ok), "OK %u\n", *host_port);
+	assert_reads(fd, ok);
+	return fd;
+}
+
+/* -- what it is for -- */
+
+static void a_client_reaches_the_guest(void **state __unused)
+{
+	struct rig t;
+	struct packet p;
+	uint32_t port;
+	int fd;
+
+	rig_up(&t);
+	fd = client(&t, "CONNECT 5000\nand more");
+	assert_true(hear(&t, &p));
+	port = p.h.src_port;
+	assert_int_equal(p.h.op, REQUEST);
+	assert_int_equal(p.h.dst_port, 5000);
+	assert_int_equal(p.h.type, VIRTIO_VSOCK_TYPE_STREAM);
+	assert_int_equal(p.h.buf_alloc, VSOCK_BUFFER);
+	assert_true(quiet(&t)); /* data wait for the answer */
+	assert_true(nothing_yet(fd));
+	say(&t, RESPONSE, 5000, port);
+	p = expect(&t, RW, 5000, port);
+	assert_memory_equal(p.data, "and more", p.h.len);
+	say_data(&t, 5000, port, "hello", 5);
+	assert_int_equal(send(fd, "you", 3, 0), 3);
+	p = expect(&t, RW, 5000, port);
+	assert_int_equal(p.h.fwd_cnt, 5);
+	assert_memory_equal(p.data, "you", 3);
+	p.data[0] = 0;
+	assert_int_equal(recv(fd, p.data, 3, 0), 3);
+	assert_memory_equal(p.data, "OK ", 3);
+	assert_true(quiet(&t));
+	close(fd);
+	rig_down(&t);
+}
+
+static void a_guest_that_refuses_closes_the_client(void **state __unused)
+{
+	struct rig t;
+	struct packet p;
+	int fd;
+
+	rig_up(&t);
+	fd = client(&t, "CONNECT 1\n");
+	assert_true(hear(&t, &p));
+	say(&t, RST, 1, p.h.src_port);
+	assert_true(at_end(fd));
+	assert_true(quiet(&t));
+	assert_int_equal(in_use(&t), 0);
+	close(fd);
+	rig_down(&t);
+}
+
+static void the_guest_reaches_a_listener(void **state __unused)
+{
+	struct rig t;
+	struct packet p;
+	int listener, fd;
+
+	rig_up(&t);
+	listener = listen_at(&t, 7, 8);
+	say(&t, REQUEST, 1024, 7);
+	p = expect(&t, RESPONSE, 1024, 7);
+	assert_int_equal(p.h.buf_alloc, VSOCK_BUFFER);
+	fd = accept_from(listener);
+	say_data(&t, 1024, 7, "ping", 4);
+	assert_reads(fd, "ping");
+	assert_int_equal(send(fd, "pong", 4, 0), 4);
+	p = expect(&t, RW, 1024, 7);
+	assert_memory_equal(p.data, "pong", 4);
+	say(&t, REQUEST, 1024, 8); /* nobody is there */
+	expect(&t, RST, 1024, 8);
+	assert_int_equal(in_use(&t), 1);
+	close(fd);
+	listen_end(&t, 7, listener);
+	rig_down(&t);
+}
+
+static void a_listener_that_is_gone_refuses(void **state __unused)
+{
+	struct rig t;
+	struct sockaddr_un a;
+	int listener;
+
+	rig_up(&t);
+	listener = listen_at(&t, 7, 8);
+	close(listener); /* its file stays */
+	say(&t, REQUEST, 1024, 7);
+	expect(&t, RST, 1024, 7);
+	a = address(&t, 7);
+	unlink(a.sun_path);
+	rig_down(&t);
+}
+
+static void a_busy_listener_is_asked_again(void **state __unused)
+{
+	struct rig t;
+	int listener, fd;
+
+	rig_up(&t);
+	listener = listen_at(&t, 7, 0);
+	say(&t, REQUEST, 1, 7);
+	expect(&t, RESPONSE, 1, 7);
+	say(&t, REQUEST, 2, 7);
+	assert_true(quiet(&t)); /* the backlog is full */
+	vsock_conns_expire(&t.v, monotonic_ns());
+	vsock_send(&t.v);
+	assert_true(quiet(&t));
+	fd = accept_from(listener);
+	vsock_conns_expire(&t.v, monotonic_ns());
+	vsock_send(&t.v);
+	expect(&t, RESPONSE, 2, 7);
+	say(&t, REQUEST, 3, 7);
+	assert_true(quiet(&t));
+	vsock_conns_expire(&t.v, LATER);
+	vsock_send(&t.v);
+	expect(&t, RST, 3, 7);
+	close(fd);
+	listen_end(&t, 7, listener);
+	rig_down(&t);
+}
+
+static void only_a_whole_command_will_do(void **state __unused)
+{
+	static const struct {
+		const char *text;
+		bool good;
+	} cases[] = {
+		{ "CONNECT 0\n", true },
+		{ "CONNECT 4294967295\n", true },
+		{ "CONNECT 12\r\n", true },
+		{ "CONNECT 4294967296\n", false },
+		{ "CONNECT 999999999999\n", false },
+		{ "CONNECT 0000000000001", false },
+		{ "CONNECT \n", false },
+		{ "CONNECT\n", false },
+		{ "CONNECT -1\n", false },
+		{ "CONNECT 1 \n", false },
+		{ "CONNECT  1\n", false },
+		{ "connect 1\n", false },
+		{ "\n", false },
+		{ "GET / HTTP/1.0\r\n\r\n", false },
+		{ "GET /index.html HTTP/1.0\r\n\r\n", false },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct rig t;
+		struct packet p;
+		int fd;
+
+		rig_up(&t);
+		fd = client(&t, cases[i].text);
+		assert_int_equal(hear(&t, &p), cases[i].good);
+		assert_int_equal(at_end(fd), !cases[i].good);
+		assert_int_equal(in_use(&t), cases[i].good);
+		assert_int_equal(t.v.nr_clients, 0);
+		close(fd);
+		rig_down(&t);
+	}
+}
+
+static void a_command_may_come_in_pieces(void **state __unused)
+{
+	static const char text[] = "CONNECT 77\n";
+	struct rig t;
+	int fd;
+
+	rig_up(&t);
+	fd = client(&t, "");
+	for (unsigned i = 0; i < strlen(text); i++) {
+		assert_true(quiet(&t));
+		assert_int_equal(send(fd, text + i, 1, 0), 1);
+	}
+	expect(&t, REQUEST, 77, 1u << 30);
+	close(fd);
+	rig_down(&t);
+}
+
+static void a_command_that_never_ends_does(void **state __unused)
+{
+	struct rig t;
+	int fd;
+
+	rig_up(&t);
+	fd = client(&t, "CONNECT 7");
+	vsock_conns_expire(&t.v, monotonic_ns());
+	assert_true(nothing_yet(fd));
+	vsock_conns_expire(&t.v, LATER);
+	assert_true(at_end(fd));
+	close(fd);
+	fd = client(&t, "CONN"); /* and one that ends too early */
+	close(fd);
+	settle(&t);
+	assert_int_equal(in_use(&t), 0);
+	assert_int_equal(t.v.nr_clients, 0);
+	assert_true(quiet(&t));
+	rig_down(&t);
+}
+
+static void a_guest_that_does_not_answer_refuses(void **state __unused)
+{
+	struct rig t;
+	struct packet p;
+	int fd;
+
+	rig_up(&t);
+	fd = client(&t, "CONNECT 9\n");
+	assert_true(hear(&t, &p));
+	vsock_conns_expire(&t.v, LATER);
+	vsock_send(&t.v);
+	assert_true(at_end(fd));
+	expect(&t, RST, 9, p.h.src_port);
+	close(fd);
+	fd = client(&t, "CONNECT 9\n");
+	assert_true(hear(&t, &p));
+	close(fd); /* the client does not want to wait */
+	expect(&t, RST, 9, p.h.src_port);
+	assert_int_equal(in_use(&t), 0);
+	rig_down(&t);
+}
+
+static void clients_wait_for_a_driver_and_without_one_are_refused(void **state __unused)
+{
+	struct rig t;
+	int early, late;
+
+	rig_open(&t);
+	early = client(&t, "CONNECT 1\n");
+	assert_true(nothing_yet(early));
+	rig_start(&t);
+	expect(&t, REQUEST, 1, 1u << 30);
+	virtio_reset(&t.v.vd);
+	assert_true(at_end(early));
+	late = client(&t, "CONNECT 1\n");
+	assert_true(at_end(late));
+	close(early);
+	close(late);
+	rig_down(&t);
+}
+
+/* -- credit -- */
+
+static void the_guest_is_never_sent_more_than_it_has_room_for(void **state __unused)
+{
+	struct rig t;
+	struct packet p;
+	char data[10000];
+	uint32_t port;
+	int fd;
+
+	rig_up(&t);
+	memset(data, 'x', sizeof(data));
+	fd = connected(&t, &port);
+	say_credit(&t, 5000, port, 5000, 0);
+	assert_int_equal(send(fd, data, sizeof(data), 0), sizeof(data));
+	p = expect(&t, RW, 5000, port);
+	assert_int_equal(p.h.len, 4096);
+	p = expect(&t, RW, 5000, port);
+	assert_int_equal(p.h.len, 5000 - 4096);
+	expect(&t, CREDIT_REQUEST, 5000, port);
+	assert_true(quiet(&t));
+	say_credit(&t, 5000, port, 5000, 1); /* a byte more */
+	p = expect(&t, RW, 5000, port);
+	assert_int_equal(p.h.len, 1);
+	expect(&t, CREDIT_REQUEST, 5000, port);
+	say_credit(&t, 5000, port, 100, 2); /* a smaller buffer than what is in flight */
+	assert_true(quiet(&t));
+	say_credit(&t, 5000, port, UINT32_MAX, 5001);
+	for (unsigned left = sizeof(data) - 5001; left; left -= p.h.len)
+		p = expect(&t, RW, 5000, port);
+	assert_true(quiet(&t));
+	close(fd);
+	rig_down(&t);
+}
+
+static void credit_counters_that_lie_end_the_connection(void **state __unused)
+{
+	static const struct {
+		uint32_t fwd_cnt;
+		bool fine;
+	} cases[] = {
+		{ 3, true },  { 2, true },          /* overtaken on its way */
+		{ 0, true },  { UINT32_MAX, true }, /* as old as can be told */
+		{ 4, false }, { 100000, false },    { INT32_MAX, false },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct rig t;
+		uint32_t port;
+		int fd;
+
+		rig_up(&t);
+		fd = connected(&t, &port);
+		assert_int_equal(send(fd, "abc", 3, 0), 3);
+		expect(&t, RW, 5000, port);
+		say_credit(&t, 5000, port, 10, 3);
+		say_credit(&t, 5000, port, 10, cases[i].fwd_cnt);
+		if (cases[i].fine) {
+			assert_int_equal(vsock_conn_credit(&t.v.conn[0]), 10);
+			assert_true(quiet(&t));
+		} else {
+			expect(&t, RST, 5000, port);
+			assert_true(at_end(fd));
+		}
+		close(fd);
+		rig_down(&t);
+	}
+}
+
+/* The guest sends until the host's socket and the buffer are full. How many bytes: byte i is i
+ * modulo 251. */
+static uint32_t fill(struct rig *t, uint32_t port)
+{
+	uint8_t data[8192];
+	uint32_t sent = 0;
+
+	while (t->v.conn[0].rx_cnt - t->v.conn[0].fwd_cnt <= VSOCK_BUFFER - sizeof(data)) {
+		struct packet p;
+
+		for (unsigned i = 0; i < sizeof(data); i++)
+			data[i] = (uint8_t)((sent + i) % 251);
+		say_data(t, 5000, port, data, sizeof(data));
+		sent += (uint32_t)sizeof(data);
+		while (hear(t, &p))
+			assert_int_equal(p.h.op, CREDIT_UPDATE);
+	}
+	return sent;
+}
+
+/* Reads n bytes that fill() sent, from byte first on, while the loop runs. */
+static void drain(struct rig *t, int fd, uint32_t first, uint32_t n)
+{
+	uint8_t data[5000];
+	ssize_t got;
+
+	for (uint32_t at = first; at < first + n; at += (uint32_t)got) {
+		got = recv(fd, data, min(sizeof(data), (size_t)(first + n - at)), 0);
+		assert_true(got > 0);
+		for (ssize_t i = 0; i < got; i++)
+			if (data[i] != (uint8_t)((at + (uint32_t)i) % 251))
+				fail_msg("byte %u is wrong", at + (uint32_t)i);
+		settle(t);
+	}
+}
+
+static void a_slow_reader_holds_up_the_guest_and_loses_nothing(void **state __unused)
+{
+	struct rig t;
+	struct packet p;
+	uint32_t port, sent, told = 0;
+	int fd;
+
+	rig_up(&t);
+	fd = connected(&t, &port);
+	sent = fill(&t, port);
+	assert_true(sent > VSOCK_BUFFER);
+	assert_true(quiet(&t));
+	drain(&t, fd, 0, sent);
+	while (hear(&t, &p)) {
+		assert_int_equal(p.h.op, CREDIT_UPDATE);
+		told = p.h.fwd_cnt;
+	}
+	/* The guest can send a whole packet again, whatever it was told. */
+	assert_true(sent - told <= VSOCK_BUFFER - 64 * KIB);
+	say(&t, CREDIT_REQUEST, 5000, port);
+	p = expect(&t, CREDIT_UPDATE, 5000, port);
+	assert_int_equal(p.h.fwd_cnt, sent);
+	assert_int_equal(p.h.buf_alloc, VSOCK_BUFFER);
+	close(fd);
+	rig_down(&t);
+}
+
+static void a_guest_that_sends_beyond_its_credit_is_cut_off(void **state __unused)
+{
+	struct rig t;
+	uint8_t data[8192] = { 0 };
+	uint32_t port;
+	int fd;
+
+	rig_up(&t);
+	log_set_level(LOG_QUIET);
+	fd = connected(&t, &port);
+	fill(&t, port);
+	say_data(&t, 5000, port, data, sizeof(data));
+	say_data(&t, 5000, port, data, sizeof(data));
+	expect(&t, RST, 5000, port);
+	assert_int_equal(in_use(&t), 0);
+	log_set_level(LOG_WARN);
+	close(fd);
+	rig_down(&t);
+}
+
+/* -- ends -- */
+
+static void each_direction_closes_alone(void **state __unused)
+{
+	struct rig t;
+	struct packet p;
+	uint32_t port;
+	int fd;
+
+	rig_up(&t);
+	fd = connected(&t, &port);
+	say_data(&t, 5000, port, "question", 8);
+	say_shutdown(&t, 5000, port, SHUT_SEND);
+	assert_reads(fd, "question");
+	assert_true(at_end(fd));
+	assert_int_equal(send(fd, "answer", 6, 0), 6);
+	p = expect(&t, RW, 5000, port);
+	assert_memory_equal(p.data, "answer", 6);
+	assert_true(quiet(&t));
+	close(fd);
+	p = expect(&t, SHUTDOWN, 5000, port);
+	assert_int_equal(p.h.flags, SHUT_SEND | SHUT_RCV);
+	say(&t, RST, 5000, port);
+	assert_int_equal(in_use(&t), 0);
+
+	fd = connected(&t, &port);
+	assert_int_equal(send(fd, "question", 8, 0), 8);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	p = expect(&t, RW, 5000, port);
+	assert_memory_equal(p.data, "question", 8);
+	p = expect(&t, SHUTDOWN, 5000, port);
+	assert_int_equal(p.h.flags, SHUT_SEND);
+	say_data(&t, 5000, port, "answer", 6);
+	say_shutdown(&t, 5000, port, SHUT_SEND | SHUT_RCV);
+	assert_reads(fd, "answer");
+	assert_true(at_end(fd));
+	expect(&t, RST, 5000, port);
+	assert_int_equal(in_use(&t), 0);
+	close(fd);
+	rig_down(&t);
+}
+
+static void a_guest_that_reads_no_more_says_so(void **state __unused)
+{
+	struct rig t;
+	uint32_t port;
+	int fd;
+
+	rig_up(&t);
+	fd = connected(&t, &port);
+	say_shutdown(&t, 5000, port, SHUT_RCV);
+	assert_int_equal(send(fd, "x", 1, MSG_NOSIGNAL), -1);
+	assert_int_equal(errno, EPIPE);
+	say_data(&t, 5000, port, "still", 5);
+	assert_reads(fd, "still");
+	close(fd);
+	expect(&t, SHUTDOWN, 5000, port);
+	rig_down(&t);
+}
+
+static void a_host_that_reads_no_more_says_so(void **state __unused)
+{
+	struct rig t;
+	struct packet p;
+	uint32_t port;
+	int fd;
+
+	rig_up(&t);
+	fd = connected(&t, &port);
+	assert_int_equal(shutdown(fd, SHUT_RD), 0);
+	say_data(&t, 5000, port, "lost", 4);
+	p = expect(&t, SHUTDOWN, 5000, port);
+	assert_int_equal(p.h.flags, SHUT_RCV);
+	assert_int_equal(p.h.fwd_cnt, 4);
+	say_data(&t, 5000, port, "lost, too", 9); /* was on its way */
+	assert_true(quiet(&t));
+	assert_int_equal(send(fd, "on", 2, 0), 2);
+	p = expect(&t, RW, 5000, port);
+	assert_int_equal(p.h.fwd_cnt, 13);
+	close(fd);
+	rig_down(&t);
+}
+
+static void data_come_before_the_end(void **state __unused)
+{
+	struct rig t;
+	struct packet p;
+	char data[20000];
+	uint32_t port;
+	int fd;
+
+	rig_up(&t);
+	memset(data, 'x', sizeof(data));
+	fd = connected(&t, &port);
+	say_credit(&t, 5000, port, 1000, 0);
+	assert_int_equal(send(fd, data, sizeof(data), 0), sizeof(data));
+	close(fd);
+	p = expect(&t, RW, 5000, port);
+	assert_int_equal(p.h.len, 1000);
+	expect(&t, CREDIT_REQUEST, 5000, port);
+	assert_true(quiet(&t)); /* however gone the host is */
+	say_credit(&t, 5000, port, CREDIT, 1000);
+	for (unsigned left = sizeof(data) - 1000; left; left -= p.h.len)
+		p = expect(&t, RW, 5000, port);
+	p = expect(&t, SHUTDOWN, 5000, port);
+	assert_int_equal(p.h.flags, SHUT_SEND | SHUT_RCV);
+	vsock_conns_expire(&t.v, LATER); /* the guest does not confirm */
+	vsock_send(&t.v);
+	expect(&t, RST, 5000, port);
+	assert_int_equal(in_use(&t), 0);
+	rig_down(&t);
+}
+
+static void what_a_guest_sent_before_it_closed_arrives(void **state __unused)
+{
+	static const uint16_t ways[] = { SHUTDOWN, RST, 0 }; /* 0: the device is reset */
+
+	for (unsigned i = 0; i < ARRAY_SIZE(ways); i++) {
+		struct rig t;
+		uint32_t port, sent;
+		int fd;
+
+		rig_up(&t);
+		fd = connected(&t, &port);
+		sent = fill(&t, port);
+		if (ways[i] == SHUTDOWN) {
+			say_shutdown(&t, 5000, port, SHUT_SEND | SHUT_RCV);
+			expect(&t, RST, 5000, port);
+		} else if (ways[i] == RST) {
+			say(&t, RST, 5000, port);
+		} else {
+			rig_start(&t);
+		}
+		assert_true(quiet(&t));
+		assert_null(vsock_conn_find(&t.v, 5000, port));
+		drain(&t, fd, 0, sent);
+		assert_true(at_end(fd));
+		assert_int_equal(in_use(&t), 0);
+		close(fd);
+		rig_down(&t);
+	}
+}
+
+static void half_a_close_waits_for_the_data(void **state __unused)
+{
+	struct rig t;
+	struct packet p;
+	uint32_t port, sent;
+	int fd;
+
+	rig_up(&t);
+	fd = connected(&t, &port);
+	sent = fill(&t, port);
+	say_shutdown(&t, 5000, port, SHUT_SEND);
+	drain(&t, fd, 0, sent);
+	assert_true(at_end(fd));
+	while (hear(&t, &p))
+		assert_int_equal(p.h.op, CREDIT_UPDATE);
+	assert_int_equal(in_use(&t), 1);
+	close(fd);
+	rig_down(&t);
+}
+
+static void nobody_drains_for_ever(void **state __unused)
+{
+	struct rig t;
+	uint32_t port;
+	struct capture c;
+	int fd;
+
+	rig_up(&t);
+	fd = connected(&t, &port);
+	fill(&t, port);
+	say_shutdown(&t, 5000, port, SHUT_SEND | SHUT_RCV);
+	expect(&t, RST, 5000, port);
+	vsock_conns_expire(&t.v, monotonic_ns());
+	assert_int_equal(in_use(&t), 1);
+	capture_begin(&c);
+	vsock_conns_expire(&t.v, LATER);
+	assert_non_null(strstr(capture_end(&c), "the guest's port 5000"));
+	assert_int_equal(in_use(&t), 0);
+	close(fd);
+	rig_down(&t);
+}
+
+static void a_host_that_goes_while_data_wait_costs_them(void **state __unused)
+{
+	struct rig t;
+	struct packet p;
+	uint32_t port, sent;
+	int fd;
+
+	rig_up(&t);
+	fd = connected(&t, &port);
+	sent = fill(&t, port);
+	close(fd); /* with unread data: a reset, for a UNIX socket, too */
+	do
+		assert_true(hear(&t, &p));
+	while (p.h.op == SHUTDOWN);
+	assert_int_equal(p.h.op, RST);
+	assert_true(sent > 0);
+	say(&t, RST, 5000, port);
+	assert_true(quiet(&t));
+	assert_int_equal(in_use(&t), 0);
+	rig_down(&t);
+}
+
+/* -- what a guest gets wrong -- */
+
+static void a_packet_for_nobody_is_answered(void **state __unused)
+{
+	static const uint16_t ops[] = { RESPONSE, SHUTDOWN, RW, CREDIT_UPDATE, CREDIT_REQUEST,
+					0,        8,        99, UINT16_MAX };
+	struct rig t;
+
+	rig_up(&t);
+	for (unsigned i = 0; i < ARRAY_SIZE(ops); i++) {
+		say(&t, ops[i], 10 + i, 20 + i);
+		expect(&t, RST, 10 + i, 20 + i);
+	}
+	say(&t, RST, 1, 2); /* but not this */
+	assert_true(quiet(&t));
+	assert_int_equal(t.v.nr_touched, 0);
+	assert_false(needs_reset(&t));
+	rig_down(&t);
+}
+
+static void a_packet_that_makes_no_sense_ends_the_connection(void **state __unused)
+{
+	struct packet lies = packet(RW, 5000, 0);
+	const uint16_t ops[] = { REQUEST, RESPONSE, 0, 8, UINT16_MAX, RW };
+
+	lies.h.len = 100; /* and carries 5 */
+	for (unsigned i = 0; i < ARRAY_SIZE(ops); i++) {
+		struct rig t;
+		uint32_t port;
+		int fd;
+
+		rig_up(&t);
+		fd = connected(&t, &port);
+		lies.h.dst_port = port;
+		if (ops[i] == RW)
+			send_raw(&t, &lies.h, "12345", 5);
+		else
+			say(&t, ops[i], 5000, port);
+		expect(&t, RST, 5000, port);
+		assert_true(at_end(fd));
+		assert_int_equal(in_use(&t), 0);
+		assert_false(needs_reset(&t));
+		close(fd);
+		rig_down(&t);
+	}
+}
+
+static void before_it_is_open_a_connection_carries_nothing(void **state __unused)
+{
+	static const uint16_t ops[] = { REQUEST, SHUTDOWN, RW, CREDIT_UPDATE, CREDIT_REQUEST, 77 };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(ops); i++) {
+		struct rig t;
+		struct packet p;
+		int fd, listener;
+
+		rig_up(&t);
+		fd = client(&t, "CONNECT 6\n");
+		assert_true(hear(&t, &p));
+		say(&t, ops[i], 6, p.h.src_port);
+		expect(&t, RST, 6, p.h.src_port);
+		assert_true(at_end(fd));
+		close(fd);
+
+		listener = listen_at(&t, 7, 0);
+		say(&t, REQUEST, 1, 7);
+		expect(&t, RESPONSE, 1, 7);
+		say(&t, REQUEST, 2, 7); /* is being dialled */
+		say(&t, ops[i], 2, 7);
+		expect(&t, RST, 2, 7);
+		assert_int_equal(in_use(&t), 1);
+		listen_end(&t, 7, listener);
+		rig_down(&t);
+	}
+}
+
+static void after_its_end_data_end_it_for_good(void **state __unused)
+{
+	struct rig t;
+	uint32_t port;
+	int fd;
+
+	rig_up(&t);
+	log_set_level(LOG_QUIET);
+	fd = connected(&t, &port);
+	say_shutdown(&t, 5000, port, SHUT_SEND);
+	say_data(&t, 5000, port, "x", 1);
+	expect(&t, RST, 5000, port);
+	log_set_level(LOG_WARN);
+	close(fd);
+	rig_down(&t);
+}
+
+static void strangers_are_ignored(void **state __unused)
+{
+	struct packet p = packet(REQUEST, 1, 7);
+	struct rig t;
+	int listener;
+
+	rig_up(&t);
+	log_set_level(LOG_QUIET);
+	listener = listen_at(&t, 7, 8);
+	p.h.src_cid = CID + 1;
+	send_raw(&t, &p.h, NULL, 0);
+	p.h.src_cid = CID | 1ull << 32;
+	send_raw(&t, &p.h, NULL, 0);
+	p.h.src_cid = CID;
+	p.h.dst_cid = 3;
+	send_raw(&t, &p.h, NULL, 0);
+	p.h.dst_cid = 2 | 1ull << 32;
+	send_raw(&t, &p.h, NULL, 0);
+	assert_true(quiet(&t));
+	p.h.dst_cid = 2;
+	p.h.type = VIRTIO_VSOCK_TYPE_SEQPACKET;
+	send_raw(&t, &p.h, NULL, 0);
+	p = expect(&t, RST, 1, 7);
+	assert_int_equal(p.h.type, VIRTIO_VSOCK_TYPE_SEQPACKET);
+	assert_int_equal(in_use(&t), 0);
+	log_set_level(LOG_WARN);
+	listen_end(&t, 7, listener);
+	rig_down(&t);
+}
+
+static void a_buffer_without_room_is_malformed(void **state __unused)
+{
+	struct rig t;
+	struct virtio_vsock_hdr h = { 0 };
+
+	rig_open(&t);
+	log_set_level(LOG_QUIET);
+	assert_true(driver_start(&t.d, 0));
+	t.out = driver_put(&t.d, &h, sizeof(h));
+	ring_send(&t.d.ring[TX], &(struct ring_buf){ t.out, sizeof(h) - 1, false }, 1);
+	driver_kick(&t.d, TX);
+	assert_true(needs_reset(&t));
+
+	assert_true(driver_start(&t.d, 0));
+	ring_send(&t.d.ring[RX], &(struct ring_buf){ t.out, sizeof(h), true }, 1);
+	driver_kick(&t.d, RX); /* nothing to send: it isn't looked at */
+	assert_false(needs_reset(&t));
+	say(&t, CREDIT_REQUEST, 1, 2);
+	assert_true(needs_reset(&t));
+	assert_int_equal(ring_used(&t.d.ring[RX]), 0);
+	log_set_level(LOG_WARN);
+	rig_down(&t);
+}
+
+/* -- limits -- */
+
+static void many_connections_at_once_and_no_more(void **state __unused)
+{
+	struct rig t;
+	int listener, *fd = calloc(VSOCK_MAX_CONNS, sizeof(*fd));
+	unsigned n = 0;
+
+	rig_up(&t);
+	listener = listen_at(&t, 7, 8);
+	/* A process may have 1024 descriptors; two for each here. */
+	while (n < 400) {
+		say(&t, REQUEST, 1000 + n, 7);
+		expect(&t, RESPONSE, 1000 + n, 7);
+		fd[n++] = accept_from(listener);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		say_data(&t, 1000 + i, 7, &i, sizeof(i));
+		assert_int_equal(send(fd[i], &i, sizeof(i), 0), sizeof(i));
+	}
+	for (unsigned i = 0; i < n; i++) {
+		struct packet p;
+		unsigned got;
+
+		assert_int_equal(recv(fd[i], &got, sizeof(got), 0), sizeof(got));
+		assert_int_equal(got, i);
+		p = expect(&t, RW, 1000 + i, 7);
+		assert_memory_equal(p.data, &i, sizeof(i));
+		close(fd[i]);
+	}
+	free(fd);
+	listen_end(&t, 7, listener);
+	rig_down(&t);
+}
+
+static void a_full_table_refuses(void **state __unused)
+{
+	struct rig t;
+	int listener;
+
+	rig_up(&t);
+	listener = listen_at(&t, 7, 0);
+	/* Nobody accepts: all but the first are being dialled, and take no descriptor. */
+	for (unsigned i = 0; i < VSOCK_MAX_CONNS; i++)
+		say(&t, REQUEST, i, 7);
+	expect(&t, RESPONSE, 0, 7);
+	assert_true(quiet(&t));
+	say(&t, REQUEST, 5000, 7);
+	expect(&t, RST, 5000, 7);
+	say(&t, RST, 17, 7);
+	say(&t, REQUEST, 5000, 7); /* there is room now */
+	assert_true(quiet(&t));
+	assert_int_equal(in_use(&t), VSOCK_MAX_CONNS);
+	for (unsigned i = 0; i < VSOCK_MAX_CONNS; i++)
+		if (i != 17)
+			assert_non_null(vsock_conn_find(&t.v, i, 7));
+	vsock_conns_expire(&t.v, LATER);
+	vsock_send(&t.v);
+	for (unsigned i = 1; i < VSOCK_MAX_CONNS; i++) {
+		struct packet p;
+
+		assert_true(hear(&t, &p));
+		assert_int_equal(p.h.op, RST);
+	}
+	listen_end(&t, 7, listener);
+	rig_down(&t);
+}
+
+static void too_many_silent_clients_wait_outside(void **state __unused)
+{
+	struct rig t;
+	int fd[VSOCK_CLIENTS + 2];
+	struct pollfd p;
+
+	rig_up(&t);
+	p = (struct pollfd){ .fd = t.v.timer.fd, .events = POLLIN };
+	for (unsigned i = 0; i < ARRAY_SIZE(fd); i++)
+		fd[i] = client(&t, i == VSOCK_CLIENTS ? "CONNECT 5\n" : "");
+	assert_int_equal(t.v.nr_clients, VSOCK_CLIENTS);
+	assert_true(t.v.paused);
+	assert_true(quiet(&t));
+	close(fd[0]);
+	settle(&t);
+	t.v.timer.fn(&t.v.timer, EPOLLIN); /* too early */
+	assert_int_equal(t.v.nr_clients, VSOCK_CLIENTS - 1);
+	assert_int_equal(poll(&p, 1, 60000), 1); /* the next tick */
+	expect(&t, REQUEST, 5, 1u << 30);
+	for (unsigned i = 1; i < ARRAY_SIZE(fd); i++)
+		close(fd[i]);
+	settle(&t);
+	rig_down(&t);
+}
+
+static void a_guest_without_buffers_loses_nothing(void **state __unused)
+{
+	struct rig t;
+	struct packet p;
+	uint32_t a, b;
+	int one, two;
+
+	rig_up(&t);
+	one = connected(&t, &a);
+	two = connected(&t, &b);
+	t.keep = true;
+	for (unsigned i = 0; i < BUFS; i++) { /* used up */
+		say(&t, CREDIT_REQUEST, 5000, a);
+		expect(&t, CREDIT_UPDATE, 5000, a);
+	}
+	for (unsigned i = 0; i < 100; i++) {
+		assert_int_equal(send(one, "one", 3, 0), 3);
+		assert_int_equal(send(two, "two", 3, 0), 3);
+		say(&t, CREDIT_REQUEST, 5000, a);
+	}
+	shutdown(two, SHUT_WR);
+	assert_true(quiet(&t));
+	t.keep = false;
+	for (unsigned i = 0; i < 8; i++)
+		offer(&t, t.buffer[i]);
+	driver_kick(&t.d, RX);
+	p = expect(&t, RW, 5000, a);
+	assert_int_equal(p.h.len, 300);
+	p = expect(&t, RW, 5000, b);
+	assert_int_equal(p.h.len, 300);
+	expect(&t, SHUTDOWN, 5000, b);
+	assert_true(quiet(&t));
+	close(one);
+	close(two);
+	rig_down(&t);
+}
+
+static void a_flood_of_nonsense_waits_for_the_answers(void **state __unused)
+{
+	const unsigned all = 3 * VSOCK_MAX_RSTS;
+	struct rig t;
+	struct packet p = packet(RW, 1, 2);
+	gpa_t out;
+
+	rig_open(&t);
+	assert_true(driver_start(&t.d, 0)); /* no buffers yet */
+	out = driver_alloc(&t.d, all * sizeof(p.h));
+	for (unsigned i = 0; i < all; i++) {
+		p.h.src_port = i;
+		memcpy(ram_at(&t.d.ram, out, sizeof(p.h)), &p.h, sizeof(p.h));
+		ring_send(&t.d.ring[TX], &(struct ring_buf){ out, sizeof(p.h), false }, 1);
+		out += sizeof(p.h);
+	}
+	driver_kick(&t.d, TX);
+	settle(&t);
+	assert_int_equal(ring_used(&t.d.ring[TX]), VSOCK_MAX_RSTS);
+	for (unsigned i = 0; i < BUFS; i++)
+		offer(&t, driver_alloc(&t.d, BUF_LEN));
+	driver_kick(&t.d, RX);
+	for (unsigned i = 0; i < all; i++)
+		expect(&t, RST, i, 2);
+	assert_int_equal(ring_used(&t.d.ring[TX]), all);
+	assert_true(quiet(&t));
+	rig_down(&t);
+}
+
+/* -- resets -- */
+
+static void a_reset_ends_all_of_it(void **state __unused)
+{
+	struct rig t;
+	struct epoll_event ev;
+	uint32_t port;
+	int fd, listener;
+
+	rig_up(&t);
+	listener = listen_at(&t, 7, 0);
+	say(&t, REQUEST, 1, 7);
+	expect(&t, RESPONSE, 1, 7);
+	say(&t, REQUEST, 2, 7);
+	fd = connected(&t, &port);
+	assert_int_equal(send(fd, "x", 1, 0), 1);
+	/* The loop has fetched the event, and the reset comes first. */
+	assert_int_equal(epoll_wait(t.loop.epoll_fd, &ev, 1, 0), 1);
+	virtio_reset(&t.v.vd);
+	((struct loop_source *)ev.data.ptr)->fn(ev.data.ptr, ev.events);
+	assert_true(at_end(fd));
+	assert_int_equal(in_use(&t), 0);
+	close(fd);
+	rig_start(&t);
+	((struct loop_source *)ev.data.ptr)->fn(ev.data.ptr, ev.events);
+	fd = connected(&t, &port);
+	/* In that slot is another one now. */
+	((struct loop_source *)ev.data.ptr)->fn(ev.data.ptr, EPOLLHUP);
+	assert_true(quiet(&t));
+	assert_int_equal(in_use(&t), 1);
+	close(fd);
+	listen_end(&t, 7, listener);
+	rig_down(&t);
+}
+
+static void a_queue_alone_can_be_reset(void **state __unused)
+{
+	struct rig t;
+	uint32_t port;
+	int fd;
+
+	rig_up(&t);
+	fd = connected(&t, &port);
+	virtio_queue_disable(&t.v.vd, virtio_queue(&t.v.vd, RX));
+	assert_int_equal(send(fd, "later", 5, 0), 5);
+	settle(&t);
+	driver_queue_up(&t.d, RX);
+	for (unsigned i = 0; i < 4; i++)
+		offer(&t, driver_alloc(&t.d, BUF_LEN));
+	driver_kick(&t.d, RX);
+	expect(&t, RW, 5000, port);
+	close(fd);
+	rig_down(&t);
+}
+
+static void *run_loop(void *arg)
+{
+	struct rig *t = arg;
+
+	assert_int_equal(loop_run(&t->loop), 0);
+	return NULL;
+}
+
+/* A vCPU resets the device while clients come and go on the loop's thread. */
+static void a_reset_may_come_at_any_time(void **state __unused)
+{
+	struct rig t;
+	pthread_t thread;
+
+	rig_up(&t);
+	assert_int_equal(pthread_create(&thread, NULL, run_loop, &t), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		struct sockaddr_un a = address(&t, -1);
+		int fd[4];
+
+		for (unsigned j = 0; j < ARRAY_SIZE(fd); j++) {
+			fd[j] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+			assert_int_equal(connect(fd[j], (struct sockaddr *)&a, sizeof(a)), 0);
+			(void)!send(fd[j], "CONNECT 3\nx", 11, MSG_NOSIGNAL);
+		}
+		pthread_mutex_lock(&t.d.lock);
+		rig_start(&t);
+		pthread_mutex_unlock(&t.d.lock);
+		for (unsigned j = 0; j < ARRAY_SIZE(fd); j++)
+			close(fd[j]);
+	}
+	loop_stop(&t.loop);
+	pthread_join(thread, NULL);
+	rig_down(&t);
+}
+
+/* -- set-up -- */
+
+static void the_guest_reads_its_cid(void **state __unused)
+{
+	struct rig t;
+
+	rig_up(&t);
+	assert_int_equal(virtio_config_read(&t.v.vd, 0, 8), CID);
+	assert_int_equal(virtio_config_read(&t.v.vd, 0, 4), CID);
+	assert_int_equal(virtio_config_read(&t.v.vd, 4, 4), 0);
+	assert_int_equal(virtio_config_read(&t.v.vd, 1, 8), 0);
+	rig_down(&t);
+}
+
+static int init_at(struct virtio_vsock *v, const char *path, struct capture *said)
+{
+	static struct loop loop;
+	struct vsock_options o = { .cid = CID, .path = path };
+	int rc;
+
+	capture_begin(said);
+	rc = virtio_vsock_init(v, &o, &loop);
+	capture_end(said);
+	return rc;
+}
+
+static void a_socket_left_behind_is_replaced_and_no_other(void **state __unused)
+{
+	struct rig t;
+	struct virtio_vsock v;
+	struct capture said;
+	char path[80];
+	int fd;
+
+	rig_open(&t);
+	assert_int_equal(init_at(&v, t.path, &said), -EADDRINUSE);
+	assert_non_null(strstr(said.text, "is in use"));
+	virtio_vsock_destroy(&v);
+	assert_int_equal(access(t.path, F_OK), 0);
+
+	fd = listen_at(&t, 1, 1);
+	close(fd);
+	assert_int_equal(init_at(&v, address(&t, 1).sun_path, &said), 0);
+	virtio_vsock_destroy(&v);
+
+	snprintf(path, sizeof(path), "%s/none/v", t.folder);
+	assert_int_equal(init_at(&v, path, &said), -ENOENT);
+	assert_non_null(strstr(said.text, path));
+	virtio_vsock_destroy(&v);
+	assert_int_equal(init_at(&v, t.folder, &said), -EADDRINUSE);
+	virtio_vsock_destroy(&v);
+	rig_down(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_client_reaches_the_guest),
+		cmocka_unit_test(a_guest_that_refuses_closes_the_client),
+		cmocka_unit_test(the_guest_reaches_a_listener),
+		cmocka_unit_test(a_listener_that_is_gone_refuses),
+		cmocka_unit_test(a_busy_listener_is_asked_again),
+		cmocka_unit_test(only_a_whole_command_will_do),
+		cmocka_unit_test(a_command_may_come_in_pieces),
+		cmocka_unit_test(a_command_that_never_ends_does),
+		cmocka_unit_test(a_guest_that_does_not_answer_refuses),
+		cmocka_unit_test(clients_wait_for_a_driver_and_without_one_are_refused),
+		cmocka_unit_test(the_guest_is_never_sent_more_than_it_has_room_for),
+		cmocka_unit_test(credit_counters_that_lie_end_the_connection),
+		cmocka_unit_test(a_slow_reader_holds_up_the_guest_and_loses_nothing),
+		cmocka_unit_test(a_guest_that_sends_beyond_its_credit_is_cut_off),
+		cmocka_unit_test(each_direction_closes_alone),
+		cmocka_unit_test(a_guest_that_reads_no_more_says_so),
+		cmocka_unit_test(a_host_that_reads_no_more_says_so),
+		cmocka_unit_test(data_come_before_the_end),
+		cmocka_unit_test(what_a_guest_sent_before_it_closed_arrives),
+		cmocka_unit_test(half_a_close_waits_for_the_data),
+		cmocka_unit_test(nobody_drains_for_ever),
+		cmocka_unit_test(a_host_that_goes_while_data_wait_costs_them),
+		cmocka_unit_test(a_packet_for_nobody_is_answered),
+		cmocka_unit_test(a_packet_that_makes_no_sense_ends_the_connection),
+		cmocka_unit_test(before_it_is_open_a_connection_carries_nothing),
+		cmocka_unit_test(after_its_end_data_end_it_for_good),
+		cmocka_unit_test(strangers_are_ignored),
+		cmocka_unit_test(a_buffer_without_room_is_malformed),
+		cmocka_unit_test(many_connections_at_once_and_no_more),
+		cmocka_unit_test(a_full_table_refuses),
+		cmocka_unit_test(too_many_silent_clients_wait_outside),
+		cmocka_unit_test(a_guest_without_buffers_loses_nothing),
+		cmocka_unit_test(a_flood_of_nonsense_waits_for_the_answers),
+		cmocka_unit_test(a_reset_ends_all_of_it),
+		cmocka_unit_test(a_queue_alone_can_be_reset),
+		cmocka_unit_test(a_reset_may_come_at_any_time),
+		cmocka_unit_test(the_guest_reads_its_cid),
+		cmocka_unit_test(a_socket_left_behind_is_replaced_and_no_other),
+	};
+
+	return cmocka_run_group_tests_name("virtio-vsock", tests, NULL, NULL);
+}
