@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ACPI 6.3 tables: RSDP, XSDT, FADT, MADT and DSDT.
+ * ACPI 6.3 tables: RSDP, XSDT, FADT, MADT, DSDT and, if there is PCI, MCFG (PCI Firmware 3.2
+ * §4.1.2).
  *
  * The machine is hardware-reduced (§4.1): there are no fixed power-management blocks, no SCI, no
  * 8259 and no 8254 in it, which is the truth of what a kernel needs here and spares it the probing
@@ -13,7 +14,7 @@
  * for every machine: each port, address and interrupt comes from machine.c, the one file that knows
  * them. The unit test takes the result apart with iasl, and puts it together again.
  *
- * Missing, because nothing behind it is modelled: PCI (MCFG, a host bridge), HPET, PM timer,
+ * Missing, because nothing behind it is modelled: PCI interrupt pins (_PRT), HPET, PM timer,
  * thermal zones, sleep states other than S5, processor power and performance states, hot-plug.
  */
 #include "acpi.h"
@@ -28,6 +29,8 @@
 #define OEM_ID       "MINIVM"
 #define OEM_TABLE_ID "MINIVMM "
 #define CREATOR_ID   "MVMM"
+
+#define ACPI_ECAM_LEN 0x100000u /* one bus */
 
 /* The header that every table but the RSDP starts with, §5.2.6 */
 enum { HEADER_LENGTH = 4, HEADER_CHECKSUM = 9, HEADER_SIZE = 36 };
@@ -216,6 +219,60 @@ static void dsdt_power_button(struct aml *a, const struct acpi_config *c)
 	aml_close(a, dev);
 }
 
+/* _OSC (§6.2.11, PCI Firmware 3.2 §4.5): which features of PCI Express the kernel may control. All
+ * that it asks for, since no firmware runs beside it; and if it asks about something else, that is
+ * not known:
+ *
+ *	CreateDWordField (Arg3, 0, CDW1)
+ *	If (Arg0 != ToUUID ("33DB4D5B-1FF7-401C-9657-7441C03DD766")) { CDW1 |= 4 }
+ *	Return (Arg3)
+ */
+static void dsdt_osc(struct aml *a)
+{
+	static const uint8_t body[] = {
+		0x8a, 0x6b, 0x00, 'C',  'D',  'W',  '1',                        /**/
+		0xa0, 0x23, 0x92, 0x93, 0x68, 0x11, 0x13, 0x0a, 0x10,           /**/
+		0x5b, 0x4d, 0xdb, 0x33, 0xf7, 0x1f, 0x1c, 0x40,                 /**/
+		0x96, 0x57, 0x74, 0x41, 0xc0, 0x3d, 0xd7, 0x66,                 /**/
+		0x7d, 'C',  'D',  'W',  '1',  0x0a, 0x04, 'C',  'D',  'W', '1', /**/
+		0xa4, 0x6b,
+	};
+	size_t osc = aml_open_serialized(a, "_OSC", 4);
+
+	aml_bytes(a, body, sizeof(body));
+	aml_close(a, osc);
+}
+
+/* The host bridge, and a motherboard resource that keeps others from using configuration space:
+ * kernels believe the MCFG only with that. */
+static void dsdt_pci(struct aml *a, const struct acpi_pci *pci)
+{
+	size_t dev, crs;
+
+	assert(pci->ecam <= UINT32_MAX - ACPI_ECAM_LEN);
+	dev = aml_open_device(a, "PCI0");
+	aml_name_eisaid(a, "_HID", "PNP0A08"); /* configuration space in memory, too */
+	aml_name_eisaid(a, "_CID", "PNP0A03");
+	aml_name_int(a, "_SEG", 0);
+	aml_name_int(a, "_BBN", 0);
+	aml_name_int(a, "_UID", 0);
+	crs = aml_open_crs(a);
+	aml_crs_buses(a, 0, 0);
+	aml_crs_ports(a, pci->ports, 8);
+	aml_crs_window(a, pci->low, pci->low_len);
+	aml_crs_window(a, pci->high, pci->high_len);
+	aml_close_crs(a, crs);
+	dsdt_osc(a);
+	aml_close(a, dev);
+
+	dev = aml_open_device(a, "MRES");
+	aml_name_eisaid(a, "_HID", "PNP0C02");
+	crs = aml_open_crs(a);
+	aml_crs_memory(a, (uint32_t)pci->ecam, ACPI_ECAM_LEN);
+	aml_close_crs(a, crs);
+	aml_close(a, dev);
+}
+
 static gpa_t write_dsdt(struct tables *t, const struct acpi_config *c)
 {
 	static const uint8_t s5[] = { ACPI_SLEEP_TYPE_S5, 0, 0, 0 }; /* §7.4.2 */
@@ -233,6 +290,8 @@ static gpa_t write_dsdt(struct tables *t, const struct acpi_config *c)
 		dsdt_rtc(a, c);
 	if (c->pvpanic_port)
 		dsdt_pvpanic(a, c);
+	if (c->pci.ecam)
+		dsdt_pci(a, &c->pci);
 	for (unsigned i = 0; i < c->nr_virtio; i++)
 		dsdt_virtio(a, i, &c->virtio[i]);
 	aml_close(a, sb);
@@ -294,6 +353,20 @@ static gpa_t write_madt(struct tables *t, const struct acpi_config *c)
 	return table_close(t, open);
 }
 
+static gpa_t write_mcfg(struct tables *t, const struct acpi_pci *pci)
+{
+	struct aml *a = &t->a;
+	size_t open = table_open(t, "MCFG", 1);
+
+	aml_raw(a, 8, 0);
+	aml_raw(a, 8, pci->ecam);
+	aml_raw(a, 2, 0); /* segment */
+	aml_raw(a, 1, 0); /* first and */
+	aml_raw(a, 1, 0); /* last bus */
+	aml_raw(a, 4, 0);
+	return table_close(t, open);
+}
+
 static void write_rsdp(struct aml *a)
 {
 	aml_bytes(a, "RSD PTR ", 8);
@@ -315,19 +388,21 @@ static void finish_rsdp(struct aml *a, gpa_t xsdt)
 	set_checksum(a, 0, RSDP_SIZE, RSDP_EXT_CHECKSUM);
 }
 
-static gpa_t write_xsdt(struct tables *t, gpa_t fadt, gpa_t madt)
+static gpa_t write_xsdt(struct tables *t, gpa_t fadt, gpa_t madt, gpa_t mcfg)
 {
 	size_t open = table_open(t, "XSDT", 1);
 
 	aml_raw(&t->a, 8, fadt);
 	aml_raw(&t->a, 8, madt);
+	if (mcfg)
+		aml_raw(&t->a, 8, mcfg);
 	return table_close(t, open);
 }
 
 int acpi_build(const struct gmem *mem, const struct acpi_config *c, gpa_t at, uint64_t room)
 {
 	struct tables t = { .a = { .buf = gmem_slice(mem, at, room), .size = room }, .at = at };
-	gpa_t fadt, madt;
+	gpa_t fadt, madt, mcfg;
 
 	if (!t.a.buf)
 		return log_ret(-EFAULT, "acpi: no guest memory at 0x%llx for the tables",
@@ -335,7 +410,8 @@ int acpi_build(const struct gmem *mem, const struct acpi_config *c, gpa_t at, ui
 	write_rsdp(&t.a);
 	fadt = write_fadt(&t, c, write_dsdt(&t, c));
 	madt = write_madt(&t, c);
-	finish_rsdp(&t.a, write_xsdt(&t, fadt, madt));
+	mcfg = c->pci.ecam ? write_mcfg(&t, &c->pci) : 0;
+	finish_rsdp(&t.a, write_xsdt(&t, fadt, madt, mcfg));
 	if (t.a.len > t.a.size)
 		return log_ret(-ENOSPC, "acpi: the tables need %zu bytes, and have %zu", t.a.len,
 			       t.a.size);

@@ -15,6 +15,15 @@ struct acpi_virtio {
 	uint32_t gsi; /* edge-triggered, active high */
 };
 
+/* A PCI host bridge and its one bus: configuration space in memory (ECAM, 1 MiB) and by ports, and
+ * the windows for BARs, one below 4 GiB and one above all RAM. Functions have no interrupt pins. */
+struct acpi_pci {
+	gpa_t ecam; /* 0: there is no PCI */
+	gpa_t low, high;
+	uint64_t low_len, high_len;
+	uint16_t ports; /* CONFIG_ADDRESS and CONFIG_DATA */
+};
+
 /* The machine as the tables describe it. A port of 0 means that the device isn't there. */
 struct acpi_config {
 	unsigned cpus; /* their APIC ids are 0 to cpus - 1; at most 255 */
@@ -23,6 +32,7 @@ struct acpi_config {
 
 	const struct acpi_virtio *virtio;
 	size_t nr_virtio;
+	struct acpi_pci pci;
 
 	uint16_t com1_port; /* eight ports of a 16550A */
 	uint32_t com1_gsi;

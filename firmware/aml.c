@@ -25,6 +25,7 @@ enum {
 	EXT_DEVICE = 0x82,
 };
 
+enum { METHOD_SERIALIZED = 1 << 3 }; /* §20.2.5.2 */
 enum { SPACE_SYSTEM_IO = 1, FIELD_BYTE_ACCESS = 1 };
 
 /* Resource descriptors, §6.4.2 (small) and §6.4.3 (large) */
@@ -36,6 +37,12 @@ enum {
 	CRS_MEMORY_WRITABLE = 0x01,
 	CRS_IRQ = 0x89,
 	CRS_IRQ_CONSUMER_EDGE = 0x03, /* polarity 0 is active high, sharing 0 exclusive */
+	CRS_WORD = 0x88,              /* address spaces, §6.4.3.5 */
+	CRS_QWORD = 0x8a,
+	CRS_DWORD = 0x87,
+	CRS_SPACE_MEMORY = 0,
+	CRS_SPACE_BUS = 2,
+	CRS_SPACE_FIXED = 0x0c, /* first and last are so; passed on, not used itself */
 };
 
 #define PKG_LENGTH_SIZE 3
@@ -129,6 +136,11 @@ size_t aml_open_method(struct aml *a, const char *name, unsigned nr_args)
 	name_seg(a, name);
 	op(a, (uint8_t)nr_args);
 	return open;
+}
+
+size_t aml_open_serialized(struct aml *a, const char *name, unsigned nr_args)
+{
+	return aml_open_method(a, name, nr_args | METHOD_SERIALIZED);
 }
 
 size_t aml_open_if_and(struct aml *a, const char *name, uint64_t mask)
@@ -273,6 +285,35 @@ void aml_crs_memory(struct aml *a, uint32_t base, uint32_t len)
 	op(a, CRS_MEMORY_WRITABLE);
 	aml_raw(a, 4, base);
 	aml_raw(a, 4, len);
+}
+
+/* §6.4.3.5: size bytes for each number. */
+static void crs_space(struct aml *a, uint8_t tag, unsigned size, uint8_t space, uint8_t flags,
+		      uint64_t first, uint64_t last)
+{
+	op(a, tag);
+	aml_raw(a, 2, 3 + 5 * size);
+	op(a, space);
+	op(a, CRS_SPACE_FIXED);
+	op(a, flags);
+	aml_raw(a, size, 0); /* granularity */
+	aml_raw(a, size, first);
+	aml_raw(a, size, last);
+	aml_raw(a, size, 0); /* translation */
+	aml_raw(a, size, last - first + 1);
+}
+
+void aml_crs_buses(struct aml *a, uint8_t first, uint8_t last)
+{
+	crs_space(a, CRS_WORD, 2, CRS_SPACE_BUS, 0, first, last);
+}
+
+void aml_crs_window(struct aml *a, uint64_t base, uint64_t len)
+{
+	const bool wide = base + (len - 1) > UINT32_MAX;
+
+	crs_space(a, wide ? CRS_QWORD : CRS_DWORD, wide ? 8 : 4, CRS_SPACE_MEMORY,
+		  CRS_MEMORY_WRITABLE, base, base + (len - 1));
 }
 
 void aml_crs_irq(struct aml *a, uint32_t gsi)

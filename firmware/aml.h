@@ -28,6 +28,8 @@ void aml_patch(struct aml *a, size_t off, unsigned size, uint64_t v);
 size_t aml_open_scope(struct aml *a, const char *name);
 size_t aml_open_device(struct aml *a, const char *name);
 size_t aml_open_method(struct aml *a, const char *name, unsigned nr_args);
+/* One that makes names of its own, and so is run once at a time. */
+size_t aml_open_serialized(struct aml *a, const char *name, unsigned nr_args);
 /* If (name & mask) */
 size_t aml_open_if_and(struct aml *a, const char *name, uint64_t mask);
 void aml_close(struct aml *a, size_t open);
@@ -47,5 +49,8 @@ void aml_notify(struct aml *a, const char *name, uint8_t value);
 size_t aml_open_crs(struct aml *a);
 void aml_crs_ports(struct aml *a, uint16_t port, uint8_t len);
 void aml_crs_memory(struct aml *a, uint32_t base, uint32_t len); /* read-write, fixed */
-void aml_crs_irq(struct aml *a, uint32_t gsi);                   /* edge, active high, not shared */
+/* What a host bridge passes on: bus numbers, and memory, which isn't prefetchable. */
+void aml_crs_buses(struct aml *a, uint8_t first, uint8_t last);
+void aml_crs_window(struct aml *a, uint64_t base, uint64_t len);
+void aml_crs_irq(struct aml *a, uint32_t gsi); /* edge, active high, not shared */
 void aml_close_crs(struct aml *a, size_t open);

@@ -186,6 +186,8 @@ unsigned boot_memory_map(const struct boot_request *r, struct boot_ram map[BOOT_
 	map[n++] = (struct boot_ram){ BOOT_EBDA, BOOT_HIGH - BOOT_EBDA, BOOT_RESERVED };
 	if (boot_low_end(r) > BOOT_HIGH)
 		map[n++] = (struct boot_ram){ BOOT_HIGH, boot_low_end(r) - BOOT_HIGH, BOOT_RAM };
+	if (r->reserved_len)
+		map[n++] = (struct boot_ram){ r->reserved, r->reserved_len, BOOT_RESERVED };
 	for (size_t i = 1; i < m->nr; i++)
 		map[n++] = (struct boot_ram){ m->region[i].base, m->region[i].size, BOOT_RAM };
 	return n;

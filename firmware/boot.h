@@ -42,6 +42,8 @@ struct boot_request {
 	const char *cmdline; /* "" for none */
 	bool kaslr;          /* bzImage: let the kernel unpack itself and choose its address */
 	gpa_t rsdp;          /* 0: none */
+	gpa_t reserved;      /* device registers that the memory map tells of, in the 32-bit hole */
+	uint64_t reserved_len; /* 0: none */
 	uint8_t rng_seed[BOOT_RNG_SEED_LEN];
 };
 

@@ -45,7 +45,7 @@ struct boot_ram {
 	uint64_t size;
 	enum boot_ram_type type;
 };
-#define BOOT_MAX_RAM (GMEM_MAX_REGIONS + 2)
+#define BOOT_MAX_RAM (GMEM_MAX_REGIONS + 3)
 unsigned boot_memory_map(const struct boot_request *r, struct boot_ram map[BOOT_MAX_RAM]);
 
 /* Writes the command line, which the kernel reads up to limit characters of. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The address map and the interrupts of the machine. Only machine.c, transport.c and report.c include
- * this. */
+/* The address map and the interrupts of the machine. Only machine.c, transport.c and report.c
+ * include this. */
 #pragma once
 
 #include "vmm/types.h"
@@ -24,8 +24,13 @@ static const uint8_t board_virtio_gsi[] = { 5,  6,  7,  10, 11, 12, 13, 14, 15,
 
 #define BOARD_VIRTIO                                                                               \
 	0xd0000000ull /* the first; the 32-bit device hole is 0xc0000000 to 0xffffffff */
-#define BOARD_VIRTIO_LEN 0x1000ull     /* a page each */
-#define BOARD_IOAPIC     0xfec00000ull /* in KVM */
-#define BOARD_LAPIC      0xfee00000ull /* in KVM */
-#define BOARD_ACPI       0xe0000ull    /* tables: reserved memory below 1 MiB */
-#define BOARD_ACPI_LEN   0x20000ull
+#define BOARD_VIRTIO_LEN 0x1000ull /* a page each */
+/* PCI, for --transport pci: where BARs may be, and configuration space. */
+#define BOARD_PCI_LOW      0xc0000000ull
+#define BOARD_PCI_LOW_LEN  (256 * MIB)
+#define BOARD_PCI_HIGH_LEN (1 * GIB)
+#define BOARD_PCI_ECAM     0xe0000000ull
+#define BOARD_IOAPIC       0xfec00000ull /* in KVM */
+#define BOARD_LAPIC        0xfee00000ull /* in KVM */
+#define BOARD_ACPI         0xe0000ull    /* tables: reserved memory below 1 MiB */
+#define BOARD_ACPI_LEN     0x20000ull

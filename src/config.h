@@ -23,6 +23,7 @@ enum config_action { ACTION_RUN, ACTION_DRY_RUN, ACTION_HELP, ACTION_VERSION, AC
 enum huge_pages { HUGE_OFF, HUGE_TRANSPARENT, HUGE_2M, HUGE_1G };
 enum net_mode { NET_TAP, NET_FD, NET_USER, NET_SOCKET };
 enum serial_mode { SERIAL_STDIO, SERIAL_NONE, SERIAL_FILE, SERIAL_PTY };
+enum transport { TRANSPORT_MMIO, TRANSPORT_PCI };
 enum on_reset { ON_RESET_EXIT, ON_RESET_RESTART };
 
 struct memory_config {
@@ -95,6 +96,7 @@ struct config {
 	struct serial_config serial;
 	enum on_reset on_reset;
 	unsigned io_threads;
+	enum transport transport; /* of the virtio devices */
 	enum log_level log_level;
 	bool kaslr;      /* enter by the kernel's own decompressor, which randomizes its address */
 	bool debug_exit; /* port 0xf4: a write of v ends with status (v << 1) | 1 */

@@ -200,7 +200,7 @@ static int machine_wire(struct machine *m)
 		{ &m->pio, PORT_COM1, serial ? UART_PORTS : 0, &m->com1.dev },
 		{ &m->pio, PORT_PVPANIC, PVPANIC_PORTS, &m->pvpanic.dev },
 		{ &m->pio, PORT_PM, PM_PORTS, &m->pm.dev },
-		{ &m->pio, PORT_PCI, PCI_PORTS, &m->pci.dev },
+		{ &m->pio, PORT_PCI, PCI_PORTS, &m->pci.ports },
 	};
 	int rc = 0;
 
@@ -228,7 +228,7 @@ static int init_devices(struct machine *m)
 	rtc_init(&m->rtc, NULL);
 	pvpanic_init(&m->pvpanic, &power);
 	pm_init(&m->pm, &pm_irq, &power);
-	pci_host_init(&m->pci);
+	transport_init(m);
 	debug_exit_init(&m->debug_exit, &power);
 	return init_virtio(m);
 }
@@ -273,6 +273,7 @@ static int place_kernel(struct machine *m)
 		m->cmdline = cmdline_make(c);
 		rc = m->cmdline ? 0 : -ENOMEM;
 	}
+	transport_reserve(m, &r);
 	if (rc == 0) {
 		r.kernel = kernel.data;
 		r.kernel_len = kernel.len;
@@ -382,7 +383,6 @@ void machine_destroy(struct machine *m)
 	rtc_destroy(&m->rtc);
 	pvpanic_destroy(&m->pvpanic);
 	pm_destroy(&m->pm);
-	pci_host_destroy(&m->pci);
 	debug_exit_destroy(&m->debug_exit);
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
 		vcpu_destroy(&m->vcpu[i]);

@@ -13,7 +13,7 @@
 #include "file.h"
 #include "boot.h"
 #include "i8042.h"
-#include "pci_host.h"
+#include "pci.h"
 #include "pm.h"
 #include "pvpanic.h"
 #include "ram.h"
@@ -24,6 +24,7 @@
 #include "virtio/blk.h"
 #include "virtio/mmio.h"
 #include "virtio/net.h"
+#include "virtio/pci.h"
 #include "virtio/rng.h"
 #include "virtio/vsock.h"
 #include "vm.h"
@@ -50,8 +51,9 @@ struct io_thread {
 
 /* A virtio device and the transport that it sits on. */
 struct machine_virtio {
-	struct virtio_dev *vd;    /* not owned */
-	struct virtio_mmio *mmio; /* owned */
+	struct virtio_dev *vd; /* not owned */
+	struct virtio_mmio *mmio;
+	struct virtio_pci *pci; /* one of the two is owned, the other NULL */
 };
 
 struct machine {
@@ -81,7 +83,8 @@ struct machine {
 	struct rtc rtc;
 	struct pvpanic pvpanic;
 	struct pm pm;
-	struct pci_host pci;
+	struct pci pci;
+	unsigned nr_msis; /* that functions have */
 	struct debug_exit debug_exit;
 	struct virtio_blk disk[CONFIG_MAX_DISKS];
 	size_t nr_disks;

@@ -8,12 +8,18 @@
 #include "acpi.h"
 #include "machine.h"
 
+/* The PCI bus, with nothing on it. Before the first device. */
+void transport_init(struct machine *m);
+
 /* Maps the registers of all devices. 0 or -errno, logged. */
 int transport_wire(struct machine *m) __must_check;
 
 /* Says in c, by way of list, where a kernel finds them. */
 void transport_describe(const struct machine *m, struct acpi_config *c,
 			struct acpi_virtio list[MACHINE_MAX_VIRTIO]);
+
+/* Says in r what a kernel must not use for anything else. */
+void transport_reserve(const struct machine *m, struct boot_request *r);
 
 /* Resets all devices and frees their transports. No thread runs. */
 void transport_destroy(struct machine *m);

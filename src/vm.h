@@ -9,6 +9,7 @@
 
 #include "vmm/irq.h"
 #include "vmm/types.h"
+#include "vmm/wires.h"
 
 #define VM_GSIS 24 /* pins of the in-kernel IO-APIC */
 
@@ -41,6 +42,12 @@ int vm_irqfd_line(struct vm *vm, unsigned gsi, struct irq_line *line) __must_che
 /* A guest's 32-bit store of value to the MMIO address signals fd and does not exit to us (KVM
  * api 4.59). 0 or -errno, logged. */
 int vm_ioeventfd(struct vm *vm, gpa_t addr, uint32_t value, int fd) __must_check;
+
+/* The eventfds of PCI functions (vmm/wires.h): ioeventfds, and irqfds with a route of their own for
+ * each message. first is below VM_MSIS, with as many as the function has messages. Nothing is asked
+ * of KVM before the guest wants it. (x86/msi.c) */
+#define VM_MSIS 1088
+struct wires vm_wires(struct vm *vm, unsigned first);
 
 /* KVM_CHECK_EXTENSION: 0 when cap is absent, else its value. */
 int vm_has(const struct vm *vm, int cap);

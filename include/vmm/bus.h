@@ -4,7 +4,8 @@
  *
  * Filled during set-up, frozen before the first vCPU runs, and constant from then on: a look-up
  * takes no lock. bus_read() and bus_write() are door 1 of the two places where a device's lock is
- * taken (docs/threads.md; the other is a loop's callback).
+ * taken (docs/threads.md; the other is a loop's callback). Behind an address there may be a bridge,
+ * which has devices of its own; then it is the lock of the one that answers.
  */
 #pragma once
 
@@ -22,6 +23,9 @@ struct dev_ops {
 	uint64_t (*read)(struct dev *dev, uint64_t off, unsigned size);
 	void (*write)(struct dev *dev, uint64_t off, unsigned size, uint64_t value);
 	void (*reset)(struct dev *dev); /* to the state after power-on; vCPUs are stopped */
+	/* For a bridge: who answers an access at off, which becomes an offset of that device's;
+	 * NULL when nobody does. Without a lock, hence by what is constant or atomic. */
+	struct dev *(*forward)(struct dev *dev, uint64_t *off, unsigned size);
 };
 
 struct dev {
@@ -37,7 +41,7 @@ void dev_destroy(struct dev *dev);
 struct bus_range {
 	uint64_t base, len;
 	struct dev *dev;        /* not owned */
-	uint64_t reads, writes; /* under dev->lock */
+	uint64_t reads, writes; /* atomic */
 };
 
 struct bus {

@@ -62,34 +62,46 @@ static struct bus_range *bus_find(struct bus *b, uint64_t addr, unsigned size)
 	return NULL;
 }
 
+/* Who answers at addr, and the offset in it; NULL: nobody. */
+static struct dev *bus_target(struct bus_range *r, uint64_t addr, unsigned size, uint64_t *off)
+{
+	if (!r)
+		return NULL;
+	*off = addr - r->base;
+	return r->dev->ops->forward ? r->dev->ops->forward(r->dev, off, size) : r->dev;
+}
+
 uint64_t bus_read(struct bus *b, uint64_t addr, unsigned size, bool *hit)
 {
 	struct bus_range *r = bus_find(b, addr, size);
 	uint64_t ones = ~0ull >> (64 - 8 * size); /* an open bus reads as ones */
-	uint64_t value = ones;
+	uint64_t value = ones, off;
+	struct dev *dev = bus_target(r, addr, size, &off);
 
 	if (hit)
-		*hit = r != NULL;
-	if (!r)
+		*hit = dev != NULL;
+	if (!dev)
 		return ones;
-	pthread_mutex_lock(&r->dev->lock); /* door 1 of 2: docs/threads.md */
-	r->reads++;
-	if (r->dev->ops->read)
-		value = r->dev->ops->read(r->dev, addr - r->base, size);
-	pthread_mutex_unlock(&r->dev->lock);
+	__atomic_add_fetch(&r->reads, 1, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&dev->lock); /* door 1 of 2: docs/threads.md */
+	if (dev->ops->read)
+		value = dev->ops->read(dev, off, size);
+	pthread_mutex_unlock(&dev->lock);
 	return value & ones;
 }
 
 bool bus_write(struct bus *b, uint64_t addr, unsigned size, uint64_t value)
 {
 	struct bus_range *r = bus_find(b, addr, size);
+	uint64_t off;
+	struct dev *dev = bus_target(r, addr, size, &off);
 
-	if (!r)
+	if (!dev)
 		return false;
-	pthread_mutex_lock(&r->dev->lock); /* door 1 of 2: docs/threads.md */
-	r->writes++;
-	if (r->dev->ops->write)
-		r->dev->ops->write(r->dev, addr - r->base, size, value & ~0ull >> (64 - 8 * size));
-	pthread_mutex_unlock(&r->dev->lock);
+	__atomic_add_fetch(&r->writes, 1, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&dev->lock); /* door 1 of 2: docs/threads.md */
+	if (dev->ops->write)
+		dev->ops->write(dev, off, size, value & ~0ull >> (64 - 8 * size));
+	pthread_mutex_unlock(&dev->lock);
 	return true;
 }

@@ -44,6 +44,7 @@ int vm_init_arch(struct vm *vm)
 	vm->arch = calloc(1, sizeof(*vm->arch));
 	if (!vm->arch)
 		return log_ret(-ENOMEM, "out of memory");
+	pthread_mutex_init(&vm->arch->msi_lock, NULL);
 	vm->arch->cpuid = cpuid_supported(vm);
 	vm->arch->msrs = msr_list(vm);
 	return vm->arch->cpuid && vm->arch->msrs ? 0 : -EIO;
@@ -55,6 +56,8 @@ void vm_destroy_arch(struct vm *vm)
 		return;
 	free(vm->arch->cpuid);
 	free(vm->arch->msrs);
+	free(vm->arch->msi);
+	pthread_mutex_destroy(&vm->arch->msi_lock);
 	free(vm->arch);
 	vm->arch = NULL;
 }

@@ -7,6 +7,8 @@
 struct vm_arch {
 	struct kvm_cpuid2 *cpuid;  /* what the host supports */
 	struct kvm_msr_list *msrs; /* the MSRs that it lists */
+	struct vm_msi *msi;        /* NULL until the first message (msi.c) */
+	pthread_mutex_t msi_lock;  /* a leaf; for the former */
 };
 
 /* Those two, for the caller to free; NULL after a failure, logged. */

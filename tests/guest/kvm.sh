@@ -48,6 +48,9 @@ writes=$(awk '/virtio-mmio/ {print $3}' "$work/err")
 [[ $ok == 0 && ${writes:-99} -le 15 ]]
 point $? "a kick by ioeventfd reaches the device without an exit"
 
+run pci 33 pci '' --transport pci --stats
+point $? "a PCI function: configuration space, a BAR that moves, masked interrupts"
+
 printf '%512sthe first line of sector 1\n%2000s' '' '' | dd of="$work/disk" bs=512 conv=sync status=none
 truncate -s 64K "$work/disk"
 run disk 33 'the first line of sector 1' '' --disk "$work/disk"

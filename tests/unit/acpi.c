@@ -49,6 +49,15 @@ static struct board *board_new(unsigned cpus, size_t nr_virtio)
 	return b;
 }
 
+static const struct acpi_pci pci = {
+	.ecam = 0xe0000000,
+	.low = 0xc0000000,
+	.low_len = 0x10000000,
+	.high = 0x140000000,
+	.high_len = 0x40000000,
+	.ports = 0xcf8,
+};
+
 static uint8_t sum(const uint8_t *p, size_t len)
 {
 	uint8_t total = 0;
@@ -75,8 +84,8 @@ static const uint8_t *table_at(const struct board *b, gpa_t at, const char *sign
 }
 
 struct found {
-	const uint8_t *rsdp, *xsdt, *fadt, *madt, *dsdt;
-	uint32_t xsdt_len, fadt_len, madt_len, dsdt_len;
+	const uint8_t *rsdp, *xsdt, *fadt, *madt, *dsdt, *mcfg; /* mcfg NULL: none */
+	uint32_t xsdt_len, fadt_len, madt_len, dsdt_len, mcfg_len;
 };
 
 /* Goes the way of a kernel that knows only where the RSDP is. */
@@ -90,9 +99,11 @@ static struct found find_tables(const struct board *b)
 	assert_int_equal(f.rsdp[15], 2);
 	assert_int_equal(load_le(f.rsdp + 20, 4), 36);
 	f.xsdt = table_at(b, load_le(f.rsdp + 24, 8), "XSDT", &f.xsdt_len);
-	assert_int_equal(f.xsdt_len, 36 + 2 * 8);
+	assert_int_equal(f.xsdt_len, 36 + (b->config.pci.ecam ? 3 : 2) * 8);
 	f.fadt = table_at(b, load_le(f.xsdt + 36, 8), "FACP", &f.fadt_len);
 	f.madt = table_at(b, load_le(f.xsdt + 44, 8), "APIC", &f.madt_len);
+	if (b->config.pci.ecam)
+		f.mcfg = table_at(b, load_le(f.xsdt + 52, 8), "MCFG", &f.mcfg_len);
 	f.dsdt = table_at(b, load_le(f.fadt + 140, 8), "DSDT", &f.dsdt_len);
 	assert_int_equal(load_le(f.fadt + 40, 4), load_le(f.fadt + 140, 8));
 	return f;
@@ -153,6 +164,19 @@ static void fadt_describes_a_reduced_machine(void **state __unused)
 	assert_int_equal(acpi_build(&b->mem, &b->config, AT, ROOM), 0);
 	f = find_tables(b);
 	assert_int_equal(load_le(f.fadt + 109, 2), 0x24);
+	free(b);
+}
+
+static void mcfg_says_where_configuration_space_is(void **state __unused)
+{
+	struct board *b = board_new(1, 0);
+	struct found f;
+
+	b->config.pci = pci;
+	assert_int_equal(acpi_build(&b->mem, &b->config, AT, ROOM), 0);
+	f = find_tables(b);
+	assert_int_equal(f.mcfg_len, 44 + 16);
+	assert_memory_equal(f.mcfg + 36, "\0\0\0\0\0\0\0\0\0\0\0\xe0\0\0\0\0\0\0\0\0\0\0\0\0", 24);
 	free(b);
 }
 
@@ -226,20 +250,26 @@ static void save(const char *dir, const char *name, const uint8_t *p, size_t len
 	assert_int_equal(fclose(f), 0);
 }
 
-/* A folder with the tables of a machine in files, for remove_files(). */
+/* A folder with the tables of a machine in files, for remove_files(): virtio-mmio devices, or PCI.
+ */
 static char *tables_in_files(unsigned cpus, size_t nr_virtio)
 {
 	struct board *b = board_new(cpus, nr_virtio);
+	const bool has_pci = nr_virtio == 0;
 	char *dir = strdup("/tmp/minivmm-acpi-XXXXXX");
 	struct found f;
 
 	assert_non_null(mkdtemp(dir));
+	if (has_pci)
+		b->config.pci = pci;
 	assert_int_equal(acpi_build(&b->mem, &b->config, AT, ROOM), 0);
 	f = find_tables(b);
 	save(dir, "xsdt", f.xsdt, f.xsdt_len);
 	save(dir, "facp", f.fadt, f.fadt_len);
 	save(dir, "apic", f.madt, f.madt_len);
 	save(dir, "dsdt", f.dsdt, f.dsdt_len);
+	if (has_pci)
+		save(dir, "mcfg", f.mcfg, f.mcfg_len);
 	free(b);
 	return dir;
 }
@@ -250,18 +280,13 @@ static void remove_files(char *dir)
 	free(dir);
 }
 
-/* iasl takes every table apart and puts it together again, with nothing to say about either. */
-static void iasl_reads_every_table(void **state __unused)
+/* iasl takes every table apart and puts it together again, with nothing to say about either. Leaves
+ * the source of the DSDT printed. */
+static void take_apart(const char *dir, const char *const *table, size_t nr)
 {
-	static const char *const table[] = { "xsdt", "facp", "apic", "dsdt" };
-	char command[128], *dir;
+	char command[128];
 
-	if (!have("iasl")) {
-		print_message("# SKIP: no iasl; apt-get install acpica-tools\n");
-		skip();
-	}
-	dir = tables_in_files(MAX_CPUS, MAX_VIRTIO);
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+	for (size_t i = 0; i < nr; i++) {
 		snprintf(command, sizeof(command), "iasl -d %s.aml", table[i]);
 		run(dir, command);
 		assert_printed(".dsl - ");
@@ -273,11 +298,55 @@ static void iasl_reads_every_table(void **state __unused)
 		assert_printed("0 Errors, 0 Warnings, 0 Remarks");
 	}
 	run(dir, "cat dsdt.dsl");
+}
+
+static void iasl_reads_every_table(void **state __unused)
+{
+	static const char *const table[] = { "xsdt", "facp", "apic", "dsdt", "mcfg" };
+	char *dir;
+
+	if (!have("iasl")) {
+		print_message("# SKIP: no iasl; apt-get install acpica-tools\n");
+		skip();
+	}
+	dir = tables_in_files(MAX_CPUS, MAX_VIRTIO);
+	take_apart(dir, table, ARRAY_SIZE(table) - 1);
 	assert_printed("Device (C03F)");
 	assert_printed("Device (V011)");
 	assert_printed("0xD0011000,         // Address Base");
 	assert_printed("EisaId (\"PNP0501\")");
 	assert_printed("Name (_S5, Package (0x04)");
+	assert_not_printed("PNP0A08");
+	remove_files(dir);
+
+	dir = tables_in_files(1, 0);
+	take_apart(dir, table, ARRAY_SIZE(table));
+	assert_printed("Name (_HID, EisaId (\"PNP0A08\")");
+	assert_printed("Name (_CID, EisaId (\"PNP0A03\")");
+	assert_printed("0xC0000000,         // Range Minimum");
+	assert_printed("0x0000000140000000, // Range Minimum");
+	assert_printed("0x000000017FFFFFFF, // Range Maximum");
+	remove_files(dir);
+}
+
+/* What the kernel asks to control it gets, if it asks for PCI Express; else that isn't known. */
+static void osc_gives_what_is_asked_for(void **state __unused)
+{
+	char *dir;
+
+	if (!have("acpiexec")) {
+		print_message("# SKIP: no acpiexec; apt-get install acpica-tools\n");
+		skip();
+	}
+	dir = tables_in_files(1, 0);
+	run(dir, "acpiexec -b 'execute \\_SB.PCI0._OSC "
+		 "(5B 4D DB 33 F7 1F 1C 40 96 57 74 41 C0 3D D7 66) 1 3 "
+		 "(00 00 00 00 1F 00 00 00 1D 00 00 00)' dsdt.aml");
+	assert_printed("00 00 00 00 1F 00 00 00 1D 00 00 00");
+	run(dir, "acpiexec -b 'execute \\_SB.PCI0._OSC "
+		 "(6B 4D DB 33 F7 1F 1C 40 96 57 74 41 C0 3D D7 66) 1 3 "
+		 "(00 00 00 00 1F 00 00 00 1D 00 00 00)' dsdt.aml");
+	assert_printed("04 00 00 00 1F 00 00 00 1D 00 00 00");
 	remove_files(dir);
 }
 
@@ -330,9 +399,11 @@ int main(void)
 		cmocka_unit_test(tables_are_found_from_the_root),
 		cmocka_unit_test(madt_lists_each_processor_once),
 		cmocka_unit_test(fadt_describes_a_reduced_machine),
+		cmocka_unit_test(mcfg_says_where_configuration_space_is),
 		cmocka_unit_test(what_does_not_fit_is_refused),
 		cmocka_unit_test(integers_take_the_shortest_form),
 		cmocka_unit_test(iasl_reads_every_table),
+		cmocka_unit_test(osc_gives_what_is_asked_for),
 		cmocka_unit_test(the_button_is_notified_when_its_event_is_there),
 	};
 

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * MSI-X (PCI Local Bus 3.0 §6.8.2).
+ *
+ * A vector is an eventfd. While it is enabled and not masked, the eventfd is connected: each signal
+ * is sent as the vector's message, by KVM and without us. While it is masked (itself, by the whole
+ * function, or because MSI-X is off), it isn't, and what is signalled stays in the eventfd: that
+ * count is the pending bit, and it is sent as soon as the eventfd is connected again. So whoever
+ * signals, be it the device or the host's kernel for it (vhost), needs to know nothing of masks.
+ *
+ * The table is read and written in aligned words of 4 or 8 bytes, as §6.8.2 asks of software;
+ * anything else reads as zero and writes nothing. An entry that is changed while it isn't masked,
+ * which software must not do, changes at once.
+ */
+#include "msix.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+
+int msix_fd(struct msix *m, unsigned vector)
+{
+	struct msix_vector *v = &m->vector[vector];
+
+	assert(vector < m->nr);
+	if (v->fd < 0)
+		v->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return v->fd >= 0 ? v->fd
+			  : log_errno("PCI: eventfd for interrupt %u of %s", vector, m->name);
+}
+
+void msix_signal(struct msix *m, unsigned vector)
+{
+	const uint64_t one = 1;
+	const int fd = msix_fd(m, vector);
+
+	/* EAGAIN: 2^64 - 2 are pending, so one is. */
+	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
+		assert(errno == EAGAIN);
+}
+
+static void disconnect(struct msix *m, unsigned vector)
+{
+	struct msix_vector *v = &m->vector[vector];
+
+	if (v->connected)
+		m->wires.ops->msi_disconnect(m->wires.ctx, m->wires.first + vector, v->fd);
+	v->connected = false;
+}
+
+static bool is_open(const struct msix *m, unsigned vector)
+{
+	return m->enabled && !m->masked && !m->vector[vector].masked;
+}
+
+static void connect_one(struct msix *m, unsigned vector)
+{
+	struct msix_vector *v = &m->vector[vector];
+	const int fd = msix_fd(m, vector);
+	const int rc =
+		fd < 0 ? fd : m->wires.ops->msi_connect(m->wires.ctx, m->wires.first + vector, fd);
+
+	v->connected = rc == 0;
+	if (rc < 0)
+		guest_err(&m->log,
+			  "PCI: interrupt %u of %s can't be sent as the guest wants it "
+			  "(address 0x%llx, data 0x%x): %s",
+			  vector, m->name, (unsigned long long)v->address, v->data, strerror(-rc));
+}
+
+/* Connects what the masks let through, and nothing else. */
+static void update(struct msix *m)
+{
+	if (!m->wires.ops)
+		return;
+	for (unsigned i = 0; i < m->nr; i++) {
+		if (!is_open(m, i))
+			disconnect(m, i);
+		else if (!m->vector[i].connected)
+			m->wires.ops->msi_route(m->wires.ctx, m->wires.first + i,
+						m->vector[i].address, m->vector[i].data);
+	}
+	for (unsigned i = 0; i < m->nr; i++)
+		if (is_open(m, i) && !m->vector[i].connected)
+			connect_one(m, i);
+}
+
+/* -- registers ------------------------------------------------------------------------------- */
+
+static uint32_t table_word(const struct msix_vector *v, unsigned off)
+{
+	switch (off) {
+	case PCI_MSIX_ENTRY_LOWER_ADDR:
+		return (uint32_t)v->address;
+	case PCI_MSIX_ENTRY_UPPER_ADDR:
+		return (uint32_t)(v->address >> 32);
+	case PCI_MSIX_ENTRY_DATA:
+		return v->data;
+	default:
+		return v->masked ? PCI_MSIX_ENTRY_CTRL_MASKBIT : 0;
+	}
+}
+
+static void set_table_word(struct msix_vector *v, unsigned off, uint32_t value)
+{
+	switch (off) {
+	case PCI_MSIX_ENTRY_LOWER_ADDR:
+		v->address = (v->address & ~(uint64_t)UINT32_MAX) | (value & ~3u);
+		break;
+	case PCI_MSIX_ENTRY_UPPER_ADDR:
+		v->address = (v->address & UINT32_MAX) | (uint64_t)value << 32;
+		break;
+	case PCI_MSIX_ENTRY_DATA:
+		v->data = value;
+		break;
+	default:
+		v->masked = value & PCI_MSIX_ENTRY_CTRL_MASKBIT;
+		break;
+	}
+}
+
+/* Does the table answer such an access? */
+static bool table_covers(const struct msix *m, uint64_t off, unsigned size)
+{
+	return (size == 4 || size == 8) && off % size == 0 && off / PCI_MSIX_ENTRY_SIZE < m->nr;
+}
+
+uint64_t msix_table_read(const struct msix *m, uint64_t off, unsigned size)
+{
+	const struct msix_vector *v = &m->vector[off / PCI_MSIX_ENTRY_SIZE % MSIX_MAX_VECTORS];
+	const unsigned at = (unsigned)(off % PCI_MSIX_ENTRY_SIZE);
+
+	if (!table_covers(m, off, size))
+		return 0;
+	return table_word(v, at) | (size == 8 ? (uint64_t)table_word(v, at + 4) << 32 : 0);
+}
+
+void msix_table_write(struct msix *m, uint64_t off, unsigned size, uint64_t value)
+{
+	const unsigned vector = (unsigned)(off / PCI_MSIX_ENTRY_SIZE % MSIX_MAX_VECTORS);
+	const unsigned at = (unsigned)(off % PCI_MSIX_ENTRY_SIZE);
+	struct msix_vector *v = &m->vector[vector], was = *v;
+
+	if (!table_covers(m, off, size))
+		return;
+	set_table_word(v, at, (uint32_t)value);
+	if (size == 8)
+		set_table_word(v, at + 4, (uint32_t)(value >> 32));
+	if (v->address != was.address || v->data != was.data)
+		disconnect(m, vector);
+	update(m);
+}
+
+/* A vector that is connected has nothing pending: what there was is being sent. */
+uint64_t msix_pba_read(const struct msix *m, uint64_t off, unsigned size)
+{
+	struct pollfd p[MSIX_MAX_VECTORS];
+	uint64_t pending = 0;
+
+	if (off + size > MSIX_MAX_VECTORS / 8)
+		return 0;
+	for (unsigned i = 0; i < m->nr; i++)
+		p[i] = (struct pollfd){
+			.fd = m->vector[i].connected ? -1 : m->vector[i].fd,
+			.events = POLLIN,
+		};
+	if (poll(p, m->nr, 0) < 0)
+		return 0;
+	for (unsigned i = 0; i < m->nr; i++)
+		pending |= (uint64_t)(p[i].fd >= 0 && p[i].revents & POLLIN) << i;
+	return pending >> 8 * off;
+}
+
+void msix_config_written(struct msix *m, const struct pci_function *f, unsigned off, unsigned size)
+{
+	const unsigned at = m->cap + PCI_MSIX_FLAGS;
+	const uint64_t control = load_le(f->config + at, 2);
+
+	if (off >= at + 2 || off + size <= at)
+		return;
+	m->enabled = control & PCI_MSIX_FLAGS_ENABLE;
+	m->masked = control & PCI_MSIX_FLAGS_MASKALL;
+	update(m);
+}
+
+/* -- life ------------------------------------------------------------------------------------ */
+
+void msix_drain(struct msix *m)
+{
+	uint64_t nr;
+
+	/* EAGAIN: there is nothing. KVM reads, too, what is connected. */
+	for (unsigned i = 0; i < m->nr; i++)
+		if (m->vector[i].fd >= 0 && read(m->vector[i].fd, &nr, sizeof(nr)) < 0)
+			assert(errno == EAGAIN);
+}
+
+void msix_reset(struct msix *m)
+{
+	m->enabled = m->masked = false;
+	for (unsigned i = 0; i < m->nr; i++) {
+		disconnect(m, i);
+		m->vector[i] = (struct msix_vector){ .masked = true, .fd = m->vector[i].fd };
+	}
+	msix_drain(m);
+}
+
+void msix_init(struct msix *m, struct pci_function *f, const char *name, unsigned nr,
+	       const struct wires *wires, uint32_t table, uint32_t pba)
+{
+	assert(nr > 0 && nr <= MSIX_MAX_VECTORS && table % 8 == 0 && pba % 8 == 0);
+	*m = (struct msix){ .wires = *wires, .name = name, .nr = nr };
+	for (unsigned i = 0; i < nr; i++)
+		m->vector[i] = (struct msix_vector){ .masked = true, .fd = -1 };
+	m->cap = pci_add_cap(f, PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF);
+	pci_set(f, m->cap + PCI_MSIX_FLAGS, 2, nr - 1,
+		PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+	pci_set(f, m->cap + PCI_MSIX_TABLE, 4, table, 0); /* of BAR 0, both */
+	pci_set(f, m->cap + PCI_MSIX_PBA, 4, pba, 0);
+}
+
+void msix_destroy(struct msix *m)
+{
+	for (unsigned i = 0; i < m->nr; i++) {
+		disconnect(m, i);
+		close_fd(&m->vector[i].fd);
+	}
+	m->nr = 0;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* virtio-pci: the transport for a device that is a PCI function. See pci.c. */
+#pragma once
+
+#include "../msix.h"
+#include "kicks.h"
+
+struct virtio_pci {
+	struct pci_function fn; /* fn.dev.lock is the device's lock, too */
+	struct virtio_dev *vd;
+	struct virtio_kicks kicks;
+	struct msix msix;
+	struct wires wires;
+	bool doorbell[VIRTIO_MAX_QUEUES]; /* wired at fn.bar_at */
+	int nowhere;     /* an eventfd for who calls a driver that wants no call; -1: none yet */
+	unsigned window; /* offset of the capability that is a window to the BAR */
+
+	/* All that the guest can change here; a reset of the device clears it. */
+	struct virtio_pci_regs {
+		uint32_t device_features_sel, driver_features_sel;
+		uint16_t queue_sel;
+		uint16_t config_vector, queue_vector[VIRTIO_MAX_QUEUES];
+		uint8_t isr; /* VIRTIO_PCI_ISR_*, while MSI-X is off */
+	} regs;
+};
+
+/* How many messages wires has to have for vd. */
+unsigned virtio_pci_nr_vectors(const struct virtio_dev *vd);
+
+/* Makes vd, which virtio_init() has seen, a function, for pci_add(); its kicks are on loop. vd,
+ * mem, loop and what is behind wires must outlive t. 0 or -errno, logged; virtio_pci_destroy() is
+ * safe either way. */
+int virtio_pci_init(struct virtio_pci *t, struct virtio_dev *vd, const struct gmem *mem,
+		    const struct wires *wires, struct loop *loop) __must_check;
+
+/* Resets the device and takes its kicks off the loop, which isn't running. */
+void virtio_pci_destroy(struct virtio_pci *t);
+
+/* -- for pci.c: the common configuration (pci_common.c) -- */
+
+#define VIRTIO_PCI_COMMON_LEN 60 /* with queue_notify_data and queue_reset */
+
+uint64_t virtio_pci_common_read(struct virtio_pci *t, uint64_t off, unsigned size);
+void virtio_pci_common_write(struct virtio_pci *t, uint64_t off, unsigned size, uint64_t value);
+void virtio_pci_set_status(struct virtio_pci *t, uint8_t status);
+void virtio_pci_regs_init(struct virtio_pci *t);

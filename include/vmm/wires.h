@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The eventfds of a PCI function, as it asks for them to be wired: kicks to the addresses where the
+ * driver stores, interrupts to the messages that the driver chose. Behind it stands KVM (ioeventfd
+ * and irqfd), or a test.
+ *
+ * Each call is a leaf: it takes no lock of a device, and may be made from any thread with the
+ * function's own lock held.
+ */
+#pragma once
+
+#include "vmm/types.h"
+
+struct wires_ops {
+	/* A guest's store of any width and value to gpa signals fd; or no more. < 0: it can't be
+	 * done, which is no error, for the store then arrives by the bus. */
+	int (*doorbell)(void *ctx, gpa_t gpa, int fd, bool on);
+
+	/* Message-signalled interrupt n, a number of the whole machine's, is this message: from the
+	 * next msi_connect() on, whichever it is for, so that a change of many costs as much as one
+	 * of one. */
+	void (*msi_route)(void *ctx, unsigned n, uint64_t address, uint32_t data);
+	/* A signal of fd, and one that is pending in it, is sent as message n. 0 or -errno. */
+	int (*msi_connect)(void *ctx, unsigned n, int fd);
+	/* No more: when this returns all that came is sent, and what comes stays in fd. */
+	void (*msi_disconnect)(void *ctx, unsigned n, int fd);
+};
+
+struct wires {
+	const struct wires_ops *ops; /* NULL: nothing is wired (a dry run) */
+	void *ctx;                   /* not owned */
+	unsigned first;              /* n of this function's message 0 */
+};
