@@ -335,7 +335,7 @@ void uart_stop(struct uart *u)
 void uart_detach(struct uart *u)
 {
 	if (u->tx.len) {
-		stream_flush(u->backend);
+		(void)stream_flush(u->backend);
 		uart_push(u);
 	}
 	u->backend = NULL;

@@ -26,6 +26,21 @@ static void add_default(FILE *f, const char *append, const char *word)
 	fprintf(f, "%s ", word);
 }
 
+/* The last console= is /dev/console. What is printed before a console comes up is repeated there,
+ * and what comes later goes to each: so two of them on one terminal would show every line twice.
+ * But earlyprintk ends where the console begins. */
+static void add_consoles(FILE *f, const struct config *c)
+{
+	const bool shared = c->serial.kind == HOST_STDIO && c->console.kind == HOST_STDIO;
+
+	if (shared)
+		add_default(f, c->append, "earlyprintk=ttyS0");
+	else if (c->serial.kind != HOST_NONE)
+		add_default(f, c->append, "console=ttyS0");
+	if (c->console.kind != HOST_NONE)
+		add_default(f, c->append, "console=hvc0");
+}
+
 char *cmdline_make(const struct config *c)
 {
 	char *text = NULL;
@@ -36,8 +51,7 @@ char *cmdline_make(const struct config *c)
 		log_ret(-ENOMEM, "out of memory");
 		return NULL;
 	}
-	if (c->serial.mode != SERIAL_NONE)
-		add_default(f, c->append, "console=ttyS0");
+	add_consoles(f, c);
 	add_default(f, c->append, "quiet");
 	add_default(f, c->append, "panic=-1");
 	if (c->nr_disks && !c->initrd) {

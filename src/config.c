@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "config_console.h"
 #include "config_net.h"
 #include "options.h"
 
@@ -12,6 +13,7 @@ static const struct config defaults = {
 	.cpus = 1,
 	.balloon.reporting = true,
 	.io_threads = 1,
+	.serial.kind = HOST_STDIO,
 	.log_level = LOG_WARN,
 };
 
@@ -169,43 +171,6 @@ static int set_vsock(const struct opt_value *v, void *field)
 	return 0;
 }
 
-/* --serial */
-
-static int set_serial(const struct opt_value *v, void *field)
-{
-	static const struct {
-		const char *name;
-		enum serial_mode mode;
-	} modes[] = {
-		{ "stdio", SERIAL_STDIO },
-		{ "none", SERIAL_NONE },
-		{ "pty", SERIAL_PTY },
-		{ "file", SERIAL_FILE },
-	};
-	struct opt_nearest near = { .word = v->text };
-	struct serial_config *s = field;
-
-	if (!strncmp(v->text, "file=", 5)) {
-		struct opt_value path = *v;
-
-		s->mode = SERIAL_FILE;
-		path.text += 5;
-		return opt_path(&path, &s->path);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
-		if (!strcmp(v->text, modes[i].name) && modes[i].mode != SERIAL_FILE) {
-			s->mode = modes[i].mode;
-			return 0;
-		}
-		opt_offer(&near, modes[i].name);
-	}
-	return opt_fail(v, "serial is stdio, none, pty or file=PATH%s%s%s",
-			near.best ? "; did you mean " : "", near.best ?: "",
-			!near.best                   ? ""
-			: !strcmp(near.best, "file") ? "=PATH?"
-						     : "?");
-}
-
 /* The command line. */
 
 static int set_help(const struct opt_value *v __unused, void *field)
@@ -284,9 +249,14 @@ static const struct opt rows[] = {
 	       "cid=N                   the guest's address, from 3 on\n"
 	       "socket=PATH             CONNECT PORT there reaches the guest's port;\n"
 	       "                        the guest's connections go to PATH_PORT"),
-	OPTION("serial", "WHERE", set_serial, serial,
-	       "the serial port: stdio, none, file=PATH (output only), or pty,\n"
-	       "whose path is printed (stdio)"),
+	OPTION("serial", "WHERE", config_set_host_end, serial,
+	       "the serial port: stdio, none, file=PATH (output only), socket=PATH\n"
+	       "(clients connect to it), or pty, whose path is printed (stdio)"),
+	OPTION("console", "WHERE", config_set_host_end, console,
+	       "a virtio console, hvc0, which becomes the guest's console (none);\n"
+	       "when both are on stdio, the serial port has the early messages"),
+	OPTION("port", "name=NAME,WHERE", config_set_port, nr_ports,
+	       "a virtio port with that name; WHERE as above", .repeats = true),
 	OPTION("on-reset", "exit|restart", opt_choice, on_reset,
 	       "what to do when the guest resets (exit)", .kind = reset_choices),
 	OPTION("io-threads", "N", opt_number, io_threads,
@@ -352,7 +322,8 @@ int config_parse(struct config *c, int argc, char *const argv[])
 			-EINVAL,
 			"--kernel is missing: say what to boot, as in minivmm --kernel bzImage; "
 			"minivmm --help lists the options");
-	return check_balloon(c);
+	rc = rc == OPT_STOP ? 0 : config_check_stdio(c);
+	return rc == 0 ? check_balloon(c) : rc;
 }
 
 void config_destroy(struct config *c)
@@ -362,6 +333,9 @@ void config_destroy(struct config *c)
 	free(c->append);
 	free(c->vsock.path);
 	free(c->serial.path);
+	free(c->console.path);
+	for (size_t i = 0; i < c->nr_ports; i++)
+		free(c->port[i].end.path);
 	for (size_t i = 0; i < c->nr_disks; i++)
 		free(c->disk[i].path);
 	for (size_t i = 0; i < c->nr_nets; i++)

@@ -16,13 +16,15 @@
 #define CONFIG_MAX_NETS       8
 #define CONFIG_MAX_NET_QUEUES 16
 #define CONFIG_MAX_FORWARDS   32
+#define CONFIG_MAX_PORTS      15
+#define CONFIG_MAX_SOCKET_PATH 107 /* bytes: unix(7) */
 #define CONFIG_MIN_MEMORY     (32 * MIB)
 #define CONFIG_MAX_MEMORY     (1 * TIB)
 
 enum config_action { ACTION_RUN, ACTION_DRY_RUN, ACTION_HELP, ACTION_VERSION, ACTION_DOCTOR };
 enum huge_pages { HUGE_OFF, HUGE_TRANSPARENT, HUGE_2M, HUGE_1G };
 enum net_mode { NET_TAP, NET_FD, NET_USER, NET_SOCKET };
-enum serial_mode { SERIAL_STDIO, SERIAL_NONE, SERIAL_FILE, SERIAL_PTY };
+enum host_end_kind { HOST_NONE, HOST_STDIO, HOST_PTY, HOST_FILE, HOST_SOCKET };
 enum transport { TRANSPORT_MMIO, TRANSPORT_PCI };
 enum on_reset { ON_RESET_EXIT, ON_RESET_RESTART };
 
@@ -61,10 +63,15 @@ struct net_config {
 	char id[33];
 };
 
-struct serial_config {
-	enum serial_mode mode;
-	char *path;  /* SERIAL_FILE */
-	bool append; /* to it: set for the second and later lives of --on-reset restart */
+/* What a serial port, console or port of the guest is connected to. */
+struct host_end {
+	enum host_end_kind kind;
+	char *path; /* HOST_FILE, HOST_SOCKET */
+};
+
+struct port_config {
+	char name[65];
+	struct host_end end;
 };
 
 struct balloon_config {
@@ -93,7 +100,10 @@ struct config {
 	struct net_config net[CONFIG_MAX_NETS];
 	size_t nr_nets;
 	struct vsock_config vsock;
-	struct serial_config serial;
+	struct host_end serial, console;
+	struct port_config port[CONFIG_MAX_PORTS];
+	size_t nr_ports;
+	bool append_output; /* to files: set for the second and later lives of --on-reset restart */
 	enum on_reset on_reset;
 	unsigned io_threads;
 	enum transport transport; /* of the virtio devices */

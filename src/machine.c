@@ -13,10 +13,10 @@
 #include <time.h>
 
 #include "acpi.h"
-#include "backend/tty.h"
 #include "bios.h"
 #include "board.h"
 #include "cmdline.h"
+#include "consoles.h"
 #include "nets.h"
 #include "transport.h"
 
@@ -85,27 +85,6 @@ static void on_vcpu_end(void *ctx, enum vcpu_end end)
 }
 
 /* -- the parts ------------------------------------------------------------------------------- */
-
-static int init_serial(struct machine *m, const struct power *power)
-{
-	const struct serial_config *c = &m->config->serial;
-
-	switch (c->mode) {
-	case SERIAL_STDIO:
-		/* A dry run leaves the terminal alone. */
-		return m->config->action == ACTION_DRY_RUN ? 0
-							   : tty_stdio(&m->serial, &m->loop, power);
-	case SERIAL_FILE:
-		return m->config->action == ACTION_DRY_RUN
-			       ? 0
-			       : tty_file(&m->serial, &m->loop, c->path, c->append);
-	case SERIAL_PTY:
-		return m->config->action == ACTION_DRY_RUN ? 0 : tty_pty(&m->serial, &m->loop);
-	case SERIAL_NONE:
-		break;
-	}
-	return 0;
-}
 
 static int init_loops(struct machine *m)
 {
@@ -181,13 +160,15 @@ static int init_virtio(struct machine *m)
 		rc = init_balloon(m);
 	if (rc == 0 && c->vsock.cid)
 		rc = init_vsock(m);
+	if (rc == 0)
+		rc = consoles_add(m);
 	return rc;
 }
 
 /* The address map, whole. */
 static int machine_wire(struct machine *m)
 {
-	const bool serial = m->config->serial.mode != SERIAL_NONE;
+	const bool serial = m->config->serial.kind != HOST_NONE;
 	const bool debug = m->config->debug_exit;
 	const struct {
 		struct bus *bus;
@@ -219,7 +200,7 @@ static int init_devices(struct machine *m)
 	const struct power power = { .event = on_power, .ctx = m };
 	struct irq_line com1_irq = vm_irq_line(&m->vm, GSI_COM1);
 	struct irq_line pm_irq = vm_irq_line(&m->vm, GSI_PM);
-	int rc = init_serial(m, &power);
+	int rc = consoles_open(m, &power);
 
 	if (rc < 0)
 		return rc;
@@ -238,7 +219,7 @@ static int init_devices(struct machine *m)
 static int place_firmware(struct machine *m)
 {
 	struct acpi_virtio virtio[MACHINE_MAX_VIRTIO];
-	const bool serial = m->config->serial.mode != SERIAL_NONE;
+	const bool serial = m->config->serial.kind != HOST_NONE;
 	struct acpi_config c = {
 		.cpus = m->config->cpus,
 		.lapic = BOARD_LAPIC,
@@ -360,24 +341,16 @@ int machine_init(struct machine *m, const struct config *c)
 	return rc;
 }
 
-/* The last bytes go out, and the terminal is as it was: what is printed from here on is the
- * monitor's. */
-static void close_serial(struct machine *m)
-{
-	uart_detach(&m->com1);
-	stream_destroy(m->serial);
-	m->serial = NULL;
-}
-
 void machine_destroy(struct machine *m)
 {
+	consoles_close(m);
 	transport_destroy(m);
 	for (size_t i = 0; i < m->nr_disks; i++)
 		virtio_blk_destroy(&m->disk[i]);
 	virtio_balloon_destroy(&m->balloon);
 	nets_destroy(m);
 	virtio_vsock_destroy(&m->vsock);
-	close_serial(m);
+	consoles_destroy(m);
 	uart_destroy(&m->com1);
 	i8042_destroy(&m->i8042);
 	rtc_destroy(&m->rtc);
@@ -452,7 +425,7 @@ void machine_run(struct machine *m)
 	if (loop_run(&m->loop) < 0)
 		machine_end(m, END_FAILED, 0);
 	stop_threads(m);
-	close_serial(m);
+	consoles_close(m);
 }
 
 void machine_press_power_button(struct machine *m)

@@ -22,6 +22,7 @@
 #include "vcpu.h"
 #include "virtio/balloon.h"
 #include "virtio/blk.h"
+#include "virtio/console.h"
 #include "virtio/mmio.h"
 #include "virtio/net.h"
 #include "virtio/pci.h"
@@ -77,7 +78,7 @@ struct machine {
 	struct vcpu vcpu[CONFIG_MAX_CPUS];
 	unsigned nr_vcpus;
 
-	struct stream *serial;
+	struct stream *serial, *console_end, *port_end[CONFIG_MAX_PORTS];
 	struct uart com1;
 	struct i8042 i8042;
 	struct rtc rtc;
@@ -94,6 +95,7 @@ struct machine {
 	struct virtio_dev rng;
 	struct virtio_balloon balloon;
 	struct virtio_vsock vsock;
+	struct virtio_console console, ports;
 	struct machine_virtio virtio[MACHINE_MAX_VIRTIO]; /* each of them, the disks first */
 	size_t nr_virtio;
 
@@ -122,6 +124,8 @@ void machine_press_power_button(struct machine *m);
 
 /* The balloon's target changes by an eighth of the guest's memory: +1 or -1. Main thread. */
 void machine_move_balloon(struct machine *m, int eighths);
+/* The terminal's size may have changed: tells the console. Main thread. (consoles.c) */
+void machine_window_changed(struct machine *m);
 
 /* Stops all vCPUs outside the guest, and lets them go on. Main thread (a source of m->loop). */
 void machine_pause(struct machine *m);

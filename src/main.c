@@ -62,7 +62,7 @@ static int run(const struct config *c)
 	vcpu_signal_setup();
 	do {
 		status = run_once(&life, &m, &reset);
-		life.serial.append = true; /* one log of all lives */
+		life.append_output = true; /* one log of all lives */
 		reset = reset && c->on_reset == ON_RESET_RESTART;
 		if (reset)
 			log_info("the guest asked for a reset: restarting it");

@@ -309,9 +309,12 @@ static int set_key(const struct opt_value *whole, struct opt_table t, void *targ
 	v.row = find_row(t, item, len);
 	if (!v.row)
 		return unknown_key(whole, t, item);
-	if (!item[len])
+	if (!v.row->metavar && item[len])
+		return opt_fail(whole, "%s takes no value; write %s alone", v.row->name,
+				v.row->name);
+	if (v.row->metavar && !item[len])
 		return opt_fail(whole, "%s needs a value: %s=%s", item, item, v.row->metavar);
-	v.text = item + len + 1;
+	v.text = item[len] ? item + len + 1 : NULL;
 	return set_row(t, &v, target, seen);
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "board.h"
+#include "consoles.h"
 #include "machine.h"
 #include "transport.h"
 
@@ -42,27 +43,25 @@ static void print_virtio(const struct machine *m, size_t i)
 		printf(": vd%c, %s, %llu MiB%s", 'a' + (int)i, m->config->disk[i].path,
 		       (ull)(m->disk[i].disk.size / MIB),
 		       m->config->disk[i].readonly ? ", read-only" : "");
+	if (m->virtio[i].vd == &m->console.vd)
+		printf(": hvc0, %s%s", consoles_where(&m->config->console),
+		       m->config->console.path ?: "");
+	for (size_t p = 0; m->virtio[i].vd == &m->ports.vd && p < m->config->nr_ports; p++)
+		printf("%s %s, %s%s", p ? ";" : ":", m->config->port[p].name,
+		       consoles_where(&m->config->port[p].end), m->config->port[p].end.path ?: "");
 	printf("\n");
 }
 
 static void print_devices(const struct machine *m)
 {
-	static const char *const serial[] = {
-		[SERIAL_STDIO] = "standard input and output",
-		[SERIAL_NONE] = "none",
-		[SERIAL_FILE] = "file",
-		[SERIAL_PTY] = "a new pseudo-terminal",
-	};
-
 	printf("devices\n");
 	for (size_t i = 0; i < m->pio.nr; i++) {
 		const struct bus_range *r = &m->pio.range[i];
 
 		printf("  port 0x%03llx    ", (ull)r->base);
 		if (r->dev == &m->com1.dev)
-			printf("irq %2u  %s: %s%s%s\n", GSI_COM1, r->dev->ops->name,
-			       serial[m->config->serial.mode], m->config->serial.path ? " " : "",
-			       m->config->serial.path ?: "");
+			printf("irq %2u  %s: %s%s\n", GSI_COM1, r->dev->ops->name,
+			       consoles_where(&m->config->serial), m->config->serial.path ?: "");
 		else if (r->dev == &m->pm.dev)
 			printf("irq %2u  %s\n", GSI_PM, r->dev->ops->name);
 		else

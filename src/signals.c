@@ -26,6 +26,7 @@ static sigset_t taken_signals(void)
 
 	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
+	sigaddset(&set, SIGWINCH);
 	return set;
 }
 
@@ -81,6 +82,9 @@ static void on_signal(struct loop_source *src, uint32_t events __unused)
 		break;
 	case SIGUSR2:
 		machine_move_balloon(s->machine, -1);
+		break;
+	case SIGWINCH:
+		machine_window_changed(s->machine);
 		break;
 	case SIGTERM:
 		s->end = true;

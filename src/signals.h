@@ -3,7 +3,7 @@
  * Signals to the monitor, taken by the main loop through a signalfd: SIGTERM presses the power
  * button, and a second one (a second later or more) or 30 seconds without an answer end the guest;
  * SIGINT and SIGHUP end it at once. SIGUSR1 inflates the balloon by an eighth of the guest's
- * memory, SIGUSR2 deflates it by as much.
+ * memory, SIGUSR2 deflates it by as much. SIGWINCH tells the guest the terminal's size.
  */
 #pragma once
 

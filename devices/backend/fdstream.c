@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <time.h>
 #include <sys/eventfd.h>
 
@@ -56,6 +57,14 @@ void fdstream_watch_input(struct fdstream *f)
 		side_arm(f, &f->in, EPOLLIN);
 }
 
+bool fdstream_watch_hang_up(struct fdstream *f)
+{
+	if (side_poll(&f->in, POLLIN, 0) & (POLLHUP | POLLERR))
+		return true;
+	side_arm(f, &f->in, 0);
+	return false;
+}
+
 /* False when there is no point in watching the input. */
 static bool fill(struct fdstream *f)
 {
@@ -82,6 +91,8 @@ static void input_ready(struct loop_source *src, uint32_t events __unused)
 	if (f->in.len < FDSTREAM_INPUT) {
 		if (fill(f))
 			fdstream_watch_input(f);
+		else if (f->ended)
+			f->ended(f);
 		else if (!f->reopens)
 			side_close(f, &f->in);
 	}
@@ -121,8 +132,10 @@ static void output_failed(struct fdstream *f)
 
 	f->out.len = 0;
 	side_close(f, &f->out);
+	if (f->ended)
+		return;
 	errno = err;
-	log_errno("serial port: writing to %s; what the guest says is dropped from here on",
+	log_errno("%s: writing to %s; what the guest says is dropped from here on", f->what,
 		  f->name);
 }
 
@@ -196,17 +209,20 @@ size_t fdstream_write(struct stream *s, const void *buf, size_t len)
 	return n;
 }
 
-void fdstream_flush(struct stream *s)
+bool fdstream_flush(struct stream *s)
 {
 	struct fdstream *f = container_of(s, struct fdstream, stream);
 	const uint64_t end = monotonic_ns() + FLUSH_NS;
+	bool whole;
 
 	while (f->out.len && monotonic_ns() < end && side_poll(&f->out, POLLOUT, FLUSH_TIMEOUT_MS))
 		push(f);
-	if (f->out.len)
-		log_warn("serial port: nobody reads %s: the last %u bytes are lost", f->name,
+	whole = f->out.len == 0;
+	if (!whole)
+		log_warn("%s: nobody reads %s: the last %u bytes are lost", f->what, f->name,
 			 f->out.len);
 	f->out.len = 0;
+	return whole;
 }
 
 /* -- both -- */
@@ -234,22 +250,33 @@ static int side_open(struct fdstream *f, struct fdstream_side *side, int fd)
 		rc = side->src.fd < 0 ? -errno : loop_add(f->loop, &side->src, EPOLLONESHOT);
 	}
 	errno = -rc;
-	return rc < 0 ? log_errno("serial port: watching %s", f->name) : 0;
+	return rc < 0 ? log_errno("%s: watching %s", f->what, f->name) : 0;
 }
 
-int fdstream_open(struct fdstream *f, struct loop *loop, int in, int out, const char *name)
+int fdstream_connect(struct fdstream *f, int in, int out)
 {
 	int in_rc, out_rc;
 
+	side_close(f, &f->in);
+	side_close(f, &f->out);
+	f->out.len = f->out.head = 0;
+	in_rc = side_open(f, &f->in, in);
+	out_rc = side_open(f, &f->out, out);
+	return in_rc < 0 ? in_rc : out_rc;
+}
+
+int fdstream_open(struct fdstream *f, struct loop *loop, int in, int out, const char *what,
+		  const char *name)
+{
 	f->loop = loop;
 	f->name = name;
+	snprintf(f->what, sizeof(f->what), "%s", what);
+	f->in.fd = f->out.fd = f->in.always_ready = f->out.always_ready = -1;
 	f->key = keep_byte;
 	f->write_most = PIPE_BUF;
 	f->in.src.fn = input_ready;
 	f->out.src.fn = output_ready;
-	in_rc = side_open(f, &f->in, in);
-	out_rc = side_open(f, &f->out, out);
-	return in_rc < 0 ? in_rc : out_rc;
+	return fdstream_connect(f, in, out);
 }
 
 void fdstream_close(struct fdstream *f)

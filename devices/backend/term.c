@@ -123,6 +123,7 @@ static void on_continue(int sig __unused, siginfo_t *info __unused, void *contex
 	int err = errno;
 
 	enter();
+	kill(getpid(), SIGWINCH); /* its size may be another one, too */
 	errno = err;
 }
 

@@ -8,6 +8,7 @@
  *
  * Job control: a background job leaves the terminal's mode alone, and is stopped by the kernel
  * (SIGTTIN) when something is typed, as every program that reads the terminal; "fg" brings it back.
+ * SIGWINCH follows a SIGCONT: while the process was stopped, a change of the size told others.
  */
 #pragma once
 

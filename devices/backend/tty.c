@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <termios.h>
 
@@ -88,17 +89,18 @@ static const struct stream_ops tty_ops = {
 };
 
 /* Makes a stream of the two descriptors, which are owned from here on. 0 or -errno, logged. */
-static int tty_new(struct tty **t, struct loop *loop, int in, int out, const char *name)
+static int tty_new(struct tty **t, struct loop *loop, int in, int out, const char *what,
+		   const char *name)
 {
 	*t = calloc(1, sizeof(**t));
 	if (!*t) {
 		close_fd(&in);
 		close_fd(&out);
-		return log_ret(-ENOMEM, "serial port: out of memory");
+		return log_ret(-ENOMEM, "%s: out of memory", what);
 	}
 	(*t)->fd.stream.ops = &tty_ops;
 	(*t)->opened.fd = -1;
-	return fdstream_open(&(*t)->fd, loop, in, out, name);
+	return fdstream_open(&(*t)->fd, loop, in, out, what, name);
 }
 
 /* The result of opening t: the stream, or nothing of it. */
@@ -137,19 +139,24 @@ void tty_reserve_stdio(void)
 	close_fd(&fd);
 }
 
-int tty_stdio(struct stream **s, struct loop *loop, const struct power *power)
+/* What there is to know of standard output, open as t's output. */
+static void tty_output(struct tty *t, int out, bool ours)
+{
+	t->fd.nonblocking = ours;
+	if (isatty(out))
+		t->fd.write_most = 1; /* poll() promises no more on a terminal */
+}
+
+int tty_stdio(struct stream **s, struct loop *loop, const char *what, const struct power *power)
 {
 	struct tty *t;
-	bool ours;
-	int in = own(STDIN_FILENO, O_RDONLY, &ours);
-	int out = own(STDOUT_FILENO, O_WRONLY, &ours);
-	int rc = tty_new(&t, loop, in, out, "standard output");
+	bool in_ours, out_ours;
+	int in = own(STDIN_FILENO, O_RDONLY, &in_ours);
+	int out = own(STDOUT_FILENO, O_WRONLY, &out_ours);
+	int rc = tty_new(&t, loop, in, out, what, "standard output");
 
-	if (rc == 0) {
-		t->fd.nonblocking = ours; /* the output's */
-		if (isatty(out))
-			t->fd.write_most = 1; /* poll() promises no more on a terminal */
-	}
+	if (rc == 0)
+		tty_output(t, out, out_ours);
 	if (rc == 0 && isatty(STDIN_FILENO)) {
 		t->power = *power;
 		t->fd.key = tty_key;
@@ -159,7 +166,31 @@ int tty_stdio(struct stream **s, struct loop *loop, const struct power *power)
 	return tty_finish(s, t, rc);
 }
 
-int tty_file(struct stream **s, struct loop *loop, const char *path, bool append)
+int tty_stdout(struct stream **s, struct loop *loop, const char *what)
+{
+	struct tty *t;
+	bool ours;
+	int out = own(STDOUT_FILENO, O_WRONLY, &ours);
+	int rc = tty_new(&t, loop, -1, out, what, "standard output");
+
+	if (rc == 0)
+		tty_output(t, out, ours);
+	return tty_finish(s, t, rc);
+}
+
+bool tty_size(uint16_t *cols, uint16_t *rows)
+{
+	struct winsize size;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 &&
+	    ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0)
+		return false;
+	*cols = size.ws_col;
+	*rows = size.ws_row;
+	return true;
+}
+
+int tty_file(struct stream **s, struct loop *loop, const char *what, const char *path, bool append)
 {
 	/* O_NONBLOCK, lest a FIFO that nobody reads holds up the start. */
 	int fd = open(path,
@@ -171,13 +202,12 @@ int tty_file(struct stream **s, struct loop *loop, const char *path, bool append
 
 	*s = NULL;
 	if (fd < 0 && errno == ENXIO)
-		return log_ret(
-			-ENXIO,
-			"--serial file=%s: is a FIFO that nobody reads; start its reader first",
-			path);
+		return log_ret(-ENXIO,
+			       "%s: file=%s: is a FIFO that nobody reads; start its reader first",
+			       what, path);
 	if (fd < 0)
-		return log_errno("--serial file=%s", path);
-	rc = tty_new(&t, loop, -1, fd, path);
+		return log_errno("%s: file=%s", what, path);
+	rc = tty_new(&t, loop, -1, fd, what, path);
 	if (rc == 0)
 		t->fd.nonblocking = true;
 	return tty_finish(s, t, rc);
@@ -201,10 +231,10 @@ static int pty_watch(struct tty *t, const char *path)
 	t->opened.fn = pty_opened;
 	t->opened.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (t->opened.fd < 0 || inotify_add_watch(t->opened.fd, path, IN_OPEN) < 0)
-		return log_errno("serial port: watching %s", path);
+		return log_errno("%s: watching %s", t->fd.what, path);
 	rc = loop_add(t->fd.loop, &t->opened, EPOLLIN);
 	errno = -rc;
-	return rc < 0 ? log_errno("serial port: watching %s", path) : 0;
+	return rc < 0 ? log_errno("%s: watching %s", t->fd.what, path) : 0;
 }
 
 /* A new pseudo-terminal's master, in raw mode so that it does not echo to the guest what the guest
@@ -216,18 +246,18 @@ static int pty_open(char *path, size_t len)
 	struct termios mode;
 
 	if (fd < 0 || grantpt(fd) < 0 || unlockpt(fd) < 0)
-		return log_errno("serial port: opening a pseudo-terminal");
+		return log_errno("opening a pseudo-terminal");
 	errno = ptsname_r(fd, path, len);
 	slave = errno ? -1 : open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (slave < 0 || tcgetattr(slave, &mode) < 0)
-		return log_errno("serial port: opening a pseudo-terminal");
+		return log_errno("opening a pseudo-terminal");
 	cfmakeraw(&mode);
 	if (tcsetattr(slave, TCSANOW, &mode) < 0)
-		return log_errno("serial port: opening a pseudo-terminal");
+		return log_errno("opening a pseudo-terminal");
 	return take_fd(&fd);
 }
 
-int tty_pty(struct stream **s, struct loop *loop)
+int tty_pty(struct stream **s, struct loop *loop, const char *what)
 {
 	char path[64];
 	struct tty *t;
@@ -236,12 +266,12 @@ int tty_pty(struct stream **s, struct loop *loop)
 	*s = NULL;
 	if (fd < 0)
 		return fd;
-	rc = tty_new(&t, loop, fcntl(fd, F_DUPFD_CLOEXEC, 3), fd, "the pseudo-terminal");
+	rc = tty_new(&t, loop, fcntl(fd, F_DUPFD_CLOEXEC, 3), fd, what, "the pseudo-terminal");
 	if (rc == 0) {
 		t->fd.reopens = true;
 		rc = pty_watch(t, path);
 	}
 	if (rc == 0)
-		fprintf(stderr, "minivmm: the serial port is %s\n", path);
+		fprintf(stderr, "minivmm: the %s is %s\n", what, path);
 	return tty_finish(s, t, rc);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Host ends for a serial port: standard input and output, a file, a pseudo-terminal. (For none, use
- * a NULL stream.) Each of these makes a struct stream, which is ended by stream_destroy().
+ * Host ends for serial ports and consoles: standard input and output, a file, a pseudo-terminal.
+ * (For none, use a NULL stream.) Each of these makes a struct stream, which is ended by
+ * stream_destroy(). what is how messages call the guest's end: "serial port"; it is copied.
  *
  * Standard input may be anything. When it is a terminal, it is put into raw mode (term.h) and
  * Ctrl-A is an escape:
@@ -23,13 +24,21 @@ void tty_reserve_stdio(void);
 
 /* Standard input and output. *power is told when the user quits and is copied. 0 or -errno, logged.
  */
-int tty_stdio(struct stream **s, struct loop *loop, const struct power *power) __must_check;
+int tty_stdio(struct stream **s, struct loop *loop, const char *what,
+	      const struct power *power) __must_check;
+
+/* Standard output alone, beside a tty_stdio() of something else. 0 or -errno, logged. */
+int tty_stdout(struct stream **s, struct loop *loop, const char *what) __must_check;
+
+/* The size of the terminal that is standard output or input. False: neither is one. */
+bool tty_size(uint16_t *cols, uint16_t *rows);
 
 /* Output only, to path: created, or truncated (unless append) when it is a regular file; may be a
  * FIFO that has a reader, or a device. 0 or -errno, logged. */
-int tty_file(struct stream **s, struct loop *loop, const char *path, bool append) __must_check;
+int tty_file(struct stream **s, struct loop *loop, const char *what, const char *path,
+	     bool append) __must_check;
 
 /* A new pseudo-terminal, whose path is told in one line on standard error. It may be opened and
  * closed any number of times; what the guest says while nobody has it open is forgotten. 0 or
  * -errno, logged. */
-int tty_pty(struct stream **s, struct loop *loop) __must_check;
+int tty_pty(struct stream **s, struct loop *loop, const char *what) __must_check;

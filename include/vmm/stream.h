@@ -27,11 +27,15 @@ struct stream_ops {
 	/* Offers len bytes of output: how many were taken. Less than len: the reader is slow, and
 	 * ready() tells when there is room. */
 	size_t (*write)(struct stream *s, const void *buf, size_t len);
-	/* Waits until all that was taken is written, or the reader is gone or has not moved for two
-	 * seconds. Only when the loop is not running. */
-	void (*flush)(struct stream *s);
+	/* Waits until all that was taken is written, or the reader is gone: true; or has not moved
+	 * for two seconds: false, and it is lost. Only when the loop is not running. */
+	bool (*flush)(struct stream *s);
 	/* Flushes and frees. Only when the loop is not running. */
 	void (*destroy)(struct stream *s);
+	/* How many clients came and left, each counted twice: odd while one is there. It leaves
+	 * when its input is read. What is written while it is even is forgotten; ready() tells when
+	 * it has grown, unless by a read. NULL: the other end is always there. */
+	unsigned (*connections)(struct stream *s);
 };
 
 struct stream {
@@ -55,10 +59,14 @@ static inline size_t stream_write(struct stream *s, const void *buf, size_t len)
 	return s ? s->ops->write(s, buf, len) : len;
 }
 
-static inline void stream_flush(struct stream *s)
+static inline bool stream_flush(struct stream *s)
 {
-	if (s)
-		s->ops->flush(s);
+	return s ? s->ops->flush(s) : true;
+}
+
+static inline unsigned stream_connections(struct stream *s)
+{
+	return s && s->ops->connections ? s->ops->connections(s) : 1;
 }
 
 static inline void stream_destroy(struct stream *s)

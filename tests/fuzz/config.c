@@ -15,6 +15,11 @@ int LLVMFuzzerInitialize(int *argc __unused, char ***argv __unused)
 	return 0;
 }
 
+static void check_end(const struct host_end *e)
+{
+	assert((e->kind != HOST_FILE && e->kind != HOST_SOCKET) || (e->path && *e->path));
+}
+
 /* What config.h promises of a command line that was accepted. */
 static void check(const struct config *c)
 {
@@ -34,7 +39,12 @@ static void check(const struct config *c)
 		assert(c->disk[i].path && *c->disk[i].path);
 		assert(memchr(c->disk[i].id, '\0', sizeof(c->disk[i].id)));
 	}
-	assert(c->serial.mode != SERIAL_FILE || (c->serial.path && *c->serial.path));
+	check_end(&c->serial);
+	check_end(&c->console);
+	for (size_t i = 0; i < c->nr_ports; i++) {
+		check_end(&c->port[i].end);
+		assert(*c->port[i].name && c->port[i].end.kind != HOST_NONE);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -65,9 +65,10 @@ static size_t stream_writes(struct stream *s, const void *buf, size_t len)
 	return n;
 }
 
-static void stream_flushes(struct stream *s)
+static bool stream_flushes(struct stream *s)
 {
 	container_of(s, struct fixture, stream)->room = MOST;
+	return true;
 }
 
 static const struct stream_ops stream_ops = { .start = stream_starts,

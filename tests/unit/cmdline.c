@@ -15,7 +15,7 @@ static void assert_cmdline(const struct config *c, const char *wanted)
 
 static void defaults_depend_on_what_there_is(void **state __unused)
 {
-	struct config c = { 0 };
+	struct config c = { .serial.kind = HOST_STDIO };
 
 	assert_cmdline(&c, "console=ttyS0 quiet panic=-1");
 	c.nr_disks = 1;
@@ -24,13 +24,14 @@ static void defaults_depend_on_what_there_is(void **state __unused)
 	assert_cmdline(&c, "console=ttyS0 quiet panic=-1 root=/dev/vda ro");
 	c.initrd = (char *)"initrd";
 	assert_cmdline(&c, "console=ttyS0 quiet panic=-1");
-	c.serial.mode = SERIAL_NONE;
+	c.serial.kind = HOST_NONE;
 	assert_cmdline(&c, "quiet panic=-1");
 }
 
 static void appended_words_replace_defaults(void **state __unused)
 {
-	struct config c = { .nr_disks = 1,
+	struct config c = { .serial.kind = HOST_STDIO,
+			    .nr_disks = 1,
 			    .append = (char *)"init=/bin/sh root=/dev/vdb  panic=5" };
 
 	assert_cmdline(&c, "console=ttyS0 quiet rw init=/bin/sh root=/dev/vdb  panic=5");
@@ -41,10 +42,28 @@ static void appended_words_replace_defaults(void **state __unused)
 	assert_cmdline(&c, "console=ttyS0 quiet panic=-1");
 }
 
+static void no_terminal_shows_a_line_twice(void **state __unused)
+{
+	struct config c = { .serial.kind = HOST_STDIO, .console.kind = HOST_STDIO };
+
+	assert_cmdline(&c, "earlyprintk=ttyS0 console=hvc0 quiet panic=-1");
+	c.append = (char *)"console=ttyS0";
+	assert_cmdline(&c, "earlyprintk=ttyS0 quiet panic=-1 console=ttyS0");
+	c.append = NULL;
+	c.serial.kind = HOST_FILE;
+	assert_cmdline(&c, "console=ttyS0 console=hvc0 quiet panic=-1");
+	c.serial.kind = HOST_NONE;
+	assert_cmdline(&c, "console=hvc0 quiet panic=-1");
+	c.serial.kind = HOST_STDIO;
+	c.console.kind = HOST_PTY;
+	assert_cmdline(&c, "console=ttyS0 console=hvc0 quiet panic=-1");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_depend_on_what_there_is),
+		cmocka_unit_test(no_terminal_shows_a_line_twice),
 		cmocka_unit_test(appended_words_replace_defaults),
 	};
 

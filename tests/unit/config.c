@@ -51,7 +51,9 @@ static void defaults_are_as_documented(void **state __unused)
 	assert_int_equal(c.nr_disks, 0);
 	assert_false(c.balloon.on);
 	assert_int_equal(c.vsock.cid, 0);
-	assert_int_equal(c.serial.mode, SERIAL_STDIO);
+	assert_int_equal(c.serial.kind, HOST_STDIO);
+	assert_int_equal(c.console.kind, HOST_NONE);
+	assert_int_equal(c.nr_ports, 0);
 	assert_int_equal(c.on_reset, ON_RESET_EXIT);
 	assert_int_equal(c.io_threads, 1);
 	assert_int_equal(c.log_level, LOG_WARN);
@@ -77,7 +79,7 @@ static void check_all(struct config *c)
 	assert_string_equal(c->disk[1].path, "d,1");
 	assert_false(c->disk[1].readonly);
 	assert_string_equal(c->disk[1].id, "");
-	assert_int_equal(c->serial.mode, SERIAL_FILE);
+	assert_int_equal(c->serial.kind, HOST_FILE);
 	assert_string_equal(c->serial.path, "s,=");
 	assert_int_equal(c->on_reset, ON_RESET_RESTART);
 	assert_int_equal(c->io_threads, 16);
@@ -173,9 +175,17 @@ static void each_choice_has_its_value(void **state __unused)
 		  HUGE_TRANSPARENT },
 		{ "--memory=1G,hugepages=2M", offsetof(struct config, memory.huge), HUGE_2M },
 		{ "--memory=1G,hugepages=1G", offsetof(struct config, memory.huge), HUGE_1G },
-		{ "--serial=stdio", offsetof(struct config, serial.mode), SERIAL_STDIO },
-		{ "--serial=none", offsetof(struct config, serial.mode), SERIAL_NONE },
-		{ "--serial=pty", offsetof(struct config, serial.mode), SERIAL_PTY },
+		{ "--serial=stdio", offsetof(struct config, serial.kind), HOST_STDIO },
+		{ "--serial=none", offsetof(struct config, serial.kind), HOST_NONE },
+		{ "--serial=pty", offsetof(struct config, serial.kind), HOST_PTY },
+		{ "--serial=socket=s", offsetof(struct config, serial.kind), HOST_SOCKET },
+		{ "--console=stdio", offsetof(struct config, console.kind), HOST_STDIO },
+		{ "--console=none", offsetof(struct config, console.kind), HOST_NONE },
+		{ "--console=pty", offsetof(struct config, console.kind), HOST_PTY },
+		{ "--console=file=f", offsetof(struct config, console.kind), HOST_FILE },
+		{ "--console=socket=s", offsetof(struct config, console.kind), HOST_SOCKET },
+		{ "--port=name=a,pty", offsetof(struct config, port[0].end.kind), HOST_PTY },
+		{ "--port=file=f,name=a", offsetof(struct config, port[0].end.kind), HOST_FILE },
 		{ "--on-reset=exit", offsetof(struct config, on_reset), ON_RESET_EXIT },
 		{ "--log-level=error", offsetof(struct config, log_level), LOG_ERROR },
 		{ "--log-level=warn", offsetof(struct config, log_level), LOG_WARN },
@@ -539,14 +549,86 @@ static void disks_are_limited(void **state __unused)
 	refuses("--disk e: there are 16 disks already, which is the most; leave one out", argv);
 }
 
+#define SOCKET_36  "0123456789abcdefghijklmnopqrstuvwxyz"
+#define SOCKET_108 SOCKET_36 SOCKET_36 SOCKET_36
+
+static void ports_have_names_and_places(void **state __unused)
+{
+	char *argv[CONFIG_MAX_PORTS + 4] = { "minivmm", "--kernel=k" };
+	char text[CONFIG_MAX_PORTS][32];
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "--kernel=k", "--port", "name=org.example.agent,socket=a,,b",
+			       "--port=pty,name=b"),
+			 0);
+	assert_int_equal(c.nr_ports, 2);
+	assert_string_equal(c.port[0].name, "org.example.agent");
+	assert_string_equal(c.port[0].end.path, "a,b");
+	assert_int_equal(c.port[1].end.kind, HOST_PTY);
+	config_destroy(&c);
+	for (size_t i = 0; i < CONFIG_MAX_PORTS; i++) {
+		snprintf(text[i], sizeof(text[i]), "--port=name=p%zu,pty", i);
+		argv[2 + i] = text[i];
+	}
+	assert_int_equal(parse(&c, argv), 0);
+	config_destroy(&c);
+	argv[2 + CONFIG_MAX_PORTS] = "--port=name=p,pty";
+	refuses("--port name=p,pty: there are 15 ports already, which is the most; leave one out",
+		argv);
+
+	REFUSES("--port socket=s: the port has no name; add name=NAME", "--port=socket=s");
+	REFUSES("--port name=a: the port is connected to nothing; add socket=PATH, file=PATH, pty "
+		"or stdio",
+		"--port=name=a");
+	REFUSES("--port name=a,pty,file=f: a port is connected to one thing; leave out file",
+		"--port=name=a,pty,file=f");
+	REFUSES("--port name=a,pty=1: pty takes no value; write pty alone", "--port=name=a,pty=1");
+	REFUSES("--port name=a,socket: socket needs a value: socket=PATH", "--port=name=a,socket");
+	REFUSES("--port name=a b,pty: name may have ASCII letters, digits and signs, but no blank "
+		"and no slash",
+		"--port=name=a b,pty");
+	REFUSES("--port name=,pty: name must have 1 to 64 characters; this one has 0",
+		"--port=name=,pty");
+	REFUSES("--port name=a,pty: another port has this name already; give each its own",
+		"--port=name=a,socket=s", "--port=name=a,pty");
+}
+
+static void standard_input_has_one_reader(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "--kernel=k", "--serial=stdio", "--console=stdio"), 0);
+	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "--kernel=k", "--serial=none", "--port=name=a,stdio"), 0);
+	config_destroy(&c);
+	REFUSES("--port name=a,stdio: standard input and output belong to the serial port; add "
+		"--serial none",
+		"--kernel=k", "--port=name=a,stdio");
+	REFUSES("--port name=a,stdio: standard input and output belong to the console; use pty or "
+		"socket=PATH for one of them",
+		"--kernel=k", "--port=name=a,stdio", "--console=stdio", "--serial=none");
+	REFUSES("--port name=b,stdio: standard input and output belong to another port; use pty "
+		"or socket=PATH here",
+		"--kernel=k", "--port=name=a,stdio", "--port=name=b,stdio", "--serial=none");
+}
+
 static void bad_choices_are_explained(void **state __unused)
 {
-	REFUSES("--serial stdin: serial is stdio, none, pty or file=PATH; did you mean stdio?",
+	REFUSES("--serial stdin: serial is stdio, none, pty, file=PATH or socket=PATH; did you "
+		"mean stdio?",
 		"--serial=stdin");
-	REFUSES("--serial file: serial is stdio, none, pty or file=PATH; did you mean file=PATH?",
+	REFUSES("--serial file: serial is stdio, none, pty, file=PATH or socket=PATH; did you mean "
+		"file=PATH?",
 		"--serial=file");
-	REFUSES("--serial com1: serial is stdio, none, pty or file=PATH", "--serial", "com1");
+	REFUSES("--serial com1: serial is stdio, none, pty, file=PATH or socket=PATH", "--serial",
+		"com1");
 	REFUSES("--serial file=: the path is empty; name a file", "--serial", "file=");
+	REFUSES("--console stdin: console is stdio, none, pty, file=PATH or socket=PATH; did you "
+		"mean stdio?",
+		"--console=stdin");
+	REFUSES("--console socket=" SOCKET_108 ": the path of a socket has at most 107 bytes; "
+		"choose another",
+		"--console=socket=" SOCKET_108);
 	REFUSES("--on-reset reboot: on-reset is exit or restart, not 'reboot'",
 		"--on-reset=reboot");
 	REFUSES("--log-level warning: log-level is error, warn, info or debug, not 'warning'",
@@ -629,6 +711,8 @@ int main(void)
 		cmocka_unit_test(bad_networks_are_explained),
 		cmocka_unit_test(user_networks_are_understood),
 		cmocka_unit_test(bad_user_networks_are_explained),
+		cmocka_unit_test(ports_have_names_and_places),
+		cmocka_unit_test(standard_input_has_one_reader),
 		cmocka_unit_test(bad_choices_are_explained),
 		cmocka_unit_test(destroy_is_safe_twice),
 		cmocka_unit_test(help_fits_a_terminal),

@@ -60,7 +60,7 @@ static struct fixture *start(int in, int out)
 	pthread_cond_init(&x->ready, NULL);
 	assert_int_equal(loop_init(&x->loop), 0);
 	x->f.stream.ops = &ops;
-	assert_int_equal(fdstream_open(&x->f, &x->loop, in, out, "the test"), 0);
+	assert_int_equal(fdstream_open(&x->f, &x->loop, in, out, "test", "the test"), 0);
 	real_input_ready = x->f.in.src.fn;
 	x->f.in.src.fn = count_input_ready;
 	stream_attach(&x->f.stream, on_ready, x, &x->lock);

@@ -89,7 +89,7 @@ static int child_main(const char *mode)
 
 	signal(SIGPIPE, SIG_IGN);
 	tty_reserve_stdio();
-	if (loop_init(&child.loop) < 0 || tty_stdio(&child.s, &child.loop, &power) < 0)
+	if (loop_init(&child.loop) < 0 || tty_stdio(&child.s, &child.loop, "serial port", &power) < 0)
 		return 98;
 	child.obeys = strcmp(mode, "obey") == 0;
 	child.neglect = strcmp(mode, "neglect") == 0;
@@ -464,13 +464,13 @@ static void a_file_gets_the_output(void **state __unused)
 
 	assert_int_equal(loop_init(&loop), 0);
 	assert_int_equal(write(fd, "what was there", 14), 14);
-	assert_int_equal(tty_file(&s, &loop, path, false), 0);
+	assert_int_equal(tty_file(&s, &loop, "serial port", path, false), 0);
 	stream_attach(s, child_ready, NULL, &child.lock);
 	assert_int_equal(stream_write(s, "new", 3), 3);
 	stream_destroy(s);
 	assert_int_equal(pread(fd, text, sizeof(text), 0), 3);
 	assert_memory_equal(text, "new", 3);
-	assert_int_equal(tty_file(&s, &loop, path, true), 0);
+	assert_int_equal(tty_file(&s, &loop, "serial port", path, true), 0);
 	stream_attach(s, child_ready, NULL, &child.lock);
 	assert_int_equal(stream_write(s, "er", 2), 2);
 	stream_destroy(s);
@@ -480,10 +480,10 @@ static void a_file_gets_the_output(void **state __unused)
 	unlink(path);
 
 	log_set_level(LOG_QUIET);
-	assert_int_equal(tty_file(&s, &loop, "/nonexistent/file", false), -ENOENT);
+	assert_int_equal(tty_file(&s, &loop, "serial port", "/nonexistent/file", false), -ENOENT);
 	assert_null(s);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(tty_file(&s, &loop, path, false), -ENXIO);
+	assert_int_equal(tty_file(&s, &loop, "serial port", path, false), -ENXIO);
 	unlink(path);
 	log_set_level(LOG_WARN);
 	loop_destroy(&loop);
@@ -505,7 +505,7 @@ static void pty_open(struct stream **s, struct loop *loop, char *path, size_t si
 
 	assert_int_equal(pipe(err), 0);
 	dup2(err[1], STDERR_FILENO);
-	assert_int_equal(tty_pty(s, loop), 0);
+	assert_int_equal(tty_pty(s, loop, "serial port"), 0);
 	dup2(saved, STDERR_FILENO);
 	n = read(err[0], path, size - 1);
 	assert_true(n > 0 && path[n - 1] == '\n');

@@ -62,9 +62,10 @@ static size_t fake_write(struct stream *s, const void *buf, size_t len)
 	return n;
 }
 
-static void fake_flush(struct stream *s)
+static bool fake_flush(struct stream *s)
 {
 	container_of(s, struct fixture, stream)->room = SIZE_MAX;
+	return true;
 }
 
 static const struct stream_ops fake_ops = {

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "fdstream.h"
+#include "vmm/log.h"
+
+#define BACKLOG 16 /* clients that wait for their turn */
+
+struct socket {
+	struct fdstream fd;          /* the client's two sides; without descriptors: none */
+	struct loop_source listener; /* fd owned; one-shot, armed while there is no client */
+	struct sockaddr_un address;
+	dev_t dev; /* of the file, and */
+	ino_t ino; /* 0: not made yet */
+	unsigned connections;
+};
+
+static struct socket *socket_of(struct stream *s)
+{
+	return container_of(s, struct socket, fd.stream);
+}
+
+static bool socket_connected(const struct socket *s)
+{
+	return s->connections & 1;
+}
+
+static void socket_wait(struct socket *s)
+{
+	(void)!loop_change(s->fd.loop, &s->listener, EPOLLIN | EPOLLONESHOT);
+}
+
+/* The client has left, and the guest has all that it sent. */
+static void socket_end_client(struct socket *s)
+{
+	s->connections++;
+	socket_wait(s);
+}
+
+/* The client's input ended: it has left, or only said all that it had to say. */
+static void socket_ended(struct fdstream *f)
+{
+	struct socket *s = container_of(f, struct socket, fd);
+
+	if (!fdstream_watch_hang_up(f))
+		return;
+	(void)!fdstream_connect(f, -1, -1);
+	if (f->in.len == 0) /* else it ends by socket_read() */
+		socket_end_client(s);
+	f->stream.ready(f->stream.ctx);
+}
+
+static void socket_client(struct loop_source *src, uint32_t events __unused)
+{
+	struct socket *s = container_of(src, struct socket, listener);
+	struct fdstream *f = &s->fd;
+	int in = accept4(src->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int out = in < 0 ? -1 : fcntl(in, F_DUPFD_CLOEXEC, 0);
+
+	if (in < 0 && (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)) {
+		socket_wait(s); /* it has thought better of it */
+		return;
+	}
+	if (out < 0) {
+		log_errno("%s: no more clients at %s", f->what, f->name);
+		close_fd(&in);
+		return;
+	}
+	if (fdstream_connect(f, in, out) < 0) {
+		(void)!fdstream_connect(f, -1, -1);
+		return;
+	}
+	s->connections++;
+	fdstream_watch_input(f);
+	f->stream.ready(f->stream.ctx);
+}
+
+/* -- the stream ------------------------------------------------------------------------------ */
+
+static void socket_start(struct stream *stream)
+{
+	struct socket *s = socket_of(stream);
+
+	s->listener.lock = stream->lock;
+	fdstream_start(stream);
+	socket_wait(s);
+}
+
+static ssize_t socket_read(struct stream *stream, void *buf, size_t len)
+{
+	struct socket *s = socket_of(stream);
+	ssize_t n = fdstream_read(stream, buf, len);
+
+	if (socket_connected(s) && s->fd.in.fd < 0 && s->fd.in.len == 0)
+		socket_end_client(s);
+	return n;
+}
+
+static unsigned socket_connections(struct stream *stream)
+{
+	return socket_of(stream)->connections;
+}
+
+static void socket_destroy(struct stream *stream)
+{
+	struct socket *s = socket_of(stream);
+	struct stat st;
+
+	fdstream_close(&s->fd);
+	if (s->listener.fd >= 0)
+		loop_remove(s->fd.loop, &s->listener);
+	close_fd(&s->listener.fd);
+	/* Unless somebody has put another in its place. */
+	if (s->ino && lstat(s->address.sun_path, &st) == 0 && st.st_dev == s->dev &&
+	    st.st_ino == s->ino)
+		unlink(s->address.sun_path);
+	free(s);
+}
+
+static const struct stream_ops socket_ops = {
+	.start = socket_start,
+	.read = socket_read,
+	.write = fdstream_write,
+	.flush = fdstream_flush,
+	.destroy = socket_destroy,
+	.connections = socket_connections,
+};
+
+/* -- opening --------------------------------------------------------------------------------- */
+
+static int socket_new(const struct socket *s)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? log_errno("%s: socket", s->fd.what) : fd;
+}
+
+/* Removes what a dead process left at the address. 0 or -errno, logged. */
+static int socket_replace(const struct socket *s)
+{
+	const char *what = s->fd.what, *path = s->address.sun_path;
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return log_ret(-EEXIST,
+			       "%s: socket=%s: there is another file; remove it, or choose another "
+			       "path",
+			       what, path);
+
+	AUTO_CLOSE int fd = socket_new(s);
+
+	if (fd < 0)
+		return fd;
+	if (connect(fd, (const struct sockaddr *)&s->address, sizeof(s->address)) == 0 ||
+	    errno == EAGAIN)
+		return log_ret(-EADDRINUSE,
+			       "%s: socket=%s: somebody listens there, perhaps another minivmm; "
+			       "choose another path",
+			       what, path);
+	if ((errno == ECONNREFUSED && unlink(path) < 0) ||
+	    (errno != ECONNREFUSED && errno != ENOENT))
+		return log_errno("%s: socket=%s: what was left there can't be replaced", what,
+				 path);
+	return 0;
+}
+
+static int socket_bind(const struct socket *s)
+{
+	return bind(s->listener.fd, (const struct sockaddr *)&s->address, sizeof(s->address));
+}
+
+static int socket_open(struct socket *s)
+{
+	const char *what = s->fd.what, *path = s->address.sun_path;
+	struct stat st;
+	int rc;
+
+	s->listener.fd = socket_new(s);
+	if (s->listener.fd < 0)
+		return s->listener.fd;
+	/* bind() takes the file's mode from here (Linux). */
+	(void)!fchmod(s->listener.fd, 0600);
+	if (socket_bind(s) < 0) {
+		rc = errno == EADDRINUSE ? socket_replace(s) : 0;
+		if (rc < 0)
+			return rc;
+		if (socket_bind(s) < 0)
+			return log_errno("%s: socket=%s", what, path);
+	}
+	if (lstat(path, &st) == 0) {
+		s->dev = st.st_dev;
+		s->ino = st.st_ino;
+	}
+	if (listen(s->listener.fd, BACKLOG) < 0)
+		return log_errno("%s: socket=%s", what, path);
+	rc = loop_add(s->fd.loop, &s->listener, EPOLLONESHOT);
+	return rc < 0 ? log_ret(rc, "%s: socket=%s: epoll_ctl", what, path) : 0;
+}
+
+int socket_listen(struct stream **stream, struct loop *loop, const char *what, const char *path)
+{
+	struct socket *s = calloc(1, sizeof(*s));
+	int rc;
+
+	*stream = NULL;
+	if (!s)
+		return log_ret(-ENOMEM, "%s: out of memory", what);
+	s->listener = (struct loop_source){ .fd = -1, .fn = socket_client };
+	s->fd.stream.ops = &socket_ops;
+	s->address.sun_family = AF_UNIX;
+	strncpy(s->address.sun_path, path, SOCKET_PATH_MAX);
+	rc = fdstream_open(&s->fd, loop, -1, -1, what, s->address.sun_path);
+	s->fd.nonblocking = true;
+	s->fd.ended = socket_ended;
+	if (rc == 0 && strlen(path) > SOCKET_PATH_MAX)
+		rc = log_ret(-ENAMETOOLONG, "%s: socket=%s: a socket's path has at most %d bytes",
+			     what, path, SOCKET_PATH_MAX);
+	if (rc == 0)
+		rc = socket_open(s);
+	if (rc == 0)
+		*stream = &s->fd.stream;
+	else
+		socket_destroy(&s->fd.stream);
+	return rc;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A host end for a console or port: a UNIX socket that listens, and takes one client after the
+ * other. The next one waits until the guest has read what the last one sent.
+ *
+ * A client that shuts down its sending side only is still there, and may read on.
+ */
+#pragma once
+
+#include "vmm/loop.h"
+#include "vmm/stream.h"
+
+/* The longest path of a socket (unix(7)). */
+#define SOCKET_PATH_MAX 107
+
+/* Listens at path, for this user (mode 0600). A socket that a dead process left there is replaced;
+ * one that somebody listens at, and any other file, is an error. The file is removed at the end.
+ * what: as in tty.h. 0 or -errno, logged. */
+int socket_listen(struct stream **s, struct loop *loop, const char *what,
+		  const char *path) __must_check;

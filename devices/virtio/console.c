@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * virtio-console (virtio 1.2 §5.3): either a console, with the size of its terminal, or (MULTIPORT)
+ * up to 15 named ports. Each has a stream on the host.
+ *
+ * A machine with a console and ports has two of these devices. One could be both; but then the
+ * terminal's size goes by the control message RESIZE, in which §5.3.6.2.1 wants columns first,
+ * while most Linux kernels read rows first, and some stable ones don't. A console alone tells its
+ * size in configuration space, of which there is one opinion. Linux reads it only after a
+ * configuration change interrupt, so one is sent when the driver is ready.
+ *
+ * Nothing is lost: a chain of output is held until its stream has taken all of it, and input is
+ * read only into buffers of the guest, and only while it has the port open (Linux drops what comes
+ * earlier). Each port waits for its own stream alone. Linux's console driver waits, in a loop, for
+ * its output to be taken, as it does for a serial port; other ports' writers sleep.
+ *
+ * Linux (Debian's 6.1, too) resets the device on its way to power-off, whatever is still in its
+ * queues. That was written before, so it is copied and still goes out (port_keep()).
+ *
+ * PORT_OPEN tells the guest of each client that came and of each that left, in this order with the
+ * client's bytes. What the guest writes to a port while no client is there is dropped.
+ *
+ * Where this device has ports, port 0 is the console of a driver without MULTIPORT: it takes
+ * everything and says nothing.
+ *
+ * Deliberately missing: EMERG_WRITE; ports that come and go; a break, for which this device has no
+ * word.
+ */
+#include "virtio/console.h"
+
+#include <errno.h>
+#include <linux/virtio_console.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#define BUDGET       (256 * KIB) /* bytes of a port in one callback */
+#define REST_MAX     (8 * MIB)   /* of a port, over resets: a queue of Linux's holds 2 to 4 MiB */
+#define DETACH_BYTES (16 * MIB)  /* of a port at the end */
+#define DETACH_NS    20000000000ull
+
+enum { CONTROL_RX = 2, CONTROL_TX = 3 };
+
+struct console_config {
+	le16_t cols, rows;
+	le32_t max_nr_ports;
+};
+_Static_assert(sizeof(struct console_config) == offsetof(struct virtio_console_config, emerg_wr),
+	       "virtio 1.2 §5.3.4");
+
+struct console_message {
+	le32_t id;
+	le16_t event, value;
+};
+_Static_assert(sizeof(struct console_message) == sizeof(struct virtio_console_control),
+	       "virtio 1.2 §5.3.6.2");
+
+#define SAY(event) (uint8_t)(1u << (event))
+
+static struct virtio_console *console_of(struct virtio_dev *vd)
+{
+	return container_of(vd, struct virtio_console, vd);
+}
+
+/* A port's number: §5.3.2 puts the control queues between those of the first and the second. */
+static unsigned port_id(const struct console_port *p)
+{
+	return (unsigned)(p - p->console->port);
+}
+
+static struct virtq *port_rx(const struct console_port *p)
+{
+	unsigned id = port_id(p);
+
+	return &p->console->vd.q[id ? 2 * id + 2 : 0];
+}
+
+static struct virtq *port_tx(const struct console_port *p)
+{
+	return port_rx(p) + 1;
+}
+
+static bool console_live(const struct virtio_console *c)
+{
+	return (c->vd.status & (VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET)) ==
+	       VIRTIO_CONFIG_S_DRIVER_OK;
+}
+
+/* Go on in a callback of its own, when the loop's other sources had their turn. */
+static void console_want_more(struct virtio_console *c)
+{
+	const uint64_t one = 1;
+
+	if (write(c->more.fd, &one, sizeof(one)) < 0)
+		return; /* never: the counter is near its end */
+}
+
+/* -- output: from the guest to the stream ---------------------------------------------------- */
+
+/* Writes what is left of p->out. True when all of it is taken. */
+static bool port_write(struct console_port *p, uint64_t *budget)
+{
+	uint64_t skip = p->state.taken;
+
+	for (unsigned i = 0; i < p->out.nr_out; i++) {
+		const struct iovec *v = &p->out.iov[i];
+		size_t len, n;
+
+		if (skip >= v->iov_len) {
+			skip -= v->iov_len;
+			continue;
+		}
+		len = min((size_t)(v->iov_len - skip), (size_t)*budget);
+		n = stream_write(p->stream, (uint8_t *)v->iov_base + skip, len);
+		p->state.taken += n;
+		*budget -= n;
+		if (n < len)
+			return false;
+		if (len < v->iov_len - skip) {
+			console_want_more(p->console);
+			return false;
+		}
+		skip = 0;
+	}
+	return true;
+}
+
+/* Writes what is left of p->rest. True when all of it is taken. */
+static bool port_write_rest(struct console_port *p, uint64_t *budget)
+{
+	size_t left = p->rest_len - p->rest_taken, len = min(left, (size_t)*budget), n;
+
+	if (left == 0)
+		return true;
+	n = stream_write(p->stream, p->rest + p->rest_taken, len);
+	p->rest_taken += n;
+	*budget -= n;
+	if (n < left) {
+		if (n == len)
+			console_want_more(p->console);
+		return false;
+	}
+	free(p->rest);
+	p->rest = NULL;
+	p->rest_len = p->rest_taken = 0;
+	return true;
+}
+
+/* All that the stream takes. 0, or < 0 as virtq_pop(). */
+static int port_push(struct console_port *p, uint64_t *budget)
+{
+	struct console_port_state *s = &p->state;
+
+	if (!port_write_rest(p, budget))
+		return 0;
+	for (;;) {
+		if (!s->has_out) {
+			int rc = virtq_pop(port_tx(p), &p->out);
+
+			if (rc <= 0)
+				return rc;
+			s->has_out = true;
+			s->taken = 0;
+		}
+		if (!port_write(p, budget))
+			return 0;
+		virtq_push(port_tx(p), p->out.head, 0);
+		s->has_out = false;
+	}
+}
+
+/* Adds what is left of p->out to p->rest. False: there is no room. */
+static bool port_keep_chain(struct console_port *p)
+{
+	const uint64_t left = p->out.out_len - p->state.taken;
+	uint8_t *rest;
+
+	if (left > REST_MAX - min(p->rest_len, (size_t)REST_MAX))
+		return false;
+	rest = realloc(p->rest, p->rest_len + left + 1);
+	if (!rest)
+		return false;
+	p->rest = rest;
+	p->rest_len += chain_read(&p->out, p->state.taken, rest + p->rest_len, left);
+	return true;
+}
+
+/* The driver takes its buffers back: keeps what it had written. */
+static void port_keep(struct console_port *p)
+{
+	struct console_port_state *s = &p->state;
+	uint64_t budget = BUDGET;
+
+	if (!p->stream || !console_live(p->console) || !port_tx(p)->ready ||
+	    virtq_begin(port_tx(p)) < 0 || port_push(p, &budget) < 0)
+		return;
+	while (s->has_out || virtq_pop(port_tx(p), &p->out) > 0) {
+		if (!s->has_out)
+			s->taken = 0;
+		if (!port_keep_chain(p)) {
+			guest_err(&p->console->vd.log,
+				  "virtio-console: the driver resets it, with too much still to be "
+				  "written to %s: some of it is lost",
+				  p->name ?: "its console");
+			return;
+		}
+		s->has_out = false;
+	}
+}
+
+/* -- input: from the stream to the guest ----------------------------------------------------- */
+
+/* Fills p->in as far as there is input: how many bytes. */
+static uint32_t port_read(struct console_port *p, uint64_t budget)
+{
+	uint32_t total = 0;
+
+	for (unsigned i = 0; i < p->in.nr_in; i++) {
+		const struct iovec *v = &p->in.iov[p->in.nr_out + i];
+		size_t len = min(v->iov_len, (size_t)(budget - total)), done = 0;
+		ssize_t n = 1;
+
+		while (done < len && n != 0) {
+			n = stream_read(p->stream, (uint8_t *)v->iov_base + done, len - done);
+			done += n > 0 ? (size_t)n : 0; /* not for a break, which is dropped */
+		}
+		total += (uint32_t)done;
+		if (done < v->iov_len)
+			break;
+	}
+	return total;
+}
+
+static bool port_listens(const struct console_port *p)
+{
+	if (!p->name)
+		return true;
+	return p->state.open && p->state.told == stream_connections(p->stream);
+}
+
+static int port_pull(struct console_port *p, uint64_t budget)
+{
+	struct console_port_state *s = &p->state;
+
+	while (port_listens(p)) {
+		uint32_t n;
+
+		if (!s->has_in) {
+			int rc = virtq_pop(port_rx(p), &p->in);
+
+			if (rc <= 0)
+				return rc;
+			s->has_in = true;
+		}
+		if (budget == 0) {
+			console_want_more(p->console);
+			break;
+		}
+		n = port_read(p, budget);
+		if (n == 0 && p->in.in_len)
+			break;
+		virtq_push(port_rx(p), p->in.head, n);
+		s->has_in = false;
+		budget -= n;
+	}
+	return 0;
+}
+
+/* -- control messages ------------------------------------------------------------------------ */
+
+/* 1: said; 0: the driver has no buffer for it now; or < 0, as virtq_pop(). */
+static int port_say(struct console_port *p, uint16_t event, uint16_t value)
+{
+	struct virtq *q = &p->console->vd.q[CONTROL_RX];
+	const struct console_message m = { to_le32(port_id(p)), to_le16(event), to_le16(value) };
+	struct virtq_chain c;
+	int rc = virtq_pop(q, &c);
+	size_t n;
+
+	if (rc <= 0)
+		return rc;
+	n = chain_write(&c, 0, &m, sizeof(m));
+	if (event == VIRTIO_CONSOLE_PORT_NAME)
+		n += chain_write(&c, n, p->name, strlen(p->name));
+	virtq_push(q, c.head, (uint32_t)n);
+	return 1;
+}
+
+/* Each client that came and each that left since the guest was told; of many, the last two. */
+static int port_say_connections(struct console_port *p)
+{
+	const unsigned now = stream_connections(p->stream);
+	struct console_port_state *s = &p->state;
+	int rc = 1;
+
+	if (now - s->told > 2)
+		s->told += (now - s->told - 1) & ~1u;
+	while (s->told != now && rc > 0) {
+		rc = port_say(p, VIRTIO_CONSOLE_PORT_OPEN, (s->told + 1) & 1);
+		if (rc > 0)
+			s->told++;
+	}
+	return rc;
+}
+
+/* All that p has to tell the driver, as far as there are buffers. 0, or < 0 as virtq_pop(). */
+static int port_say_all(struct console_port *p)
+{
+	static const uint8_t order[] = { VIRTIO_CONSOLE_PORT_ADD, VIRTIO_CONSOLE_PORT_NAME };
+	struct console_port_state *s = &p->state;
+	int rc = 1;
+
+	for (size_t i = 0; i < ARRAY_SIZE(order) && rc > 0; i++) {
+		if (!(s->to_say & SAY(order[i])))
+			continue;
+		rc = port_say(p, order[i], 1);
+		if (rc > 0)
+			s->to_say &= (uint8_t)~SAY(order[i]);
+	}
+	if (rc > 0 && s->added)
+		rc = port_say_connections(p);
+	return min(rc, 0);
+}
+
+static void console_hear(struct virtio_console *c, const struct console_message *m)
+{
+	const uint32_t id = le32(m->id);
+	const bool value = le16(m->value) != 0;
+	struct console_port *p = id > 0 && id < c->nr_ports ? &c->port[id] : NULL;
+
+	switch (le16(m->event)) {
+	case VIRTIO_CONSOLE_DEVICE_READY:
+		for (unsigned i = 1; i < c->nr_ports && value; i++)
+			c->port[i].state.to_say |= SAY(VIRTIO_CONSOLE_PORT_ADD);
+		break;
+	case VIRTIO_CONSOLE_PORT_READY:
+		if (!p)
+			break;
+		p->state.added = value;
+		p->state.to_say = value ? SAY(VIRTIO_CONSOLE_PORT_NAME) : 0;
+		p->state.told = stream_connections(p->stream) & ~1u; /* a new port is not open */
+		break;
+	case VIRTIO_CONSOLE_PORT_OPEN:
+		if (p)
+			p->state.open = value;
+		break;
+	}
+}
+
+static int console_hear_all(struct virtio_console *c, struct virtq *q)
+{
+	struct console_message m;
+	struct virtq_chain chain;
+	int rc;
+
+	while ((rc = virtq_pop(q, &chain)) > 0) {
+		if (chain_read(&chain, 0, &m, sizeof(m)) == sizeof(m))
+			console_hear(c, &m);
+		virtq_push(q, chain.head, 0);
+	}
+	return rc;
+}
+
+/* -- the device ------------------------------------------------------------------------------ */
+
+/* All that can be done for p now. 0, or < 0: the driver made a malformed ring. */
+static int port_serve(struct console_port *p)
+{
+	struct virtio_dev *vd = &p->console->vd;
+	uint64_t budget = BUDGET;
+	int rc = port_push(p, &budget);
+
+	/* Before input, which waits for it; and after: the client's last bytes may be taken now. */
+	if (rc == 0)
+		rc = port_say_all(p);
+	if (rc == 0)
+		rc = port_pull(p, BUDGET);
+	if (rc == 0)
+		rc = port_say_all(p);
+	if (rc < 0)
+		return rc;
+	virtio_notify(vd, port_tx(p));
+	virtio_notify(vd, port_rx(p));
+	if (p->name)
+		virtio_notify(vd, &vd->q[CONTROL_RX]);
+	return 0;
+}
+
+static int console_serve(struct virtio_console *c)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < c->nr_ports && rc == 0; i++)
+		rc = port_serve(&c->port[i]);
+	return rc;
+}
+
+static int console_kick(struct virtio_dev *vd, struct virtq *q)
+{
+	struct virtio_console *c = console_of(vd);
+	const unsigned i = (unsigned)(q - vd->q);
+	int rc = 0;
+
+	if (i < CONTROL_RX)
+		return port_serve(&c->port[0]);
+	if (!virtio_has(vd, VIRTIO_CONSOLE_F_MULTIPORT))
+		return 0;
+	if (i > CONTROL_TX)
+		return port_serve(&c->port[i / 2 - 1]);
+	if (i == CONTROL_TX)
+		rc = console_hear_all(c, q);
+	return rc < 0 ? rc : console_serve(c);
+}
+
+static void port_ready(void *ctx)
+{
+	struct console_port *p = ctx;
+
+	uint64_t budget = BUDGET;
+
+	if (!console_live(p->console))
+		port_write_rest(p, &budget);
+	else if (port_serve(p) < 0)
+		virtio_broken(&p->console->vd, "the driver made a malformed queue");
+}
+
+static void console_more(struct loop_source *src, uint32_t events __unused)
+{
+	struct virtio_console *c = container_of(src, struct virtio_console, more);
+	uint64_t nr;
+
+	if (read(src->fd, &nr, sizeof(nr)) != sizeof(nr))
+		return;
+	for (unsigned i = 0; i < c->nr_ports; i++)
+		port_ready(&c->port[i]);
+}
+
+static int console_activate(struct virtio_dev *vd)
+{
+	if (virtio_has(vd, VIRTIO_CONSOLE_F_SIZE))
+		virtio_config_changed(vd);
+	return 0;
+}
+
+static void console_reset(struct virtio_dev *vd, struct virtq *q)
+{
+	struct virtio_console *c = console_of(vd);
+
+	for (unsigned i = 0; i < c->nr_ports; i++) {
+		struct console_port *p = &c->port[i];
+
+		if (!q || q == port_tx(p))
+			port_keep(p);
+		if (!q)
+			p->state = (struct console_port_state){ 0 };
+		else if (q == port_rx(p))
+			p->state.has_in = false;
+		else if (q == port_tx(p))
+			p->state.has_out = false;
+	}
+}
+
+static uint64_t console_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
+{
+	const struct virtio_console *c = console_of(vd);
+	const struct console_config config = {
+		.cols = to_le16(c->cols),
+		.rows = to_le16(c->rows),
+		.max_nr_ports = to_le32(c->nr_ports),
+	};
+
+	/* The core has checked the range against config_size. */
+	return load_le((const uint8_t *)&config + off, size);
+}
+
+static const struct virtio_ops console_ops = {
+	.name = "console",
+	.device_id = VIRTIO_ID_CONSOLE,
+	.nr_queues = 2,
+	.queue_size = 64,
+	.config_size = sizeof(struct console_config),
+	.kick = console_kick,
+	.activate = console_activate,
+	.reset = console_reset,
+	.config_read = console_config_read,
+};
+
+int virtio_console_init(struct virtio_console *c, const struct console_options *o,
+			struct loop *loop)
+{
+	*c = (struct virtio_console){
+		.loop = loop,
+		.more = { .fd = -1, .fn = console_more },
+		.cols = o->cols,
+		.rows = o->rows,
+	};
+	virtio_init(&c->vd, &console_ops,
+		    (o->has_size ? VIRTIO_BIT(VIRTIO_CONSOLE_F_SIZE) : 0) |
+			    (o->nr_ports ? VIRTIO_BIT(VIRTIO_CONSOLE_F_MULTIPORT) : 0));
+	c->port = calloc(1 + o->nr_ports, sizeof(*c->port));
+	if (!c->port)
+		return log_ret(-ENOMEM, "virtio-console: out of memory");
+	c->nr_ports = 1 + o->nr_ports;
+	if (o->nr_ports)
+		virtio_set_nr_queues(&c->vd, 2 * c->nr_ports + 2);
+	for (unsigned i = 0; i < c->nr_ports; i++) {
+		c->port[i].console = c;
+		c->port[i].stream = i ? o->port_stream[i - 1] : o->stream;
+		c->port[i].name = i ? o->port[i - 1] : NULL;
+	}
+	c->more.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->more.fd < 0)
+		return log_errno("virtio-console: eventfd");
+	return 0;
+}
+
+int virtio_console_start(struct virtio_console *c)
+{
+	int rc;
+
+	c->more.lock = c->vd.lock;
+	rc = loop_add(c->loop, &c->more, EPOLLIN);
+	if (rc < 0)
+		return log_ret(rc, "virtio-console: epoll_ctl");
+	for (unsigned i = 0; i < c->nr_ports; i++)
+		stream_attach(c->port[i].stream, port_ready, &c->port[i], c->vd.lock);
+	return 0;
+}
+
+void virtio_console_resize(struct virtio_console *c, uint16_t cols, uint16_t rows)
+{
+	pthread_mutex_lock(c->vd.lock);
+	if (c->vd.features & VIRTIO_BIT(VIRTIO_CONSOLE_F_SIZE) &&
+	    (cols != c->cols || rows != c->rows)) {
+		c->cols = cols;
+		c->rows = rows;
+		virtio_config_changed(&c->vd);
+	}
+	pthread_mutex_unlock(c->vd.lock);
+}
+
+/* Kicks that nobody has looked at count, too: the loop has ended. */
+static void port_detach(struct console_port *p)
+{
+	const bool live =
+		console_live(p->console) && port_tx(p)->ready && virtq_begin(port_tx(p)) >= 0;
+	const uint64_t end = monotonic_ns() + DETACH_NS;
+	uint64_t budget = DETACH_BYTES;
+	bool whole;
+
+	do {
+		whole = port_write_rest(p, &budget);
+		if (whole && live && port_push(p, &budget) == 0)
+			whole = !p->state.has_out;
+	} while (!whole && budget && monotonic_ns() < end && stream_flush(p->stream));
+	if (!whole)
+		log_warn("virtio-console: what the guest wrote last to %s is lost",
+			 p->name ?: "its console");
+}
+
+void virtio_console_detach(struct virtio_console *c)
+{
+	for (unsigned i = 0; i < c->nr_ports; i++) {
+		if (c->port[i].stream)
+			port_detach(&c->port[i]);
+		c->port[i].stream = NULL;
+	}
+}
+
+void virtio_console_destroy(struct virtio_console *c)
+{
+	if (c->more.fd > 0) { /* zeroes: never made */
+		loop_remove(c->loop, &c->more);
+		close_fd(&c->more.fd);
+	}
+	for (unsigned i = 0; i < c->nr_ports; i++)
+		free(c->port[i].rest);
+	free(c->port);
+	c->port = NULL;
+	c->nr_ports = 0;
+}
