@@ -76,6 +76,15 @@ static void memory_above_the_hole_is_told(void **state __unused)
 	assert_int_equal(p->e820_table[3].addr, 4 * GIB);
 	assert_int_equal(p->e820_table[3].size, 7 * GIB);
 	assert_int_equal(p->e820_table[3].type, 1);
+	/* What is reserved in the hole comes in its place. */
+	g->r.reserved = 0xe0000000;
+	g->r.reserved_len = 0x100000;
+	assert_int_equal(guest_load(g, &f), 0);
+	assert_int_equal(p->e820_entries, 5);
+	assert_int_equal(p->e820_table[3].addr, 0xe0000000);
+	assert_int_equal(p->e820_table[3].size, 0x100000);
+	assert_int_equal(p->e820_table[3].type, 2);
+	assert_int_equal(p->e820_table[4].addr, 4 * GIB);
 	/* The kernel's limit for the initrd is 2 GiB. */
 	assert_int_equal(p->hdr.ramdisk_image, 2 * GIB - 0x1000);
 	free(f.data);

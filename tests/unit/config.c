@@ -55,6 +55,7 @@ static void defaults_are_as_documented(void **state __unused)
 	assert_int_equal(c.console.kind, HOST_NONE);
 	assert_int_equal(c.nr_ports, 0);
 	assert_int_equal(c.on_reset, ON_RESET_EXIT);
+	assert_int_equal(c.transport, TRANSPORT_MMIO);
 	assert_int_equal(c.io_threads, 1);
 	assert_int_equal(c.log_level, LOG_WARN);
 	assert_false(c.kaslr || c.debug_exit || c.stats);
@@ -187,6 +188,8 @@ static void each_choice_has_its_value(void **state __unused)
 		{ "--port=name=a,pty", offsetof(struct config, port[0].end.kind), HOST_PTY },
 		{ "--port=file=f,name=a", offsetof(struct config, port[0].end.kind), HOST_FILE },
 		{ "--on-reset=exit", offsetof(struct config, on_reset), ON_RESET_EXIT },
+		{ "--transport=mmio", offsetof(struct config, transport), TRANSPORT_MMIO },
+		{ "--transport=pci", offsetof(struct config, transport), TRANSPORT_PCI },
 		{ "--log-level=error", offsetof(struct config, log_level), LOG_ERROR },
 		{ "--log-level=warn", offsetof(struct config, log_level), LOG_WARN },
 		{ "--log-level=info", offsetof(struct config, log_level), LOG_INFO },
@@ -629,6 +632,7 @@ static void bad_choices_are_explained(void **state __unused)
 	REFUSES("--console socket=" SOCKET_108 ": the path of a socket has at most 107 bytes; "
 		"choose another",
 		"--console=socket=" SOCKET_108);
+	REFUSES("--transport isa: transport is mmio or pci, not 'isa'", "--transport=isa");
 	REFUSES("--on-reset reboot: on-reset is exit or restart, not 'reboot'",
 		"--on-reset=reboot");
 	REFUSES("--log-level warning: log-level is error, warn, info or debug, not 'warning'",

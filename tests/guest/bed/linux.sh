@@ -95,7 +95,8 @@ point "the tiny kernel from a disk alone; SIGTERM presses the power button"
 
 # ---- disks ----
 
-root_disk '
+for transport in "${transports[@]}"; do
+	root_disk '
 for i in /sys/block/vd?; do
 	echo "disk ${i##*/} $(cat $i/serial) $(cat $i/ro) $(cat $i/size)"
 done
@@ -106,42 +107,45 @@ echo "sum $(md5sum </dev/vdb)"
 dd if=/dev/zero of=/dev/vdc bs=512 count=1 2>/dev/null || echo refused
 blkdiscard /dev/vdd
 mount -o remount,ro /'
-new_disk big 64M
-filled_disk locked 8
-before=$(md5sum <"$work/locked")
-filled_disk spare 16
-run --kernel "$from/debian" --initrd "$from/initrd" --append on_disk=1 --memory 128M --disk "$work/root,id=root" \
-	--disk "$work/big,id=big" --disk "$work/locked,id=locked,readonly=on" --disk "$work/spare,id=spare"
-ends 0
-sees 128
-debugfs -R 'cat /kept' "$work/root" 2>/dev/null | grep -q kept || wrong+=("the file in the root file system is not there")
-e2fsck -fn "$work/root" >/dev/null 2>&1 || wrong+=("the root file system is damaged")
-point "Debian's kernel from an initrd and a disk, 128 MiB"
-prints "disk vda root 0 65536"
-prints "disk vdb big 0 131072"
-prints "disk vdc locked 1 16384"
-prints "disk vdd spare 0 32768"
-point "disks in the order of the command line"
-is "the host's checksum" "$(md5sum <"$work/big")" "$(value sum)"
-point "64 MiB written"
-prints refused
-is "the read-only disk's checksum" "$(md5sum <"$work/locked")" "$before"
-point "a read-only disk refuses writes"
-is "blocks of the discarded disk" "$(stat -c %b "$work/spare")" 0
-point "a discard makes the file sparse"
+	new_disk big 64M
+	filled_disk locked 8
+	before=$(md5sum <"$work/locked")
+	filled_disk spare 16
+	run --kernel "$from/debian" --initrd "$from/initrd" --append on_disk=1 --memory 128M --disk "$work/root,id=root" \
+		--disk "$work/big,id=big" --disk "$work/locked,id=locked,readonly=on" --disk "$work/spare,id=spare"
+	ends 0
+	sees 128
+	debugfs -R 'cat /kept' "$work/root" 2>/dev/null | grep -q kept || wrong+=("the file in the root file system is not there")
+	e2fsck -fn "$work/root" >/dev/null 2>&1 || wrong+=("the root file system is damaged")
+	point "$transport: Debian's kernel from an initrd and a disk, 128 MiB"
+	prints "disk vda root 0 65536"
+	prints "disk vdb big 0 131072"
+	prints "disk vdc locked 1 16384"
+	prints "disk vdd spare 0 32768"
+	point "$transport: disks in the order of the command line"
+	is "the host's checksum" "$(md5sum <"$work/big")" "$(value sum)"
+	point "$transport: 64 MiB written"
+	prints refused
+	is "the read-only disk's checksum" "$(md5sum <"$work/locked")" "$before"
+	point "$transport: a read-only disk refuses writes"
+	is "blocks of the discarded disk" "$(stat -c %b "$work/spare")" 0
+	point "$transport: a discard makes the file sparse"
 
-new_disk one 24M
-new_disk two 24M
-boot '
+	new_disk one 24M
+	new_disk two 24M
+	boot '
 work() {
 	dd if=/dev/urandom of=/dev/$1 bs=1M count=24 conv=fsync 2>/dev/null
 	echo "$2 $(md5sum </dev/$1)"
 }
 work vda one & work vdb two & wait' --cpus 2 --io-threads 2 --disk "$work/one" --disk "$work/two"
-ends 0
-is "the host's checksum of the first" "$(md5sum <"$work/one")" "$(value one)"
-is "the host's checksum of the second" "$(md5sum <"$work/two")" "$(value two)"
-point "two disks written at once, by two threads"
+	ends 0
+	is "the host's checksum of the first" "$(md5sum <"$work/one")" "$(value one)"
+	is "the host's checksum of the second" "$(md5sum <"$work/two")" "$(value two)"
+	point "$transport: two disks written at once, by two threads"
+	rm "$work"/{root,big,locked,spare,one,two}
+done
+transport=
 
 new_disk kept 16M
 new_disk busy 16M

@@ -1,0 +1,11 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# pci.sh MINIVMM: unmodified kernels in the test bed look at the PCI bus and use what is on it. TAP.
+# shellcheck source=tests/guest/lib.sh
+. "$(dirname "$(realpath "$0")")/lib.sh"
+prepare "$1" pciutils
+add_modules virtio_mmio virtio_pci virtio_blk virtio_rng button evdev pvpanic_mmio
+add_programs lspci setpci
+make_initrd
+in_bed pci.sh

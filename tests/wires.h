@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Wires without KVM: who is connected to what, and the messages that a guest would have got. As KVM
+ * does, it takes what is in an eventfd once that is connected.
+ */
+#pragma once
+
+#include <assert.h>
+
+#include "vmm/wires.h"
+
+#define WIRES_MAX 128
+
+struct test_wires {
+	struct {
+		gpa_t gpa;
+		int fd;
+	} bell[WIRES_MAX]; /* fd -1: free */
+	unsigned nr_bells;
+	struct {
+		uint64_t address, told_address; /* as routed, and at the last connect */
+		uint32_t data, told_data;
+		int fd; /* -1: not connected */
+	} msi[WIRES_MAX];
+	unsigned connects, disconnects, tells;
+	bool changed;
+	bool no_bells;  /* KVM has no room */
+	bool no_routes; /* nor takes any message */
+};
+
+static inline int test_doorbell(void *ctx, gpa_t gpa, int fd, bool on)
+{
+	struct test_wires *w = ctx;
+
+	for (unsigned i = 0; i < WIRES_MAX; i++) {
+		if (!on && w->bell[i].fd == fd && w->bell[i].gpa == gpa) {
+			w->bell[i].fd = -1;
+			w->nr_bells--;
+			return 0;
+		}
+		if (on && w->bell[i].fd >= 0 && w->bell[i].gpa == gpa)
+			return -17; /* EEXIST */
+	}
+	assert(on); /* what isn't there isn't taken away */
+	for (unsigned i = 0; i < WIRES_MAX && !w->no_bells; i++) {
+		if (w->bell[i].fd >= 0)
+			continue;
+		w->bell[i].gpa = gpa;
+		w->bell[i].fd = fd;
+		w->nr_bells++;
+		return 0;
+	}
+	return -28; /* ENOSPC */
+}
+
+static inline void test_msi_route(void *ctx, unsigned n, uint64_t address, uint32_t data)
+{
+	struct test_wires *w = ctx;
+
+	assert(n < WIRES_MAX);
+	w->msi[n].address = address;
+	w->msi[n].data = data;
+	w->changed = true;
+}
+
+static inline int test_msi_connect(void *ctx, unsigned n, int fd)
+{
+	struct test_wires *w = ctx;
+
+	assert(n < WIRES_MAX && w->msi[n].fd < 0 && fd >= 0);
+	if (w->no_routes)
+		return -22; /* EINVAL */
+	w->tells += w->changed;
+	w->changed = false;
+	w->msi[n].told_address = w->msi[n].address;
+	w->msi[n].told_data = w->msi[n].data;
+	w->msi[n].fd = fd;
+	w->connects++;
+	return 0;
+}
+
+static inline void test_msi_disconnect(void *ctx, unsigned n, int fd)
+{
+	struct test_wires *w = ctx;
+
+	assert(n < WIRES_MAX && w->msi[n].fd == fd);
+	w->msi[n].fd = -1;
+	w->disconnects++;
+}
+
+/* How often message n was signalled and sent since this was last asked. */
+static inline uint64_t test_wires_sent(const struct test_wires *w, unsigned n)
+{
+	uint64_t nr = 0;
+
+	return w->msi[n].fd >= 0 && read(w->msi[n].fd, &nr, sizeof(nr)) == sizeof(nr) ? nr : 0;
+}
+
+/* A store of the guest's: does KVM signal somebody? */
+static inline bool test_wires_store(const struct test_wires *w, gpa_t gpa)
+{
+	const uint64_t one = 1;
+
+	for (unsigned i = 0; i < WIRES_MAX; i++)
+		if (w->bell[i].fd >= 0 && w->bell[i].gpa == gpa)
+			return write(w->bell[i].fd, &one, sizeof(one)) == sizeof(one);
+	return false;
+}
+
+static inline struct wires test_wires_init(struct test_wires *w, unsigned first)
+{
+	static const struct wires_ops ops = {
+		.doorbell = test_doorbell,
+		.msi_route = test_msi_route,
+		.msi_connect = test_msi_connect,
+		.msi_disconnect = test_msi_disconnect,
+	};
+
+	*w = (struct test_wires){ 0 };
+	for (unsigned i = 0; i < WIRES_MAX; i++)
+		w->bell[i].fd = w->msi[i].fd = -1;
+	return (struct wires){ .ops = &ops, .ctx = w, .first = first };
+}
