@@ -774,16 +774,16 @@ static void a_reset_clears_the_registers(void **state)
 
 static void a_failed_set_up_is_cleaned_up(void **state __unused)
 {
-	struct virtio_dev vd;
-	struct virtio_pci t;
-	struct ram ram;
+	struct cat *cat = calloc(1, sizeof(*cat));
 	struct loop none = { .epoll_fd = -1, .wake_fd = -1 };
 
-	ram_init(&ram);
-	virtio_init(&vd, &cat_ops, 0);
-	assert_true(virtio_pci_init(&t, &vd, &ram.mem, &(struct wires){ 0 }, &none) < 0);
-	virtio_pci_destroy(&t);
-	ram_destroy(&ram);
+	ram_init(&cat->ram);
+	virtio_init(&cat->vd, &cat_ops, 0);
+	assert_true(virtio_pci_init(&cat->t, &cat->vd, &cat->ram.mem, &(struct wires){ 0 },
+				    &none) < 0);
+	virtio_pci_destroy(&cat->t);
+	ram_destroy(&cat->ram);
+	free(cat);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, cat_up, cat_down)
