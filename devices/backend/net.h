@@ -54,7 +54,8 @@ struct net_backend_ops {
 	int (*set_features)(struct net_backend *b, uint64_t features);
 	/* The driver uses the first nr pairs; 1 after a reset. NULL: there is one. */
 	int (*set_pairs)(struct net_backend *b, unsigned nr);
-	/* The TAP's descriptor for vhost-net. NULL: it is no TAP. */
+	/* The TAP's descriptor for vhost-net; -EINVAL: its frames have no header. NULL: it is no
+	 * TAP. */
 	int (*tap_fd)(struct net_backend *b, unsigned pair);
 	/* While the loop is not running. Frees b. */
 	void (*destroy)(struct net_backend *b);

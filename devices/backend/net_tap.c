@@ -199,7 +199,7 @@ static int tap_set_pairs(struct net_backend *b, unsigned nr)
 
 static int tap_fd(struct net_backend *b, unsigned pair)
 {
-	return tap_of(b)->queue[pair].src.fd;
+	return tap_of(b)->headers ? tap_of(b)->queue[pair].src.fd : -EINVAL;
 }
 
 static void tap_destroy(struct net_backend *b)

@@ -66,6 +66,12 @@ static int net_vhost_start(struct virtio_net *n, unsigned pair)
 
 static int net_vhost_open(struct virtio_net *n)
 {
+	const struct net_backend_ops *ops = n->backend->ops;
+
+	if (!ops->tap_fd || ops->tap_fd(n->backend, 0) < 0)
+		return log_ret(-EINVAL,
+			       "%s: vhost=on needs a TAP whose frames have a header (IFF_VNET_HDR)",
+			       n->name);
 	n->vhost = calloc(n->backend->pairs, sizeof(*n->vhost));
 	if (!n->vhost)
 		return log_ret(-ENOMEM, "%s: out of memory", n->name);
