@@ -14,7 +14,7 @@
  * migration only).
  *
  * Queues. Those after the second are numbered in two ways: by the specification, as 2 (statistics),
- * 3 (hints) and 4 (reports), whichever are there; and by Linux before 6.11 one after the other,
+ * 3 (hints) and 4 (reports), whichever are there; and by Linux one after the other,
  * with reports on 3 when there are no hints, or on 2 for want of statistics, too. As we have no
  * hints, both are understood: see role_of().
  */

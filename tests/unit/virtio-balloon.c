@@ -260,7 +260,7 @@ static void reported_ranges_are_taken(void **state __unused)
 	bed_destroy(&t);
 }
 
-/* Linux before 6.11 leaves out the numbers of queues that it doesn't have. */
+/* Linux leaves out the numbers of queues that it doesn't have. */
 static void reports_come_on_any_queue_that_they_may_be_on(void **state __unused)
 {
 	const uint64_t report = VIRTIO_BIT(VIRTIO_BALLOON_F_REPORTING);
