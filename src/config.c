@@ -148,6 +148,7 @@ static const struct opt_range cid_range = { 3, UINT32_MAX - 1 };
 static const struct opt vsock_rows[] = {
 	LIST_KEY("cid", "N", opt_number, vsock_config, cid, .kind = &cid_range),
 	LIST_KEY("socket", "PATH", opt_path, vsock_config, path),
+	LIST_KEY("vhost", "on|off", opt_bool, vsock_config, vhost),
 };
 static const struct opt_table vsock_table = { .row = vsock_rows, .nr = ARRAY_SIZE(vsock_rows) };
 
@@ -161,8 +162,13 @@ static int set_vsock(const struct opt_value *v, void *field)
 	if (!s->cid)
 		return opt_fail(v, "the guest's CID is missing; add cid=N, a number from 3 on that "
 				   "no other guest of yours has");
+	if (s->vhost && s->path)
+		return opt_fail(v, "with vhost=on the host's end is its own AF_VSOCK; leave out "
+				   "socket= or vhost=on");
+	if (s->vhost)
+		return 0;
 	if (!s->path)
-		return opt_fail(v, "the host's end is missing; add socket=PATH");
+		return opt_fail(v, "the host's end is missing; add socket=PATH, or vhost=on");
 	if (strlen(s->path) > CONFIG_MAX_VSOCK_PATH)
 		return opt_fail(v,
 				"the path has %zu bytes, and a socket's may have %d; use a "
@@ -248,7 +254,8 @@ static const struct opt rows[] = {
 	       "the guest's AF_VSOCK, over UNIX sockets of the host; keys:\n"
 	       "cid=N                   the guest's address, from 3 on\n"
 	       "socket=PATH             CONNECT PORT there reaches the guest's port;\n"
-	       "                        the guest's connections go to PATH_PORT"),
+	       "                        the guest's connections go to PATH_PORT\n"
+	       "vhost=on|off            instead of it, the host's own AF_VSOCK (off)"),
 	OPTION("serial", "WHERE", config_set_host_end, serial,
 	       "the serial port: stdio, none, file=PATH (output only), socket=PATH\n"
 	       "(clients connect to it), or pty, whose path is printed (stdio)"),

@@ -85,7 +85,8 @@ struct balloon_config {
 
 struct vsock_config {
 	unsigned cid; /* 0: there is none */
-	char *path;
+	char *path;   /* NULL with vhost */
+	bool vhost;
 };
 
 struct config {

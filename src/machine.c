@@ -122,13 +122,17 @@ static int init_balloon(struct machine *m)
 static int init_vsock(struct machine *m)
 {
 	const struct vsock_config *c = &m->config->vsock;
+	const bool live = m->vm.fd >= 0;
 	const struct vsock_options o = {
 		.cid = c->cid,
-		.path = m->vm.fd >= 0 ? c->path : NULL,
+		.path = live ? c->path : NULL,
 	};
-	int rc = virtio_vsock_init(&m->vsock, &o, &m->io[0].loop);
+	int rc = c->vhost ? vsock_vhost_init(&m->vsock_vhost, c->cid, live)
+			  : virtio_vsock_init(&m->vsock, &o, &m->io[0].loop);
 
-	return rc == 0 ? machine_add_virtio(m, &m->vsock.vd, &m->io[0].loop) : rc;
+	if (rc < 0)
+		return rc;
+	return machine_add_virtio(m, c->vhost ? &m->vsock_vhost.vd : &m->vsock.vd, &m->io[0].loop);
 }
 
 /* Disks come first, in order: a kernel calls them vda, vdb, … */
@@ -350,6 +354,7 @@ void machine_destroy(struct machine *m)
 	virtio_balloon_destroy(&m->balloon);
 	nets_destroy(m);
 	virtio_vsock_destroy(&m->vsock);
+	vsock_vhost_destroy(&m->vsock_vhost);
 	consoles_destroy(m);
 	uart_destroy(&m->com1);
 	i8042_destroy(&m->i8042);

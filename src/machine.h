@@ -28,6 +28,7 @@
 #include "virtio/pci.h"
 #include "virtio/rng.h"
 #include "virtio/vsock.h"
+#include "virtio/vsock_vhost.h"
 #include "vm.h"
 
 #define MACHINE_MAX_VIRTIO 31 /* what fits on a PCI bus with its host bridge */
@@ -94,8 +95,9 @@ struct machine {
 	size_t nr_nets;
 	struct virtio_dev rng;
 	struct virtio_balloon balloon;
-	struct virtio_vsock vsock;
 	struct virtio_console console, ports;
+	struct virtio_vsock vsock; /* or */
+	struct vsock_vhost vsock_vhost;
 	struct machine_virtio virtio[MACHINE_MAX_VIRTIO]; /* each of them, the disks first */
 	size_t nr_virtio;
 

@@ -139,6 +139,10 @@ static void a_vsock_has_a_cid_and_a_socket(void **state __unused)
 	config_destroy(&c);
 	assert_int_equal(PARSE(&c, "--kernel=k", "--vsock=socket=v,cid=4294967294"), 0);
 	assert_int_equal(c.vsock.cid, 4294967294);
+	assert_false(c.vsock.vhost);
+	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "--kernel=k", "--vsock=cid=5,vhost=on"), 0);
+	assert_true(c.vsock.vhost && !c.vsock.path);
 	config_destroy(&c);
 }
 
@@ -147,7 +151,7 @@ static void bad_vsocks_are_explained(void **state __unused)
 	char longest[160];
 	struct config c;
 
-	REFUSES("--vsock cid=3: the host's end is missing; add socket=PATH", "--vsock=cid=3");
+	REFUSES("--vsock cid=3: the host's end is missing; add socket=PATH, or vhost=on", "--vsock=cid=3");
 	REFUSES("--vsock socket=v: the guest's CID is missing; add cid=N, a number from 3 on that "
 		"no other guest of yours has",
 		"--vsock=socket=v");
@@ -156,6 +160,9 @@ static void bad_vsocks_are_explained(void **state __unused)
 	REFUSES("--vsock cid=4294967295,socket=v: cid must be a whole number from 3 to 4294967294",
 		"--vsock=cid=4294967295,socket=v");
 	REFUSES("--vsock cid=3,socket=: the path is empty; name a file", "--vsock=cid=3,socket=");
+	REFUSES("--vsock cid=3,socket=v,vhost=on: with vhost=on the host's end is its own "
+		"AF_VSOCK; leave out socket= or vhost=on",
+		"--vsock=cid=3,socket=v,vhost=on");
 	snprintf(longest, sizeof(longest), "--vsock=cid=3,socket=%096d", 0);
 	assert_int_equal(PARSE(&c, "--kernel=k", longest), 0);
 	config_destroy(&c);

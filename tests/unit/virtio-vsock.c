@@ -13,6 +13,7 @@
 #include "capture.h"
 #include "test.h"
 #include "virtio/vsock_conn.h"
+#include "virtio/vsock_vhost.h"
 
 #define CID     42u
 #define RX      0u
@@ -1366,6 +1367,34 @@ static void a_socket_left_behind_is_replaced_and_no_other(void **state __unused)
 	rig_down(&t);
 }
 
+static void vhost_needs_the_host_s_module(void **state __unused)
+{
+	struct vsock_vhost v = { 0 };
+	struct capture said;
+	struct driver d;
+
+	vsock_vhost_destroy(&v);
+	if (access("/dev/vhost-vsock", F_OK) < 0) {
+		capture_begin(&said);
+		assert_int_equal(vsock_vhost_init(&v, CID, true), -ENOENT);
+		assert_non_null(strstr(capture_end(&said), "--vsock: this host has no "
+							   "/dev/vhost-vsock; load its module, as "
+							   "in sudo modprobe vhost_vsock"));
+		vsock_vhost_destroy(&v);
+	}
+	/* A dry run's: there, and can't be started. */
+	assert_int_equal(vsock_vhost_init(&v, CID, false), 0);
+	driver_init(&d, &v.vd);
+	assert_int_equal(virtio_config_read(&v.vd, 0, 8), CID);
+	log_set_level(LOG_QUIET);
+	assert_false(driver_start(&d, 0));
+	log_set_level(LOG_WARN);
+	assert_true(v.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	driver_destroy(&d);
+	vsock_vhost_destroy(&v);
+	vsock_vhost_destroy(&v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1407,6 +1436,7 @@ int main(void)
 		cmocka_unit_test(a_reset_may_come_at_any_time),
 		cmocka_unit_test(the_guest_reads_its_cid),
 		cmocka_unit_test(a_socket_left_behind_is_replaced_and_no_other),
+		cmocka_unit_test(vhost_needs_the_host_s_module),
 	};
 
 	return cmocka_run_group_tests_name("virtio-vsock", tests, NULL, NULL);
