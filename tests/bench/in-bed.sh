@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# in-bed.sh boot|block WORK TINY DEBIAN-FOLDER: runs in the test bed for tests/bench/run; prints lines "KEY VALUE".
+# in-bed.sh boot|block|net WORK TINY DEBIAN-FOLDER: runs in the test bed for tests/bench/run; prints lines "KEY VALUE".
 set -uo pipefail
 part=$1 work=$2 tiny=$3 debian=$(echo "$4"/boot/vmlinuz-*)
-cp "$work/disk" "$work/initrd" "$work/init" "$work/minivmm" "$work/stopwatch" "$work/without-uring" "$tiny" "$debian" /run/ # tmpfs: no virtiofs in what is measured
+cp "$work/disk" "$work/initrd" "$work/init" "$work/minivmm" "$work/stopwatch" "$work/without-uring" "$work/net-peer" "$tiny" "$debian" /run/ # tmpfs: no virtiofs in what is measured
 cd /run || exit 1
 tiny=/run/$(basename "$tiny") debian=/run/$(basename "$debian")
 # The image is on an ext4 of its own, as images are kept on file systems like it; on tmpfs io_uring does worse: docs/benchmarks.md.
@@ -68,6 +68,31 @@ block() {
 		bench microvm "${microvm[@]}" -kernel "$tiny" -initrd initrd -append "$append $where"
 		bench pc "${pc[@]}" -kernel "$tiny" -initrd initrd -append "$append $where"
 	done
+}
+
+# One TAP for all, one guest after the other.
+net() {
+	local i v where="net=1" out netdev=tap,id=n,ifname=t0,script=no,downscript=no kernel=(-kernel "$tiny" -initrd initrd)
+	ip tuntap add dev t0 mode tap vnet_hdr && ip addr add 10.8.0.1/24 dev t0 && ip link set t0 up || return 1
+	./net-peer &
+	bench() { # KEY COMMAND...
+		local key=$1
+		shift
+		out=$(timeout 300 "$@" </dev/null 2>/dev/null | tr -d '\r' | grep -a bench-result) || return 0
+		read -r _ a b c <<<"$out"
+		printf '%s\n' "net.out.$key $a" "net.in.$key $b" "net.turns.$key $c"
+	}
+	for ((i = 0; i < RUNS; i++)); do
+		for v in off on; do
+			bench "minivmm.$v" ./minivmm --initrd initrd --kernel "$tiny" --append "$where" --net "tap=t0,vhost=$v"
+			bench "pci.$v" ./minivmm --initrd initrd --kernel "$tiny" --append "$where" --net "tap=t0,vhost=$v" --transport pci
+			bench "microvm.$v" "${qemu[@]}" -M microvm,acpi=on,x-option-roms=off "${kernel[@]}" -append "$append $where" \
+				-netdev "$netdev,vhost=$v" -device virtio-net-device,netdev=n
+			bench "pc.$v" "${qemu[@]}" -M pc "${kernel[@]}" -append "$append $where" \
+				-netdev "$netdev,vhost=$v" -device virtio-net-pci,netdev=n,romfile=
+		done
+	done
+	kill %1
 }
 
 "$part"

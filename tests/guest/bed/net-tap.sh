@@ -68,7 +68,7 @@ for transport in "${transports[@]}"; do
 	boot "$guest_net $look"'
 up 10.9.0.2
 echo "driver $(ethtool -i eth0 | sed -n "s/^driver: //p")"
-echo "offloads $(ethtool -k eth0 | sed -nE "s/^(tx-checksumming|scatter-gather|tcp-segmentation-offload|generic-receive-offload|rx-gro-hw): //p" | tr "\n" " ")"
+echo "features $(ethtool -k eth0 | sed -nE "s/^(tx-checksumming|scatter-gather|tcp-segmentation-offload|generic-receive-offload|rx-gro-hw): //p" | tr "\n" " ")"
 echo "mtu $(cat /sys/class/net/eth0/mtu)"
 echo "address $(cat /sys/class/net/eth0/address)"
 exchange on
@@ -80,7 +80,7 @@ ping -c 2 10.9.0.1 >/dev/null && echo "still there"
 	ends 0
 	prints_not "bad: "
 	prints "driver virtio_net"
-	is "offloads" "$(value offloads)" "on on on on on "
+	is "offloads" "$(value features)" "on on on on on "
 	prints "mtu 1480"
 	prints "address 52:54:00:00:00:07"
 	logs "script of mvm"
