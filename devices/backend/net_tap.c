@@ -412,11 +412,7 @@ static int adopt(struct net_tap *t, int fd)
 			-EINVAL,
 			"%s: descriptor %d is no TAP; hand in one that TUNSETIFF has made so",
 			t->option, fd);
-	if (!(r.ifr_flags & IFF_NO_PI))
-		return log_ret(-EINVAL,
-			       "%s: the TAP puts packet information before each frame; make it "
-			       "with IFF_NO_PI",
-			       t->option);
+	/* That it has IFF_NO_PI can't be seen: the same bit is set when there is no filter. */
 	memcpy(t->name, r.ifr_name, sizeof(t->name));
 	if (fcntl(*own, F_SETFL, O_NONBLOCK) < 0)
 		return log_errno("%s: descriptor %d", t->option, fd);
