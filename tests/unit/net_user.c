@@ -13,6 +13,7 @@
 #include <netinet/udp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "net_end.h"
@@ -467,6 +468,40 @@ static void the_queue_has_an_end(void **state __unused)
 	net_end_free(e);
 }
 
+/* Each source port is a socket of this process: when those run out, what is there goes on. */
+static void a_guest_may_use_up_the_descriptors(void **state __unused)
+{
+	struct net_end *e = start(&(struct net_user_options){ 0 });
+	struct rlimit limit, few;
+	struct packet p;
+	char text[8];
+	uint16_t port;
+	int fd = host_socket(SOCK_DGRAM, &port);
+
+	fence(e);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	few = limit;
+	few.rlim_cur = 200;
+	setrlimit(RLIMIT_NOFILE, &few);
+	for (uint16_t i = 0; i < 400; i++) {
+		put_udp(&p, GUEST, 1000 + i, HOST, port, "hello", 5);
+		send_packet(e, &p);
+		put_tcp(&p, 1000 + i, port, 100, 0, TH_SYN, NULL, 0);
+		send_packet(e, &p);
+		if (i % 50 == 0)
+			fence(e);
+	}
+	fence(e);
+	put_udp(&p, GUEST, 1000, HOST, port, "again", 5);
+	send_packet(e, &p);
+	do {
+		assert_int_equal(recv(fd, text, sizeof(text), 0), 5);
+	} while (memcmp(text, "again", 5));
+	net_end_free(e);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	close(fd);
+}
+
 /* libslirp 4.7 as Debian builds it writes where a lone last fragment says. */
 static void fragments_are_lost(void **state __unused)
 {
@@ -553,6 +588,7 @@ int main(void)
 		cmocka_unit_test(a_datagram_is_forwarded),
 		cmocka_unit_test(restricted_reaches_nothing),
 		cmocka_unit_test(the_queue_has_an_end),
+		cmocka_unit_test(a_guest_may_use_up_the_descriptors),
 		cmocka_unit_test(fragments_are_lost),
 		cmocka_unit_test(hostile_frames_are_survived),
 		cmocka_unit_test(a_port_in_use_is_refused),
