@@ -316,6 +316,8 @@ void virtio_vsock_destroy(struct virtio_vsock *v)
 
 	if (!v->loop)
 		return;
+	vsock_conns_drop(v, false);
+	vsock_conns_flush(v);
 	vsock_conns_drop(v, true);
 	if (v->listener.fd >= 0)
 		unlink(v->path);

@@ -11,7 +11,7 @@
 #include "vsock_conn.h"
 
 #include <errno.h>
-#include <stdlib.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "backend/vsock_unix.h"
@@ -22,6 +22,8 @@
 #define DIAL_NS     (10 * SECONDS) /* for the host's listener, to have room */
 #define CLOSING_NS  (10 * SECONDS) /* for the guest, to confirm that all is over */
 #define DRAINING_NS (60 * SECONDS) /* for the reader, to take some of what is left */
+#define FLUSH_NS    (20 * SECONDS) /* for all of them, when the machine is gone */
+#define FLUSH_MS    2000           /* for one of them, to take some */
 
 #define MAX_DATA   (64 * KIB) /* in one packet */
 #define BOTH       (VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND)
@@ -215,26 +217,6 @@ static void conn_flush(struct vsock_conn *c)
 	}
 }
 
-/* Puts the bytes of iov behind those in the buffer, which has room for them. */
-static int conn_keep(struct vsock_conn *c, const struct iovec *iov, unsigned nr)
-{
-	if (!c->buffer)
-		c->buffer = malloc(VSOCK_BUFFER);
-	if (!c->buffer)
-		return -ENOMEM;
-	if (!c->len)
-		c->head = 0; /* stay in the pages that are touched */
-	for (unsigned i = 0; i < nr; i++) {
-		const uint32_t at = (c->head + c->len) % VSOCK_BUFFER;
-		const size_t len = iov[i].iov_len, first = min(len, VSOCK_BUFFER - at);
-
-		memcpy(c->buffer + at, iov[i].iov_base, first);
-		memcpy(c->buffer, (const uint8_t *)iov[i].iov_base + first, len - first);
-		c->len += (uint32_t)len;
-	}
-	return 0;
-}
-
 static void conn_data(struct vsock_conn *c, const struct iovec *iov, unsigned nr, uint32_t len)
 {
 	struct iovec rest[VIRTQ_MAX_SIZE];
@@ -255,7 +237,8 @@ static void conn_data(struct vsock_conn *c, const struct iovec *iov, unsigned nr
 		return;
 	}
 	c->fwd_cnt += (uint32_t)n;
-	if (n < len && conn_keep(c, rest, iov_cut(rest, iov, (uint64_t)n, len - (uint64_t)n)) < 0)
+	if (n < len &&
+	    vsock_conn_keep(c, rest, iov_cut(rest, iov, (uint64_t)n, len - (uint64_t)n)) < 0)
 		conn_reset(c);
 }
 
@@ -485,4 +468,19 @@ void vsock_conns_drop(struct virtio_vsock *v, bool all)
 		c->queued = false;
 	}
 	v->ready = v->last_ready = NULL;
+}
+
+void vsock_conns_flush(struct virtio_vsock *v)
+{
+	const uint64_t end = monotonic_ns() + FLUSH_NS;
+
+	for (unsigned i = 0; i < v->nr_touched; i++) {
+		struct vsock_conn *c = &v->conn[i];
+		struct pollfd p = { .fd = c->src.fd, .events = POLLOUT };
+
+		while (c->len && monotonic_ns() < end && poll(&p, 1, FLUSH_MS) > 0)
+			conn_flush(c);
+		if (c->len)
+			conn_expired(c);
+	}
 }

@@ -78,6 +78,8 @@ void vsock_conn_close(struct vsock_conn *c);
 void vsock_conn_free(struct vsock_conn *c);
 /* Its events are looked for from now on; fd is owned, also after a failure. 0 or -errno. */
 int vsock_conn_watch(struct vsock_conn *c, int fd) __must_check;
+/* Puts the bytes of iov behind those in the buffer, which has room for them. 0 or -ENOMEM. */
+int vsock_conn_keep(struct vsock_conn *c, const struct iovec *iov, unsigned nr) __must_check;
 /* Gives it a deadline. */
 void vsock_conn_expect(struct vsock_conn *c, uint64_t within_ns);
 /* The next tick comes. */
@@ -101,6 +103,10 @@ void vsock_conn_settle(struct vsock_conn *c);
 /* Ends all connections for the guest, without a word to it. What it sent before is still delivered,
  * unless all: then nothing is left. Any thread. */
 void vsock_conns_drop(struct virtio_vsock *v, bool all);
+
+/* After that, at the end: waits a little for those who read what the guest sent. The loop isn't
+ * running. */
+void vsock_conns_flush(struct virtio_vsock *v);
 
 /* The guest asks for a connection to h's port. False: refused. */
 bool vsock_conn_request(struct virtio_vsock *v, const struct vsock_header *h);

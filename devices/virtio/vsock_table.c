@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table of a virtio-vsock device's connections: slots, the hash of their ports, the queue of
- * those with something to send, deadlines.
+ * The table of a virtio-vsock device's connections: slots with their buffers, the hash of their
+ * ports, the queue of those with something to send, deadlines.
  *
  * A device's reset runs on a vCPU's thread, while the loop's thread may have fetched an event of a
  * connection and wait for the lock. Therefore a slot, with its source, stays for as long as the
@@ -10,6 +10,7 @@
  */
 #include "vsock_conn.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -106,6 +107,25 @@ int vsock_conn_watch(struct vsock_conn *c, int fd)
 {
 	c->src.fd = fd;
 	return loop_add(c->v->loop, &c->src, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+}
+
+int vsock_conn_keep(struct vsock_conn *c, const struct iovec *iov, unsigned nr)
+{
+	if (!c->buffer)
+		c->buffer = malloc(VSOCK_BUFFER);
+	if (!c->buffer)
+		return -ENOMEM;
+	if (!c->len)
+		c->head = 0; /* stay in the pages that are touched */
+	for (unsigned i = 0; i < nr; i++) {
+		const uint32_t at = (c->head + c->len) % VSOCK_BUFFER;
+		const size_t len = iov[i].iov_len, first = min(len, VSOCK_BUFFER - at);
+
+		memcpy(c->buffer + at, iov[i].iov_base, first);
+		memcpy(c->buffer, (const uint8_t *)iov[i].iov_base + first, len - first);
+		c->len += (uint32_t)len;
+	}
+	return 0;
 }
 
 void vsock_start_timer(struct virtio_vsock *v)

@@ -2,6 +2,7 @@
 #include "virtio/vsock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_vsock.h>
 #include <poll.h>
 #include <stdio.h>
@@ -894,6 +895,44 @@ static void nobody_drains_for_ever(void **state __unused)
 	rig_down(&t);
 }
 
+struct reader {
+	int fd;
+	uint32_t n;
+	bool right;
+};
+
+static void *read_all(void *arg)
+{
+	struct reader *r = arg;
+	uint8_t data[4096];
+	ssize_t got;
+
+	r->right = true;
+	while ((got = recv(r->fd, data, sizeof(data), 0)) > 0)
+		for (ssize_t i = 0; i < got; i++)
+			r->right &= data[i] == (uint8_t)(r->n++ % 251);
+	return NULL;
+}
+
+static void the_end_of_the_machine_waits_for_a_reader(void **state __unused)
+{
+	struct rig t;
+	struct reader r;
+	pthread_t thread;
+	uint32_t port, sent;
+
+	rig_up(&t);
+	r = (struct reader){ .fd = connected(&t, &port) };
+	sent = fill(&t, port);
+	assert_int_equal(fcntl(r.fd, F_SETFL, 0), 0); /* it waits */
+	assert_int_equal(pthread_create(&thread, NULL, read_all, &r), 0);
+	rig_down(&t);
+	pthread_join(thread, NULL);
+	assert_int_equal(r.n, sent);
+	assert_true(r.right);
+	close(r.fd);
+}
+
 static void a_host_that_goes_while_data_wait_costs_them(void **state __unused)
 {
 	struct rig t;
@@ -1419,6 +1458,7 @@ int main(void)
 		cmocka_unit_test(what_a_guest_sent_before_it_closed_arrives),
 		cmocka_unit_test(half_a_close_waits_for_the_data),
 		cmocka_unit_test(nobody_drains_for_ever),
+		cmocka_unit_test(the_end_of_the_machine_waits_for_a_reader),
 		cmocka_unit_test(a_host_that_goes_while_data_wait_costs_them),
 		cmocka_unit_test(a_packet_for_nobody_is_answered),
 		cmocka_unit_test(a_packet_that_makes_no_sense_ends_the_connection),
