@@ -278,7 +278,7 @@ static const struct opt rows[] = {
 	OPTION("log-level", "LEVEL", opt_choice, log_level, "error, warn, info or debug (warn)",
 	       .kind = log_levels),
 	OPTION("dry-run", NULL, set_dry_run, action,
-	       "check everything, print the machine, start nothing"),
+	       "check options and files, print the machine, start nothing"),
 	OPTION("version", NULL, set_version, action,
 	       "print the version and what it was built with"),
 	OPTION("help", NULL, set_help, action, "print this"),

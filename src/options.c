@@ -292,7 +292,9 @@ static int unknown_key(const struct opt_value *v, struct opt_table t, char *item
 	if (near)
 		return opt_fail(v, "there is no key '%.40s'; did you mean %s?", item, near);
 	return opt_fail(v, "there is no key '%.40s', only %s%s", item, list,
-			equals ? "" : "; a comma that belongs to the text is written ,,");
+			equals                 ? ""
+			: strchr(v->text, ',') ? "; a comma that belongs to the text is written ,,"
+					       : ", each followed by = and its value");
 }
 
 static int set_key(const struct opt_value *whole, struct opt_table t, void *target, char *item,
@@ -391,7 +393,7 @@ static int take_option(struct opt_table t, struct opt_value *v, int argc, char *
 			return opt_fail(v, "this is a switch; write --%s alone, or leave it out",
 					v->option);
 	} else if (!v->whole && v->row->optional && (!next || is_option(t, next))) {
-		v->text = v->whole = "";
+		v->text = "";
 		return 1;
 	} else if (!v->whole) {
 		if (!next)

@@ -5,6 +5,7 @@
 #include "board.h"
 #include "consoles.h"
 #include "machine.h"
+#include "options.h"
 #include "transport.h"
 
 typedef unsigned long long ull;
@@ -33,22 +34,39 @@ static void print_memory(const struct machine *m)
 	printf("  0x%010llx             local APIC of each vCPU\n", BOARD_LAPIC);
 }
 
-/* "disk /img, 64 MiB, read-only", or the device's own name. */
+/* What its option said of it: ": vda, img, 64 MiB, read-only", or nothing. */
+static void print_settings(const struct machine *m, const struct virtio_dev *vd)
+{
+	const struct config *c = m->config;
+	char size[OPT_SIZE_LEN];
+
+	for (size_t i = 0; i < m->nr_disks; i++)
+		if (vd == &m->disk[i].vd)
+			printf(": vd%c, %s, %llu MiB%s", 'a' + (int)i, c->disk[i].path,
+			       (ull)(m->disk[i].disk.size / MIB),
+			       c->disk[i].readonly ? ", read-only" : "");
+	for (size_t i = 0; i < m->nr_nets; i++)
+		if (vd == &m->net[i].vd)
+			printf(": %s", c->net[i].option + strlen("--net "));
+	if (vd == &m->balloon.vd)
+		printf(": %s at the start%s", opt_size_text(c->balloon.size, size),
+		       c->balloon.reporting ? ", and what the guest reports as free" : "");
+	if (vd == &m->vsock.vd)
+		printf(": CID %u, %s", c->vsock.cid, c->vsock.path);
+	if (vd == &m->console.vd)
+		printf(": hvc0, %s%s", consoles_where(&c->console), c->console.path ?: "");
+	for (size_t p = 0; vd == &m->ports.vd && p < c->nr_ports; p++)
+		printf("%s %s, %s%s", p ? ";" : ":", c->port[p].name,
+		       consoles_where(&c->port[p].end), c->port[p].end.path ?: "");
+}
+
 static void print_virtio(const struct machine *m, size_t i)
 {
+	const struct virtio_dev *vd = m->virtio[i].vd;
 	char where[TRANSPORT_WHERE_LEN];
 
-	printf("  %s  virtio-%s", transport_where(m, i, where), m->virtio[i].vd->ops->name);
-	if (i < m->nr_disks)
-		printf(": vd%c, %s, %llu MiB%s", 'a' + (int)i, m->config->disk[i].path,
-		       (ull)(m->disk[i].disk.size / MIB),
-		       m->config->disk[i].readonly ? ", read-only" : "");
-	if (m->virtio[i].vd == &m->console.vd)
-		printf(": hvc0, %s%s", consoles_where(&m->config->console),
-		       m->config->console.path ?: "");
-	for (size_t p = 0; m->virtio[i].vd == &m->ports.vd && p < m->config->nr_ports; p++)
-		printf("%s %s, %s%s", p ? ";" : ":", m->config->port[p].name,
-		       consoles_where(&m->config->port[p].end), m->config->port[p].end.path ?: "");
+	printf("  %s  virtio-%s", transport_where(m, i, where), vd->ops->name);
+	print_settings(m, vd);
 	printf("\n");
 }
 

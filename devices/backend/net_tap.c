@@ -274,6 +274,11 @@ static int open_queue(struct net_tap *t, const struct net_tap_options *o, unsign
 			       "%s: this host has no /dev/net/tun; load its module: sudo modprobe "
 			       "tun",
 			       o->option);
+	if (*fd < 0 && errno == EACCES)
+		return log_ret(-EACCES,
+			       "%s: you may not open /dev/net/tun; minivmm doctor says how to "
+			       "change that. Or use --net user, which needs no privileges",
+			       o->option);
 	if (*fd < 0)
 		return log_errno("%s: /dev/net/tun", o->option);
 	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", i ? t->name : o->name ?: "mvm%d");
@@ -288,9 +293,9 @@ static int open_queue(struct net_tap *t, const struct net_tap_options *o, unsign
 		return log_ret(-EBUSY, "%s: the TAP is in use; give each guest its own", o->option);
 	case EINVAL:
 		return log_ret(-EINVAL,
-			       "%s: that interface is no TAP, or one made %s multi_queue; use "
-			       "another name, or sudo ip link del %s",
-			       o->option, o->pairs > 1 ? "without" : "with", r.ifr_name);
+			       "%s: that interface is no TAP, or one made %s multi_queue; name "
+			       "another, or let minivmm make one: tap=auto",
+			       o->option, o->pairs > 1 ? "without" : "with");
 	default:
 		return log_errno("%s: TUNSETIFF", o->option);
 	}

@@ -3,7 +3,7 @@
  * Virtio devices (virtio 1.2 §2), free of any transport.
  *
  * A device is const data (struct virtio_ops) and at most five functions. A transport (virtio-mmio,
- * later virtio-pci) owns the registers and reaches the device through the functions virtio_*()
+ * virtio-pci) owns the registers and reaches the device through the functions virtio_*()
  * below; a device reaches its driver through virtio_notify() and virtio_config_changed() only.
  *
  * Threads: every call below, and every function of virtio_ops, runs with *vd->lock held. kick runs

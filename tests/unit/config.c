@@ -409,9 +409,11 @@ static void bad_balloons_are_explained(void **state __unused)
 	REFUSES("--balloon size=450M: the guest has 512M, of which the balloon can take 448M; make "
 		"it smaller, or --memory larger",
 		"--balloon=size=450M", "--kernel=k");
-	REFUSES("--balloon 256M: there is no key '256M', only size, reporting, stats; a comma that "
-		"belongs to the text is written ,,",
+	REFUSES("--balloon 256M: there is no key '256M', only size, reporting, stats, each "
+		"followed by = and its value",
 		"--balloon", "256M");
+	REFUSES("--balloon: balloon was given before; leave one of them out", "--balloon",
+		"--balloon");
 	REFUSES("--balloon stats=0: stats must be a whole number from 1 to 3600",
 		"--balloon=stats=0");
 	REFUSES("--balloon size=5: the size has no unit; write 5M for MiB, or use K, G or T",

@@ -99,8 +99,8 @@ static void a_list_may_have_keys_only(void **state __unused)
 	assert_int_equal(parse_by(keys_only, "", &t), 0);
 	assert_false(t.loud);
 	refuses_by(keys_only, "x",
-		   "there is no key 'x', only colour, loud, count, size; "
-		   "a comma that belongs to the text is written ,,");
+		   "there is no key 'x', only colour, loud, count, size, "
+		   "each followed by = and its value");
 	refuses_by(keys_only, "loud", "loud needs a value: loud=on|off");
 	refuses_by(keys_only, "count=2,count=3", "count was given before; leave one of them out");
 	refuses_by(keys_only, ",count=2",
