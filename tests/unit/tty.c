@@ -83,13 +83,31 @@ static void child_power(void *ctx, enum power_event what, unsigned value)
 		loop_stop(&child.loop);
 }
 
+/* Another device on standard output says the terminal's size. */
+static void say_beside(void)
+{
+	struct stream *s;
+	uint16_t cols, rows;
+	char text[32];
+	int len;
+
+	if (!tty_size(&cols, &rows) || tty_stdout(&s, &child.loop, "serial port") < 0)
+		_exit(93);
+	stream_attach(s, child_ready, NULL, &child.lock);
+	len = snprintf(text, sizeof(text), "%ux%u\n", cols, rows);
+	if (stream_write(s, text, (size_t)len) != (size_t)len || stream_read(s, text, 1) != 0)
+		_exit(92);
+	stream_destroy(s);
+}
+
 static int child_main(const char *mode)
 {
 	struct power power = { child_power, &child };
 
 	signal(SIGPIPE, SIG_IGN);
 	tty_reserve_stdio();
-	if (loop_init(&child.loop) < 0 || tty_stdio(&child.s, &child.loop, "serial port", &power) < 0)
+	if (loop_init(&child.loop) < 0 ||
+	    tty_stdio(&child.s, &child.loop, "serial port", &power) < 0)
 		return 98;
 	child.obeys = strcmp(mode, "obey") == 0;
 	child.neglect = strcmp(mode, "neglect") == 0;
@@ -98,6 +116,8 @@ static int child_main(const char *mode)
 	stream_attach(child.s, child_ready, NULL, &child.lock);
 	pthread_mutex_lock(&child.lock);
 	say("hello\n", 6);
+	if (strcmp(mode, "both") == 0)
+		say_beside();
 	child_ready(NULL);
 	pthread_mutex_unlock(&child.lock);
 	if (loop_run(&child.loop) < 0)
@@ -268,6 +288,31 @@ static void escapes_do_what_they_say(void **state __unused)
 	assert_true(says(term.master, "Ctrl-A x"));
 	type(term.master, "\001x");
 	assert_int_equal(wait_for(pid, 0), 0);
+	terminal_close(&term);
+}
+
+static void another_device_can_write_to_the_terminal(void **state __unused)
+{
+	const struct winsize size = { .ws_row = 33, .ws_col = 77 };
+	struct terminal term;
+	pid_t pid;
+
+	terminal_open(&term);
+	assert_int_equal(ioctl(term.master, TIOCSWINSZ, &size), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		setsid();
+		ioctl(term.slave, TIOCSCTTY, 0);
+		become("both", term.slave, term.slave, term.null);
+	}
+	assert_true(says(term.master, "hello\n77x33\n"));
+	type(term.master, "[and the first reads]");
+	assert_true(says(term.master, "[and the first reads]"));
+	assert_true(is_raw(term.slave));
+	type(term.master, "\001x");
+	assert_int_equal(wait_for(pid, 0), 0);
+	assert_true(is_as_before(&term));
 	terminal_close(&term);
 }
 
@@ -555,6 +600,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(typed_ends_restore_the_terminal),
 		cmocka_unit_test(signals_restore_the_terminal),
 		cmocka_unit_test(escapes_do_what_they_say),
+		cmocka_unit_test(another_device_can_write_to_the_terminal),
 		cmocka_unit_test(quitting_works_while_the_guest_reads_nothing),
 		cmocka_unit_test(an_orphan_is_not_stopped),
 		cmocka_unit_test(job_control_works),
@@ -568,7 +614,8 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		return child_main(argv[1]);
 #ifdef __SANITIZE_THREAD__
-	printf("1..0 # SKIP TSan holds signals back and runs handlers later, which is what most of these test; one thread here\n");
+	printf("1..0 # SKIP TSan holds signals back and runs handlers later, which is what most of "
+	       "these test; one thread here\n");
 	return 0;
 #endif
 	/* Under nohup(1) and the like some are ignored, and so they would be in the children. */
