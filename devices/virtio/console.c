@@ -33,12 +33,12 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "virtio/console_control.h"
+
 #define BUDGET       (256 * KIB) /* bytes of a port in one callback */
 #define REST_MAX     (8 * MIB)   /* of a port, over resets: a queue of Linux's holds 2 to 4 MiB */
 #define DETACH_BYTES (16 * MIB)  /* of a port at the end */
 #define DETACH_NS    20000000000ull
-
-enum { CONTROL_RX = 2, CONTROL_TX = 3 };
 
 struct console_config {
 	le16_t cols, rows;
@@ -47,29 +47,15 @@ struct console_config {
 _Static_assert(sizeof(struct console_config) == offsetof(struct virtio_console_config, emerg_wr),
 	       "virtio 1.2 §5.3.4");
 
-struct console_message {
-	le32_t id;
-	le16_t event, value;
-};
-_Static_assert(sizeof(struct console_message) == sizeof(struct virtio_console_control),
-	       "virtio 1.2 §5.3.6.2");
-
-#define SAY(event) (uint8_t)(1u << (event))
-
 static struct virtio_console *console_of(struct virtio_dev *vd)
 {
 	return container_of(vd, struct virtio_console, vd);
 }
 
-/* A port's number: §5.3.2 puts the control queues between those of the first and the second. */
-static unsigned port_id(const struct console_port *p)
-{
-	return (unsigned)(p - p->console->port);
-}
-
+/* §5.3.2 puts the control queues between those of the first port and the second. */
 static struct virtq *port_rx(const struct console_port *p)
 {
-	unsigned id = port_id(p);
+	unsigned id = console_port_id(p);
 
 	return &p->console->vd.q[id ? 2 * id + 2 : 0];
 }
@@ -265,101 +251,6 @@ static int port_pull(struct console_port *p, uint64_t budget)
 	return 0;
 }
 
-/* -- control messages ------------------------------------------------------------------------ */
-
-/* 1: said; 0: the driver has no buffer for it now; or < 0, as virtq_pop(). */
-static int port_say(struct console_port *p, uint16_t event, uint16_t value)
-{
-	struct virtq *q = &p->console->vd.q[CONTROL_RX];
-	const struct console_message m = { to_le32(port_id(p)), to_le16(event), to_le16(value) };
-	struct virtq_chain c;
-	int rc = virtq_pop(q, &c);
-	size_t n;
-
-	if (rc <= 0)
-		return rc;
-	n = chain_write(&c, 0, &m, sizeof(m));
-	if (event == VIRTIO_CONSOLE_PORT_NAME)
-		n += chain_write(&c, n, p->name, strlen(p->name));
-	virtq_push(q, c.head, (uint32_t)n);
-	return 1;
-}
-
-/* Each client that came and each that left since the guest was told; of many, the last two. */
-static int port_say_connections(struct console_port *p)
-{
-	const unsigned now = stream_connections(p->stream);
-	struct console_port_state *s = &p->state;
-	int rc = 1;
-
-	if (now - s->told > 2)
-		s->told += (now - s->told - 1) & ~1u;
-	while (s->told != now && rc > 0) {
-		rc = port_say(p, VIRTIO_CONSOLE_PORT_OPEN, (s->told + 1) & 1);
-		if (rc > 0)
-			s->told++;
-	}
-	return rc;
-}
-
-/* All that p has to tell the driver, as far as there are buffers. 0, or < 0 as virtq_pop(). */
-static int port_say_all(struct console_port *p)
-{
-	static const uint8_t order[] = { VIRTIO_CONSOLE_PORT_ADD, VIRTIO_CONSOLE_PORT_NAME };
-	struct console_port_state *s = &p->state;
-	int rc = 1;
-
-	for (size_t i = 0; i < ARRAY_SIZE(order) && rc > 0; i++) {
-		if (!(s->to_say & SAY(order[i])))
-			continue;
-		rc = port_say(p, order[i], 1);
-		if (rc > 0)
-			s->to_say &= (uint8_t)~SAY(order[i]);
-	}
-	if (rc > 0 && s->added)
-		rc = port_say_connections(p);
-	return min(rc, 0);
-}
-
-static void console_hear(struct virtio_console *c, const struct console_message *m)
-{
-	const uint32_t id = le32(m->id);
-	const bool value = le16(m->value) != 0;
-	struct console_port *p = id > 0 && id < c->nr_ports ? &c->port[id] : NULL;
-
-	switch (le16(m->event)) {
-	case VIRTIO_CONSOLE_DEVICE_READY:
-		for (unsigned i = 1; i < c->nr_ports && value; i++)
-			c->port[i].state.to_say |= SAY(VIRTIO_CONSOLE_PORT_ADD);
-		break;
-	case VIRTIO_CONSOLE_PORT_READY:
-		if (!p)
-			break;
-		p->state.added = value;
-		p->state.to_say = value ? SAY(VIRTIO_CONSOLE_PORT_NAME) : 0;
-		p->state.told = stream_connections(p->stream) & ~1u; /* a new port is not open */
-		break;
-	case VIRTIO_CONSOLE_PORT_OPEN:
-		if (p)
-			p->state.open = value;
-		break;
-	}
-}
-
-static int console_hear_all(struct virtio_console *c, struct virtq *q)
-{
-	struct console_message m;
-	struct virtq_chain chain;
-	int rc;
-
-	while ((rc = virtq_pop(q, &chain)) > 0) {
-		if (chain_read(&chain, 0, &m, sizeof(m)) == sizeof(m))
-			console_hear(c, &m);
-		virtq_push(q, chain.head, 0);
-	}
-	return rc;
-}
-
 /* -- the device ------------------------------------------------------------------------------ */
 
 /* All that can be done for p now. 0, or < 0: the driver made a malformed ring. */
@@ -371,17 +262,17 @@ static int port_serve(struct console_port *p)
 
 	/* Before input, which waits for it; and after: the client's last bytes may be taken now. */
 	if (rc == 0)
-		rc = port_say_all(p);
+		rc = console_port_say(p);
 	if (rc == 0)
 		rc = port_pull(p, BUDGET);
 	if (rc == 0)
-		rc = port_say_all(p);
+		rc = console_port_say(p);
 	if (rc < 0)
 		return rc;
 	virtio_notify(vd, port_tx(p));
 	virtio_notify(vd, port_rx(p));
 	if (p->name)
-		virtio_notify(vd, &vd->q[CONTROL_RX]);
+		virtio_notify(vd, &vd->q[CONSOLE_CONTROL_RX]);
 	return 0;
 }
 
@@ -400,14 +291,14 @@ static int console_kick(struct virtio_dev *vd, struct virtq *q)
 	const unsigned i = (unsigned)(q - vd->q);
 	int rc = 0;
 
-	if (i < CONTROL_RX)
+	if (i < CONSOLE_CONTROL_RX)
 		return port_serve(&c->port[0]);
 	if (!virtio_has(vd, VIRTIO_CONSOLE_F_MULTIPORT))
 		return 0;
-	if (i > CONTROL_TX)
+	if (i > CONSOLE_CONTROL_TX)
 		return port_serve(&c->port[i / 2 - 1]);
-	if (i == CONTROL_TX)
-		rc = console_hear_all(c, q);
+	if (i == CONSOLE_CONTROL_TX)
+		rc = console_hear(c, q);
 	return rc < 0 ? rc : console_serve(c);
 }
 
