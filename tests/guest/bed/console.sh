@@ -70,7 +70,7 @@ echo "<3>late message" >/dev/kmsg' --console stdio --append loglevel=7
 count=4194304
 head -c $count /dev/urandom >/data
 echo "sum $(md5sum </data)"
-cat /data >"$a" & stalled=$!
+dd if=/data of="$a" bs=4096 2>/dev/null & stalled=$! # small pieces, of which fewer fit into the queue
 cat /data >"$b"
 echo "b is through"
 kill -0 $stalled && echo "a waits"
@@ -106,9 +106,10 @@ poweroff -f' --port "name=org.example.a,socket=$work/a" --port "name=org.example
 	point "$transport: what was written before the power-off arrives"
 
 	start_boot "$port"'
+exec 3<>"$a" # for good: what has come is dropped when the port is closed
 i=0
-while [ $i -lt 4 ]; do
-	read -r line <"$a" && echo "heard $line" && i=$((i + 1))
+while [ $i -lt 4 ]; do # the end of the file while nobody is there
+	if read -r line <&3; then echo "heard $line" && i=$((i + 1)); else sleep 0.1; fi
 done
 exec 3<>"$b"
 read -r line <&3
