@@ -273,7 +273,7 @@ static uint32_t class_of(uint32_t device_id)
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (known[i].id == device_id)
 			return known[i].class;
-	return 0xff0000; /* fits no class */
+	return 0x00ff00; /* fits no class */
 }
 
 unsigned virtio_pci_nr_vectors(const struct virtio_dev *vd)

@@ -18,8 +18,9 @@ dmesg | sed -nE "s/.*(MMCONFIG|ECAM)[^[]*\[.*mem (0x[0-9a-f]+-0x[0-9a-f]+)\].*/c
 for i in /sys/bus/pci/devices/*; do
 	echo "function ${i##*/} $(cat $i/vendor) $(cat $i/device) $(cat $i/class)"
 done
-# bar DISK: its address.
-bar() { head -n 1 "$(readlink -f /sys/block/$1/device/../..)/resource" | cut -d " " -f 1; }
+# at DISK, bar DISK: where it is.
+at() { readlink -f /sys/block/$1/device/..; }
+bar() { head -n 1 "$(at $1)/resource" | cut -d " " -f 1; }
 use() { dd if=/dev/urandom of=/dev/$1 bs=1M count=8 conv=fsync 2>/dev/null; md5sum </dev/$1; }
 appears() { while [ ! -b /dev/$1 ]; do sleep 0.1; done; }
 '
@@ -31,17 +32,14 @@ echo "bars $(bar vda) $(bar vdb)"
 use vda
 awk "/virtio0-req/ { n = 0; for (i = 2; i <= 5; i++) n += \$i; print (n > 0 ? \"interrupts\" : \"no interrupts\") }" /proc/interrupts
 echo "vectors $(grep -c "PCI-MSI.*virtio" /proc/interrupts)"
-cat /proc/interrupts
-echo "1 of its queues: $(ls /sys/block/vda/mq | wc -l)"
-lspci -vvn
-echo "end of lspci"
+lspci -vvn 2>/dev/null
 ' --cpus 4 --memory 3584M --disk "$work/one" --disk "$work/two"
 ends 0
 prints_not "bad: "
 prints "function 0000:00:00.0 0x1b36 0x0008 0x060000"
 prints "function 0000:00:01.0 0x1af4 0x1042 0x010000"
 prints "function 0000:00:02.0 0x1af4 0x1042 0x010000"
-prints "function 0000:00:03.0 0x1af4 0x1044 0xff0000"
+prints "function 0000:00:03.0 0x1af4 0x1044 0x00ff00"
 prints "config 0xe0000000-0xe00fffff"
 prints "bars 0x00000000c0000000 0x00000000c0008000"
 point "Debian's kernel finds bridge, disks and random numbers, and has nothing to complain of"
@@ -51,13 +49,15 @@ point "each queue has its interrupt"
 is "capabilities of virtio" "$(grep -c 'Vendor Specific Information: VirtIO' "$lines")" 14 # random numbers have no configuration
 is "functions with MSI-X on" "$(grep -c 'MSI-X: Enable+ Count=2 Masked-' "$lines")" 3
 is "BARs" "$(grep -c 'Memory at c00[01][08]000 (64-bit, non-prefetchable) \[size=32K\]' "$lines")" 3
-is "what lspci doesn't understand" "$(grep -cE '<chain looped>|<unknown>|invalid|Unknown|\[virtual\]|\[disabled\]|access denied' "$lines")" 0
+# lspci 3.9 has no name for the capability that is a window to the BAR.
+is "what lspci doesn't understand" "$(grep -vE '\[[89]0\] Vendor Specific Information: VirtIO: <unknown>' "$lines" |
+	grep -cE '<chain looped>|<unknown>|invalid|Unknown|\[virtual\]|\[disabled\]|access denied')" 0
 point "lspci -vv understands it all"
 
 new_disk one
 new_disk two
 boot "$bus"'
-device=$(readlink -f /sys/block/vdb/device/../..)
+device=$(at vdb)
 echo "first $(use vdb)"
 echo "${device##*/}" >/sys/bus/pci/drivers/virtio-pci/unbind
 [ ! -b /dev/vdb ] && echo unbound
@@ -71,8 +71,6 @@ echo 1 >/sys/bus/pci/rescan
 appears vdb
 echo "bar $(bar vdb)"
 echo "third $(use vdb)"
-grep -A 1 "PCI Bus" /proc/iomem
-dmesg | grep "BAR 0.*assigned" | tail -n 1
 echo "md5 $(md5sum </dev/vdb)"
 ' --memory 256M --disk "$work/one" --disk "$work/two"
 ends 0
@@ -87,15 +85,15 @@ is "the BAR at first" "$before" 0x00000000c0008000
 is "the host's checksum" "$(md5sum <"$work/two")" "$(value md5)"
 point "a BAR that the guest moves above 4 GiB works there"
 
-new_disk one
-boot "$look $bus"'
-use vda
-dmesg | grep -c "Using configuration type 1"' --append pci=noconf1 --disk "$work/one"
+# The kernel itself goes by the ports where it can.
+boot '
+echo "id $(devmem 0xe0008000) $(devmem 0xe0008002 16) $(devmem 0xe0009000)"
+devmem 0xe0008010 32 0xffffffff
+echo "size $(devmem 0xe0008010)"' --append iomem=relaxed
 ends 0
-prints_not "bad: "
-prints 0
-prints "config 0xe0000000-0xe00fffff"
-point "configuration space in memory alone will do"
+prints "id 0x10441AF4 0x1044 0xFFFFFFFF"
+prints "size 0xFFFF8004"
+point "configuration space in memory"
 
 with_script "$look $bus"'
 use vda
