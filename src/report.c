@@ -34,6 +34,17 @@ static void print_memory(const struct machine *m)
 	printf("  0x%010llx             local APIC of each vCPU\n", BOARD_LAPIC);
 }
 
+static void print_net(const struct net_config *n)
+{
+	printf(": %s, ", n->option + strlen("--net "));
+	for (unsigned i = 0; i < sizeof(n->mac); i++)
+		printf("%s%02x", i ? ":" : "", n->mac[i]);
+	if (n->queues > 1)
+		printf(", %u pairs of queues", n->queues);
+	if (n->vhost)
+		printf(", vhost");
+}
+
 /* What its option said of it: ": vda, img, 64 MiB, read-only", or nothing. */
 static void print_settings(const struct machine *m, const struct virtio_dev *vd)
 {
@@ -47,7 +58,7 @@ static void print_settings(const struct machine *m, const struct virtio_dev *vd)
 			       c->disk[i].readonly ? ", read-only" : "");
 	for (size_t i = 0; i < m->nr_nets; i++)
 		if (vd == &m->net[i].vd)
-			printf(": %s", c->net[i].option + strlen("--net "));
+			print_net(&c->net[i]);
 	if (vd == &m->balloon.vd)
 		printf(": %s at the start%s", opt_size_text(c->balloon.size, size),
 		       c->balloon.reporting ? ", and what the guest reports as free" : "");
