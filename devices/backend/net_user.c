@@ -6,9 +6,9 @@
  * 10.0.2.3 and fec0::3 the name server.
  *
  * libslirp wants to be polled: it says which descriptors it waits for and until when, and is told
- * what became of them. That set lives in an epoll descriptor of ours, which is one source of the
- * device's loop; a timerfd is the second. The third is an eventfd by which a call of the device's
- * has the rest of its work done on the loop, once for a batch of frames.
+ * what became of them. That set is an epoll descriptor of ours (poll_set.h), which is one source of
+ * the device's loop; a timerfd is the second. The third is an eventfd by which a call of the
+ * device's has the rest of its work done on the loop, once for a batch of frames.
  *
  * Frames for the guest wait in a queue. libslirp can't be told to hold back, so when the queue
  * grows its sockets are not looked at for a while, which is what slows down the other end. What is
@@ -32,19 +32,13 @@
 #include <sys/timerfd.h>
 
 #include "net_frame.h"
+#include "poll_set.h"
 #include "slirp_lib.h"
 #include "vmm/log.h"
 
 #define QUEUE_SIZE  (4 * MIB)
 #define QUEUE_PAUSE (256 * KIB) /* from here on the sockets wait */
 #define IDLE_MS     1000        /* what libslirp asks for when it waits for nothing */
-
-/* A descriptor of libslirp's, by its number. In EPOLL*. */
-struct user_watch {
-	uint32_t wanted; /* by libslirp */
-	uint32_t armed;  /* in the epoll set; 0: it isn't there */
-	uint32_t happened;
-};
 
 struct user_timer {
 	SlirpTimerId id;
@@ -63,8 +57,7 @@ struct net_user {
 	bool poked, paused, wanted; /* wanted: frames, by the guest */
 	struct ratelimit log;
 
-	struct user_watch *watch;
-	size_t nr_watches;
+	struct poll_set set;  /* libslirp's descriptors */
 	struct user_timer ra; /* the only one that libslirp 4.7 has */
 	uint64_t poll_at_ns;  /* when libslirp wants to be called; 0: only for a reason */
 	uint64_t timer_ns;    /* when the timer fires; 0: it is off */
@@ -168,92 +161,43 @@ static const struct {
 	{ EPOLLERR, SLIRP_POLL_ERR }, { EPOLLHUP, SLIRP_POLL_HUP },
 };
 
-/* The entry of a descriptor, or NULL when memory is short. */
-static struct user_watch *watch_of(struct net_user *u, int fd)
-{
-	const size_t nr = max(64u, 2 * (size_t)fd);
-
-	if ((size_t)fd >= u->nr_watches) {
-		struct user_watch *more = reallocarray(u->watch, nr, sizeof(*more));
-
-		if (!more)
-			return NULL;
-		memset(more + u->nr_watches, 0, (nr - u->nr_watches) * sizeof(*more));
-		u->watch = more;
-		u->nr_watches = nr;
-	}
-	return &u->watch[fd];
-}
-
-static int watch_ctl(struct net_user *u, int op, int fd, uint32_t events)
-{
-	struct epoll_event ev = { .events = events, .data.fd = fd };
-
-	return epoll_ctl(u->sockets.fd, op, fd, &ev);
-}
-
-/* A new descriptor: what was known about its number is history. */
 static void user_register(int fd, void *ctx)
 {
 	struct net_user *u = ctx;
 
-	if ((size_t)fd < u->nr_watches)
-		u->watch[fd] = (struct user_watch){ 0 };
+	poll_set_forget(&u->set, fd);
 }
 
-/* It is about to be closed. */
 static void user_unregister(int fd, void *ctx)
 {
 	struct net_user *u = ctx;
 
-	if (fd < 0 || (size_t)fd >= u->nr_watches)
-		return;
-	if (u->watch[fd].armed)
-		(void)watch_ctl(u, EPOLL_CTL_DEL, fd, 0);
-	u->watch[fd] = (struct user_watch){ 0 };
+	poll_set_remove(&u->set, fd);
 }
 
 static int user_add_poll(int fd, int events, void *ctx)
 {
-	struct user_watch *w = watch_of(ctx, fd);
+	struct net_user *u = ctx;
+	uint32_t wanted = 0;
 
-	if (!w)
-		return -1; /* for libslirp: not polled */
 	for (size_t i = 0; i < ARRAY_SIZE(event_names); i++) {
 		if (events & event_names[i].slirp)
-			w->wanted |= event_names[i].epoll;
+			wanted |= event_names[i].epoll;
 	}
-	return fd;
+	return poll_set_want(&u->set, fd, wanted) ? fd : -1; /* for libslirp: not polled */
 }
 
 static int user_what_happened(int fd, void *ctx)
 {
 	const struct net_user *u = ctx;
+	const uint32_t happened = poll_set_happened(&u->set, fd);
 	int events = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(event_names); i++) {
-		if (u->watch[fd].happened & event_names[i].epoll)
+		if (happened & event_names[i].epoll)
 			events |= event_names[i].slirp;
 	}
 	return events;
-}
-
-/* Makes the epoll set what libslirp wants it to be. A descriptor of which it wants nothing must
- * leave the set, or a hang-up there would keep the loop busy. */
-static void watch_update(struct net_user *u, int fd)
-{
-	struct user_watch *w = &u->watch[fd];
-	int rc;
-
-	if (w->wanted == w->armed)
-		return;
-	if (!w->wanted)
-		rc = watch_ctl(u, EPOLL_CTL_DEL, fd, 0);
-	else if (!w->armed)
-		rc = watch_ctl(u, EPOLL_CTL_ADD, fd, w->wanted);
-	else
-		rc = watch_ctl(u, EPOLL_CTL_MOD, fd, w->wanted);
-	w->armed = rc == 0 ? w->wanted : 0;
 }
 
 /* -- time -- */
@@ -306,15 +250,11 @@ static void user_timer_mod(void *timer, int64_t expire_ms, void *ctx)
 static void user_fill(struct net_user *u)
 {
 	uint32_t timeout = IDLE_MS;
-	bool waits = false;
+	bool waits;
 
-	for (size_t i = 0; i < u->nr_watches; i++)
-		u->watch[i].wanted = 0;
+	poll_set_begin(&u->set);
 	u->lib.slirp_pollfds_fill(u->slirp, &timeout, user_add_poll, u);
-	for (size_t i = 0; i < u->nr_watches; i++) {
-		watch_update(u, (int)i);
-		waits |= u->watch[i].wanted != 0;
-	}
+	waits = poll_set_end(&u->set);
 	u->poll_at_ns = waits || timeout < IDLE_MS ? monotonic_ns() + timeout * 1000000ull : 0;
 	user_set_timer(u);
 }
@@ -322,14 +262,10 @@ static void user_fill(struct net_user *u)
 /* Tells libslirp what happened, and hands its frames to the device. */
 static void user_run(struct net_user *u)
 {
-	struct epoll_event ev[64];
-	int n = u->paused ? 0 : epoll_wait(u->sockets.fd, ev, ARRAY_SIZE(ev), 0);
-
-	for (int i = 0; i < n; i++)
-		u->watch[ev[i].data.fd].happened = ev[i].events;
+	if (!u->paused)
+		poll_set_look(&u->set);
 	u->lib.slirp_pollfds_poll(u->slirp, 0, user_what_happened, u);
-	for (int i = 0; i < n; i++)
-		u->watch[ev[i].data.fd].happened = 0;
+	poll_set_done(&u->set);
 	user_fill(u);
 	if (u->wanted && queued(u))
 		u->b.ready(u->b.ctx, 0);
@@ -429,12 +365,11 @@ static void user_destroy(struct net_backend *b)
 
 	if (u->slirp)
 		u->lib.slirp_cleanup(u->slirp); /* closes its sockets */
-	for (size_t i = 0; i < ARRAY_SIZE(source); i++) {
-		if (u->loop)
-			loop_remove(u->loop, source[i]);
-		close_fd(&source[i]->fd);
-	}
-	free(u->watch);
+	for (size_t i = 0; i < ARRAY_SIZE(source) && u->loop; i++)
+		loop_remove(u->loop, source[i]);
+	poll_set_destroy(&u->set);
+	close_fd(&u->timer.fd);
+	close_fd(&u->poke.fd);
 	free(u->queue);
 	free(u);
 }
@@ -518,21 +453,21 @@ static int user_slirp(struct net_user *u, const struct net_user_options *o)
 int net_user_open(struct net_backend **b, const struct net_user_options *o)
 {
 	struct net_user *u = calloc(1, sizeof(*u));
-	int rc = 0;
+	int rc;
 
 	if (!u)
 		return log_ret(-ENOMEM, "--net user: out of memory");
 	u->b = (struct net_backend){ .ops = &user_ops, .pairs = 1, .mtu = o->mtu };
 	u->wanted = true;
 	u->queue = malloc(QUEUE_SIZE); /* touched as far as it is used */
-	u->sockets = (struct loop_source){ .fd = epoll_create1(EPOLL_CLOEXEC),
-					   .fn = user_sockets_ready };
+	rc = poll_set_init(&u->set);
+	u->sockets = (struct loop_source){ .fd = u->set.fd, .fn = user_sockets_ready };
 	u->timer = (struct loop_source){
 		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), .fn = user_timed
 	};
 	u->poke = (struct loop_source){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 					.fn = user_poked };
-	if (!u->queue || u->sockets.fd < 0 || u->timer.fd < 0 || u->poke.fd < 0)
+	if (!u->queue || rc < 0 || u->timer.fd < 0 || u->poke.fd < 0)
 		rc = log_errno("--net user: setting up");
 	if (rc == 0)
 		rc = user_slirp(u, o);
