@@ -1,0 +1,120 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The host's services that guests of net-user.sh reach, or don't.
+
+serve FOLDER    on the loopback interface, until killed: TCP port 7001 sends FOLDER/data, 7002 answers what it gets with its MD5
+                sum, UDP port 53 answers every question for an IPv4 address with 192.0.2.7. Each call is a line in FOLDER/calls;
+                FOLDER/serving says that it has begun.
+fetch PORT      what a TCP port says, once it says anything: a guest may not be listening yet.
+rooted COMMAND  runs it in a mount namespace of its own that has our root as its root. The test bed is a chroot, in which
+                nobody makes a user namespace, and passt insists on one.
+"""
+import ctypes
+import hashlib
+import os
+import socket
+import sys
+import threading
+import time
+
+
+def call(folder, line):
+    with open(folder + "/calls", "a") as calls:
+        calls.write(line + "\n")
+
+
+def send(folder, peer):
+    with open(folder + "/data", "rb") as data:
+        peer.sendfile(data)
+
+
+def receive(_, peer):
+    md5 = hashlib.md5()
+    while data := peer.recv(65536):
+        md5.update(data)
+    peer.sendall((md5.hexdigest() + "\n").encode())
+
+
+def listen(folder, family, address, port, answer):
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((address, port))
+    listener.listen()
+
+    def loop():
+        while True:
+            peer, _ = listener.accept()
+            call(folder, f"tcp {port}")
+            with peer:
+                try:
+                    answer(folder, peer)
+                except OSError as e:
+                    call(folder, f"tcp {port}: {e}")
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def names(folder):
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("127.0.0.1", 53))
+
+    def loop():
+        while True:
+            query, peer = server.recvfrom(512)
+            call(folder, "udp 53")
+            end = query.index(b"\0", 12) + 5
+            ipv4 = query[end - 4:end - 2] == b"\0\1"
+            answer = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\7" if ipv4 else b""
+            server.sendto(query[:2] + b"\x81\x80\0\1\0" + bytes([ipv4]) + b"\0\0\0\0" + query[12:end] + answer, peer)
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def serve(folder):
+    for family, address in (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"):
+        listen(folder, family, address, 7001, send)
+        listen(folder, family, address, 7002, receive)
+    if os.geteuid() == 0:
+        names(folder)
+    open(folder + "/serving", "w").close()
+    threading.Event().wait()
+
+
+def fetch(port):
+    while True:
+        with socket.socket() as peer:
+            try:
+                peer.connect(("127.0.0.1", int(port)))
+                got = b""
+                while data := peer.recv(4096):
+                    got += data
+                if got:
+                    sys.stdout.write(got.decode())
+                    return
+            except ConnectionError:
+                pass
+        time.sleep(0.3)
+
+
+def rooted(*command):
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def check(result):
+        if result:
+            raise OSError(ctypes.get_errno(), "rooted")
+
+    cwd = os.getcwd()
+    check(libc.unshare(0x20000))  # CLONE_NEWNS
+    ours = os.open("/", os.O_RDONLY)
+    os.chroot("/tmp")
+    os.fchdir(ours)  # outside of the root that we have now, so that .. leads on
+    while os.stat("..").st_ino != os.stat(".").st_ino or os.stat("..").st_dev != os.stat(".").st_dev:
+        os.chdir("..")
+    check(libc.syscall(429, ours, b"", -100, b".", 4))  # move_mount(2)
+    os.fchdir(ours)
+    os.chroot(".")
+    os.chdir(cwd)
+    os.execvp(command[0], command)
+
+
+{"serve": serve, "fetch": fetch, "rooted": rooted}[sys.argv[1]](*sys.argv[2:])
