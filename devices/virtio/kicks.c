@@ -85,8 +85,15 @@ void virtio_kicks_watch(struct virtio_kicks *k, unsigned queue, bool on)
 	assert(rc == 0); /* it is there, and changing takes no memory */
 }
 
-void virtio_kicks_watch_all(struct virtio_kicks *k)
+void virtio_kicks_set_status(struct virtio_kicks *k, uint8_t status)
 {
-	for (unsigned i = 0; i < k->vd->nr_queues; i++)
-		virtio_kicks_watch(k, i, true);
+	const uint8_t was = k->vd->status;
+
+	virtio_set_status(k->vd, status);
+	for (unsigned i = 0; i < k->vd->nr_queues; i++) {
+		if (status == 0)
+			virtio_kicks_watch(k, i, true);
+		else if (k->vd->status & ~was & VIRTIO_CONFIG_S_DRIVER_OK && k->vd->q[i].ready)
+			virtio_kicks_send(k, i);
+	}
 }

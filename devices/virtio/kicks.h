@@ -33,8 +33,11 @@ void virtio_kicks_destroy(struct virtio_kicks *k);
 /* The driver kicked queue index, which may be any number. */
 void virtio_kicks_send(const struct virtio_kicks *k, uint32_t index);
 
-/* For struct virtio_transport_ops, with queue < vd->nr_queues; and what a reset of the device does
- * to the second. */
+/* virtio_set_status(), and what it means for kicks: a reset has our loop watch every queue again;
+ * with DRIVER_OK every queue is looked at once, since drivers offer buffers and kick before they
+ * set it (Linux's balloon, say), when we don't listen yet (§3.1.1). */
+void virtio_kicks_set_status(struct virtio_kicks *k, uint8_t status);
+
+/* For struct virtio_transport_ops, with queue < vd->nr_queues. */
 int virtio_kicks_fd(const struct virtio_kicks *k, unsigned queue);
 void virtio_kicks_watch(struct virtio_kicks *k, unsigned queue, bool on);
-void virtio_kicks_watch_all(struct virtio_kicks *k);

@@ -128,13 +128,12 @@ static void status_write(struct virtio_mmio *t, uint32_t v)
 {
 	uint64_t nr;
 
-	virtio_set_status(t->vd, (uint8_t)v);
+	virtio_kicks_set_status(&t->kicks, (uint8_t)v);
 	if ((uint8_t)v != 0)
 		return;
 	/* A reset. What was called before is nothing to the next driver. */
 	if (t->call.fd >= 0 && read(t->call.fd, &nr, sizeof(nr)) < 0)
 		assert(errno == EAGAIN);
-	virtio_kicks_watch_all(&t->kicks);
 	t->regs = (struct virtio_mmio_regs){ 0 };
 }
 

@@ -174,11 +174,10 @@ void virtio_pci_regs_init(struct virtio_pci *t)
 
 void virtio_pci_set_status(struct virtio_pci *t, uint8_t v)
 {
-	virtio_set_status(t->vd, v);
+	virtio_kicks_set_status(&t->kicks, v);
 	if (v != 0)
 		return;
 	/* A reset. What is pending is nothing to the next driver. */
-	virtio_kicks_watch_all(&t->kicks);
 	msix_drain(&t->msix);
 	virtio_pci_regs_init(t);
 }

@@ -5,6 +5,6 @@
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$(realpath "$0")")/lib.sh"
 prepare "$1"
-add_modules virtio_mmio virtio_pci virtio_rng virtio_balloon
+add_modules virtio_balloon
 make_initrd
 in_bed balloon.sh

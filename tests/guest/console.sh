@@ -5,6 +5,6 @@
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$(realpath "$0")")/lib.sh"
 prepare "$1" python3
-add_modules virtio_mmio virtio_pci virtio_console virtio_rng
+add_modules virtio_console
 make_initrd
 in_bed console.sh

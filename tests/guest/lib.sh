@@ -20,7 +20,8 @@ skip() {
 	exit 0
 }
 
-# prepare MINIVMM [PACKAGE...]: $minivmm, $work with the kernels (debian, tiny), $root. Skips where packages are missing.
+# prepare MINIVMM [PACKAGE...]: $minivmm, $work with the kernels (debian, tiny), $root with the modules for what every machine
+# has. Skips where packages are missing.
 prepare() {
 	local lacking tiny name
 	minivmm=$(realpath "$1")
@@ -43,10 +44,10 @@ prepare() {
 		[[ $name = busybox ]] || ln -s busybox "$root/bin/$name"
 	done
 	ln -s ../init "$root/sbin/init"
+	add_modules virtio_mmio virtio_pci virtio_rng pvpanic_mmio # of every machine
 }
 
 # add_modules NAME...: modules of Debian's kernel, which init loads in this order, each behind those that it depends on.
-# For all of the guest's tests to see a device, name its transport, too: virtio_mmio, virtio_pci.
 add_modules() {
 	local name module
 	for name in "$@"; do

@@ -7,6 +7,6 @@
 . "$(dirname "$(realpath "$0")")/lib.sh"
 prepare "$1" python3 libslirp0 passt iproute2
 "$minivmm" --version | grep -q '^with:.*slirp' || skip "this minivmm was built without libslirp"
-add_modules virtio_mmio virtio_pci virtio_net virtio_rng button evdev pvpanic_mmio
+add_modules virtio_net button evdev
 make_initrd
 in_bed net-user.sh

@@ -5,7 +5,7 @@
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$(realpath "$0")")/lib.sh"
 prepare "$1" pciutils
-add_modules virtio_mmio virtio_pci virtio_blk virtio_rng button evdev pvpanic_mmio
+add_modules virtio_blk button evdev
 add_programs lspci setpci
 make_initrd
 in_bed pci.sh

@@ -9,6 +9,6 @@ prepare "$1" gcc libc6-dev
 
 gcc -O2 -Wall -static -o "$work/vsock" "$guest_tests/vsock.c"
 cp "$work/vsock" "$root/bin/"
-add_modules virtio_mmio virtio_pci virtio_rng button evdev pvpanic_mmio vsock vmw_vsock_virtio_transport
+add_modules button evdev vsock vmw_vsock_virtio_transport
 make_initrd
 in_bed vsock.sh

@@ -151,7 +151,15 @@ static void set_queue(struct cat *cat, unsigned i)
 	wr(cat, VIRTIO_MMIO_QUEUE_READY, 1);
 }
 
-/* As a driver does, through registers only. */
+/* Is a kick waiting for the loop? Takes it. */
+static bool kick_pending(struct cat *cat, unsigned queue)
+{
+	uint64_t nr;
+
+	return read(virtio_mmio_kick_fd(&cat->mmio, queue), &nr, sizeof(nr)) == sizeof(nr);
+}
+
+/* As a driver does, through registers only. The device then looks at what was offered before. */
 static void bring_up(struct cat *cat, uint64_t features)
 {
 	features |= VIRTIO_BIT(VIRTIO_F_VERSION_1);
@@ -169,8 +177,12 @@ static void bring_up(struct cat *cat, uint64_t features)
 		set_queue(cat, i);
 		assert_int_equal(rd(cat, VIRTIO_MMIO_QUEUE_READY), 1);
 	}
+	for (unsigned i = 0; i < 2; i++)
+		kick_pending(cat, i); /* of the driver before */
 	wr(cat, VIRTIO_MMIO_STATUS, LIVE);
 	assert_int_equal(rd(cat, VIRTIO_MMIO_STATUS), LIVE);
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(kick_pending(cat, i));
 }
 
 static void the_registers_say_what_is_there(void **state __unused)
@@ -287,14 +299,6 @@ static void config_space_takes_every_width(void **state __unused)
 	assert_true(bus_write(&cat.bus, at + 9, 8, 0));
 	assert_int_equal(cat.config_calls, 0);
 	cat_destroy(&cat);
-}
-
-/* Is a kick waiting for the loop? Takes it. */
-static bool kick_pending(struct cat *cat, unsigned queue)
-{
-	uint64_t nr;
-
-	return read(virtio_mmio_kick_fd(&cat->mmio, queue), &nr, sizeof(nr)) == sizeof(nr);
 }
 
 static void a_queue_that_is_not_there_has_no_registers(void **state __unused)

@@ -72,12 +72,19 @@ second_try() {
 retried=0
 before_retry= # a command, for guests that leave something behind which a second try must not find
 
+# goes_on SINCE: the guest runs, and there is patience left.
+goes_on() {
+	((SECONDS - $1 <= patience)) || hung=1
+	[[ -z $hung ]] && kill -0 "$pid" 2>/dev/null
+}
+hung= # what hangs once more ends the test: the rest would, too, and each takes all of our patience
+
 # await LINE: until the guest has printed it.
 await() {
 	local since=$SECONDS
 	until tr -d '\r\0' <"$out" | grep -aqxF -- "$1"; do
 		((SECONDS - since <= patience)) || { second_try && since=$SECONDS; }
-		if ! kill -0 "$pid" 2>/dev/null || ((SECONDS - since > patience)); then
+		if ! goes_on "$since"; then
 			wrong+=("the guest never printed: $1")
 			return
 		fi
@@ -89,7 +96,7 @@ await() {
 until_true() {
 	local since=$SECONDS
 	until "$@"; do
-		if ! kill -0 "$pid" 2>/dev/null || ((SECONDS - since > patience)); then
+		if ! goes_on "$since"; then
 			wrong+=("it never came to this: $*")
 			return
 		fi
@@ -100,7 +107,7 @@ until_true() {
 # finish: until minivmm has ended, with $status.
 finish() {
 	ended() { timeout "$patience" tail -s 0.2 --pid="$pid" -f /dev/null; }
-	ended || { second_try && ended; } || { wrong+=("hangs") && kill -KILL "$pid"; }
+	ended || { second_try && ended; } || { wrong+=("hangs") && hung=1 && kill -KILL "$pid"; }
 	wait "$pid"
 	status=$?
 	tr -d '\r\0' <"$out" >"$lines"
@@ -167,6 +174,7 @@ point() {
 				tail -n 40 "$work/$each/err"
 			} | sed 's/^/# /'
 		done
+		[[ -z $hung ]] || { echo "Bail out! It hangs." && exit 1; }
 	fi
 	wrong=() involved=(["$name"]=1)
 }

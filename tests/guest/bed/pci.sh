@@ -88,8 +88,10 @@ point "a BAR that the guest moves above 4 GiB works there"
 # The kernel itself goes by the ports where it can.
 boot '
 echo "id $(devmem 0xe0008000) $(devmem 0xe0008002 16) $(devmem 0xe0009000)"
+at=$(devmem 0xe0008010)
 devmem 0xe0008010 32 0xffffffff
-echo "size $(devmem 0xe0008010)"' --append iomem=relaxed
+echo "size $(devmem 0xe0008010)"
+devmem 0xe0008010 32 $at # or the driver waits for ever for the end of a reset' --append iomem=relaxed
 ends 0
 prints "id 0x10441AF4 0x1044 0xFFFFFFFF"
 prints "size 0xFFFF8004"
@@ -105,5 +107,4 @@ prints_not "bad: "
 prints "bars 0x00000000c0000000"
 point "a kernel with everything built in"
 
-echo "1..$nr"
-exit $((failed > 0))
+done_testing
