@@ -6,16 +6,20 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 
 #include "fdstream.h"
 #include "vmm/log.h"
 
-#define BACKLOG 16 /* clients that wait for their turn */
+#define BACKLOG       16 /* clients that wait for their turn */
+#define RETRY_SECONDS 1
 
 struct socket {
 	struct fdstream fd;          /* the client's two sides; without descriptors: none */
 	struct loop_source listener; /* fd owned; one-shot, armed while there is no client */
+	struct loop_source retry;    /* a timer, owned: the client that waits could not be taken */
+	bool short_of_fds;           /* and that was said */
 	struct sockaddr_un address;
 	dev_t dev; /* of the file, and */
 	ino_t ino; /* 0: not made yet */
@@ -57,26 +61,50 @@ static void socket_ended(struct fdstream *f)
 	f->stream.ready(f->stream.ctx);
 }
 
+/* Descriptors are short, perhaps because the guest has used them up (--vsock, --net user). That may
+ * pass, and until then the client waits. */
+static void socket_put_off(struct socket *s)
+{
+	const struct itimerspec t = { .it_value.tv_sec = RETRY_SECONDS };
+
+	(void)!timerfd_settime(s->retry.fd, 0, &t, NULL);
+}
+
+static void socket_retry(struct loop_source *src, uint32_t events __unused)
+{
+	struct socket *s = container_of(src, struct socket, retry);
+	uint64_t times;
+
+	if (read(src->fd, &times, sizeof(times)) == sizeof(times))
+		socket_wait(s);
+}
+
 static void socket_client(struct loop_source *src, uint32_t events __unused)
 {
 	struct socket *s = container_of(src, struct socket, listener);
 	struct fdstream *f = &s->fd;
-	int in = accept4(src->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	int out = in < 0 ? -1 : fcntl(in, F_DUPFD_CLOEXEC, 0);
+	int out = fcntl(src->fd, F_DUPFD_CLOEXEC, 0); /* a place for it, before it is taken */
+	int in = out < 0 ? -1 : accept4(src->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	if (in < 0 && (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)) {
-		socket_wait(s); /* it has thought better of it */
+	if (in < 0) {
+		if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR) {
+			socket_wait(s); /* it has thought better of it */
+		} else {
+			if (!s->short_of_fds)
+				log_errno("%s: a client at %s has to wait", f->what, f->name);
+			s->short_of_fds = true;
+			socket_put_off(s);
+		}
+		close_fd(&out);
 		return;
 	}
-	if (out < 0) {
-		log_errno("%s: no more clients at %s", f->what, f->name);
-		close_fd(&in);
-		return;
-	}
+	(void)!dup3(in, out, O_CLOEXEC); /* both are open, so it can't fail */
 	if (fdstream_connect(f, in, out) < 0) {
 		(void)!fdstream_connect(f, -1, -1);
+		socket_put_off(s);
 		return;
 	}
+	s->short_of_fds = false;
 	s->connections++;
 	fdstream_watch_input(f);
 	f->stream.ready(f->stream.ctx);
@@ -88,7 +116,7 @@ static void socket_start(struct stream *stream)
 {
 	struct socket *s = socket_of(stream);
 
-	s->listener.lock = stream->lock;
+	s->listener.lock = s->retry.lock = stream->lock;
 	fdstream_start(stream);
 	socket_wait(s);
 }
@@ -117,6 +145,9 @@ static void socket_destroy(struct stream *stream)
 	if (s->listener.fd >= 0)
 		loop_remove(s->fd.loop, &s->listener);
 	close_fd(&s->listener.fd);
+	if (s->retry.fd >= 0)
+		loop_remove(s->fd.loop, &s->retry);
+	close_fd(&s->retry.fd);
 	/* Unless somebody has put another in its place. */
 	if (s->ino && lstat(s->address.sun_path, &st) == 0 && st.st_dev == s->dev &&
 	    st.st_ino == s->ino)
@@ -200,7 +231,12 @@ static int socket_open(struct socket *s)
 	}
 	if (listen(s->listener.fd, BACKLOG) < 0)
 		return log_errno("%s: socket=%s", what, path);
+	s->retry.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (s->retry.fd < 0)
+		return log_errno("%s: timerfd", what);
 	rc = loop_add(s->fd.loop, &s->listener, EPOLLONESHOT);
+	if (rc == 0)
+		rc = loop_add(s->fd.loop, &s->retry, EPOLLIN);
 	return rc < 0 ? log_ret(rc, "%s: socket=%s: epoll_ctl", what, path) : 0;
 }
 
@@ -213,6 +249,7 @@ int socket_listen(struct stream **stream, struct loop *loop, const char *what, c
 	if (!s)
 		return log_ret(-ENOMEM, "%s: out of memory", what);
 	s->listener = (struct loop_source){ .fd = -1, .fn = socket_client };
+	s->retry = (struct loop_source){ .fd = -1, .fn = socket_retry };
 	s->fd.stream.ops = &socket_ops;
 	s->address.sun_family = AF_UNIX;
 	strncpy(s->address.sun_path, path, SOCKET_PATH_MAX);

@@ -3,7 +3,8 @@
  * A host end for a console or port: a UNIX socket that listens, and takes one client after the
  * other. The next one waits until the guest has read what the last one sent.
  *
- * A client that shuts down its sending side only is still there, and may read on.
+ * A client that shuts down its sending side only is still there, and may read on. Nor is one lost
+ * when it comes while there are no descriptors: it waits until there are.
  */
 #pragma once
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -251,6 +252,37 @@ static void a_client_that_leaves_without_reading_holds_up_nobody(void **state __
 	finish(f);
 }
 
+/* A guest may use up the descriptors; then it lets go of them. */
+static void a_client_waits_while_descriptors_are_short(void **state __unused)
+{
+	struct fixture *f = start();
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct rlimit before, tight;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), saved = dup(STDERR_FILENO), said[2];
+	char line[256];
+
+	strcpy(a.sun_path, f->path);
+	assert_int_equal(pipe(said), 0);
+	dup2(said[1], STDERR_FILENO);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	tight = (struct rlimit){ .rlim_cur = 0, .rlim_max = before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_true(read(said[0], line, sizeof(line)) > 0); /* it was tried */
+	assert_int_equal(seen(f), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	dup2(saved, STDERR_FILENO);
+	await(f, 1, 0);
+	say(fd, "patient");
+	await(f, 1, 7);
+	close(fd);
+	await(f, 2, 7);
+	close(said[0]);
+	close(said[1]);
+	close(saved);
+	finish(f);
+}
+
 static void the_file_is_ours_alone(void **state __unused)
 {
 	struct fixture *f = start();
@@ -346,6 +378,7 @@ int main(void)
 		cmocka_unit_test(a_client_that_says_no_more_still_listens),
 		cmocka_unit_test(a_client_that_reads_nothing_is_waited_for),
 		cmocka_unit_test(a_client_that_leaves_without_reading_holds_up_nobody),
+		cmocka_unit_test(a_client_waits_while_descriptors_are_short),
 		cmocka_unit_test(the_file_is_ours_alone),
 		cmocka_unit_test(what_is_there_is_looked_at),
 		cmocka_unit_test(somebody_elses_file_stays),
