@@ -20,15 +20,21 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+/* Says why when there is none, but not as often as a guest may ask. */
 int msix_fd(struct msix *m, unsigned vector)
 {
 	struct msix_vector *v = &m->vector[vector];
+	int rc;
 
 	assert(vector < m->nr);
 	if (v->fd < 0)
 		v->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return v->fd >= 0 ? v->fd
-			  : log_errno("PCI: eventfd for interrupt %u of %s", vector, m->name);
+	if (v->fd >= 0)
+		return v->fd;
+	rc = -errno;
+	guest_err(&m->log, "PCI: eventfd for interrupt %u of %s: %s", vector, m->name,
+		  strerror(-rc));
+	return rc;
 }
 
 void msix_signal(struct msix *m, unsigned vector)
@@ -59,9 +65,11 @@ static void connect_one(struct msix *m, unsigned vector)
 {
 	struct msix_vector *v = &m->vector[vector];
 	const int fd = msix_fd(m, vector);
-	const int rc =
-		fd < 0 ? fd : m->wires.ops->msi_connect(m->wires.ctx, m->wires.first + vector, fd);
+	int rc;
 
+	if (fd < 0)
+		return;
+	rc = m->wires.ops->msi_connect(m->wires.ctx, m->wires.first + vector, fd);
 	v->connected = rc == 0;
 	if (rc < 0)
 		guest_err(&m->log,

@@ -233,18 +233,18 @@ static int mmio_call_fd(void *ctx, unsigned queue __unused)
 {
 	struct virtio_mmio *t = ctx;
 	AUTO_CLOSE int fd = -1;
+	int rc;
 
 	if (t->call.fd >= 0)
 		return t->call.fd;
 	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (fd < 0)
-		return log_errno("virtio-%s: eventfd", t->vd->ops->name);
 	t->call.fd = fd;
-	if (loop_add(t->kicks.loop, &t->call, EPOLLIN) < 0) {
-		t->call.fd = -1;
-		return log_errno("virtio-%s: epoll_ctl", t->vd->ops->name);
-	}
-	return take_fd(&fd);
+	rc = fd < 0 ? -errno : loop_add(t->kicks.loop, &t->call, EPOLLIN);
+	if (rc == 0)
+		return take_fd(&fd);
+	t->call.fd = -1;
+	guest_err(&t->vd->log, "virtio-%s: eventfd: %s", t->vd->ops->name, strerror(-rc));
+	return rc;
 }
 
 static int mmio_kick_fd(void *ctx, unsigned queue)

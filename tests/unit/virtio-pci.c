@@ -4,9 +4,12 @@
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "../ring.h"
 #include "../wires.h"
+#include "capture.h"
 #include "test.h"
 
 #define FOUND  (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER)
@@ -674,6 +677,34 @@ static void a_message_can_change(void **state)
 	assert_int_equal(test_wires_sent(&cat->wires, FIRST), 1);
 }
 
+/* A guest that has used up the descriptors (--net user) can't fill the log as well. */
+static void a_shortage_of_descriptors_is_said_now_and_then(void **state)
+{
+	struct cat *cat = *state;
+	struct rlimit before, tight;
+	struct capture c;
+	struct stat st;
+
+	capture_begin(&c);
+	log_set_level(LOG_WARN);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	tight = (struct rlimit){ .rlim_cur = 0, .rlim_max = before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	interrupts_on(cat);
+	for (unsigned i = 0; i < 2000; i++) {
+		control(cat, PCI_MSIX_FLAGS_ENABLE);
+		msix_signal(&cat->t.msix, 1);
+		assert_true(cat->vd.transport->call_fd(&cat->t, 0) < 0);
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	log_set_level(LOG_QUIET);
+	assert_int_equal(fstat(c.file, &st), 0);
+	assert_non_null(strstr(capture_end(&c), "eventfd for interrupt 0 of cat: Too many open"));
+	assert_true(st.st_size < 100000);
+	control(cat, PCI_MSIX_FLAGS_ENABLE);
+	assert_int_equal(cat->wires.connects, QUEUES + 1);
+}
+
 static void others_serve_and_call(void **state)
 {
 	struct cat *cat = *state;
@@ -819,6 +850,7 @@ int main(void)
 		TEST(what_is_masked_is_pending),
 		TEST(the_table_takes_words),
 		TEST(a_message_can_change),
+		TEST(a_shortage_of_descriptors_is_said_now_and_then),
 		TEST(others_serve_and_call),
 		TEST(reads_and_writes_go_through_the_window),
 		TEST(a_reset_clears_the_registers),
