@@ -37,7 +37,7 @@ struct net_backend_ops {
 	int (*start)(struct net_backend *b, struct loop *loop);
 	/* One frame of the guest's, header first, of NET_HDR_LEN to NET_MAX_FRAME bytes. The bytes
 	 * taken, which is all of them; -EAGAIN: no room, nothing taken, ready() tells when there
-	 * is; another -errno: this frame is lost. */
+	 * is, or never will be; another -errno: this frame is lost. */
 	ssize_t (*send)(struct net_backend *b, unsigned pair, const struct iovec *iov, unsigned nr);
 	/* One frame for the guest, header first, into iov, which has room for more than
 	 * NET_MAX_FRAME. Bytes; -EAGAIN: there is none, ready() tells when there is; another

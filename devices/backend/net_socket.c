@@ -73,6 +73,17 @@ static void socket_watch(struct net_socket *s)
 		s->events = events;
 }
 
+/* The device tries again to send what it could not. */
+static void socket_unblock(struct net_socket *s)
+{
+	const bool blocked = s->blocked;
+
+	s->blocked = false;
+	socket_watch(s);
+	if (blocked)
+		s->b.ready(s->b.ctx, 0);
+}
+
 /* -- the connection -- */
 
 /* 0 or -errno, not logged. */
@@ -106,9 +117,9 @@ static void socket_disconnect(struct net_socket *s)
 	loop_remove(s->loop, &s->src);
 	close_fd(&s->src.fd);
 	s->rx_start = s->rx_end = s->rest_len = 0;
-	s->blocked = false;
 	socket_timer(s, RETRY_NS);
 	s->b.link(s->b.ctx, false);
+	socket_unblock(s); /* the frame that waits is lost, and the driver's queue goes on */
 }
 
 static void socket_reconnect(struct net_socket *s)
@@ -203,15 +214,18 @@ static void socket_want_frames(struct net_backend *b, unsigned pair __unused, bo
 
 /* -- sending -- */
 
-/* True when nothing is left of the frame before. */
+/* True when nothing is left of the frame before. A peer that reads no more, though it may still
+ * send, has lost the rest of it, and each that follows: a hang-up is an event of its own. */
 static bool socket_flush(struct net_socket *s)
 {
 	while (s->rest_len) {
 		ssize_t n = send(s->src.fd, s->rest + s->rest_off, s->rest_len,
 				 MSG_NOSIGNAL | MSG_DONTWAIT);
 
+		if (n < 0 && errno != EPIPE && errno != ECONNRESET)
+			return false;
 		if (n < 0)
-			return false; /* a hang-up is an event of its own */
+			n = (ssize_t)s->rest_len;
 		s->rest_off += (size_t)n;
 		s->rest_len -= (size_t)n;
 	}
@@ -265,14 +279,8 @@ static void socket_event(struct loop_source *src, uint32_t events)
 	struct net_socket *s = container_of(src, struct net_socket, src);
 	int rc = 0;
 
-	if (events & EPOLLOUT && socket_flush(s)) {
-		const bool blocked = s->blocked;
-
-		s->blocked = false;
-		socket_watch(s);
-		if (blocked)
-			s->b.ready(s->b.ctx, 0);
-	}
+	if (events & EPOLLOUT && socket_flush(s))
+		socket_unblock(s);
 	/* What a peer that hung up has left in the socket is lost when the guest has no room. */
 	if (socket_has_room(s))
 		rc = socket_fill(s);

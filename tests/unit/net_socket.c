@@ -292,6 +292,58 @@ static void a_peer_that_hangs_up_on_a_guest_without_buffers(void **state __unuse
 	finish(&x);
 }
 
+/* Sends until the backend has no room. */
+static void choke(struct fixture *x)
+{
+	static uint8_t frame[60000];
+
+	x->e->greedy = false;
+	while (net_end_try_send(x->e, frame, sizeof(frame)) > 0)
+		continue;
+	assert_int_equal(net_end_try_send(x->e, frame, sizeof(frame)), -EAGAIN);
+	x->e->readies = 0;
+	x->e->match = net_end_never;
+}
+
+/* The device holds a frame back until it is told: nobody else would ever have it go on. */
+static void a_device_without_room_is_told_when_the_peer_goes(void **state __unused)
+{
+	static uint8_t frame[60000];
+	struct fixture x = start();
+
+	open_end(&x);
+	choke(&x);
+	close_fd(&x.peer);
+	net_end_await_link(x.e, false);
+	assert_true(x.e->readies > 0);
+	assert_int_equal(net_end_try_send(x.e, frame, sizeof(frame)), -ENOTCONN);
+	finish(&x);
+}
+
+/* Its socket has room again, and takes nothing: that is an event without an end. */
+static void a_peer_that_reads_no_more_costs_nothing(void **state __unused)
+{
+	static uint8_t frame[60000];
+	uint8_t stream[104];
+	struct fixture x = start();
+
+	open_end(&x);
+	choke(&x);
+	assert_int_equal(shutdown(x.peer, SHUT_RD), 0);
+	while (read(x.peer, frame, sizeof(frame)) > 0)
+		continue;
+	for (unsigned turns = 0; net_end_turn(x.e); turns++)
+		assert_true(turns < 100);
+	assert_true(x.e->readies > 0);
+	assert_int_equal(net_end_try_send(x.e, frame, sizeof(frame)), -EPIPE);
+	x.e->greedy = true;
+	peer_write(&x, stream, put(stream, 100, 3));
+	net_end_await(x.e, NULL);
+	check(x.e->frame, 100, 3);
+	assert_int_equal(x.e->links, 0);
+	finish(&x);
+}
+
 static void a_peer_out_of_step_is_disconnected(void **state __unused)
 {
 	static const uint32_t lengths[] = { 0, 13, 65554, 0xffffffff };
@@ -348,6 +400,8 @@ int main(void)
 		cmocka_unit_test(a_frame_that_does_not_fit_is_lost_alone),
 		cmocka_unit_test(a_peer_that_goes_away_is_awaited),
 		cmocka_unit_test(a_peer_that_hangs_up_on_a_guest_without_buffers),
+		cmocka_unit_test(a_device_without_room_is_told_when_the_peer_goes),
+		cmocka_unit_test(a_peer_that_reads_no_more_costs_nothing),
 		cmocka_unit_test(a_peer_out_of_step_is_disconnected),
 		cmocka_unit_test(nobody_listens),
 	};
