@@ -430,8 +430,9 @@ void vsock_conn_event(struct loop_source *src, uint32_t events __unused)
 static void conn_expired(struct vsock_conn *c)
 {
 	if (c->state == VSOCK_DRAINING) {
-		log_warn("--vsock: nobody reads the last %u bytes of the guest's port %u: dropped",
-			 c->len, c->guest_port);
+		guest_err(&c->v->vd.log,
+			  "--vsock: nobody reads the last %u bytes of the guest's port %u: dropped",
+			  c->len, c->guest_port);
 		conn_drained(c);
 	} else {
 		conn_reset(c);

@@ -631,10 +631,11 @@ static void credit_counters_that_lie_end_the_connection(void **state __unused)
  * modulo 251. */
 static uint32_t fill(struct rig *t, uint32_t port)
 {
+	const struct vsock_conn *c = vsock_conn_find(&t->v, 5000, port);
 	uint8_t data[8192];
 	uint32_t sent = 0;
 
-	while (t->v.conn[0].rx_cnt - t->v.conn[0].fwd_cnt <= VSOCK_BUFFER - sizeof(data)) {
+	while (c->rx_cnt - c->fwd_cnt <= VSOCK_BUFFER - sizeof(data)) {
 		struct packet p;
 
 		for (unsigned i = 0; i < sizeof(data); i++)
@@ -892,6 +893,33 @@ static void nobody_drains_for_ever(void **state __unused)
 	assert_non_null(strstr(capture_end(&c), "the guest's port 5000"));
 	assert_int_equal(in_use(&t), 0);
 	close(fd);
+	rig_down(&t);
+}
+
+/* The guest chooses how many there are of them. */
+static void those_who_never_drain_do_not_flood_the_log(void **state __unused)
+{
+	struct rig t;
+	struct capture c;
+	unsigned lines = 0;
+	int fd[30];
+
+	rig_up(&t);
+	for (unsigned i = 0; i < ARRAY_SIZE(fd); i++) {
+		uint32_t port;
+
+		fd[i] = connected(&t, &port);
+		fill(&t, port);
+		say_shutdown(&t, 5000, port, SHUT_SEND | SHUT_RCV);
+		expect(&t, RST, 5000, port);
+	}
+	capture_begin(&c);
+	vsock_conns_expire(&t.v, LATER);
+	for (const char *p = capture_end(&c); (p = strchr(p, '\n')); p++)
+		lines++;
+	assert_in_range(lines, 1, 20); /* ten a second, and the second may end */
+	for (unsigned i = 0; i < ARRAY_SIZE(fd); i++)
+		close(fd[i]);
 	rig_down(&t);
 }
 
@@ -1458,6 +1486,7 @@ int main(void)
 		cmocka_unit_test(what_a_guest_sent_before_it_closed_arrives),
 		cmocka_unit_test(half_a_close_waits_for_the_data),
 		cmocka_unit_test(nobody_drains_for_ever),
+		cmocka_unit_test(those_who_never_drain_do_not_flood_the_log),
 		cmocka_unit_test(the_end_of_the_machine_waits_for_a_reader),
 		cmocka_unit_test(a_host_that_goes_while_data_wait_costs_them),
 		cmocka_unit_test(a_packet_for_nobody_is_answered),
