@@ -23,7 +23,6 @@
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
-#include "backend/vsock_unix.h"
 #include "vsock_conn.h"
 
 enum { RX, TX, EVENT, NR_QUEUES };
@@ -306,7 +305,7 @@ int virtio_vsock_init(struct virtio_vsock *v, const struct vsock_options *o, str
 		return log_errno("--vsock: timerfd, eventfd");
 	if (!v->path)
 		return 0;
-	v->listener.fd = vsock_unix_listen(v->path);
+	v->listener.fd = vsock_unix_listen(v->path, &v->file);
 	return v->listener.fd < 0 ? v->listener.fd : 0;
 }
 
@@ -320,7 +319,7 @@ void virtio_vsock_destroy(struct virtio_vsock *v)
 	vsock_conns_flush(v);
 	vsock_conns_drop(v, true);
 	if (v->listener.fd >= 0)
-		unlink(v->path);
+		vsock_unix_remove(v->path, &v->file);
 	for (unsigned i = 0; i < ARRAY_SIZE(source); i++) {
 		if (v->watched && source[i]->fd >= 0)
 			loop_remove(v->loop, source[i]);

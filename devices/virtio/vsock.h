@@ -2,6 +2,7 @@
 /* virtio-vsock: the guest's AF_VSOCK sockets, joined to UNIX sockets of the host. See vsock.c. */
 #pragma once
 
+#include "backend/vsock_unix.h"
 #include "vmm/virtio.h"
 
 #define VSOCK_HOST_CID  2u
@@ -26,6 +27,7 @@ struct virtio_vsock {
 
 	struct loop *loop;           /* not owned */
 	struct loop_source listener; /* at path */
+	struct vsock_unix_file file; /* its own */
 	struct loop_source timer;    /* while something has a deadline */
 	struct loop_source work;     /* an eventfd: the queues need another round */
 	bool watched;                /* they are on the loop */

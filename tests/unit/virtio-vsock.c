@@ -1434,6 +1434,23 @@ static void a_socket_left_behind_is_replaced_and_no_other(void **state __unused)
 	rig_down(&t);
 }
 
+/* Somebody made room for another machine, while this one went on without its socket. */
+static void a_socket_in_its_place_is_not_removed(void **state __unused)
+{
+	struct rig t;
+	int fd;
+
+	rig_up(&t);
+	assert_int_equal(unlink(t.path), 0);
+	fd = listen_at(&t, -1, 1);
+	driver_destroy(&t.d);
+	virtio_vsock_destroy(&t.v);
+	loop_destroy(&t.loop);
+	assert_int_equal(access(t.path, F_OK), 0);
+	listen_end(&t, -1, fd);
+	assert_int_equal(rmdir(t.folder), 0);
+}
+
 static void vhost_needs_the_host_s_module(void **state __unused)
 {
 	struct vsock_vhost v = { 0 };
@@ -1505,6 +1522,7 @@ int main(void)
 		cmocka_unit_test(a_reset_may_come_at_any_time),
 		cmocka_unit_test(the_guest_reads_its_cid),
 		cmocka_unit_test(a_socket_left_behind_is_replaced_and_no_other),
+		cmocka_unit_test(a_socket_in_its_place_is_not_removed),
 		cmocka_unit_test(vhost_needs_the_host_s_module),
 	};
 
