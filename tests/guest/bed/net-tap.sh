@@ -29,7 +29,7 @@ if ((EUID)); then
 fi
 
 # The host: 10.9.0.1 on whatever TAP there is, an iperf3, a file to fetch, and somebody who says the checksum of what he gets.
-head -c 16M /dev/urandom >"$work/file"
+head -c 4M /dev/urandom >"$work/file"
 printf '#!/bin/bash\nexec cat %q\n' "$work/file" >"$work/give"
 printf '#!/bin/bash\nexec md5sum\n' >"$work/sum"
 printf '#!/bin/bash\nip addr add 10.9.0.1/24 dev $1 && echo "script of $1" >&2\n' >"$work/up"
@@ -40,11 +40,11 @@ iperf3 -s >/dev/null 2>&1 &
 busybox nc -ll -p 7000 -e "$work/give" >/dev/null 2>&1 &
 busybox nc -ll -p 7001 -e "$work/sum" >/dev/null 2>&1 &
 
-# The guest's half: up ADDRESS; exchange WORD: 16 MiB each way, with their checksums; stream WORD BYTES OPTION...: iperf3 each way.
+# The guest's half: up ADDRESS; exchange WORD: 4 MiB each way, with their checksums; stream WORD BYTES OPTION...: iperf3 each way.
 guest_net='
 up() { ip addr add $1/24 dev eth0 && ip link set eth0 up; }
 exchange() {
-	head -c 16777216 /dev/urandom >/tmp/data
+	head -c 4194304 /dev/urandom >/tmp/data
 	[ "$(nc 10.9.0.1 7001 </tmp/data)" = "$(md5sum </tmp/data)" ] && echo "$1: sent right"
 	echo "$1 $(nc 10.9.0.1 7000 </dev/null | md5sum)"
 }
@@ -86,7 +86,7 @@ ping -c 2 10.9.0.1 >/dev/null && echo "still there"
 	logs "script of mvm"
 	point "$transport: a TAP, its driver, its features"
 	exchanged on
-	point "$transport: 16 MiB each way, checksums right"
+	point "$transport: 4 MiB each way, checksums right"
 	streamed big
 	point "$transport: $amount by iperf3 each way"
 	prints "offloads changed"
