@@ -77,12 +77,14 @@ int net_receive(struct virtio_net *n, unsigned pair);
 int net_transmit(struct virtio_net *n, unsigned pair);
 /* The driver has new buffers for frames. */
 int net_refilled(struct virtio_net *n, unsigned pair);
+/* Another round of that queue, after the loop's other sources had theirs. */
+void net_again(struct virtio_net *n, unsigned queue);
 /* Forgets what is in flight. */
 void net_drop_rx(struct virtio_net *n, unsigned pair);
 void net_drop_tx(struct virtio_net *n, unsigned pair);
 struct net_pair *net_new_pairs(unsigned nr); /* NULL: out of memory; free() frees them */
 
-/* Serves the control queue. */
+/* Serves the control queue: one command a round. */
 int net_control(struct virtio_net *n, struct virtq *q);
 /* The driver uses the first nr pairs, or the backend's features in this mask. 0 or -errno. */
 int net_set_pairs(struct virtio_net *n, unsigned nr);

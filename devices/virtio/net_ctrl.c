@@ -115,15 +115,18 @@ static bool execute(struct virtio_net *n, const struct virtq_chain *c)
 int net_control(struct virtio_net *n, struct virtq *q)
 {
 	struct virtq_chain c;
-	int rc;
+	int rc = virtq_pop(q, &c);
+	uint8_t ack;
 
-	while ((rc = virtq_pop(q, &c)) > 0) {
-		if (c.in_len == 0)
-			return -EPROTO; /* nowhere to put the answer */
-		const uint8_t ack = execute(n, &c) ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
-
-		chain_write(&c, 0, &ack, sizeof(ack));
-		virtq_push(q, c.head, sizeof(ack));
-	}
-	return rc;
+	if (rc <= 0)
+		return rc;
+	if (c.in_len == 0)
+		return -EPROTO; /* nowhere to put the answer */
+	ack = execute(n, &c) ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
+	chain_write(&c, 0, &ack, sizeof(ack));
+	virtq_push(q, c.head, sizeof(ack));
+	/* A change of the queues makes the host's kernel wait for all of its processors, each time:
+	 * with a ring full of them there must be time for the rest. */
+	net_again(n, (unsigned)(q - n->vd.q));
+	return 0;
 }

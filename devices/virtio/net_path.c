@@ -49,8 +49,7 @@ struct net_pair *net_new_pairs(unsigned nr)
 	return calloc(nr, sizeof(struct net_pair)); /* most of it is never touched */
 }
 
-/* Another round, after the loop's other sources had theirs. */
-static void again(struct virtio_net *n, unsigned queue)
+void net_again(struct virtio_net *n, unsigned queue)
 {
 	const struct virtio_transport_ops *t = n->vd.transport;
 	const uint64_t one = 1;
@@ -251,7 +250,7 @@ int net_receive(struct virtio_net *n, unsigned pair)
 	if (p->starved)
 		n->backend->ops->want_frames(n->backend, pair, false);
 	else if (rc > 0)
-		again(n, NET_RX(pair));
+		net_again(n, NET_RX(pair));
 	virtio_notify(&n->vd, q);
 	return 0;
 }
@@ -329,7 +328,7 @@ int net_transmit(struct virtio_net *n, unsigned pair)
 		budget--;
 	}
 	if (budget == 0)
-		again(n, NET_TX(pair));
+		net_again(n, NET_TX(pair));
 	virtio_notify(&n->vd, q);
 	return min(rc, 0);
 }

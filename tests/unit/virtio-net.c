@@ -740,6 +740,31 @@ static void pairs_come_and_go(void **state __unused)
 	bench_free(t);
 }
 
+/* Some take the host's kernel long. */
+static void commands_come_one_at_a_time(void **state __unused)
+{
+	struct bench *t = bench_new(2, CTRL | EVENT | VIRTIO_BIT(VIRTIO_NET_F_MQ));
+	gpa_t gpa = driver_put(&t->d, (uint8_t[]){ 4, 0, 2, 0, 4, 0, 1, 0 }, 8);
+	gpa_t ack = driver_alloc(&t->d, 3);
+	struct ring_elem e;
+
+	for (unsigned i = 0; i < 3; i++)
+		ring_send(&t->d.ring[4],
+			  (struct ring_buf[]){ { gpa + i % 2 * 4, 4, false },
+					       { ack + i, 1, true } },
+			  2);
+	for (unsigned i = 0; i < 3; i++) {
+		driver_kick(&t->d, 4);
+		assert_true(ring_take(&t->d.ring[4], &e));
+		assert_false(ring_take(&t->d.ring[4], &e));
+		assert_int_equal(t->plug.pairs, 2 - i % 2);
+		assert_true(asked_again(t, 4));
+	}
+	driver_kick(&t->d, 4);
+	assert_false(asked_again(t, 4));
+	bench_free(t);
+}
+
 /* virtio 1.2 §5.1.2 */
 static void without_mq_the_control_queue_is_number_2(void **state __unused)
 {
@@ -837,6 +862,7 @@ int main(void)
 		cmocka_unit_test(commands_are_answered),
 		cmocka_unit_test(offloads_follow_the_driver),
 		cmocka_unit_test(pairs_come_and_go),
+		cmocka_unit_test(commands_come_one_at_a_time),
 		cmocka_unit_test(without_mq_the_control_queue_is_number_2),
 		cmocka_unit_test(the_configuration_describes_the_card),
 		cmocka_unit_test(one_queue_is_reset_alone),
