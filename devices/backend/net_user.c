@@ -15,7 +15,7 @@
  * too much even so is dropped, as a wire would.
  *
  * IPv4 fragments of the guest's are dropped (is_fragment() says why), so a datagram must fit the
- * MTU.
+ * MTU. TCP's urgent data are not urgent any more (clear_urgent() says why).
  *
  * With restricted, libslirp itself drops what is neither for it (ARP, DHCP, echo requests) nor
  * answers a forwarded TCP connection, DNS included. UDP is dropped altogether.
@@ -310,6 +310,42 @@ static bool is_fragment(const uint8_t *frame, size_t len)
 	       ((frame[NET_MIN_WIRE + 6] & 0x3f) || frame[NET_MIN_WIRE + 7]);
 }
 
+/* Where the TCP header of a frame begins, as libslirp finds it; 0: there is none, or not all of it.
+ */
+static size_t tcp_at(const uint8_t *frame, size_t len)
+{
+	const uint8_t *ip = frame + NET_MIN_WIRE;
+	const size_t ip4 = 20, ip6 = 40, tcp = 20;
+	size_t at = 0;
+
+	if (len < NET_MIN_WIRE + ip4 + tcp)
+		return 0;
+	if (frame[12] == 0x08 && frame[13] == 0x00 && ip[9] == IPPROTO_TCP)
+		at = NET_MIN_WIRE + 4u * (ip[0] & 15);
+	else if (frame[12] == 0x86 && frame[13] == 0xdd && ip[6] == IPPROTO_TCP)
+		at = NET_MIN_WIRE + ip6;
+	return at + tcp <= len ? at : 0;
+}
+
+/* Urgent data go out like any others: up to 4.9.1, libslirp sends as many bytes as the guest calls
+ * urgent, from behind its data, and what comes next out of this process's memory (CVE-2026-9539).
+ * The checksum, right or wrong, allows for the flag (RFC 1624). */
+static void clear_urgent(uint8_t *frame, size_t len)
+{
+	const size_t at = tcp_at(frame, len);
+	const uint8_t urgent = 0x20;
+	uint8_t *tcp = frame + at;
+	uint32_t sum;
+
+	if (!at || !(tcp[13] & urgent))
+		return;
+	tcp[13] &= (uint8_t)~urgent;
+	sum = ((uint32_t)tcp[16] << 8 | tcp[17]) + urgent;
+	sum += sum >> 16;
+	tcp[16] = (uint8_t)(sum >> 8);
+	tcp[17] = (uint8_t)sum;
+}
+
 static ssize_t user_send(struct net_backend *b, unsigned pair __unused, const struct iovec *iov,
 			 unsigned nr)
 {
@@ -320,6 +356,7 @@ static ssize_t user_send(struct net_backend *b, unsigned pair __unused, const st
 		return len;
 	if (is_fragment(u->frame, (size_t)len))
 		return -EPROTONOSUPPORT;
+	clear_urgent(u->frame, (size_t)len);
 	if (!u->poll_at_ns) /* libslirp's clock stood still */
 		u->lib.slirp_pollfds_poll(u->slirp, 0, user_what_happened, u);
 	u->lib.slirp_input(u->slirp, u->frame, (int)len);
