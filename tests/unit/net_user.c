@@ -421,6 +421,93 @@ static void urgent_data_are_as_any_others(void **state __unused)
 	net_end_free(e);
 }
 
+static const struct in6_addr guest6 = { { { 0xfe, 0xc0, [15] = 15 } } };
+static const struct in6_addr host6 = { { { 0xfe, 0xc0, [15] = 2 } } };
+
+/* An IPv6 packet to the host, with its checksum sum_off bytes into the payload. */
+static void put_ip6(struct packet *p, uint8_t protocol, void *payload, size_t len, size_t sum_off)
+{
+	struct ip6_hdr ip = { .ip6_flow = htonl(6u << 28),
+			      .ip6_plen = htons((uint16_t)len),
+			      .ip6_nxt = protocol,
+			      .ip6_hlim = 255,
+			      .ip6_src = guest6,
+			      .ip6_dst = host6 };
+	uint32_t pseudo = protocol + (uint32_t)len;
+	uint16_t sum;
+
+	for (unsigned i = 0; i < 16; i++)
+		pseudo += (uint32_t)(guest6.s6_addr[i] + host6.s6_addr[i]) << (i & 1 ? 0 : 8);
+	sum = checksum(pseudo, payload, len);
+	memcpy((uint8_t *)payload + sum_off, &sum, sizeof(sum));
+	put_ethernet(p, broadcast, ETHERTYPE_IPV6);
+	put(p, &ip, sizeof(ip));
+	put(p, payload, len);
+}
+
+static void put_tcp6(struct packet *p, uint16_t dport, uint32_t seq, uint32_t ack, uint8_t flags,
+		     const char *text)
+{
+	struct {
+		struct tcphdr tcp;
+		char text[16];
+	} m = { .tcp = { .source = htons(5000), .dest = htons(dport), .seq = htonl(seq) } };
+
+	m.tcp.ack_seq = htonl(ack);
+	m.tcp.doff = 5;
+	m.tcp.th_flags = flags;
+	m.tcp.window = htons(60000);
+	m.tcp.urg_ptr = htons(flags & TH_URG ? 1000 : 0);
+	memcpy(m.text, text, strlen(text));
+	put_ip6(p, IPPROTO_TCP, &m, sizeof(m.tcp) + strlen(text), offsetof(struct tcphdr, check));
+}
+
+static bool is_tcp6(const struct net_end *e)
+{
+	return e->frame[12] == 0x86 && e->frame[13] == 0xdd && e->frame[20] == IPPROTO_TCP;
+}
+
+static void ip6_has_no_urgent_data_either(void **state __unused)
+{
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct {
+		struct nd_neighbor_solicit ns;
+		uint8_t option[2], mac[6];
+	} who = { .ns = { .nd_ns_type = ND_NEIGHBOR_SOLICIT, .nd_ns_target = host6 },
+		  .option = { ND_OPT_SOURCE_LINKADDR, 1 } };
+	int listener = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), fd, yes = 1;
+	socklen_t len = sizeof(a);
+	struct net_end *e;
+	struct packet p;
+	char text[4096];
+	uint32_t ack;
+
+	if (listener < 0 || bind(listener, (struct sockaddr *)&a, sizeof(a)) < 0)
+		skip(); /* a host without IPv6 */
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&a, &len), 0);
+	e = start(&(struct net_user_options){ 0 });
+	memcpy(who.mac, guest_mac, sizeof(who.mac));
+	put_ip6(&p, IPPROTO_ICMPV6, &who, sizeof(who), 2);
+	send_packet(e, &p);
+	put_tcp6(&p, ntohs(a.sin6_port), 100, 0, TH_SYN, "");
+	send_packet(e, &p);
+	net_end_await(e, is_tcp6);
+	memcpy(&ack, e->frame + 54 + offsetof(struct tcphdr, seq), sizeof(ack));
+	ack = ntohl(ack) + 1;
+	fd = accept(listener, NULL, NULL);
+	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &yes, sizeof(yes));
+	put_tcp6(&p, ntohs(a.sin6_port), 101, ack, TH_ACK, "");
+	send_packet(e, &p);
+	put_tcp6(&p, ntohs(a.sin6_port), 101, ack, TH_ACK | TH_PUSH | TH_URG, "hello");
+	send_packet(e, &p);
+	fence(e);
+	assert_int_equal(recv(fd, text, sizeof(text), 0), 5);
+	close(fd);
+	close(listener);
+	net_end_free(e);
+}
+
 static void a_forward_comes_in(void **state __unused)
 {
 	for (unsigned restricted = 0; restricted < 2; restricted++) {
@@ -629,6 +716,7 @@ int main(void)
 		cmocka_unit_test(udp_goes_out_and_back),
 		cmocka_unit_test(tcp_goes_out),
 		cmocka_unit_test(urgent_data_are_as_any_others),
+		cmocka_unit_test(ip6_has_no_urgent_data_either),
 		cmocka_unit_test(a_forward_comes_in),
 		cmocka_unit_test(a_datagram_is_forwarded),
 		cmocka_unit_test(restricted_reaches_nothing),
