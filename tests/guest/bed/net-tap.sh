@@ -109,7 +109,7 @@ exchange off' --net tap=auto,script="$work/up-plain"
 up 10.9.0.2
 echo "vhost"
 exchange vhost
-stream vhost 64M' --net tap=auto,script="$work/up",vhost=on
+stream vhost 32M' --net tap=auto,script="$work/up",vhost=on
 	ends 0
 	exchanged vhost
 	streamed vhost
@@ -121,7 +121,7 @@ echo "first $(ethtool -l eth0 | sed -n "s/^Combined:.//p" | tr "\n" " ")"
 up 10.9.0.2
 ethtool -L eth0 combined 2
 echo "now $(ethtool -l eth0 | sed -n "s/^Combined:.//p" | tr "\n" " ")"
-stream two 32M -P 4
+stream two 8M -P 4
 exchange two
 ethtool -L eth0 combined 1
 exchange one' --cpus 2 --net "tap=auto,script=$work/up,queues=2,vhost=$vhost"
