@@ -16,8 +16,9 @@ qemu=(qemu-system-x86_64 -enable-kvm -cpu host -m 512 -nodefaults -no-user-confi
 drive=(-drive "id=d,file=/run/image/disk,format=raw,if=none")
 # QEMU's microvm in its quickest form (without ACPI, or with PIT, PIC and RTC off, it takes 2 to 3 times as long), and its pc.
 microvm=("${qemu[@]}" -M microvm,acpi=on,x-option-roms=off "${drive[@]}" -device virtio-blk-device,drive=d)
-pc=("${qemu[@]}" -M pc "${drive[@]}" -device virtio-blk-pci,drive=d)
-minivmm=(./minivmm --disk /run/image/disk --initrd initrd)
+pc_machine=("${qemu[@]}" -M pc "${drive[@]}" -device virtio-blk-pci,drive=d)
+mmio=(./minivmm --disk /run/image/disk --initrd initrd --transport mmio)
+pci=(./minivmm --disk /run/image/disk --initrd initrd --transport pci)
 
 watch_for() { # MARKER KEY COMMAND...: one run until the guest prints MARKER
 	local marker=$1 key=$2 us
@@ -27,7 +28,7 @@ watch_for() { # MARKER KEY COMMAND...: one run until the guest prints MARKER
 watch() { watch_for bench-user-space "$@"; } # to user space's first output
 
 account() { # KIND OPTION...: a boot to the end, and where its time went
-	timeout 120 "${minivmm[@]}" "${@:2}" --stats </dev/null 2>err >out
+	timeout 120 "${mmio[@]}" "${@:2}" --stats </dev/null 2>err >out
 	awk '/^start, us/ { on = 1; next } /^first KVM_RUN at/ { on = 0 } on { v = $NF; $NF = ""; gsub(/[ ,]+/, "-"); print $0 " " v }' err |
 		sed "s/- / /; s/^-*/bed.$1./"
 	awk -v k="$1" '/bench-uptime/ { print "bed." k ".uptime " $2 * 1000000 }' out
@@ -38,13 +39,14 @@ boot() {
 	local i k
 	for ((i = 0; i < RUNS; i++)); do
 		for k in tiny debian; do
-			watch "boot.$k.minivmm" "${minivmm[@]}" --kernel "${!k}"
+			watch "boot.$k.minivmm" "${mmio[@]}" --kernel "${!k}"
+			watch "boot.$k.ours-pci" "${pci[@]}" --kernel "${!k}"
 			watch "boot.$k.microvm" "${microvm[@]}" -kernel "${!k}" -initrd initrd -append "$append"
-			watch "boot.$k.pc" "${pc[@]}" -kernel "${!k}" -initrd initrd -append "$append"
+			watch "boot.$k.pc" "${pc_machine[@]}" -kernel "${!k}" -initrd initrd -append "$append"
 		done
 		# The first line on the console, so that nothing but the decompressor is between the two.
-		watch_for "ignoring loglevel" first.debian.minivmm "${minivmm[@]}" --kernel "$debian" --append "$early"
-		watch_for "ignoring loglevel" first.debian.kaslr "${minivmm[@]}" --kernel "$debian" --kaslr --append "$early"
+		watch_for "ignoring loglevel" first.debian.minivmm "${mmio[@]}" --kernel "$debian" --append "$early"
+		watch_for "ignoring loglevel" first.debian.kaslr "${mmio[@]}" --kernel "$debian" --kaslr --append "$early"
 	done
 	for ((i = 0; i < RUNS; i++)); do
 		account tiny --kernel "$tiny"
@@ -63,10 +65,11 @@ block() {
 		printf '%s\n' "block.sequential.$key $a" "block.random1.$key $b" "block.random32.$key $c"
 	}
 	for ((i = 0; i < RUNS; i++)); do
-		bench minivmm "${minivmm[@]}" --kernel "$tiny" --append "$where"
-		bench preadv ./without-uring "${minivmm[@]}" --kernel "$tiny" --append "$where"
+		bench minivmm "${mmio[@]}" --kernel "$tiny" --append "$where"
+		bench ours-pci "${pci[@]}" --kernel "$tiny" --append "$where"
+		bench preadv ./without-uring "${mmio[@]}" --kernel "$tiny" --append "$where"
 		bench microvm "${microvm[@]}" -kernel "$tiny" -initrd initrd -append "$append $where"
-		bench pc "${pc[@]}" -kernel "$tiny" -initrd initrd -append "$append $where"
+		bench pc "${pc_machine[@]}" -kernel "$tiny" -initrd initrd -append "$append $where"
 	done
 }
 
@@ -84,8 +87,8 @@ net() {
 	}
 	for ((i = 0; i < RUNS; i++)); do
 		for v in off on; do
-			bench "minivmm.$v" ./minivmm --initrd initrd --kernel "$tiny" --append "$where" --net "tap=t0,vhost=$v"
-			bench "pci.$v" ./minivmm --initrd initrd --kernel "$tiny" --append "$where" --net "tap=t0,vhost=$v" --transport pci
+			bench "minivmm.$v" ./minivmm --initrd initrd --kernel "$tiny" --append "$where" --net "tap=t0,vhost=$v" --transport mmio
+			bench "ours-pci.$v" ./minivmm --initrd initrd --kernel "$tiny" --append "$where" --net "tap=t0,vhost=$v" --transport pci
 			bench "microvm.$v" "${qemu[@]}" -M microvm,acpi=on,x-option-roms=off "${kernel[@]}" -append "$append $where" \
 				-netdev "$netdev,vhost=$v" -device virtio-net-device,netdev=n
 			bench "pc.$v" "${qemu[@]}" -M pc "${kernel[@]}" -append "$append $where" \
