@@ -20,8 +20,7 @@ skip() {
 	exit 0
 }
 
-# prepare MINIVMM [PACKAGE...]: $minivmm, $work with the kernels (debian, tiny), $root with the modules for what every machine
-# has. Skips where packages are missing.
+# prepare MINIVMM [PACKAGE...]: $minivmm, $work with the kernels (debian, tiny), $root. Skips where packages are missing.
 prepare() {
 	local lacking tiny name
 	minivmm=$(realpath "$1")
@@ -44,7 +43,6 @@ prepare() {
 		[[ $name = busybox ]] || ln -s busybox "$root/bin/$name"
 	done
 	ln -s ../init "$root/sbin/init"
-	add_modules virtio_mmio virtio_pci virtio_rng pvpanic_mmio # of every machine
 }
 
 # add_modules NAME...: modules of Debian's kernel, which init loads in this order, each behind those that it depends on.
@@ -71,8 +69,11 @@ add_programs() {
 	done
 }
 
-# make_initrd: $work/initrd, of what is in $root by now.
-make_initrd() { (cd "$root" && find . | cpio --quiet -o -H newc -R 0:0) >"$work/initrd"; }
+# make_initrd: $work/initrd, of what is in $root by now, and the modules for what every machine has.
+make_initrd() {
+	add_modules virtio_mmio virtio_pci virtio_rng pvpanic_mmio
+	(cd "$root" && find . | cpio --quiet -o -H newc -R 0:0) >"$work/initrd"
+}
 
 # in_bed AREA.sh [OPTION...]: runs bed/AREA.sh in a test bed (with these options); its exit status. Standard input stays ours:
 # the bed would hold it.
