@@ -14,8 +14,8 @@
  * grows its sockets are not looked at for a while, which is what slows down the other end. What is
  * too much even so is dropped, as a wire would.
  *
- * IPv4 fragments of the guest's are dropped (is_fragment() says why), so a datagram must fit the
- * MTU. TCP's urgent data are not urgent any more (clear_urgent() says why).
+ * IPv4 fragments of the guest's are dropped, so a datagram must fit the MTU, and TCP's urgent data
+ * are not urgent any more (slirp_guard.c says why).
  *
  * With restricted, libslirp itself drops what is neither for it (ARP, DHCP, echo requests) nor
  * answers a forwarded TCP connection, DNS included. UDP is dropped altogether.
@@ -33,6 +33,7 @@
 
 #include "net_frame.h"
 #include "poll_set.h"
+#include "slirp_guard.h"
 #include "slirp_lib.h"
 #include "vmm/log.h"
 
@@ -57,6 +58,7 @@ struct net_user {
 	bool poked, paused, wanted; /* wanted: frames, by the guest */
 	struct ratelimit log;
 
+	struct slirp_guard guard;
 	struct poll_set set;  /* libslirp's descriptors */
 	struct user_timer ra; /* the only one that libslirp 4.7 has */
 	uint64_t poll_at_ns;  /* when libslirp wants to be called; 0: only for a reason */
@@ -106,6 +108,7 @@ static ssize_t user_deliver(const void *frame, size_t len, void *ctx)
 	struct net_user *u = ctx;
 	const uint32_t length = (uint32_t)len;
 
+	slirp_guard_look(&u->guard, frame, len);
 	if (len > NET_MAX_WIRE || !queue_room(u, sizeof(length) + len))
 		return (ssize_t)len; /* dropped: it isn't an error, and libslirp would only log it
 				      */
@@ -302,50 +305,6 @@ static void user_timed(struct loop_source *src, uint32_t events __unused)
 
 /* -- the device's side -- */
 
-/* A fragment of an IPv4 packet? One is enough to have Debian's libslirp 4.7 write to where it says:
- * the compiler knows better than ip_reass(), which looks at one pointer through two types. */
-static bool is_fragment(const uint8_t *frame, size_t len)
-{
-	return len >= NET_MIN_WIRE + 8 && frame[12] == 0x08 && frame[13] == 0x00 &&
-	       ((frame[NET_MIN_WIRE + 6] & 0x3f) || frame[NET_MIN_WIRE + 7]);
-}
-
-/* Where the TCP header of a frame begins, as libslirp finds it; 0: there is none, or not all of it.
- */
-static size_t tcp_at(const uint8_t *frame, size_t len)
-{
-	const uint8_t *ip = frame + NET_MIN_WIRE;
-	const size_t ip4 = 20, ip6 = 40, tcp = 20;
-	size_t at = 0;
-
-	if (len < NET_MIN_WIRE + ip4 + tcp)
-		return 0;
-	if (frame[12] == 0x08 && frame[13] == 0x00 && ip[9] == IPPROTO_TCP)
-		at = NET_MIN_WIRE + 4u * (ip[0] & 15);
-	else if (frame[12] == 0x86 && frame[13] == 0xdd && ip[6] == IPPROTO_TCP)
-		at = NET_MIN_WIRE + ip6;
-	return at + tcp <= len ? at : 0;
-}
-
-/* Urgent data go out like any others: up to 4.9.1, libslirp sends as many bytes as the guest calls
- * urgent, from behind its data, and what comes next out of this process's memory (CVE-2026-9539).
- * The checksum, right or wrong, allows for the flag (RFC 1624). */
-static void clear_urgent(uint8_t *frame, size_t len)
-{
-	const size_t at = tcp_at(frame, len);
-	const uint8_t urgent = 0x20;
-	uint8_t *tcp = frame + at;
-	uint32_t sum;
-
-	if (!at || !(tcp[13] & urgent))
-		return;
-	tcp[13] &= (uint8_t)~urgent;
-	sum = ((uint32_t)tcp[16] << 8 | tcp[17]) + urgent;
-	sum += sum >> 16;
-	tcp[16] = (uint8_t)(sum >> 8);
-	tcp[17] = (uint8_t)sum;
-}
-
 static ssize_t user_send(struct net_backend *b, unsigned pair __unused, const struct iovec *iov,
 			 unsigned nr)
 {
@@ -354,9 +313,8 @@ static ssize_t user_send(struct net_backend *b, unsigned pair __unused, const st
 
 	if (len < 0)
 		return len;
-	if (is_fragment(u->frame, (size_t)len))
+	if (!slirp_guard_pass(&u->guard, u->frame, (size_t)len))
 		return -EPROTONOSUPPORT;
-	clear_urgent(u->frame, (size_t)len);
 	if (!u->poll_at_ns) /* libslirp's clock stood still */
 		u->lib.slirp_pollfds_poll(u->slirp, 0, user_what_happened, u);
 	u->lib.slirp_input(u->slirp, u->frame, (int)len);
