@@ -318,19 +318,22 @@ static void check_needed(struct report *r)
 	}
 }
 
-static void check_tun(struct report *r)
+/* What only some options need. */
+static void check_useful(struct report *r, const char *path, const char *use, const char *module)
 {
-	AUTO_CLOSE int fd = host_open(r, "dev/net/tun", O_RDWR);
+	AUTO_CLOSE int fd = host_open(r, path, O_RDWR);
+	char name[64];
 
+	snprintf(name, sizeof(name), "/%s", path);
 	if (fd >= 0) {
-		say(r, GOOD, "/dev/net/tun", "network interfaces");
+		say(r, GOOD, name, "%s", use);
 		return;
 	}
-	say(r, ABSENT, "/dev/net/tun", "%s", why(fd));
+	say(r, ABSENT, name, "%s", why(fd));
 	if (fd == -EACCES)
-		mend_permission(r, "dev/net/tun");
+		mend_permission(r, path);
 	else
-		mend(r, "sudo modprobe tun");
+		mend(r, "sudo modprobe %s", module);
 }
 
 static void check_io_uring(struct report *r)
@@ -401,7 +404,9 @@ int doctor_examine(const struct doctor_host *host, FILE *out)
 	struct report r = { .host = host, .out = out };
 
 	check_needed(&r);
-	check_tun(&r);
+	check_useful(&r, "dev/net/tun", "network interfaces", "tun");
+	check_useful(&r, "dev/vhost-net", "vhost=on of --net", "vhost_net");
+	check_useful(&r, "dev/vhost-vsock", "vhost=on of --vsock", "vhost_vsock");
 	check_io_uring(&r);
 	check_memory(&r);
 	if (r.bad)

@@ -84,6 +84,8 @@ static int setup(void **state __unused)
 	put("sys/module/kvm_intel/refcnt", "0\n");
 	put("dev/kvm", "");
 	put("dev/net/tun", "");
+	put("dev/vhost-net", "");
+	put("dev/vhost-vsock", "");
 	put("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "512\n");
 	put("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "511\n");
 	put("sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages", "4\n");
@@ -292,6 +294,12 @@ static void what_is_merely_useful_gets_its_command(void **state __unused)
 	take("dev/net/tun");
 	CAN_RUN("  -      /dev/net/tun         No such file or directory\n",
 		"-> sudo modprobe tun\n");
+	take("dev/vhost-net");
+	CAN_RUN("  -      /dev/vhost-net       No such file or directory\n",
+		"-> sudo modprobe vhost_net\n");
+	take("dev/vhost-vsock");
+	CAN_RUN("  -      /dev/vhost-vsock     No such file or directory\n",
+		"-> sudo modprobe vhost_vsock\n");
 	host.io_uring = -ENOSYS;
 	CAN_RUN("  -      io_uring             Function not implemented; disks are read and "
 		"written without it\n");
