@@ -112,7 +112,7 @@ while [ $i -lt 4 ]; do # the end of the file while nobody is there
 	if read -r line <&3; then echo "heard $line" && i=$((i + 1)); else sleep 0.1; fi
 done
 exec 3<>"$b"
-read -r line <&3
+until read -r line <&3; do sleep 0.1; done
 echo "heard $line"
 echo "you said $line" >&3' --port "name=org.example.a,socket=$work/a" --port "name=org.example.b,socket=$work/b"
 	until_true test -S "$work/b"
