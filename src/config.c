@@ -203,8 +203,8 @@ static const struct opt_choice reset_choices[] = {
 	{ NULL, 0 },
 };
 static const struct opt_choice transports[] = {
-	{ "mmio", TRANSPORT_MMIO },
 	{ "pci", TRANSPORT_PCI },
+	{ "mmio", TRANSPORT_MMIO },
 	{ NULL, 0 },
 };
 static const struct opt_choice log_levels[] = {
@@ -268,8 +268,8 @@ static const struct opt rows[] = {
 	       "what to do when the guest resets (exit)", .kind = reset_choices),
 	OPTION("io-threads", "N", opt_number, io_threads,
 	       "threads that serve disks and networks, 1 to 16 (1)", .kind = &io_threads_range),
-	OPTION("transport", "mmio|pci", opt_choice, transport,
-	       "what the virtio devices sit on (mmio)", .kind = transports),
+	OPTION("transport", "pci|mmio", opt_choice, transport,
+	       "what the virtio devices sit on (pci)", .kind = transports),
 	OPTION("kaslr", NULL, opt_switch, kaslr,
 	       "let the kernel unpack itself and choose its address (slower)"),
 	OPTION("debug-exit", NULL, opt_switch, debug_exit,

@@ -25,7 +25,7 @@ enum config_action { ACTION_RUN, ACTION_DRY_RUN, ACTION_HELP, ACTION_VERSION, AC
 enum huge_pages { HUGE_OFF, HUGE_TRANSPARENT, HUGE_2M, HUGE_1G };
 enum net_mode { NET_TAP, NET_FD, NET_USER, NET_SOCKET };
 enum host_end_kind { HOST_NONE, HOST_STDIO, HOST_PTY, HOST_FILE, HOST_SOCKET };
-enum transport { TRANSPORT_MMIO, TRANSPORT_PCI };
+enum transport { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum on_reset { ON_RESET_EXIT, ON_RESET_RESTART };
 
 struct memory_config {

@@ -60,7 +60,7 @@ block() {
 	bench() { # KEY COMMAND...
 		local key=$1
 		shift
-		out=$(timeout 300 "$@" </dev/null 2>/dev/null | tr -d '\r' | grep -a bench-result) || return 0
+		out=$(timeout 90 "$@" </dev/null 2>/dev/null | tr -d '\r' | grep -a bench-result) || return 0
 		read -r _ a b c <<<"$out"
 		printf '%s\n' "block.sequential.$key $a" "block.random1.$key $b" "block.random32.$key $c"
 	}
@@ -81,7 +81,7 @@ net() {
 	bench() { # KEY COMMAND...
 		local key=$1
 		shift
-		out=$(timeout 300 "$@" </dev/null 2>/dev/null | tr -d '\r' | grep -a bench-result) || return 0
+		out=$(timeout 90 "$@" </dev/null 2>/dev/null | tr -d '\r' | grep -a bench-result) || return 0
 		read -r _ a b c <<<"$out"
 		printf '%s\n' "net.out.$key $a" "net.in.$key $b" "net.turns.$key $c"
 	}

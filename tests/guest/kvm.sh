@@ -39,9 +39,9 @@ timeout 60 "$minivmm" --kernel "$images/pio.bin" --memory 64M --debug-exit <&- >
 point $? "standard input, output and error may be closed"
 run strings 33 'a string by rep outsb, long enough to be worth a batch' ''
 point $? "string I/O"
-run mmio 33 mmio ''
+run mmio 33 mmio '' --transport mmio
 point $? "device memory, claimed and not"
-run rng 33 rng '' --stats
+run rng 33 rng '' --transport mmio --stats
 ok=$?
 # The kicks are ioeventfds: only a register access (set-up) may reach the device by an exit.
 writes=$(awk '/virtio-mmio/ {print $3}' "$work/err")
@@ -53,7 +53,7 @@ point $? "a PCI function: configuration space, a BAR that moves, masked interrup
 
 printf '%512sthe first line of sector 1\n%2000s' '' '' | dd of="$work/disk" bs=512 conv=sync status=none
 truncate -s 64K "$work/disk"
-run disk 33 'the first line of sector 1' '' --disk "$work/disk"
+run disk 33 'the first line of sector 1' '' --transport mmio --disk "$work/disk"
 ok=$?
 cmp -s <(dd if="$work/disk" skip=1 count=1 status=none) <(dd if="$work/disk" skip=2 count=1 status=none)
 [[ $? == 0 && $ok == 0 ]]

@@ -55,7 +55,7 @@ static void defaults_are_as_documented(void **state __unused)
 	assert_int_equal(c.console.kind, HOST_NONE);
 	assert_int_equal(c.nr_ports, 0);
 	assert_int_equal(c.on_reset, ON_RESET_EXIT);
-	assert_int_equal(c.transport, TRANSPORT_MMIO);
+	assert_int_equal(c.transport, TRANSPORT_PCI);
 	assert_int_equal(c.io_threads, 1);
 	assert_int_equal(c.log_level, LOG_WARN);
 	assert_false(c.kaslr || c.debug_exit || c.stats);
@@ -641,7 +641,7 @@ static void bad_choices_are_explained(void **state __unused)
 	REFUSES("--console socket=" SOCKET_108 ": the path of a socket has at most 107 bytes; "
 		"choose another",
 		"--console=socket=" SOCKET_108);
-	REFUSES("--transport isa: transport is mmio or pci, not 'isa'", "--transport=isa");
+	REFUSES("--transport isa: transport is pci or mmio, not 'isa'", "--transport=isa");
 	REFUSES("--on-reset reboot: on-reset is exit or restart, not 'reboot'",
 		"--on-reset=reboot");
 	REFUSES("--log-level warning: log-level is error, warn, info or debug, not 'warning'",

@@ -12,10 +12,9 @@ patience=400
 work=$(mktemp -d)
 nr=0 failed=0 wrong=()
 
-# $transports are those that this minivmm has. Set $transport to one of them, and the guests get it; unset, the default.
+# Set $transport to one of $transports, and the guests get it; unset, the default.
 transport=
-transports=(mmio)
-! "$minivmm" --help 2>&1 | grep -q -- --transport || transports+=(pci)
+transports=(mmio pci)
 
 # ---- guests ----
 
@@ -41,7 +40,7 @@ with_script() {
 input=/dev/null
 start() {
 	local command=("$minivmm" "$@")
-	[[ -z $transport ]] || ((${#transports[@]} < 2)) || command+=(--transport "$transport")
+	[[ -z $transport ]] || command+=(--transport "$transport")
 	printf -v "commands[$name]" '%q ' "${command[@]}"
 	launch
 }
