@@ -47,6 +47,7 @@ start() {
 launch() {
 	: >"$out"
 	: >"$lines"
+	used='' looked=$SECONDS
 	eval "exec ${commands[$name]}" <"$input" >"$out" 2>"$err" &
 	pid=$!
 	pids[$name]=$pid
@@ -71,9 +72,21 @@ second_try() {
 retried=0
 before_retry= # a command, for guests that leave something behind which a second try must not find
 
-# goes_on SINCE: the guest runs, and there is patience left.
+# hangs SINCE: our patience is over; or for a minute no guest has used any processor time, which even a slow one does.
+hangs() {
+	local now
+	if ((SECONDS - looked >= 10)); then
+		now=$(cat /proc/[0-9]*/stat 2>/dev/null | awk '$2 == "(minivmm)" { sum += $14 + $15 } END { print sum + 0 }')
+		[[ $now = "$used" ]] || used_at=$SECONDS
+		used=$now looked=$SECONDS
+	fi
+	[[ -n $used && $((SECONDS - used_at)) -ge 60 || $((SECONDS - $1)) -gt $patience ]]
+}
+used='' used_at=0 looked=0
+
+# goes_on SINCE: the guest runs, and doesn't hang.
 goes_on() {
-	((SECONDS - $1 <= patience)) || hung=1
+	! hangs "$1" || hung=1
 	[[ -z $hung ]] && kill -0 "$pid" 2>/dev/null
 }
 hung= # what hangs once more ends the test: the rest would, too, and each takes all of our patience
@@ -82,7 +95,7 @@ hung= # what hangs once more ends the test: the rest would, too, and each takes 
 await() {
 	local since=$SECONDS
 	until tr -d '\r\0' <"$out" | grep -aqxF -- "$1"; do
-		((SECONDS - since <= patience)) || { second_try && since=$SECONDS; }
+		! hangs "$since" || { second_try && since=$SECONDS; }
 		if ! goes_on "$since"; then
 			wrong+=("the guest never printed: $1")
 			return
@@ -105,7 +118,13 @@ until_true() {
 
 # finish: until minivmm has ended, with $status.
 finish() {
-	ended() { timeout "$patience" tail -s 0.2 --pid="$pid" -f /dev/null; }
+	ended() {
+		local since=$SECONDS
+		while kill -0 "$pid" 2>/dev/null; do
+			! hangs "$since" || return 1
+			sleep 0.3
+		done
+	}
 	ended || { second_try && ended; } || { wrong+=("hangs") && hung=1 && kill -KILL "$pid"; }
 	wait "$pid"
 	status=$?
