@@ -24,17 +24,13 @@
 int msix_fd(struct msix *m, unsigned vector)
 {
 	struct msix_vector *v = &m->vector[vector];
-	int rc;
 
 	assert(vector < m->nr);
 	if (v->fd < 0)
 		v->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (v->fd >= 0)
-		return v->fd;
-	rc = -errno;
-	guest_err(&m->log, "PCI: eventfd for interrupt %u of %s: %s", vector, m->name,
-		  strerror(-rc));
-	return rc;
+	return v->fd >= 0 ? v->fd
+			  : guest_errno(&m->log, "PCI: eventfd for interrupt %u of %s", vector,
+					m->name);
 }
 
 void msix_signal(struct msix *m, unsigned vector)

@@ -46,11 +46,11 @@ struct net_tap {
 	struct net_backend b;
 	const char *option;
 	char name[IFNAMSIZ];
-	bool headers;      /* frames have a virtio-net header there, too */
-	struct loop *loop; /* once started */
-	unsigned pairs;    /* attached */
-	uint64_t features; /* in force */
-	struct ratelimit log;
+	bool headers;         /* frames have a virtio-net header there, too */
+	struct loop *loop;    /* once started */
+	unsigned pairs;       /* attached */
+	uint64_t features;    /* in force */
+	struct ratelimit log; /* an interface can be deleted, and the guest go on trying */
 	struct tap_queue queue[NET_MAX_PAIRS]; /* b.pairs of them */
 };
 
@@ -155,15 +155,6 @@ static ssize_t tap_receive(struct net_backend *b, unsigned pair, const struct io
 	return n < 0 ? -EAGAIN : n; /* if the interface is gone, an event says so */
 }
 
-/* Of an interface that somebody deleted, as often as the guest tries. */
-static int tap_failed(struct net_tap *t, const char *what)
-{
-	const int rc = -errno;
-
-	guest_err(&t->log, "%s: %s: %s", t->option, what, strerrordesc_np(-rc));
-	return rc;
-}
-
 static int tap_set_features(struct net_backend *b, uint64_t features)
 {
 	const uint64_t uso = BIT(VIRTIO_NET_F_GUEST_USO4) | BIT(VIRTIO_NET_F_GUEST_USO6);
@@ -184,7 +175,7 @@ static int tap_set_features(struct net_backend *b, uint64_t features)
 			flags |= TUN_F_USO4 | TUN_F_USO6;
 	}
 	if (ioctl(t->queue[0].src.fd, TUNSETOFFLOAD, flags) < 0)
-		return tap_failed(t, "TUNSETOFFLOAD");
+		return guest_errno(&t->log, "%s: TUNSETOFFLOAD", t->option);
 	t->features = features;
 	return 0;
 }
@@ -199,7 +190,7 @@ static int tap_set_pairs(struct net_backend *b, unsigned nr)
 		struct ifreq r = { .ifr_flags = more ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE };
 
 		if (ioctl(t->queue[i].src.fd, TUNSETQUEUE, &r) < 0)
-			return tap_failed(t, "TUNSETQUEUE");
+			return guest_errno(&t->log, "%s: TUNSETQUEUE", t->option);
 		t->pairs = more ? i + 1 : i;
 		if (more)
 			tap_rearm(t, i);

@@ -114,13 +114,9 @@ static bool net_live(const struct virtio_net *n, const struct virtq *q)
 /* What the driver did with the queues of a pair before it was in use was not looked at. */
 static void net_look_at(struct virtio_net *n, unsigned pair)
 {
-	for (unsigned i = NET_RX(pair); i <= NET_TX(pair); i++) {
-		const uint64_t one = 1;
-
-		if (net_live(n, &n->vd.q[i]) &&
-		    write(n->vd.transport->kick_fd(n->vd.transport_ctx, i), &one, sizeof(one)) < 0)
-			continue; /* EAGAIN: kicks are pending */
-	}
+	for (unsigned i = NET_RX(pair); i <= NET_TX(pair); i++)
+		if (net_live(n, &n->vd.q[i]))
+			net_again(n, i);
 }
 
 int net_set_pairs(struct virtio_net *n, unsigned nr)
@@ -193,11 +189,7 @@ static int net_activate(struct virtio_dev *vd)
 	struct virtio_net *n = container_of(vd, struct virtio_net, vd);
 	int rc = net_set_features(n, vd->driver_features);
 
-	if (rc == 0)
-		rc = net_vhost_start(n, 0);
-	if (rc == 0 && !n->vhost)
-		net_look_at(n, 0);
-	return rc;
+	return rc < 0 ? rc : net_vhost_start(n, 0);
 }
 
 static void net_reset_state(struct virtio_net *n)

@@ -207,18 +207,14 @@ static void pci_watch_kicks(void *ctx, unsigned queue, bool on)
 static int pci_call_fd(void *ctx, unsigned queue)
 {
 	struct virtio_pci *t = ctx;
-	int rc;
 
 	assert(queue < t->vd->nr_queues);
 	if (t->regs.queue_vector[queue] != VIRTIO_MSI_NO_VECTOR)
 		return msix_fd(&t->msix, t->regs.queue_vector[queue]);
 	if (t->nowhere < 0)
 		t->nowhere = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (t->nowhere >= 0)
-		return t->nowhere;
-	rc = -errno;
-	guest_err(&t->vd->log, "virtio-%s: eventfd: %s", t->vd->ops->name, strerror(-rc));
-	return rc;
+	return t->nowhere >= 0 ? t->nowhere
+			       : guest_errno(&t->vd->log, "virtio-%s: eventfd", t->vd->ops->name);
 }
 
 static const struct virtio_transport_ops transport_ops = {

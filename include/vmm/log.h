@@ -44,3 +44,7 @@ struct ratelimit {
 
 /* A guest's misbehaviour, at level warn. The caller serialises the use of one rl. */
 void guest_err(struct ratelimit *rl, const char *fmt, ...) __printf(2, 3);
+
+/* The same for an error of the host's that a guest can bring about as often as it likes: "MESSAGE:
+ * what errno says". Returns -errno. */
+int guest_errno(struct ratelimit *rl, const char *fmt, ...) __printf(2, 3);

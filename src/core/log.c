@@ -115,6 +115,11 @@ void log_msg(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 }
 
+static void describe(int err, char why[160])
+{
+	snprintf(why, 160, ": %s", strerrordesc_np(err) ?: "unknown error");
+}
+
 int log_errno(const char *fmt, ...)
 {
 	int err = errno;
@@ -123,7 +128,7 @@ int log_errno(const char *fmt, ...)
 
 	if (!log_enabled(LOG_ERROR))
 		return -err;
-	snprintf(why, sizeof(why), ": %s", strerrordesc_np(err) ?: "unknown error");
+	describe(err, why);
 	va_start(ap, fmt);
 	log_line(fmt, ap, why);
 	va_end(ap);
@@ -142,12 +147,12 @@ int log_ret(int rc, const char *fmt, ...)
 	return rc;
 }
 
-void guest_err(struct ratelimit *rl, const char *fmt, ...)
+static void limited_line(struct ratelimit *rl, const char *fmt, va_list ap, const char *why)
 {
 	const unsigned most = 10; /* a second */
 	struct timespec now;
-	char suffix[64] = "";
-	va_list ap;
+	char suffix[224];
+	int n;
 
 	if (!log_enabled(LOG_WARN))
 		return;
@@ -161,11 +166,32 @@ void guest_err(struct ratelimit *rl, const char *fmt, ...)
 		return;
 	}
 	rl->count++;
+	n = snprintf(suffix, sizeof(suffix), "%s", why);
 	if (rl->missed)
-		snprintf(suffix, sizeof(suffix), " (and %u messages before, not shown)",
-			 rl->missed);
+		snprintf(suffix + n, sizeof(suffix) - (size_t)n,
+			 " (and %u messages before, not shown)", rl->missed);
 	rl->missed = 0;
-	va_start(ap, fmt);
 	log_line(fmt, ap, suffix);
+}
+
+void guest_err(struct ratelimit *rl, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	limited_line(rl, fmt, ap, "");
 	va_end(ap);
+}
+
+int guest_errno(struct ratelimit *rl, const char *fmt, ...)
+{
+	const int err = errno;
+	char why[160];
+	va_list ap;
+
+	describe(err, why);
+	va_start(ap, fmt);
+	limited_line(rl, fmt, ap, why);
+	va_end(ap);
+	return -err;
 }
