@@ -104,6 +104,24 @@ static void a_guest_cannot_flood_the_log(void **state __unused)
 	assert_true(lines >= 10 && lines < 100); /* the seconds may have changed meanwhile */
 }
 
+static void what_a_guest_can_repeat_says_why_and_ends(void **state __unused)
+{
+	struct capture c;
+	struct ratelimit rl = { 0 };
+	unsigned lines = 0;
+
+	capture_begin(&c);
+	for (unsigned i = 0; i < 1000; i++) {
+		errno = EMFILE;
+		assert_int_equal(guest_errno(&rl, "x"), -EMFILE);
+	}
+	capture_end(&c);
+	for (const char *p = c.text; *p; p++)
+		lines += *p == '\n';
+	assert_true(lines >= 10 && lines < 100);
+	assert_non_null(strstr(c.text, "minivmm: x: Too many open files\n"));
+}
+
 /* What comes out of a terminal in that mode when "message" and the block "a\nb\n" are logged. */
 static void log_to_terminal(bool raw, char *out, size_t size)
 {
@@ -145,6 +163,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_message_is_one_line),
+		cmocka_unit_test(what_a_guest_can_repeat_says_why_and_ends),
 		cmocka_unit_test(what_a_terminal_would_obey_is_escaped),
 		cmocka_unit_test(utf8_is_left_as_it_is),
 		cmocka_unit_test(what_is_not_utf8_is_escaped),
