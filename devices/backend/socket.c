@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "fdstream.h"
+#include "unix_file.h"
 #include "vmm/log.h"
 
 #define BACKLOG       16 /* clients that wait for their turn */
@@ -21,8 +22,7 @@ struct socket {
 	struct loop_source retry;    /* a timer, owned: the client that waits could not be taken */
 	bool short_of_fds;           /* and that was said */
 	struct sockaddr_un address;
-	dev_t dev; /* of the file, and */
-	ino_t ino; /* 0: not made yet */
+	struct unix_file file; /* its own, once made */
 	unsigned connections;
 };
 
@@ -139,7 +139,6 @@ static unsigned socket_connections(struct stream *stream)
 static void socket_destroy(struct stream *stream)
 {
 	struct socket *s = socket_of(stream);
-	struct stat st;
 
 	fdstream_close(&s->fd);
 	if (s->listener.fd >= 0)
@@ -148,10 +147,7 @@ static void socket_destroy(struct stream *stream)
 	if (s->retry.fd >= 0)
 		loop_remove(s->fd.loop, &s->retry);
 	close_fd(&s->retry.fd);
-	/* Unless somebody has put another in its place. */
-	if (s->ino && lstat(s->address.sun_path, &st) == 0 && st.st_dev == s->dev &&
-	    st.st_ino == s->ino)
-		unlink(s->address.sun_path);
+	unix_file_remove(&s->file, s->address.sun_path);
 	free(s);
 }
 
@@ -210,7 +206,6 @@ static int socket_bind(const struct socket *s)
 static int socket_open(struct socket *s)
 {
 	const char *what = s->fd.what, *path = s->address.sun_path;
-	struct stat st;
 	int rc;
 
 	s->listener.fd = socket_new(s);
@@ -225,10 +220,7 @@ static int socket_open(struct socket *s)
 		if (socket_bind(s) < 0)
 			return log_errno("%s: socket=%s", what, path);
 	}
-	if (lstat(path, &st) == 0) {
-		s->dev = st.st_dev;
-		s->ino = st.st_ino;
-	}
+	(void)!unix_file_made(&s->file, path); /* else it is left behind at the end */
 	if (listen(s->listener.fd, BACKLOG) < 0)
 		return log_errno("%s: socket=%s", what, path);
 	s->retry.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);

@@ -47,11 +47,10 @@ static bool is_stale(const struct sockaddr_un *addr)
 	return fd == -ECONNREFUSED;
 }
 
-int vsock_unix_listen(const char *path, struct vsock_unix_file *file)
+int vsock_unix_listen(const char *path, struct unix_file *file)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	AUTO_CLOSE int fd = unix_socket();
-	struct stat st;
 	int rc;
 
 	if (fd < 0)
@@ -69,18 +68,9 @@ int vsock_unix_listen(const char *path, struct vsock_unix_file *file)
 		unlink(path);
 		rc = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
 	}
-	if (rc < 0 || lstat(path, &st) < 0 || listen(fd, BACKLOG) < 0)
+	if (rc < 0 || unix_file_made(file, path) < 0 || listen(fd, BACKLOG) < 0)
 		return log_errno("--vsock: listening at %s", path);
-	*file = (struct vsock_unix_file){ .dev = st.st_dev, .ino = st.st_ino };
 	return take_fd(&fd);
-}
-
-void vsock_unix_remove(const char *path, const struct vsock_unix_file *file)
-{
-	struct stat st;
-
-	if (lstat(path, &st) == 0 && st.st_dev == file->dev && st.st_ino == file->ino)
-		unlink(path);
 }
 
 int vsock_unix_accept(int listener)

@@ -11,25 +11,14 @@
  */
 #pragma once
 
-#include <sys/types.h>
-
-#include "vmm/types.h"
+#include "unix_file.h"
 
 /* PATH_P must fit into a struct sockaddr_un: P has up to ten digits. */
 #define VSOCK_UNIX_MAX_PATH (107 - 11)
 
-/* A socket's file. */
-struct vsock_unix_file {
-	dev_t dev;
-	ino_t ino;
-};
-
 /* Listens at path; a socket file there that nobody listens at any more is replaced, and *file is
  * the new one. The descriptor, or -errno, logged. */
-int vsock_unix_listen(const char *path, struct vsock_unix_file *file) __must_check;
-
-/* Removes the file at path, unless somebody has put another in its place. */
-void vsock_unix_remove(const char *path, const struct vsock_unix_file *file);
+int vsock_unix_listen(const char *path, struct unix_file *file) __must_check;
 
 /* The next client, or -errno. */
 int vsock_unix_accept(int listener) __must_check;

@@ -319,7 +319,7 @@ void virtio_vsock_destroy(struct virtio_vsock *v)
 	vsock_conns_flush(v);
 	vsock_conns_drop(v, true);
 	if (v->listener.fd >= 0)
-		vsock_unix_remove(v->path, &v->file);
+		unix_file_remove(&v->file, v->path);
 	for (unsigned i = 0; i < ARRAY_SIZE(source); i++) {
 		if (v->watched && source[i]->fd >= 0)
 			loop_remove(v->loop, source[i]);

@@ -27,7 +27,7 @@ struct virtio_vsock {
 
 	struct loop *loop;           /* not owned */
 	struct loop_source listener; /* at path */
-	struct vsock_unix_file file; /* its own */
+	struct unix_file file;       /* its own */
 	struct loop_source timer;    /* while something has a deadline */
 	struct loop_source work;     /* an eventfd: the queues need another round */
 	bool watched;                /* they are on the loop */
