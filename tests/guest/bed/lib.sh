@@ -58,12 +58,26 @@ start_as() {
 	start "${@:2}"
 }
 
+# report_hang: what is to be seen of minivmm from outside: what its threads wait for, what KVM counts, what timers there are.
+report_hang() {
+	local task
+	[[ -e /sys/kernel/debug/kvm ]] || mount -t debugfs debugfs /sys/kernel/debug
+	for task in "/proc/$pid/task/"*; do
+		echo "$(<"$task/comm"): $(awk '{ print $3, "user", $14, "system", $15 }' "$task/stat"), in $(<"$task/syscall")"
+		head -n 4 "$task/stack"
+	done
+	(cd "/sys/kernel/debug/kvm/$pid-"* && grep -H . exits halt_exits halt_wakeup irq_injections io_exits mmio_exits vcpu*/tsc-offset)
+	awk '/^now/; / #[0-9]+:/ { getline expires; print $0, expires }' /proc/timer_list
+	dmesg | grep -iE 'kvm|tsc|rcu|hung'
+}
+
 # A guest that hangs is booted a second time, once in all, and that is said: QEMU's emulation may be at fault (docs/testing.md).
 # Nothing but a hang is tried again.
 second_try() {
 	((retried++ == 0)) || return 1
 	echo "# a guest hung, and is booted a second time; it had printed:"
 	tail -n 5 "$out" | tr -d '\r\0' | sed 's/^/# /'
+	report_hang 2>&1 | sed 's/^/# /'
 	kill -KILL "$pid" 2>/dev/null
 	wait "$pid"
 	eval "$before_retry"
