@@ -75,9 +75,26 @@ static int set_disk_id(const struct opt_value *v, void *field)
 	return 0;
 }
 
+static const struct opt_choice disk_kinds[] = {
+	{ "raw", DISK_KIND_RAW },
+	{ "qcow2", DISK_KIND_QCOW2 },
+	{ NULL, 0 },
+};
+
+/* A file of that name is ./temp. */
+static int set_overlay(const struct opt_value *v, void *field)
+{
+	struct disk_config *d = container_of(field, struct disk_config, overlay);
+
+	d->temp = !strcmp(v->text, "temp");
+	return d->temp ? 0 : opt_path(v, field);
+}
+
 static const struct opt disk_rows[] = {
 	LIST_KEY(NULL, "PATH", opt_path, disk_config, path),
 	LIST_KEY("readonly", "on|off", opt_bool, disk_config, readonly),
+	LIST_KEY("overlay", "FILE|temp", set_overlay, disk_config, overlay),
+	LIST_KEY("format", "raw|qcow2", opt_choice, disk_config, format, .kind = disk_kinds),
 	LIST_KEY("id", "STRING", set_disk_id, disk_config, id),
 };
 static const struct opt_table disk_table = { .row = disk_rows, .nr = ARRAY_SIZE(disk_rows) };
@@ -95,6 +112,9 @@ static int set_disk(const struct opt_value *v, void *field)
 	rc = opt_list(v, disk_table, d);
 	if (rc)
 		return rc;
+	if (d->readonly && (d->overlay || d->temp))
+		return opt_fail(v, "with an overlay the disk itself is never written; leave out "
+				   "readonly=on, or overlay= when the guest shall not write");
 	for (const struct disk_config *o = c->disk; o < d; o++) {
 		if (*d->id && !strcmp(o->id, d->id))
 			return opt_fail(v, "disk %s has this id already; give each disk its own",
@@ -238,8 +258,11 @@ static const struct opt rows[] = {
 	OPTION("cpus", "N", opt_number, cpus, "virtual processors, 1 to 64 (1)",
 	       .kind = &cpus_range),
 	OPTION("disk", "PATH[,KEY=VALUE]...", set_disk, nr_disks,
-	       "raw image or block device; the first is vda, and so on; keys:\n"
+	       "image or block device; the first is vda, and so on; keys:\n"
 	       "readonly=on|off         refuse writes, share the image (off)\n"
+	       "overlay=FILE|temp       share it and keep what is written in a qcow2\n"
+	       "                        FILE, or throw it away\n"
+	       "format=raw|qcow2        what PATH has, never guessed (raw)\n"
 	       "id=STRING               serial number, 1 to 20 characters",
 	       .repeats = true),
 	OPTION("balloon", "[KEY=VALUE]...", set_balloon, balloon,
@@ -343,8 +366,10 @@ void config_destroy(struct config *c)
 	free(c->console.path);
 	for (size_t i = 0; i < c->nr_ports; i++)
 		free(c->port[i].end.path);
-	for (size_t i = 0; i < c->nr_disks; i++)
+	for (size_t i = 0; i < c->nr_disks; i++) {
 		free(c->disk[i].path);
+		free(c->disk[i].overlay);
+	}
 	for (size_t i = 0; i < c->nr_nets; i++)
 		config_net_destroy(&c->net[i]);
 	*c = (struct config){ 0 };

@@ -25,6 +25,7 @@ enum config_action { ACTION_RUN, ACTION_DRY_RUN, ACTION_HELP, ACTION_VERSION, AC
 enum huge_pages { HUGE_OFF, HUGE_TRANSPARENT, HUGE_2M, HUGE_1G };
 enum net_mode { NET_TAP, NET_FD, NET_USER, NET_SOCKET };
 enum host_end_kind { HOST_NONE, HOST_STDIO, HOST_PTY, HOST_FILE, HOST_SOCKET };
+enum disk_kind { DISK_KIND_RAW, DISK_KIND_QCOW2 };
 enum transport { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum on_reset { ON_RESET_EXIT, ON_RESET_RESTART };
 
@@ -37,6 +38,9 @@ struct memory_config {
 struct disk_config {
 	char *path;
 	bool readonly;
+	enum disk_kind format;
+	bool temp;     /* what the guest writes is thrown away */
+	char *overlay; /* or goes to this file; NULL: to the disk itself */
 	char id[21]; /* what the guest reads as the serial number; "" = none given */
 };
 

@@ -143,10 +143,15 @@ static int init_virtio(struct machine *m)
 
 	for (size_t i = 0; i < c->nr_disks && rc == 0; i++) {
 		struct loop *loop = &m->io[i % c->io_threads].loop;
+		const struct disk_config *d = &c->disk[i];
 		const struct disk_options o = {
-			.path = c->disk[i].path,
-			.readonly = c->disk[i].readonly,
-			.id = c->disk[i].id,
+			.path = d->path,
+			.readonly = d->readonly,
+			.id = d->id,
+			.format = d->format == DISK_KIND_QCOW2 ? DISK_QCOW2 : DISK_RAW,
+			.overlay = d->overlay,
+			.temp = d->temp,
+			.dry = m->vm.fd < 0,
 		};
 
 		m->nr_disks++; /* to be destroyed, however far it comes */

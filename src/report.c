@@ -45,6 +45,18 @@ static void print_net(const struct net_config *n)
 		printf(", vhost");
 }
 
+static void print_disk(const struct machine *m, size_t i)
+{
+	const struct disk_config *d = &m->config->disk[i];
+
+	printf(": vd%c, %s, %llu MiB%s%s", 'a' + (int)i, d->path, (ull)(m->disk[i].disk.size / MIB),
+	       d->format == DISK_KIND_QCOW2 ? ", qcow2" : "", d->readonly ? ", read-only" : "");
+	if (d->overlay)
+		printf(", written to %s", d->overlay);
+	if (d->temp)
+		printf(", what is written is thrown away");
+}
+
 /* What its option said of it: ": vda, img, 64 MiB, read-only", or nothing. */
 static void print_settings(const struct machine *m, const struct virtio_dev *vd)
 {
@@ -53,9 +65,7 @@ static void print_settings(const struct machine *m, const struct virtio_dev *vd)
 
 	for (size_t i = 0; i < m->nr_disks; i++)
 		if (vd == &m->disk[i].vd)
-			printf(": vd%c, %s, %llu MiB%s", 'a' + (int)i, c->disk[i].path,
-			       (ull)(m->disk[i].disk.size / MIB),
-			       c->disk[i].readonly ? ", read-only" : "");
+			print_disk(m, i);
 	for (size_t i = 0; i < m->nr_nets; i++)
 		if (vd == &m->net[i].vd)
 			print_net(&c->net[i]);

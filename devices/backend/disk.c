@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "disk.h"
+#include "qcow2.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,14 +12,14 @@
 #include "vmm/log.h"
 
 /* What open(2) said, and the way out where there is one. */
-static int open_failed(const struct disk_options *o, int err)
+static int open_failed(const struct disk_options *o, bool readonly, int err)
 {
 	const char *why = strerrordesc_np(err) ?: "can't be opened";
 
 	if (err == ENOENT)
 		return log_ret(-err, "--disk %s: %s (make an empty disk with: truncate -s 8G %s)",
 			       o->path, why, o->path);
-	if (!o->readonly && (err == EACCES || err == EROFS || err == EPERM) &&
+	if (!readonly && (err == EACCES || err == EROFS || err == EPERM) &&
 	    access(o->path, R_OK) == 0)
 		return log_ret(
 			-err,
@@ -33,10 +34,10 @@ static int check_kind(const struct disk_options *o)
 	struct stat st;
 
 	if (stat(o->path, &st) < 0)
-		return open_failed(o, errno);
+		return open_failed(o, true, errno);
 	if (S_ISDIR(st.st_mode))
 		return log_ret(-EISDIR,
-			       "--disk %s: is a folder (give a raw image file or a block device)",
+			       "--disk %s: is a folder (give an image file or a block device)",
 			       o->path);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return log_ret(-ENOTBLK,
@@ -48,21 +49,29 @@ static int check_kind(const struct disk_options *o)
 /* Two monitors that write to one image destroy it; QEMU locks its images in a way that this sees,
  * too. The kernel can't say who holds a lock of an open file description (it has no owner), so the
  * message can't either. */
-static int lock_image(const struct disk_options *o, int fd)
+int disk_lock(int fd, bool readonly)
 {
-	struct flock l = { .l_type = o->readonly ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+	struct flock l = { .l_type = readonly ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
 
 	if (fcntl(fd, F_OFD_SETLK, &l) == 0)
 		return 0;
-	if (errno == EAGAIN || errno == EACCES)
+	return errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
+}
+
+static int lock_image(const struct disk *d, const struct disk_options *o, bool readonly)
+{
+	int rc = disk_lock(d->fd, readonly);
+
+	if (rc == -EBUSY)
 		return log_ret(
-			-EBUSY,
+			rc,
 			"--disk %s: in use by another minivmm or given twice (attach it with "
 			"readonly=on in both, or make a copy)",
 			o->path);
-	log_warn(
-		"--disk %s: its file system has no locks (%s): take care that nothing else uses it",
-		o->path, strerrordesc_np(errno));
+	if (rc < 0)
+		log_warn("--disk %s: its file system has no locks (%s): take care that nothing "
+			 "else uses it",
+			 o->path, strerrordesc_np(-rc));
 	return 0;
 }
 
@@ -102,6 +111,7 @@ static int measure(struct disk *d)
 		d->physical_block_size = st.st_blksize >= 4096 ? 4096 : DISK_SECTOR;
 		d->min_io_size = d->physical_block_size;
 	}
+	d->discard_size = d->physical_block_size;
 	if (!d->size)
 		return log_ret(-EINVAL,
 			       "--disk %s: is empty (give it a size with: truncate -s 8G %s)",
@@ -146,36 +156,89 @@ static int start_engine(struct disk *d, enum disk_engine wanted)
 	return try_engine(d, DISK_ENGINE_SYNC);
 }
 
-int disk_open(struct disk *d, const struct disk_options *o,
-	      void (*done)(struct disk *d, struct disk_request *r))
+/* A backing file is what another tool would read below this image. We read no file but those that
+ * we were told of. */
+static int open_qcow2(struct disk *d, bool readonly)
 {
-	int rc;
+	struct qcow2_info info;
+	int rc = qcow2_open(&d->image, d->fd, d->path, readonly, false, &info);
 
-	*d = (struct disk){ .fd = -1, .event_fd = -1, .readonly = o->readonly, .done = done };
-	rc = check_kind(o);
+	if (rc < 0)
+		return rc;
+	if (*info.backing)
+		return log_ret(-EINVAL,
+			       "--disk %s: has a base, %s (give that, with this one as its "
+			       "overlay=)",
+			       d->path, info.backing);
+	rc = qcow2_is_compressed(d->image);
+	if (rc > 0)
+		return log_ret(
+			-EINVAL,
+			"--disk %s: is compressed; convert it with qemu-img convert -O qcow2",
+			d->path);
+	if (rc < 0)
+		return log_ret(rc, "--disk %s: the qcow2 image is damaged (see qemu-img check)",
+			       d->path);
+	d->size = info.size;
+	d->block_size = DISK_SECTOR;
+	d->physical_block_size = d->min_io_size = 4096;
+	d->opt_io_size = d->discard_size = qcow2_cluster_size(d->image);
+	return 0;
+}
+
+static int open_image(struct disk *d, const struct disk_options *o, bool readonly)
+{
+	int rc = check_kind(o);
+
 	if (rc < 0)
 		return rc;
 	d->path = strdup(o->path);
 	if (!d->path)
 		return log_errno("--disk %s", o->path);
-	d->fd = open(o->path, (o->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	d->fd = open(o->path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	if (d->fd < 0)
-		return open_failed(o, errno);
-	rc = lock_image(o, d->fd);
+		return open_failed(o, readonly, errno);
+	rc = lock_image(d, o, readonly);
 	if (rc == 0)
-		rc = measure(d);
+		rc = o->format == DISK_QCOW2 ? open_qcow2(d, readonly || o->dry) : measure(d);
+	return rc;
+}
+
+int disk_open(struct disk *d, const struct disk_options *o,
+	      void (*done)(struct disk *d, struct disk_request *r))
+{
+	const bool over = o->overlay || o->temp;
+	int rc;
+
+	*d = (struct disk){
+		.fd = -1, .event_fd = -1, .base_fd = -1, .readonly = o->readonly, .done = done
+	};
+	rc = open_image(d, o, o->readonly || over);
+	if (rc == 0 && over)
+		rc = disk_overlay(d, o);
 	if (rc == 0)
-		rc = start_engine(d, o->engine);
+		rc = start_engine(d, d->image ? DISK_ENGINE_SYNC : o->engine);
 	return rc;
 }
 
 void disk_close(struct disk *d)
 {
+	int rc = 0;
+
 	if (!d->path)
 		return; /* all zeroes, perhaps: fd 0 is not ours */
 	if (d->engine)
 		d->engine->stop(d);
 	d->engine = NULL;
+	if (d->image)
+		rc = qcow2_close(d->image);
+	if (rc < 0)
+		log_ret(rc, "--disk %s: what was written last is lost: %s", d->path,
+			strerrordesc_np(-rc));
+	if (d->base_image)
+		(void)!qcow2_close(d->base_image);
+	d->image = d->base_image = NULL;
+	close_fd(&d->base_fd);
 	close_fd(&d->fd); /* and the lock goes with it */
 	free(d->path);
 	d->path = NULL;

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The host's half of a disk: a raw image file or a block device, and the engine that does its I/O.
+ * The host's half of a disk: an image file or a block device, and the engine that does its I/O.
  *
  * Requests belong to the caller, who fills and submits them; disk_run() starts all that were
  * submitted in one go and calls done() for those that have completed, in any order. The engine is
  * io_uring, or plain preadv/pwritev where the host has none or refuses it. Data goes through the
  * host's page cache.
  *
- * Deliberately missing: formats other than raw, O_DIRECT, and changes of size while the disk is
- * open (what was cut off the file fails with -ENODATA).
+ * The format is what the caller says, never what the file looks like. With an overlay the image is
+ * only read, and what the guest writes goes to a qcow2 file of its own (qcow2.h), or to a temporary
+ * one that is gone with the process. All qcow2 I/O is waited for.
+ *
+ * Deliberately missing: formats other than raw and qcow2, O_DIRECT, and changes of size while the
+ * disk is open (what was cut off a raw file fails with -ENODATA).
  *
  * One thread at a time (the caller holds the lock of its device), not always the same one. All
  * descriptors are opened in disk_open(), nothing after it: a sandbox may be entered in between.
@@ -25,11 +29,17 @@
 /* AUTO: io_uring, or SYNC without a word where the host has none or refuses it. */
 enum disk_engine { DISK_ENGINE_AUTO, DISK_ENGINE_URING, DISK_ENGINE_SYNC };
 
+enum disk_format { DISK_RAW, DISK_QCOW2 };
+
 struct disk_options {
 	const char *path;
 	const char *id; /* serial number for the guest; NULL or "": the file's name */
 	bool readonly;
 	enum disk_engine engine;
+	enum disk_format format;
+	const char *overlay; /* file that takes the writes, made when there is none; or NULL */
+	bool temp;           /* a temporary one takes them */
+	bool dry;            /* make no file */
 };
 
 enum disk_op {
@@ -57,6 +67,7 @@ struct disk_request {
 };
 
 struct disk;
+struct qcow2;
 
 /* An engine. submit never calls done; run does, and with wait only returns after it did so at least
  * once (something is in flight). */
@@ -76,6 +87,7 @@ struct disk {
 	/* Bytes, powers of two: the smallest unit of access, and what the device is built of. */
 	uint32_t block_size, physical_block_size;
 	uint32_t min_io_size, opt_io_size; /* bytes; 0 = no wish */
+	uint32_t discard_size;             /* bytes; less gives no storage back */
 
 	/* Called by disk_run() and disk_drain(); may submit again. The opener sets it. */
 	void (*done)(struct disk *d, struct disk_request *r);
@@ -85,6 +97,10 @@ struct disk {
 	unsigned in_flight;
 	struct disk_request *queue, **queue_end; /* sync engine: submitted, in order */
 	void *uring;                             /* io_uring engine: struct io_uring */
+
+	/* qcow2: what fd has (NULL: raw); and below an overlay, what path has. */
+	struct qcow2 *image, *base_image;
+	int base_fd;
 };
 
 /* Opens, locks and measures the file, and starts an engine. 0; or -errno, logged, with *d safe to
@@ -113,6 +129,13 @@ const char *disk_op_name(enum disk_op op);
 /* -- for engines -- */
 
 extern const struct disk_engine_ops disk_sync_engine, disk_uring_engine;
+
+/* Puts an overlay on *d, which has been opened as its base. 0; or -errno, logged. */
+int disk_overlay(struct disk *d, const struct disk_options *o) __must_check;
+
+/* Locks an image for writing or for reading. 0, -EBUSY, or -errno when its file system has no
+ * locks; not logged. */
+int disk_lock(int fd, bool readonly) __must_check;
 
 /* Does r on the spot, blocking, by system calls. 0 or -errno. */
 int disk_do(struct disk *d, struct disk_request *r) __must_check;

@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 
 #include "disk.h"
+#include "qcow2.h"
 
 void disk_advance(struct disk_request *r, size_t n)
 {
@@ -108,6 +109,8 @@ static int zero(struct disk *d, struct disk_request *r)
 
 int disk_do(struct disk *d, struct disk_request *r)
 {
+	if (d->image)
+		return qcow2_do(d->image, r);
 	switch (r->op) {
 	case DISK_READ:
 	case DISK_WRITE:

@@ -335,7 +335,7 @@ static uint64_t blk_config_read(struct virtio_dev *vd, uint32_t off, unsigned si
 		.writeback = blk_writeback(b),
 		.max_discard_sectors = to_le32(MAX_DISCARD_SECTORS),
 		.max_discard_seg = to_le32(MAX_RANGES),
-		.discard_sector_alignment = to_le32(d->physical_block_size / DISK_SECTOR),
+		.discard_sector_alignment = to_le32(d->discard_size / DISK_SECTOR),
 		.max_write_zeroes_sectors = to_le32(MAX_ZERO_SECTORS),
 		.max_write_zeroes_seg = to_le32(1),
 		.write_zeroes_may_unmap = 1,

@@ -111,6 +111,32 @@ static void every_option_is_understood_in_both_forms(void **state __unused)
 	check_all(&c);
 }
 
+static void overlays_and_formats_are_understood(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "--kernel=k", "--disk=b,overlay=o,,1,format=qcow2",
+			       "--disk=b,format=raw,overlay=temp", "--disk=b,overlay=./temp",
+			       "--disk=b"),
+			 0);
+	assert_string_equal(c.disk[0].overlay, "o,1");
+	assert_int_equal(c.disk[0].format, DISK_KIND_QCOW2);
+	assert_false(c.disk[0].temp);
+	assert_true(c.disk[1].temp);
+	assert_null(c.disk[1].overlay);
+	assert_int_equal(c.disk[1].format, DISK_KIND_RAW);
+	assert_false(c.disk[2].temp);
+	assert_string_equal(c.disk[2].overlay, "./temp");
+	assert_false(c.disk[3].temp || c.disk[3].overlay);
+	assert_int_equal(c.disk[3].format, DISK_KIND_RAW);
+	config_destroy(&c);
+	REFUSES("--disk a,overlay=: the path is empty; name a file", "--disk=a,overlay=");
+	REFUSES("--disk a,format=vmdk: format is raw or qcow2, not 'vmdk'", "--disk=a,format=vmdk");
+	REFUSES("--disk a,overlay=temp,readonly=on: with an overlay the disk itself is never "
+		"written; leave out readonly=on, or overlay= when the guest shall not write",
+		"--disk=a,overlay=temp,readonly=on");
+}
+
 static void a_balloon_may_have_defaults(void **state __unused)
 {
 	struct config c;
@@ -382,8 +408,8 @@ static void bad_disks_are_explained(void **state __unused)
 		"--disk=a,read-only=on");
 	REFUSES("--disk a,readonly=true: readonly is on or off, not 'true'",
 		"--disk=a,readonly=true");
-	REFUSES("--disk a,b.img: there is no key 'b.img', only readonly, id; a comma that belongs "
-		"to the text is "
+	REFUSES("--disk a,b.img: there is no key 'b.img', only readonly, overlay, format, id; a "
+		"comma that belongs to the text is "
 		"written ,,",
 		"--disk=a,b.img");
 	REFUSES("--disk a,id=: id must have 1 to 20 characters; this one has 0", "--disk=a,id=");
@@ -682,7 +708,7 @@ static void help_fits_a_terminal(void **state __unused)
 	assert_true(lines > 20);
 	assert_non_null(strstr(help, "\n  --kernel FILE           the kernel"));
 	assert_non_null(strstr(
-		help, "\n  --disk PATH[,KEY=VALUE]...\n                          raw image"));
+		help, "\n  --disk PATH[,KEY=VALUE]...\n                          image"));
 	free(help);
 }
 
@@ -716,6 +742,7 @@ int main(void)
 		cmocka_unit_test(bad_memory_is_explained),
 		cmocka_unit_test(bad_numbers_are_explained),
 		cmocka_unit_test(bad_disks_are_explained),
+		cmocka_unit_test(overlays_and_formats_are_understood),
 		cmocka_unit_test(bad_balloons_are_explained),
 		cmocka_unit_test(a_vsock_has_a_cid_and_a_socket),
 		cmocka_unit_test(bad_vsocks_are_explained),

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The overlay of a disk: a qcow2 file that takes the writes, whose base is only read. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "vmm/log.h"
+
+#include "disk.h"
+#include "qcow2.h"
+
+/* What is being put on what. */
+struct overlay {
+	const struct disk_options *o;
+	const char *name; /* for messages: "BASE,overlay=FILE" */
+	char *folder;     /* that the file is in */
+	int fd;
+	bool is_new;
+};
+
+static const char *format_name(const struct disk_options *o)
+{
+	return o->format == DISK_QCOW2 ? "qcow2" : "raw";
+}
+
+/* The folder of path, to be freed; NULL: out of memory. */
+static char *folder_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		return strdup(".");
+	return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+static int failed(const struct overlay *v, int rc, const char *what)
+{
+	return log_ret(rc, "--disk %s: %s: %s", v->name, what, strerrordesc_np(-rc));
+}
+
+/* -- a new one ------------------------------------------------------------------------------- */
+
+static int write_new(struct overlay *v, uint64_t size)
+{
+	struct qcow2_info info = { .size = size };
+	char *base = realpath(v->o->path, NULL);
+	int rc;
+
+	if (!base)
+		return failed(v, -errno, "the base's path");
+	if (strlen(base) > QCOW2_MAX_NAME) {
+		free(base);
+		return failed(v, -ENAMETOOLONG, "the base's path");
+	}
+	strcpy(info.backing, base);
+	strcpy(info.backing_format, format_name(v->o));
+	free(base);
+	rc = qcow2_create(v->fd, &info);
+	return rc < 0 ? failed(v, rc, "can't make the overlay") : 0;
+}
+
+/* A file without a name: gone with its last descriptor. Not in memory (memfd, shm) without a word,
+ * as an overlay may become as large as its base. */
+static int open_temp(struct overlay *v)
+{
+	const char *dir = getenv("TMPDIR");
+	char path[4096];
+	struct statfs fs;
+
+	if (!dir || !*dir)
+		dir = "/var/tmp";
+	v->fd = open(dir, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+	if (v->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
+		snprintf(path, sizeof(path), "%s/minivmm-XXXXXX", dir);
+		v->fd = mkostemp(path, O_CLOEXEC);
+		if (v->fd >= 0)
+			unlink(path);
+	}
+	if (v->fd < 0) {
+		int rc = -errno;
+
+		return log_ret(rc,
+			       "--disk %s: no temporary file in %s: %s (set TMPDIR to a folder "
+			       "that you may write to)",
+			       v->name, dir, strerrordesc_np(-rc));
+	}
+	if (fstatfs(v->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
+		log_warn("--disk %s: what the guest writes takes the host's memory: %s is a tmpfs "
+			 "(set TMPDIR to a folder on a disk)",
+			 v->name, dir);
+	v->is_new = true;
+	return 0;
+}
+
+/* The file gets its name when it is complete, so that none is ever found half written; unless the
+ * file system knows no files without a name. */
+static int make_file(struct overlay *v, uint64_t size)
+{
+	const char *path = v->o->overlay;
+	AUTO_CLOSE int dir = open(v->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char self[32];
+	int rc;
+
+	if (dir < 0)
+		return failed(v, -errno, "the overlay's folder");
+	v->fd = open(v->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
+	const bool named = v->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR);
+
+	if (named)
+		v->fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
+	if (v->fd < 0)
+		return failed(v, -errno, "can't make the overlay");
+	v->is_new = true;
+	rc = write_new(v, size);
+	if (rc == 0 && (rc = disk_lock(v->fd, false)) != -EBUSY)
+		rc = 0; /* the file system has no locks: said of the base already, perhaps */
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", v->fd);
+	if (rc == 0 && fsync(v->fd) == 0 &&
+	    (named || linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0) &&
+	    fsync(dir) == 0)
+		return 0;
+	if (rc == 0)
+		rc = failed(v, -errno, "can't make the overlay");
+	if (named)
+		unlink(path);
+	return rc;
+}
+
+/* -- one that is there ----------------------------------------------------------------------- */
+
+static int open_file(struct overlay *v)
+{
+	struct stat st;
+	int rc;
+
+	v->fd = open(v->o->overlay, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (v->fd < 0)
+		return errno == ENOENT ? -ENOENT : failed(v, -errno, "the overlay");
+	if (fstat(v->fd, &st) < 0)
+		return failed(v, -errno, "the overlay");
+	if (!S_ISREG(st.st_mode))
+		return log_ret(-EINVAL, "--disk %s: the overlay is no file", v->name);
+	rc = disk_lock(v->fd, false);
+	if (rc == -EBUSY)
+		return log_ret(rc,
+			       "--disk %s: the overlay is in use by another minivmm or given twice "
+			       "(each guest needs one of its own)",
+			       v->name);
+	if (rc < 0)
+		log_warn("--disk %s: the overlay's file system has no locks (%s): take care that "
+			 "nothing else uses it",
+			 v->name, strerrordesc_np(-rc));
+	return 0;
+}
+
+/* Over another base, or the same read in another way, the overlay's data would be nonsense. */
+static int check_base(const struct overlay *v, const struct qcow2_info *info, int base_fd)
+{
+	const char *format = format_name(v->o), *slash = *info->backing == '/' ? "" : "/";
+	struct stat recorded, given;
+	char path[4096 + QCOW2_MAX_NAME];
+	int n;
+
+	if (!*info->backing)
+		return log_ret(-EINVAL,
+			       "--disk %s: the overlay records no base (it is a disk of its own: "
+			       "give it alone, with format=qcow2)",
+			       v->name);
+	n = snprintf(path, sizeof(path), "%s%s%s", *slash ? v->folder : "", slash, info->backing);
+	if (n >= (int)sizeof(path) || fstat(base_fd, &given) < 0 || stat(path, &recorded) < 0 ||
+	    given.st_dev != recorded.st_dev || given.st_ino != recorded.st_ino)
+		return log_ret(-EINVAL,
+			       "--disk %s: the overlay is for another base, %s (if that was moved "
+			       "here: qemu-img rebase -u -F %s -b %s %s)",
+			       v->name, info->backing, format, v->o->path, v->o->overlay);
+	if (strcmp(info->backing_format, format))
+		return log_ret(-EINVAL,
+			       "--disk %s: the overlay records its base as %s, and it was given as "
+			       "%s (say format=, or correct it: qemu-img rebase -u -F %s -b %s %s)",
+			       v->name, *info->backing_format ? info->backing_format : "nothing",
+			       format, format, info->backing, v->o->overlay);
+	return 0;
+}
+
+/* -- both ------------------------------------------------------------------------------------ */
+
+/* Moves the base down and the overlay in. The size is the overlay's: qemu-img may have changed it.
+ */
+static int put_on(struct disk *d, struct overlay *v)
+{
+	struct qcow2_base base = { .fd = d->fd, .image = d->image, .size = d->size };
+	struct qcow2_info info;
+	struct qcow2 *image;
+	int rc = qcow2_open(&image, v->fd, v->name, v->o->dry, v->o->temp, &info);
+
+	if (rc == 0 && !v->is_new) {
+		rc = check_base(v, &info, d->fd);
+		if (rc < 0)
+			(void)!qcow2_close(image);
+	}
+	if (rc < 0)
+		return rc;
+	qcow2_set_base(image, &base);
+	d->base_fd = d->fd;
+	d->base_image = d->image;
+	d->fd = take_fd(&v->fd);
+	d->image = image;
+	d->size = info.size;
+	d->block_device = false;
+	d->opt_io_size = d->discard_size = qcow2_cluster_size(image);
+	return 0;
+}
+
+int disk_overlay(struct disk *d, const struct disk_options *o)
+{
+	char name[512];
+	struct overlay v = { .o = o, .name = name, .fd = -1 };
+	int rc;
+
+	snprintf(name, sizeof(name), "%s,overlay=%s", o->path, o->temp ? "temp" : o->overlay);
+	v.folder = folder_of(o->temp ? "" : o->overlay);
+	if (!v.folder)
+		return log_ret(-ENOMEM, "--disk %s: out of memory", name);
+	rc = o->temp ? (o->dry ? 0 : open_temp(&v)) : open_file(&v);
+	if (rc == 0 && v.is_new)
+		rc = write_new(&v, d->size);
+	else if (rc == -ENOENT)
+		rc = o->dry ? 0 : make_file(&v, d->size);
+	if (rc == 0 && v.fd >= 0)
+		rc = put_on(d, &v);
+	close_fd(&v.fd);
+	free(v.folder);
+	return rc;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The inside of a qcow2 image, for qcow2*.c only. */
+#pragma once
+
+#include "qcow2.h"
+
+#define QCOW2_MIN_CLUSTER_BITS 16
+#define QCOW2_MAX_CLUSTER_BITS 21
+#define QCOW2_MAX_REFTABLE     (8 * MIB)
+
+/* L1 and L2 entries. The low 9 bits of an offset are used otherwise or reserved. */
+#define QCOW2_COPIED     (1ull << 63) /* the refcount is 1: may be written in place */
+#define QCOW2_COMPRESSED (1ull << 62)
+#define QCOW2_OFFSET     0x00fffffffffffe00ull
+#define QCOW2_ZERO       1ull /* L2: reads as zeroes, whatever is there */
+
+/* A table of big-endian numbers that is kept in memory: L1 and the refcount table as a whole, L2
+ * tables and refcount blocks in a cache. */
+struct qcow2_table {
+	uint64_t off;  /* in the file; 0: this slot is free */
+	uint8_t *data; /* len bytes */
+	size_t len;
+	size_t dirty_from, dirty_to; /* bytes that the file does not have yet */
+	uint64_t used;               /* q->clock when it was last used */
+};
+
+#define QCOW2_NR_L2     32 /* 16 GiB of a disk with clusters of 64 KiB */
+#define QCOW2_NR_BLOCKS 8  /* 16 GiB of the file */
+#define QCOW2_NR_FREED  16384
+
+struct qcow2 {
+	int fd;
+	char *name;
+	bool readonly, scratch;
+	bool failed; /* a sync did: what is on the disk is unknown, so nothing more is written */
+	unsigned cluster_bits, l2_bits, block_bits; /* block_bits: clusters that a block counts */
+	uint64_t cluster;                           /* bytes */
+	uint64_t size;                              /* of the disk, bytes */
+	uint64_t file_end; /* of what the file holds, or will when all is written; clusters */
+	struct qcow2_base base;
+
+	struct qcow2_table l1, reftable;
+	struct qcow2_table l2[QCOW2_NR_L2], block[QCOW2_NR_BLOCKS];
+	uint64_t clock;
+
+	/* Where clusters come from: next counts up; free[] are some that were used before. */
+	uint64_t next;
+	uint64_t *free;
+	size_t nr_free;
+	/* Given up by L2 tables that the file does not have yet. */
+	uint64_t *freed;
+	size_t nr_freed;
+
+	uint8_t *bounce; /* a cluster, from the first write that needs it on */
+};
+
+/* Entry i of a table of 64-bit numbers. */
+static inline uint64_t qcow2_entry(const struct qcow2_table *t, uint64_t i)
+{
+	uint64_t raw;
+
+	memcpy(&raw, t->data + i * sizeof(raw), sizeof(raw));
+	return be64toh(raw);
+}
+
+static inline uint64_t qcow2_entries(const struct qcow2_table *t)
+{
+	return t->len / sizeof(uint64_t);
+}
+
+/* len bytes at off of t were or will be changed. */
+void qcow2_touch(struct qcow2_table *t, size_t off, size_t len);
+void qcow2_set_entry(struct qcow2_table *t, uint64_t i, uint64_t value);
+
+/* All of len bytes at off; what lies beyond the end of the file reads as zeroes. 0 or -errno. */
+int qcow2_pread(int fd, void *buf, size_t len, uint64_t off) __must_check;
+int qcow2_pwrite(int fd, const void *buf, size_t len, uint64_t off) __must_check;
+
+/* Is there a whole cluster for a table or data at off? */
+bool qcow2_is_cluster(const struct qcow2 *q, uint64_t off);
+
+/* A new cluster: its offset, counted in memory. 0 or -errno. */
+int qcow2_alloc(struct qcow2 *q, uint64_t *off) __must_check;
+/* Gives one back that nothing refers to, nor ever did. */
+void qcow2_unalloc(struct qcow2 *q, uint64_t off);
+/* Gives the cluster at off back once the next flush has written the table that gave it up. */
+void qcow2_free(struct qcow2 *q, uint64_t off);
+
+/* The L2 table for the cluster of the disk at off, or *t NULL; with make it is made when there is
+ * none. It stays until the next call. 0 or -errno. */
+int qcow2_l2(struct qcow2 *q, uint64_t off, bool make, struct qcow2_table **t) __must_check;
+
+/* Everything that was done is on stable storage. 0 or -errno. */
+int qcow2_flush(struct qcow2 *q) __must_check;
+
+/* Sets next to where the file's unused end begins. */
+void qcow2_find_end(struct qcow2 *q);

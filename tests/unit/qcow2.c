@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "qcow2_image.h"
+
+#include "backend/qcow2.h"
+
+#include "capture.h"
+
+#define CLUSTER_SECTORS 128ull                     /* of 64 KiB */
+#define SECTORS         (37 * CLUSTER_SECTORS + 5) /* the last cluster is a part of one */
+
+struct rig {
+	struct disk d;
+	char dir[32], base[48], overlay[48], raw[48], log[48];
+};
+
+static int rig_open(struct rig *t, const struct disk_options *how)
+{
+	struct disk_options o = *how;
+
+	if (!o.path)
+		o.path = t->base;
+	return disk_open(&t->d, &o, disk_done);
+}
+
+static void rig_files(struct rig *t)
+{
+	*t = (struct rig){ .dir = "/tmp/qcow2-XXXXXX" };
+	assert_non_null(mkdtemp(t->dir));
+	snprintf(t->base, sizeof(t->base), "%s/base.img", t->dir);
+	snprintf(t->overlay, sizeof(t->overlay), "%s/over.qcow2", t->dir);
+	snprintf(t->raw, sizeof(t->raw), "%s/raw", t->dir);
+	snprintf(t->log, sizeof(t->log), "%s/log", t->dir);
+	make_raw(t->base, SECTORS, BASE);
+}
+
+static void rig_up(struct rig *t)
+{
+	rig_files(t);
+	assert_int_equal(rig_open(t, &(struct disk_options){ .overlay = t->overlay }), 0);
+}
+
+static void reopen(struct rig *t)
+{
+	disk_close(&t->d);
+	assert_int_equal(rig_open(t, &(struct disk_options){ .overlay = t->overlay }), 0);
+}
+
+/* Nothing was written to the base, and QEMU finds the overlay in order. */
+static void rig_down(struct rig *t)
+{
+	disk_close(&t->d);
+	if (access(t->overlay, F_OK) == 0 && have_qemu_img()) {
+		assert_int_equal(assert_sound(t->overlay, t->log), 0);
+		convert(t->overlay, t->raw, t->log);
+		assert_int_equal(rig_open(t, &(struct disk_options){ .overlay = t->overlay }), 0);
+		assert_same(&t->d, t->raw);
+		disk_close(&t->d);
+	}
+	assert_int_equal(rig_open(t, &(struct disk_options){ .readonly = true }), 0);
+	assert_disk(&t->d, 0, SECTORS, BASE);
+	disk_close(&t->d);
+	unlink(t->base);
+	unlink(t->overlay);
+	unlink(t->raw);
+	unlink(t->log);
+	assert_int_equal(rmdir(t->dir), 0);
+}
+
+static void a_new_overlay_reads_as_its_base(void **state __unused)
+{
+	struct rig t;
+
+	rig_up(&t);
+	assert_int_equal(t.d.size, SECTORS * SECTOR);
+	assert_disk(&t.d, 0, SECTORS, BASE);
+	reopen(&t);
+	assert_disk(&t.d, 0, SECTORS, BASE);
+	rig_down(&t);
+}
+
+static void what_is_written_stays_in_the_overlay(void **state __unused)
+{
+	static const struct {
+		uint64_t sector, nr;
+	} ranges[] = {
+		{ 0, 1 },
+		{ CLUSTER_SECTORS - 1, 2 },                       /* across */
+		{ 3 * CLUSTER_SECTORS, CLUSTER_SECTORS },         /* one */
+		{ 5 * CLUSTER_SECTORS + 7, 3 * CLUSTER_SECTORS }, /* a part, two, a part */
+		{ 6 * CLUSTER_SECTORS, 5 },                       /* again, in place */
+		{ 10 * CLUSTER_SECTORS, 16 * CLUSTER_SECTORS },
+		{ 9 * CLUSTER_SECTORS, 20 * CLUSTER_SECTORS }, /* around those */
+		{ SECTORS - 1, 1 },
+		{ SECTORS - 5 - CLUSTER_SECTORS, CLUSTER_SECTORS + 5 },
+	};
+	uint32_t want[SECTORS];
+	struct rig t;
+
+	rig_up(&t);
+	for (uint64_t s = 0; s < SECTORS; s++)
+		want[s] = BASE;
+	for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++) {
+		assert_int_equal(disk_fill(&t.d, ranges[i].sector, ranges[i].nr, i + 2), 0);
+		for (uint64_t s = 0; s < ranges[i].nr; s++)
+			want[ranges[i].sector + s] = i + 2;
+		for (uint64_t s = 0; s < SECTORS; s++)
+			assert_disk(&t.d, s, 1, want[s]);
+	}
+	reopen(&t);
+	for (uint64_t s = 0; s < SECTORS; s++)
+		assert_disk(&t.d, s, 1, want[s]);
+	rig_down(&t);
+}
+
+/* Each over: base, written, partly written, zeroes; whole and in part; and it stays so. */
+static void zeroes_hide_the_base(void **state __unused)
+{
+	struct rig t;
+
+	for (int unmap = 0; unmap < 2; unmap++) {
+		rig_up(&t);
+		assert_int_equal(disk_fill(&t.d, 4 * CLUSTER_SECTORS, 4 * CLUSTER_SECTORS, 2), 0);
+		for (int again = 0; again < 2; again++) {
+			assert_int_equal(
+				disk_range(&t.d, DISK_ZERO, unmap, 3, CLUSTER_SECTORS * 6 - 9), 0);
+			assert_disk(&t.d, 0, 3, BASE);
+			assert_disk(&t.d, 3, CLUSTER_SECTORS * 6 - 9, 0);
+			assert_disk(&t.d, CLUSTER_SECTORS * 6 - 6, 2 * CLUSTER_SECTORS + 6, 2);
+			reopen(&t);
+		}
+		assert_disk(&t.d, 3, CLUSTER_SECTORS * 6 - 9, 0);
+		/* In a cluster that was kept, and one that was not. */
+		assert_int_equal(disk_fill(&t.d, 4 * CLUSTER_SECTORS + 1, 1, 3), 0);
+		assert_int_equal(disk_fill(&t.d, 2 * CLUSTER_SECTORS + 1, 1, 3), 0);
+		assert_disk(&t.d, 4 * CLUSTER_SECTORS, 1, 0);
+		assert_disk(&t.d, 4 * CLUSTER_SECTORS + 1, 1, 3);
+		assert_disk(&t.d, 4 * CLUSTER_SECTORS + 2, CLUSTER_SECTORS - 2, 0);
+		assert_disk(&t.d, 2 * CLUSTER_SECTORS + 2, CLUSTER_SECTORS - 2, 0);
+		assert_int_equal(disk_range(&t.d, DISK_ZERO, unmap, SECTORS - 5, 5), 0);
+		assert_disk(&t.d, SECTORS - 5, 5, 0);
+		rig_down(&t);
+	}
+}
+
+static void a_discard_does_not_show_the_base_again(void **state __unused)
+{
+	struct rig t;
+	struct stat before, after;
+	uint32_t value;
+	uint8_t buf[SECTOR];
+
+	rig_up(&t);
+	assert_int_equal(disk_fill(&t.d, 0, 8 * CLUSTER_SECTORS, 2), 0);
+	assert_int_equal(disk_range(&t.d, DISK_FLUSH, false, 0, 0), 0);
+	assert_int_equal(stat(t.overlay, &before), 0);
+	assert_int_equal(disk_range(&t.d, DISK_DISCARD, false, 1, 6 * CLUSTER_SECTORS), 0);
+	assert_int_equal(disk_range(&t.d, DISK_FLUSH, false, 0, 0), 0);
+	assert_int_equal(stat(t.overlay, &after), 0);
+	assert_true(after.st_blocks <= before.st_blocks - 5 * 128);
+	for (uint64_t s = 0; s < 8 * CLUSTER_SECTORS; s++) {
+		assert_int_equal(disk_transfer(&t.d, DISK_READ, s, buf, 1), 0);
+		value = sector_value(buf, s);
+		assert_true(value == 2 || (value == 0 && s >= 1 && s <= 6 * CLUSTER_SECTORS));
+	}
+	/* What was given back is used again. */
+	assert_int_equal(disk_fill(&t.d, 20 * CLUSTER_SECTORS, 5 * CLUSTER_SECTORS, 3), 0);
+	assert_int_equal(disk_range(&t.d, DISK_FLUSH, false, 0, 0), 0);
+	assert_int_equal(stat(t.overlay, &before), 0);
+	assert_int_equal(before.st_size, after.st_size);
+	assert_disk(&t.d, 20 * CLUSTER_SECTORS, 5 * CLUSTER_SECTORS, 3);
+	rig_down(&t);
+}
+
+static void a_large_disk_has_more_tables_than_the_cache(void **state __unused)
+{
+	struct rig t;
+	const uint64_t step = 512 * MIB / SECTOR;
+
+	rig_files(&t);
+	assert_int_equal(truncate(t.base, (off_t)(60 * step * SECTOR)), 0);
+	assert_int_equal(rig_open(&t, &(struct disk_options){ .overlay = t.overlay }), 0);
+	for (uint32_t i = 0; i < 60; i++)
+		assert_int_equal(disk_fill(&t.d, i * step + i, 3, i + 2), 0);
+	for (uint32_t i = 0; i < 60; i++)
+		assert_disk(&t.d, i * step + i, 3, i + 2);
+	reopen(&t);
+	for (uint32_t i = 0; i < 60; i++)
+		assert_disk(&t.d, i * step + i, 3, i + 2);
+	disk_close(&t.d);
+	if (have_qemu_img())
+		assert_int_equal(assert_sound(t.overlay, t.log), 0);
+	unlink(t.overlay);
+	assert_int_equal(truncate(t.base, SECTORS * SECTOR), 0);
+	rig_down(&t);
+}
+
+static void a_temporary_overlay_leaves_nothing(void **state __unused)
+{
+	struct rig t, other;
+
+	rig_files(&t);
+	setenv("TMPDIR", t.dir, 1);
+	log_set_level(LOG_ERROR); /* that it is a tmpfs, perhaps */
+	assert_int_equal(rig_open(&t, &(struct disk_options){ .temp = true }), 0);
+	other = t;
+	assert_int_equal(rig_open(&other, &(struct disk_options){ .temp = true }), 0);
+	log_set_level(LOG_WARN);
+	assert_int_equal(disk_fill(&t.d, 0, 10 * CLUSTER_SECTORS, 2), 0);
+	assert_int_equal(disk_fill(&other.d, 5, 7, 3), 0);
+	assert_int_equal(disk_range(&t.d, DISK_FLUSH, false, 0, 0), 0);
+	assert_disk(&t.d, 0, 10 * CLUSTER_SECTORS, 2);
+	assert_disk(&other.d, 0, 5, BASE);
+	assert_disk(&other.d, 5, 7, 3);
+	disk_close(&other.d);
+	unsetenv("TMPDIR");
+	rig_down(&t); /* removes the folder: there is no other file in it */
+}
+
+static void assert_refused(struct rig *t, const struct disk_options *o, int want, const char *text)
+{
+	struct capture c;
+	int rc;
+
+	capture_begin(&c);
+	rc = rig_open(t, o);
+	disk_close(&t->d);
+	capture_end(&c);
+	if (rc != want || !strstr(c.text, text))
+		fail_msg("%d: \"%s\" is not in \"%s\"", rc, text, c.text);
+}
+
+static void an_overlay_is_used_once_and_over_its_base(void **state __unused)
+{
+	struct rig t, other;
+	const struct disk_options o = { .overlay = t.overlay };
+	struct disk_options wrong = o;
+
+	rig_up(&t);
+	other = t;
+	assert_refused(&other, &o, -EBUSY,
+		       "the overlay is in use by another minivmm or given twice");
+	/* The base may be read by others, not written. */
+	assert_refused(&other, &(struct disk_options){ 0 }, -EBUSY, "in use");
+	assert_int_equal(rig_open(&other, &(struct disk_options){ .readonly = true }), 0);
+	disk_close(&other.d);
+	disk_close(&t.d);
+	wrong.path = t.raw;
+	make_raw(t.raw, SECTORS, BASE);
+	assert_refused(&t, &wrong, -EINVAL, "the overlay is for another base, /tmp/qcow2-");
+	wrong.path = t.overlay;
+	assert_refused(&t, &wrong, -EBUSY, "the overlay is in use");
+	wrong = (struct disk_options){ .path = t.overlay, .format = DISK_QCOW2 };
+	assert_refused(&t, &wrong, -EINVAL, "has a base, /tmp/qcow2-");
+	wrong = (struct disk_options){ .overlay = t.raw };
+	assert_refused(&t, &wrong, -EINVAL, "is no qcow2 image");
+	rig_down(&t);
+}
+
+static void a_dry_run_makes_no_file(void **state __unused)
+{
+	struct rig t;
+
+	rig_files(&t);
+	assert_int_equal(rig_open(&t, &(struct disk_options){ .overlay = t.overlay, .dry = true }),
+			 0);
+	assert_int_equal(t.d.size, SECTORS * SECTOR);
+	disk_close(&t.d);
+	assert_int_equal(access(t.overlay, F_OK), -1);
+	assert_refused(&t, &(struct disk_options){ .overlay = "/nowhere/x" }, -ENOENT,
+		       "overlay's folder");
+	rig_down(&t);
+}
+
+/* -- images of QEMU's ------------------------------------------------------------------------ */
+
+static void qemu(struct rig *t, char *const argv[])
+{
+	if (run_tool(t->log, argv) != 0)
+		fail_msg("%s %s failed", argv[0], argv[1]);
+}
+
+static void an_image_of_qemus_is_a_disk(void **state __unused)
+{
+	static char *const options[] = { "preallocation=off", "preallocation=metadata",
+					 "cluster_size=2M",
+					 "cluster_size=128k,preallocation=full" };
+	struct disk_options o = { .format = DISK_QCOW2 };
+	struct rig t;
+
+	if (!have_qemu_img())
+		skip();
+	for (unsigned i = 0; i < ARRAY_SIZE(options); i++) {
+		rig_files(&t);
+		qemu(&t, (char *[]){ "qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-o",
+				     options[i], t.base, t.overlay, NULL });
+		o.path = t.overlay;
+		assert_int_equal(rig_open(&t, &o), 0);
+		assert_disk(&t.d, 0, SECTORS, BASE);
+		assert_int_equal(disk_fill(&t.d, 100, 3000, 2), 0);
+		assert_int_equal(disk_range(&t.d, DISK_ZERO, false, 200, 1000), 0);
+		assert_int_equal(disk_range(&t.d, DISK_DISCARD, false, 2000, 700), 0);
+		disk_close(&t.d);
+		assert_int_equal(assert_sound(t.overlay, t.log), 0);
+		convert(t.overlay, t.raw, t.log);
+		o.readonly = true;
+		assert_int_equal(rig_open(&t, &o), 0);
+		o.readonly = false;
+		assert_disk(&t.d, 0, 100, BASE);
+		assert_disk(&t.d, 100, 100, 2);
+		assert_disk(&t.d, 200, 1000, 0);
+		assert_disk(&t.d, 3100, SECTORS - 3100, BASE);
+		assert_int_equal(disk_fill(&t.d, 0, 1, 3), -EBADF);
+		assert_same(&t.d, t.raw);
+		disk_close(&t.d);
+		unlink(t.overlay);
+		rig_down(&t);
+	}
+}
+
+/* Below an overlay of ours: the base is qcow2 itself. And over ours is one of QEMU's. */
+static void chains_with_qemu(void **state __unused)
+{
+	struct rig t;
+	struct disk_options o = { .path = t.raw, .overlay = t.overlay, .format = DISK_QCOW2 };
+
+	if (!have_qemu_img())
+		skip();
+	rig_files(&t);
+	qemu(&t,
+	     (char *[]){ "qemu-img", "convert", "-f", "raw", "-O", "qcow2", t.base, t.raw, NULL });
+	assert_int_equal(rig_open(&t, &o), 0);
+	assert_disk(&t.d, 0, SECTORS, BASE);
+	assert_int_equal(disk_fill(&t.d, 77, 1000, 2), 0);
+	disk_close(&t.d);
+	assert_int_equal(assert_sound(t.overlay, t.log), 0);
+	o.format = DISK_RAW;
+	assert_refused(&t, &o, -EINVAL,
+		       "the overlay records its base as qcow2, and it was given as raw");
+	o.format = DISK_QCOW2;
+	assert_int_equal(rig_open(&t, &o), 0);
+	assert_disk(&t.d, 0, 77, BASE);
+	assert_disk(&t.d, 77, 1000, 2);
+	disk_close(&t.d);
+	unlink(t.raw);
+	unlink(t.overlay);
+	/* QEMU's overlay, larger than its base, with a name that is relative to it. */
+	qemu(&t, (char *[]){ "qemu-img", "create", "-f", "qcow2", "-F", "raw", "-b", "base.img",
+			     t.overlay, "4M", NULL });
+	assert_int_equal(rig_open(&t, &(struct disk_options){ .overlay = t.overlay }), 0);
+	assert_int_equal(t.d.size, 4 * MIB);
+	assert_disk(&t.d, 0, SECTORS, BASE);
+	assert_disk(&t.d, SECTORS, 4 * MIB / SECTOR - SECTORS, 0);
+	assert_int_equal(disk_fill(&t.d, SECTORS - 1, 2, 2), 0);
+	assert_disk(&t.d, SECTORS - 2, 1, BASE);
+	assert_disk(&t.d, SECTORS + 1, 50, 0);
+	rig_down(&t);
+}
+
+static void what_is_not_supported_is_refused(void **state __unused)
+{
+	static const struct {
+		char *how, *text;
+	} cases[] = {
+		{ "compat=0.10", "version 2; upgrade it with qemu-img amend -o compat=v3" },
+		{ "cluster_size=32k", "has clusters smaller than 64K" },
+		{ "refcount_bits=1", "has refcounts of other than 16 bits" },
+		{ "extended_l2=on,cluster_size=128k", "has extended L2 entries" },
+		{ "data_file=/tmp/qcow2-data", "keeps its data in another file" },
+	};
+	struct disk_options o = { .format = DISK_QCOW2 };
+	struct rig t;
+
+	if (!have_qemu_img())
+		skip();
+	rig_files(&t);
+	o.path = t.overlay;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		qemu(&t, (char *[]){ "qemu-img", "create", "-f", "qcow2", "-o", cases[i].how,
+				     t.overlay, "1M", NULL });
+		assert_refused(&t, &o, -EINVAL, cases[i].text);
+	}
+	unlink("/tmp/qcow2-data");
+	unlink(t.overlay);
+	qemu(&t, (char *[]){ "qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", t.base,
+			     t.overlay, NULL });
+	assert_refused(&t, &o, -EINVAL, "is compressed; convert it");
+	qemu(&t, (char *[]){ "qemu-img", "convert", "-f", "raw", "-O", "qcow2", t.base, t.overlay,
+			     NULL });
+	qemu(&t, (char *[]){ "qemu-img", "snapshot", "-c", "one", t.overlay, NULL });
+	assert_refused(&t, &o, -EINVAL, "has snapshots inside");
+	o.readonly = true;
+	assert_int_equal(rig_open(&t, &o), 0);
+	assert_disk(&t.d, 0, SECTORS, BASE);
+	disk_close(&t.d);
+	unlink(t.overlay);
+	rig_down(&t);
+}
+
+/* -- damage ---------------------------------------------------------------------------------- */
+
+static void poke(const char *path, uint64_t off, uint64_t value, unsigned size)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	value = htobe64(value << (64 - 8 * size));
+	assert_int_equal(pwrite(fd, &value, size, (off_t)off), size);
+	close(fd);
+}
+
+static uint64_t peek(const char *path, uint64_t off)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t v = 0;
+
+	assert_int_equal(pread(fd, &v, sizeof(v), (off_t)off), sizeof(v));
+	close(fd);
+	return be64toh(v);
+}
+
+static void damage_is_told(void **state __unused)
+{
+	static const struct {
+		uint64_t off, value;
+		unsigned size;
+		const char *text;
+	} cases[] = {
+		{ 0, 0x514649fa, 4, "is no qcow2 image" },
+		{ 4, 4, 4, "unknown version 4" },
+		{ 8, 65536 - 3, 8, "the name of its backing file" },
+		{ 16, 1024, 4, "the name of its backing file" },
+		{ 20, 63, 4, "has clusters smaller than 64K or larger than 2M" },
+		{ 24, 0, 8, "none that a disk can have" },
+		{ 24, 1ull << 62, 8, "none that a disk can have" },
+		{ 24, 1023, 8, "none that a disk can have" },
+		{ 32, 1, 4, "is encrypted" },
+		{ 36, 0, 4, "an L1 table that is too short" },
+		{ 40, 0, 8, "the place of its L1 table" },
+		{ 40, UINT64_MAX - 65535, 8, "the place of its L1 table" },
+		{ 40, 512, 8, "the place of its L1 table" },
+		{ 48, 1ull << 40, 8, "the place of its refcount table" },
+		{ 56, UINT32_MAX, 4, "the size of its refcount table" },
+		{ 56, 0, 4, "the size of its refcount table" },
+		{ 72, 1, 8, "was not closed properly" },
+		{ 72, 2, 8, "is marked as corrupt" },
+		{ 72, 1ull << 63, 8, "has features that minivmm does not know" },
+		{ 96, 6, 4, "has refcounts of other than 16 bits" },
+		{ 100, 103, 4, "the length of its header" },
+		{ 108, 0x7fffffff, 4, "an extension of its header" },
+		{ 108, 16, 4, "the format of its backing file" },
+	};
+	struct rig t;
+
+	rig_up(&t);
+	disk_close(&t.d);
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t was = peek(t.overlay, cases[i].off);
+
+		poke(t.overlay, cases[i].off, cases[i].value, cases[i].size);
+		assert_refused(&t, &(struct disk_options){ .overlay = t.overlay },
+			       strstr(cases[i].text, " its ") && !strstr(cases[i].text, "none")
+				       ? -EUCLEAN
+			       : strstr(cases[i].text, "too short") ? -EUCLEAN
+								    : -EINVAL,
+			       cases[i].text);
+		poke(t.overlay, cases[i].off, was, 8);
+	}
+	rig_down(&t);
+}
+
+/* L1, L2 and refcount entries that make no sense: the requests that meet them fail, others go on.
+ */
+static void damaged_tables_fail_requests(void **state __unused)
+{
+	static const uint64_t values[] = { 0x200, 1ull << 55, 0x00fffffffffff000, 65536 + 512,
+					   1ull << 63 | 1ull << 50 };
+	struct rig t;
+	uint64_t l1, l2, reftable;
+	uint8_t buf[SECTOR];
+
+	rig_up(&t);
+	assert_int_equal(disk_fill(&t.d, 0, 1, 2), 0);
+	disk_close(&t.d);
+	l1 = peek(t.overlay, 40);
+	reftable = peek(t.overlay, 48);
+	l2 = peek(t.overlay, l1) & 0x00fffffffffffe00;
+	for (unsigned i = 0; i < ARRAY_SIZE(values); i++) {
+		const uint64_t places[] = { l1, l2, reftable };
+
+		for (unsigned k = 0; k < ARRAY_SIZE(places); k++) {
+			uint64_t was = peek(t.overlay, places[k]);
+
+			poke(t.overlay, places[k], values[i], 8);
+			assert_int_equal(
+				rig_open(&t, &(struct disk_options){ .overlay = t.overlay }), 0);
+			if (k < 2)
+				assert_int_equal(disk_transfer(&t.d, DISK_READ, 0, buf, 1),
+						 -EUCLEAN);
+			else
+				assert_disk(&t.d, 0, 1, 2);
+			assert_int_equal(disk_fill(&t.d, k == 1 ? 0 : 5 * CLUSTER_SECTORS, 1, 3),
+					 -EUCLEAN);
+			if (k)
+				assert_disk(&t.d, 5 * CLUSTER_SECTORS, 1, BASE);
+			disk_close(&t.d);
+			poke(t.overlay, places[k], was, 8);
+		}
+	}
+	poke(t.overlay, l2 + 8, 1ull << 62 | 65536, 8);
+	assert_int_equal(rig_open(&t, &(struct disk_options){ .overlay = t.overlay }), 0);
+	assert_int_equal(disk_transfer(&t.d, DISK_READ, CLUSTER_SECTORS, buf, 1), -ENOTSUP);
+	disk_close(&t.d);
+	poke(t.overlay, l2 + 8, 0, 8);
+	rig_down(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_new_overlay_reads_as_its_base),
+		cmocka_unit_test(what_is_written_stays_in_the_overlay),
+		cmocka_unit_test(zeroes_hide_the_base),
+		cmocka_unit_test(a_discard_does_not_show_the_base_again),
+		cmocka_unit_test(a_large_disk_has_more_tables_than_the_cache),
+		cmocka_unit_test(a_temporary_overlay_leaves_nothing),
+		cmocka_unit_test(an_overlay_is_used_once_and_over_its_base),
+		cmocka_unit_test(a_dry_run_makes_no_file),
+		cmocka_unit_test(an_image_of_qemus_is_a_disk),
+		cmocka_unit_test(chains_with_qemu),
+		cmocka_unit_test(what_is_not_supported_is_refused),
+		cmocka_unit_test(damage_is_told),
+		cmocka_unit_test(damaged_tables_fail_requests),
+	};
+
+	return cmocka_run_group_tests_name("qcow2", tests, NULL, NULL);
+}
