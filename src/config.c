@@ -281,7 +281,8 @@ static const struct opt rows[] = {
 	       "vhost=on|off            instead of it, the host's own AF_VSOCK (off)"),
 	OPTION("serial", "WHERE", config_set_host_end, serial,
 	       "the serial port: stdio, none, file=PATH (output only), socket=PATH\n"
-	       "(clients connect to it), or pty, whose path is printed (stdio)"),
+	       "(clients connect to it), fd=N (an open descriptor), or pty, whose path\n"
+	       "is printed (stdio)"),
 	OPTION("console", "WHERE", config_set_host_end, console,
 	       "a virtio console, hvc0, which becomes the guest's console (none);\n"
 	       "when both are on stdio, the serial port has the early messages"),
@@ -334,11 +335,40 @@ static int parse_command(struct config *c, int argc, char *const argv[])
 	return 0;
 }
 
+void config_init(struct config *c)
+{
+	*c = defaults;
+}
+
+int config_set(struct config *c, const char *name, const char *value, uint64_t *seen)
+{
+	int rc = opt_set_one(table, c, name, value, seen);
+
+	if (rc >= 0 && c->action != ACTION_RUN) {
+		c->action = ACTION_RUN;
+		return log_ret(-EINVAL, "--%s is for the command line only", name);
+	}
+	return rc;
+}
+
+int config_check(const struct config *c)
+{
+	int rc;
+
+	if (!c->kernel)
+		return log_ret(
+			-EINVAL,
+			"--kernel is missing: say what to boot, as in minivmm --kernel bzImage; "
+			"minivmm --help lists the options");
+	rc = config_check_stdio(c);
+	return rc == 0 ? check_balloon(c) : rc;
+}
+
 int config_parse(struct config *c, int argc, char *const argv[])
 {
 	int rc;
 
-	*c = defaults;
+	config_init(c);
 	if (argc > 1) {
 		rc = parse_command(c, argc, argv);
 		if (rc != OPT_STOP)
@@ -347,13 +377,7 @@ int config_parse(struct config *c, int argc, char *const argv[])
 	rc = opt_argv(table, c, argc, argv);
 	if (rc < 0)
 		return rc;
-	if (rc != OPT_STOP && !c->kernel)
-		return log_ret(
-			-EINVAL,
-			"--kernel is missing: say what to boot, as in minivmm --kernel bzImage; "
-			"minivmm --help lists the options");
-	rc = rc == OPT_STOP ? 0 : config_check_stdio(c);
-	return rc == 0 ? check_balloon(c) : rc;
+	return rc == OPT_STOP ? 0 : config_check(c);
 }
 
 void config_destroy(struct config *c)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the user asked for, as plain data. The command line fills it now; the control socket and the
- * library will fill the same struct.
+ * What the user asked for, as plain data. The command line and the library fill the same struct.
  */
 #pragma once
 
@@ -24,7 +23,7 @@
 enum config_action { ACTION_RUN, ACTION_DRY_RUN, ACTION_HELP, ACTION_VERSION, ACTION_DOCTOR };
 enum huge_pages { HUGE_OFF, HUGE_TRANSPARENT, HUGE_2M, HUGE_1G };
 enum net_mode { NET_TAP, NET_FD, NET_USER, NET_SOCKET };
-enum host_end_kind { HOST_NONE, HOST_STDIO, HOST_PTY, HOST_FILE, HOST_SOCKET };
+enum host_end_kind { HOST_NONE, HOST_STDIO, HOST_PTY, HOST_FILE, HOST_SOCKET, HOST_FD };
 enum disk_kind { DISK_KIND_RAW, DISK_KIND_QCOW2 };
 enum transport { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum on_reset { ON_RESET_EXIT, ON_RESET_RESTART };
@@ -70,7 +69,8 @@ struct net_config {
 /* What a serial port, console or port of the guest is connected to. */
 struct host_end {
 	enum host_end_kind kind;
-	char *path; /* HOST_FILE, HOST_SOCKET */
+	char *path;  /* HOST_FILE, HOST_SOCKET */
+	unsigned fd; /* HOST_FD */
 };
 
 struct port_config {
@@ -121,6 +121,16 @@ struct config {
 /* The most that the balloon takes: an eighth stays with the guest, whose kernel can't live without.
  */
 #define CONFIG_MAX_BALLOON(memory) ((memory) - (memory) / 8)
+
+/* The defaults. */
+void config_init(struct config *c);
+
+/* Sets one option, as --NAME VALUE would; value is NULL for a switch. *seen has a bit for each that
+ * was set before, and is 0 at first. 0, or -EINVAL or -ENOMEM as below. */
+int config_set(struct config *c, const char *name, const char *value, uint64_t *seen) __must_check;
+
+/* What can be checked only when all is there. 0, or -EINVAL as below. */
+int config_check(const struct config *c) __must_check;
 
 /* Fills *c from the command line. Pure: opens nothing, prints nothing but the error. 0: everything
  * is within its limits, and ACTION_RUN and ACTION_DRY_RUN have a kernel; -EINVAL: one line was

@@ -5,11 +5,25 @@
 
 static const struct opt_choice host_ends[] = {
 	{ "none", HOST_NONE }, { "stdio", HOST_STDIO },   { "pty", HOST_PTY },
-	{ "file", HOST_FILE }, { "socket", HOST_SOCKET }, { NULL, 0 },
+	{ "file", HOST_FILE }, { "socket", HOST_SOCKET }, { "fd", HOST_FD },
+	{ NULL, 0 },
 };
 
-static int set_host_path(const struct opt_value *v, struct host_end *e)
+static int set_host_fd(const struct opt_value *v, struct host_end *e)
 {
+	static const struct opt_range range = { 3, 1 << 20 };
+	static const struct opt row = { .name = "fd", .kind = &range };
+	struct opt_value fd = *v;
+
+	fd.row = &row;
+	return opt_number(&fd, &e->fd);
+}
+
+/* What stands behind the = of host_ends that have one. */
+static int set_host_value(const struct opt_value *v, struct host_end *e)
+{
+	if (e->kind == HOST_FD)
+		return set_host_fd(v, e);
 	if (e->kind == HOST_SOCKET && strlen(v->text) > CONFIG_MAX_SOCKET_PATH)
 		return opt_fail(v, "the path of a socket has at most %d bytes; choose another",
 				CONFIG_MAX_SOCKET_PATH);
@@ -20,28 +34,29 @@ int config_set_host_end(const struct opt_value *v, void *field)
 {
 	struct opt_nearest near = { .word = v->text };
 	struct host_end *e = field;
-	bool path = false;
+	bool takes_value = false;
 
 	for (const struct opt_choice *o = host_ends; o->name; o++) {
 		const size_t len = strlen(o->name);
 		struct opt_value value = *v;
 
-		path = o->value == HOST_FILE || o->value == HOST_SOCKET;
+		takes_value =
+			o->value == HOST_FILE || o->value == HOST_SOCKET || o->value == HOST_FD;
 		e->kind = (enum host_end_kind)o->value;
-		if (path && !strncmp(v->text, o->name, len) && v->text[len] == '=') {
+		if (takes_value && !strncmp(v->text, o->name, len) && v->text[len] == '=') {
 			value.text += len + 1;
-			return set_host_path(&value, e);
+			return set_host_value(&value, e);
 		}
-		if (!path && !strcmp(v->text, o->name))
+		if (!takes_value && !strcmp(v->text, o->name))
 			return 0;
 		opt_offer(&near, o->name);
 	}
-	path = near.best && (!strcmp(near.best, "file") || !strcmp(near.best, "socket"));
-	return opt_fail(v, "%s is stdio, none, pty, file=PATH or socket=PATH%s%s%s", v->option,
-			near.best ? "; did you mean " : "", near.best ?: "",
-			!near.best ? ""
-			: path     ? "=PATH?"
-				   : "?");
+	return opt_fail(v, "%s is stdio, none, pty, file=PATH, socket=PATH or fd=N%s%s%s",
+			v->option, near.best ? "; did you mean " : "", near.best ?: "",
+			!near.best                                                   ? ""
+			: !strcmp(near.best, "file") || !strcmp(near.best, "socket") ? "=PATH?"
+			: !strcmp(near.best, "fd")                                   ? "=N?"
+										     : "?");
 }
 
 /* A key of --port, which is the name of one of host_ends. */
@@ -55,7 +70,7 @@ static int set_port_end(const struct opt_value *v, void *field)
 	while (strcmp(o->name, v->row->name))
 		o++;
 	e->kind = (enum host_end_kind)o->value;
-	return v->text ? set_host_path(v, e) : 0;
+	return v->text ? set_host_value(v, e) : 0;
 }
 
 /* udev makes file names of it, hence no blanks or slashes. */
@@ -82,6 +97,7 @@ static const struct opt port_rows[] = {
 	LIST_KEY("pty", NULL, set_port_end, port_config, end),
 	LIST_KEY("file", "PATH", set_port_end, port_config, end),
 	LIST_KEY("socket", "PATH", set_port_end, port_config, end),
+	LIST_KEY("fd", "N", set_port_end, port_config, end),
 };
 static const struct opt_table port_table = { .row = port_rows, .nr = ARRAY_SIZE(port_rows) };
 

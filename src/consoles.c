@@ -20,6 +20,8 @@ static int open_end(struct machine *m, struct stream **s, const char *what,
 		return tty_file(s, &m->loop, what, e->path, m->config->append_output);
 	case HOST_SOCKET:
 		return socket_listen(s, &m->loop, what, e->path);
+	case HOST_FD:
+		return tty_fd(s, &m->loop, what, (int)e->fd);
 	case HOST_NONE:
 		break;
 	}
@@ -56,6 +58,16 @@ static int add(struct machine *m, struct virtio_console *c, const struct console
 	return rc == 0 ? virtio_console_start(c) : rc;
 }
 
+/* Of the terminal behind the console. False: there is none. */
+static bool window_size(const struct machine *m, uint16_t *cols, uint16_t *rows)
+{
+	const struct host_end *e = &m->config->console;
+
+	if (e->kind == HOST_FD)
+		return tty_size_of((int)e->fd, cols, rows);
+	return e->kind == HOST_STDIO && tty_size(cols, rows);
+}
+
 int consoles_add(struct machine *m)
 {
 	const struct config *c = m->config;
@@ -66,8 +78,7 @@ int consoles_add(struct machine *m)
 					       .nr_ports = (unsigned)c->nr_ports };
 	int rc = 0;
 
-	if (c->console.kind == HOST_STDIO)
-		console.has_size = tty_size(&console.cols, &console.rows);
+	console.has_size = window_size(m, &console.cols, &console.rows);
 	for (size_t i = 0; i < c->nr_ports; i++)
 		name[i] = c->port[i].name;
 	if (c->console.kind != HOST_NONE)
@@ -81,7 +92,7 @@ void machine_window_changed(struct machine *m)
 {
 	uint16_t cols, rows;
 
-	if (m->config->console.kind == HOST_STDIO && tty_size(&cols, &rows))
+	if (window_size(m, &cols, &rows))
 		virtio_console_resize(&m->console, cols, rows);
 }
 
@@ -116,6 +127,7 @@ const char *consoles_where(const struct host_end *e)
 		[HOST_PTY] = "a new pseudo-terminal",
 		[HOST_FILE] = "file ",
 		[HOST_SOCKET] = "socket ",
+		[HOST_FD] = "an open descriptor",
 	};
 
 	return where[e->kind];

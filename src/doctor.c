@@ -431,11 +431,11 @@ static int host_io_uring(void)
 	return fd < 0 ? -errno : 0;
 }
 
-int doctor(void)
+int doctor(FILE *out)
 {
 	const struct doctor_host host = {
 		.root = "", .kvm = host_ioctl, .try_guest = x86_try_guest, .io_uring = host_io_uring
 	};
 
-	return doctor_examine(&host, stdout);
+	return doctor_examine(&host, out);
 }

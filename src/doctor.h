@@ -20,8 +20,8 @@ struct doctor_host {
 	int (*io_uring)(void);                                        /* 0 or -errno */
 };
 
-/* Examines this host on standard output. 0: a guest can run. */
-int doctor(void);
+/* Examines this host. 0: a guest can run; or -ENOTSUP. */
+int doctor(FILE *out);
 
 /* The same for a host that need not be this one. */
 int doctor_examine(const struct doctor_host *host, FILE *out);

@@ -19,6 +19,7 @@
 #include "consoles.h"
 #include "nets.h"
 #include "transport.h"
+#include "vmm/thread.h"
 
 /* -- how it ends ----------------------------------------------------------------------------- */
 
@@ -310,7 +311,6 @@ static int init_vcpus(struct machine *m)
  * on. */
 static void machine_none(struct machine *m, const struct config *c)
 {
-	memset(m, 0, sizeof(*m));
 	m->config = c;
 	vm_none(&m->vm);
 	m->loop = (struct loop){ .epoll_fd = -1, .wake_fd = -1 };
@@ -393,11 +393,10 @@ static int start_io_threads(struct machine *m)
 		struct io_thread *io = &m->io[i];
 
 		io->machine = m;
-		errno = pthread_create(&io->thread, NULL, io_thread, io);
+		errno = -thread_start(&io->thread, "io", io_thread, io);
 		if (errno)
 			return log_errno("I/O thread %u", i);
 		io->started = true;
-		pthread_setname_np(io->thread, "io");
 	}
 	return 0;
 }
@@ -416,7 +415,7 @@ static void stop_threads(struct machine *m)
 {
 	uart_stop(&m->com1); /* a vCPU may wait for room there */
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
-		vcpu_ask(&m->vcpu[i], VCPU_STOP, false);
+		vcpu_ask(&m->vcpu[i], VCPU_STOP);
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
 		vcpu_join(&m->vcpu[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(m->io); i++) {
@@ -428,12 +427,20 @@ static void stop_threads(struct machine *m)
 	}
 }
 
-void machine_run(struct machine *m)
+void machine_start(struct machine *m)
 {
 	if (start_io_threads(m) < 0 || start_vcpus(m) < 0)
 		machine_end(m, END_FAILED, 0);
+}
+
+void machine_run(struct machine *m)
+{
 	if (loop_run(&m->loop) < 0)
 		machine_end(m, END_FAILED, 0);
+}
+
+void machine_stop(struct machine *m)
+{
 	stop_threads(m);
 	consoles_close(m);
 }
@@ -443,27 +450,27 @@ void machine_press_power_button(struct machine *m)
 	pm_press_power_button(&m->pm);
 }
 
-void machine_move_balloon(struct machine *m, int eighths)
+int64_t machine_move_balloon(struct machine *m, int64_t bytes)
 {
-	const int64_t bytes = (int64_t)(m->config->memory.size / 8) * eighths;
 	uint64_t target;
 
-	if (!m->config->balloon.on) {
-		log_warn("a signal for the balloon, and the guest has none (see --balloon)");
-		return;
-	}
+	if (!m->config->balloon.on)
+		return -ENOTSUP;
 	target = virtio_balloon_move(&m->balloon, bytes);
 	log_info("balloon: the target is now %llu MiB", target / MIB);
+	return (int64_t)target;
 }
 
 void machine_pause(struct machine *m)
 {
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
-		vcpu_ask(&m->vcpu[i], VCPU_PAUSE, true);
+		vcpu_ask(&m->vcpu[i], VCPU_PAUSE);
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		vcpu_await_outside(&m->vcpu[i]);
 }
 
 void machine_resume(struct machine *m)
 {
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
-		vcpu_ask(&m->vcpu[i], VCPU_RUN, false);
+		vcpu_ask(&m->vcpu[i], VCPU_RUN);
 }

@@ -2,9 +2,9 @@
 /*
  * The machine: every part of one VM, owned by value, and the board that wires them.
  *
- * Life: machine_init, machine_run, machine_destroy, all on one thread, the main one, which also
- * runs m->loop (signals, terminal). Only machine_end() is for any thread. Machines live side by
- * side in one process.
+ * Life: machine_init, machine_start, machine_run, machine_stop, machine_destroy. machine_run() runs
+ * m->loop (the terminal and its like): from machine_start() to machine_stop() they belong to one
+ * thread, the machine's own. Machines live side by side in one process.
  */
 #pragma once
 
@@ -61,7 +61,7 @@ struct machine_virtio {
 struct machine {
 	const struct config *config; /* not owned */
 
-	/* How it ended: the first reason wins. Atomic until machine_run() returns. */
+	/* How it ended: the first reason wins. Atomic until machine_stop(). */
 	enum machine_end end;
 	unsigned end_value;
 
@@ -74,7 +74,7 @@ struct machine {
 	struct gmem mem;
 	struct vm vm;
 	struct bus pio, mmio;
-	struct loop loop; /* the main thread's */
+	struct loop loop; /* the machine's own thread's */
 	struct io_thread io[CONFIG_MAX_IO_THREADS];
 	struct vcpu vcpu[CONFIG_MAX_CPUS];
 	unsigned nr_vcpus;
@@ -105,8 +105,8 @@ struct machine {
 	struct boot_entry entry;
 };
 
-/* Builds the machine that c, which outlives it, asks for; with ACTION_DRY_RUN without KVM. 0 or
- * -errno, logged. machine_destroy() is safe, and due, after either. */
+/* Builds the machine that c, which outlives it, asks for; with ACTION_DRY_RUN without KVM. *m is
+ * all zeroes. 0 or -errno, logged. machine_destroy() is safe, and due, after either. */
 int machine_init(struct machine *m, const struct config *c) __must_check;
 void machine_destroy(struct machine *m);
 
@@ -115,25 +115,32 @@ void machine_destroy(struct machine *m);
  * vd, before any device. 0 or -errno, logged. (transport.c) */
 int machine_add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *loop) __must_check;
 
-/* Runs the guest until it ends; m->end says how. */
+/* Starts the guest, in threads of its own; a failure ends it. */
+void machine_start(struct machine *m);
+/* Returns when it has ended; m->end says how. */
 void machine_run(struct machine *m);
+/* Ends the threads and the streams. */
+void machine_stop(struct machine *m);
 
-/* Ends the run, for the first reason that is given. Any thread, with any lock held. */
+/* Ends the run, for the first reason that is given. From machine_init() to machine_destroy(), any
+ * thread, with any lock held. */
 void machine_end(struct machine *m, enum machine_end why, unsigned value);
 
-/* What a press of the power button does is up to the guest. Main thread. */
-void machine_press_power_button(struct machine *m);
+/* The rest is for any thread but the guest's, from machine_start() to machine_stop(), one at a
+ * time. */
 
-/* The balloon's target changes by an eighth of the guest's memory: +1 or -1. Main thread. */
-void machine_move_balloon(struct machine *m, int eighths);
-/* The terminal's size may have changed: tells the console. Main thread. (consoles.c) */
+/* What a press of the power button does is up to the guest. */
+void machine_press_power_button(struct machine *m);
+/* Moves the balloon's target, as far as it goes: where it is then, in bytes, or -ENOTSUP. */
+int64_t machine_move_balloon(struct machine *m, int64_t bytes);
+/* The terminal's size may have changed: tells the console. (consoles.c) */
 void machine_window_changed(struct machine *m);
 
-/* Stops all vCPUs outside the guest, and lets them go on. Main thread (a source of m->loop). */
+/* Stops all vCPUs outside the guest, and lets them go on. Also before machine_start(). */
 void machine_pause(struct machine *m);
 void machine_resume(struct machine *m);
 
-/* The machine, for people, on standard output: --dry-run. (report.c) */
-void machine_print(const struct machine *m);
-/* The table of exits, on standard error: --stats. After machine_run(). (report.c) */
-void machine_print_stats(const struct machine *m);
+/* The machine, for people: --dry-run. (report.c) */
+void machine_print(const struct machine *m, FILE *out);
+/* The table of exits: --stats. After machine_stop(). (report.c) */
+void machine_print_stats(const struct machine *m, FILE *out);

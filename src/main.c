@@ -1,124 +1,78 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The program: options in, exit status out. Nothing else exits. */
+/* The program: a command line to the library (minivmm.h), and its end to an exit status. Nothing
+ * else exits. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-#include "backend/tty.h"
-#include "config.h"
-#include "doctor.h"
-#include "machine.h"
+#include "minivmm.h"
 #include "signals.h"
-#include "vcpu.h"
+#include "term.h"
 
-enum status { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2, STATUS_CRASHED = 3 };
+enum status { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 }; /* and minivmm_status() */
 
-static int status_of(const struct machine *m)
+/* Keys go to the guest as they are typed. */
+static int take_terminal(struct minivmm *vm)
 {
-	switch (m->end) {
-	case END_POWER_OFF:
-	case END_RESET:
-	case END_QUIT:
-		return STATUS_OK;
-	case END_CRASHED:
-		return STATUS_CRASHED;
-	case END_DEBUG_EXIT:
-		return (int)m->end_value;
-	case END_NONE:
-	case END_KILLED:
-	case END_FAILED:
-		break;
+	char text[128];
+	int rc = 0;
+
+	if (minivmm_on_stdio(vm) && isatty(STDIN_FILENO))
+		rc = term_raw(STDIN_FILENO);
+	if (rc < 0) {
+		snprintf(text, sizeof(text), "terminal: raw mode: %s", strerror(-rc));
+		minivmm_log(vm, MINIVMM_ERROR, text);
 	}
-	return STATUS_FAILED;
+	return rc;
 }
 
-/* One life of the machine, from power-on to its end. Sets *reset when the guest asked for another,
- * and nobody for the end. */
-static int run_once(const struct config *c, struct machine *m, bool *reset)
+static int run(struct minivmm_config *c)
 {
-	struct signals signals = { .signal_fd = -1, .timer_fd = -1 };
 	int status = STATUS_FAILED;
+	struct minivmm *vm;
 
-	*reset = false;
-	if (machine_init(m, c) == 0 && signals_init(&signals, m) == 0) {
-		machine_run(m);
-		status = status_of(m);
-		*reset = m->end == END_RESET && !signals_came(&signals);
-		if (c->stats)
-			machine_print_stats(m);
-	}
-	signals_destroy(&signals);
-	machine_destroy(m);
-	return status;
-}
-
-static int run(const struct config *c)
-{
-	static struct machine m; /* large; one a process here */
-	struct config life = *c;
-	bool reset;
-	int status;
-
-	tty_reserve_stdio();
+	term_reserve_stdio();
 	signals_block();
-	vcpu_signal_setup();
-	do {
-		status = run_once(&life, &m, &reset);
-		life.append_output = true; /* one log of all lives */
-		reset = reset && c->on_reset == ON_RESET_RESTART;
-		if (reset)
-			log_info("the guest asked for a reset: restarting it");
-	} while (reset);
-	return status;
-}
-
-static int dry_run(const struct config *c)
-{
-	static struct machine m;
-	int status = STATUS_FAILED;
-
-	if (machine_init(&m, c) == 0) {
-		machine_print(&m);
-		status = STATUS_OK;
-	}
-	machine_destroy(&m);
+	if (minivmm_create(c, &vm) < 0)
+		return STATUS_FAILED;
+	if (take_terminal(vm) == 0 && minivmm_start(vm) == 0 && signals_until_end(vm) == 0)
+		status = minivmm_status(vm);
+	minivmm_destroy(vm);
+	term_restore();
 	return status;
 }
 
 /* What --help and its like print is all that they do, so losing it is a failure. */
-static int printed(int status)
+static int print(const struct minivmm_config *c, enum minivmm_action what)
 {
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return status;
-	log_errno("standard output");
-	return STATUS_FAILED;
+	char *text;
+	int status = minivmm_text(c, what, &text) < 0 ? STATUS_FAILED : STATUS_OK;
+
+	if (text && (fputs(text, stdout) < 0 || fflush(stdout) < 0)) {
+		fprintf(stderr, "minivmm: standard output: %s\n", strerror(errno));
+		status = STATUS_FAILED;
+	}
+	free(text);
+	return status;
 }
 
 int main(int argc, char **argv)
 {
-	struct config c;
-	int status = STATUS_USAGE;
+	struct minivmm_config *c = minivmm_config_new();
+	int status = STATUS_FAILED, action;
 
-	if (config_parse(&c, argc, argv) == 0) {
-		log_set_level(c.log_level);
-		switch (c.action) {
-		case ACTION_RUN:
-			status = run(&c);
-			break;
-		case ACTION_DRY_RUN:
-			status = printed(dry_run(&c));
-			break;
-		case ACTION_HELP:
-			config_help(stdout);
-			status = printed(STATUS_OK);
-			break;
-		case ACTION_VERSION:
-			config_version(stdout);
-			status = printed(STATUS_OK);
-			break;
-		case ACTION_DOCTOR:
-			status = printed(doctor() == 0 ? STATUS_OK : STATUS_FAILED);
-			break;
-		}
+	if (c) {
+		minivmm_config_log(c, minivmm_log_stderr, NULL);
+		action = minivmm_config_args(c, argc, argv);
+		if (action < 0)
+			status = STATUS_USAGE;
+		else if (action == MINIVMM_ACTION_RUN)
+			status = run(c);
+		else
+			status = print(c, (enum minivmm_action)action);
 	}
-	config_destroy(&c);
+	minivmm_config_free(c);
 	return status;
 }

@@ -433,6 +433,27 @@ int opt_argv(struct opt_table t, void *target, int argc, char *const argv[])
 	return rc;
 }
 
+int opt_set_one(struct opt_table t, void *target, const char *name, const char *value,
+		uint64_t *seen)
+{
+	struct opt_value v = { .row = find_row(t, name, strlen(name)),
+			       .option = name,
+			       .whole = value,
+			       .text = value };
+	const char *near = v.row ? NULL : nearest_row(t, name);
+
+	if (!v.row)
+		return log_ret(-EINVAL, "%.*s: there is no such option%s%s%s", SHOWN_MAX, name,
+			       near ? "; did you mean " : "", near ?: "", near ? "?" : "");
+	if (!v.row->metavar && value)
+		return opt_fail(&v, "this is a switch and takes no value");
+	if (v.row->metavar && !value && !v.row->optional)
+		return opt_fail(&v, "the value is missing: %s", v.row->metavar);
+	if (v.row->metavar && !value)
+		v.text = "";
+	return set_row(t, &v, target, seen);
+}
+
 void opt_help(struct opt_table t, FILE *out)
 {
 	const int column = 26;

@@ -66,6 +66,11 @@ struct opt_value {
  * -errno, explained. */
 int opt_argv(struct opt_table t, void *target, int argc, char *const argv[]) __must_check;
 
+/* Does the same for one option: NAME and VALUE, which is NULL for a switch. *seen has a bit for
+ * each row that was set before. */
+int opt_set_one(struct opt_table t, void *target, const char *name, const char *value,
+		uint64_t *seen) __must_check;
+
 /* Fills target from v->text: FIRST,KEY=VALUE,… where FIRST goes to the first row of t, whose name
  * is NULL; or, when that row has a name, KEY=VALUE,… or "". 0 or -errno, explained. */
 int opt_list(const struct opt_value *v, struct opt_table t, void *target) __must_check;

@@ -2,14 +2,25 @@
 #include "signals.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
+#include <unistd.h>
 
 #define POWER_OFF_SECONDS 30
+#define POWER_OFF_TEXT    "30 s"
 
-/* Those that are for the guest's end. */
-static sigset_t ending_signals(void)
+struct signals {
+	int signal_fd, timer_fd;
+	struct minivmm *vm; /* not owned */
+	bool asked;         /* the power button was pressed */
+};
+
+static sigset_t taken_signals(void)
 {
 	sigset_t set;
 
@@ -17,13 +28,6 @@ static sigset_t ending_signals(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
-	return set;
-}
-
-static sigset_t taken_signals(void)
-{
-	sigset_t set = ending_signals();
-
 	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGWINCH);
@@ -34,9 +38,9 @@ void signals_block(void)
 {
 	const sigset_t set = taken_signals();
 
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a disk beyond ulimit -f: an error of that write, no more */
+	signal(SIGXFSZ, SIG_IGN); /* our own output beyond ulimit -f: an error of that write */
 }
 
 /* timeout(1) sends a signal to its child and again to the child's group: within a second, that is
@@ -56,85 +60,96 @@ static void power_off_politely(struct signals *s)
 	if (asked_just_now(s))
 		return;
 	if (s->asked) {
-		log_warn("second SIGTERM: ending the guest");
-		machine_end(s->machine, END_KILLED, 0);
+		minivmm_log(s->vm, MINIVMM_WARN, "second SIGTERM: ending the guest");
+		minivmm_stop(s->vm, MINIVMM_AT_ONCE);
 		return;
 	}
 	s->asked = true;
-	log_info("SIGTERM: pressing the guest's power button");
-	machine_press_power_button(s->machine);
-	if (timerfd_settime(s->timer_fd, 0, &t, NULL) < 0) {
-		log_errno("timer of %d s", POWER_OFF_SECONDS);
-		machine_end(s->machine, END_KILLED, 0);
-	}
+	minivmm_log(s->vm, MINIVMM_INFO, "SIGTERM: pressing the guest's power button");
+	minivmm_stop(s->vm, MINIVMM_POWER_BUTTON);
+	if (timerfd_settime(s->timer_fd, 0, &t, NULL) < 0)
+		minivmm_stop(s->vm, MINIVMM_AT_ONCE);
 }
 
-static void on_signal(struct loop_source *src, uint32_t events __unused)
+static void move_balloon(struct minivmm *vm, int eighths)
 {
-	struct signals *s = container_of(src, struct signals, signal);
+	if (minivmm_balloon(vm, (long long)(minivmm_memory(vm) / 8) * eighths) == -ENOTSUP)
+		minivmm_log(vm, MINIVMM_WARN,
+			    "a signal for the balloon, and the guest has none (see --balloon)");
+}
+
+static void on_signal(struct signals *s)
+{
 	struct signalfd_siginfo info;
 
 	if (read(s->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	switch (info.ssi_signo) {
 	case SIGUSR1:
-		machine_move_balloon(s->machine, 1);
+		move_balloon(s->vm, 1);
 		break;
 	case SIGUSR2:
-		machine_move_balloon(s->machine, -1);
+		move_balloon(s->vm, -1);
 		break;
 	case SIGWINCH:
-		machine_window_changed(s->machine);
+		minivmm_window_changed(s->vm);
 		break;
 	case SIGTERM:
-		s->end = true;
 		power_off_politely(s);
 		break;
 	default:
-		s->end = true;
-		machine_end(s->machine, END_KILLED, 0);
+		minivmm_stop(s->vm, MINIVMM_AT_ONCE);
 		break;
 	}
 }
 
-static void on_timer(struct loop_source *src, uint32_t events __unused)
+static void on_timer(struct signals *s)
 {
-	struct signals *s = container_of(src, struct signals, timer);
+	const struct itimerspec never = { 0 };
 
-	log_warn("the guest did not power off within %d s of SIGTERM: ending it",
-		 POWER_OFF_SECONDS);
-	machine_end(s->machine, END_KILLED, 0);
+	timerfd_settime(s->timer_fd, 0, &never, NULL);
+	minivmm_log(s->vm, MINIVMM_WARN,
+		    "the guest did not power off within " POWER_OFF_TEXT " of SIGTERM: ending it");
+	minivmm_stop(s->vm, MINIVMM_AT_ONCE);
 }
 
-int signals_init(struct signals *s, struct machine *m)
+static void serve(struct signals *s)
+{
+	struct pollfd p[] = {
+		{ .fd = minivmm_end_fd(s->vm), .events = POLLIN },
+		{ .fd = s->signal_fd, .events = POLLIN },
+		{ .fd = s->timer_fd, .events = POLLIN },
+	};
+
+	while (!p[0].revents) {
+		if (poll(p, 3, -1) < 0)
+			continue; /* EINTR: SIGCONT */
+		if (p[1].revents)
+			on_signal(s);
+		if (p[2].revents)
+			on_timer(s);
+	}
+}
+
+int signals_until_end(struct minivmm *vm)
 {
 	const sigset_t set = taken_signals();
+	struct signals s = { .vm = vm };
+	char text[128];
+	int rc = 0;
 
-	*s = (struct signals){ .signal_fd = -1, .timer_fd = -1, .machine = m };
-	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (s->signal_fd < 0 || s->timer_fd < 0)
-		return log_errno("signalfd or timerfd");
-	s->signal = (struct loop_source){ .fd = s->signal_fd, .fn = on_signal };
-	s->timer = (struct loop_source){ .fd = s->timer_fd, .fn = on_timer };
-	if (loop_add(&m->loop, &s->signal, EPOLLIN) < 0 ||
-	    loop_add(&m->loop, &s->timer, EPOLLIN) < 0)
-		return log_ret(-EIO, "can't wait for signals");
-	return 0;
-}
-
-void signals_destroy(struct signals *s)
-{
-	close_fd(&s->signal_fd);
-	close_fd(&s->timer_fd);
-}
-
-bool signals_came(const struct signals *s)
-{
-	const sigset_t set = ending_signals();
-	sigset_t pending;
-
-	sigpending(&pending);
-	sigandset(&pending, &pending, &set);
-	return s->end || !sigisemptyset(&pending);
+	s.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	s.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (s.signal_fd < 0 || s.timer_fd < 0) {
+		rc = -errno;
+		snprintf(text, sizeof(text), "signalfd or timerfd: %s", strerror(-rc));
+		minivmm_log(vm, MINIVMM_ERROR, text);
+	} else {
+		serve(&s);
+	}
+	if (s.signal_fd >= 0)
+		close(s.signal_fd);
+	if (s.timer_fd >= 0)
+		close(s.timer_fd);
+	return rc;
 }

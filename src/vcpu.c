@@ -9,11 +9,31 @@
 #include <time.h>
 
 #include "vmm/log.h"
+#include "vmm/thread.h"
+
+/* Interrupts KVM_RUN. It is blocked in the vCPU's thread but while KVM_RUN lasts, so that it ends
+ * that call and is never delivered: it needs no handler, and the program around us may use it. */
+#define VCPU_SIGNAL SIGRTMIN
+
+static int set_signal_mask(const struct vcpu *v)
+{
+	const uint64_t blocked = ~(1ull << (VCPU_SIGNAL - 1)); /* the kernel's sigset_t */
+	_Alignas(struct kvm_signal_mask)
+		uint8_t buf[sizeof(struct kvm_signal_mask) + sizeof(blocked)];
+	struct kvm_signal_mask *mask = (struct kvm_signal_mask *)buf;
+
+	mask->len = sizeof(blocked);
+	memcpy(mask->sigset, &blocked, sizeof(blocked));
+	if (ioctl(v->fd, KVM_SET_SIGNAL_MASK, mask) < 0)
+		return log_errno("KVM: signal mask of vCPU %u", v->id);
+	return 0;
+}
 
 int vcpu_init(struct vcpu *v, const struct vm *vm, unsigned id, unsigned cpus, struct bus *pio,
 	      struct bus *mmio, const struct gmem *mem)
 {
 	void *run;
+	int rc;
 
 	*v = (struct vcpu){ .id = id, .fd = -1, .pio = pio, .mmio = mmio, .mem = mem };
 	pthread_mutex_init(&v->lock, NULL);
@@ -26,7 +46,8 @@ int vcpu_init(struct vcpu *v, const struct vm *vm, unsigned id, unsigned cpus, s
 		return log_errno("KVM: map vCPU %u", id);
 	v->run = run;
 	v->run_size = vm->run_size;
-	return vcpu_init_arch(v, vm, cpus);
+	rc = set_signal_mask(v);
+	return rc == 0 ? vcpu_init_arch(v, vm, cpus) : rc;
 }
 
 void vcpu_destroy(struct vcpu *v)
@@ -37,29 +58,26 @@ void vcpu_destroy(struct vcpu *v)
 	close_fd(&v->fd);
 }
 
-static void interrupt_kvm_run(int sig __unused) {}
-
-void vcpu_signal_setup(void)
-{
-	struct sigaction sa = { .sa_handler = interrupt_kvm_run }; /* no SA_RESTART */
-
-	sigaction(VCPU_SIGNAL, &sa, NULL);
-}
-
-void vcpu_ask(struct vcpu *v, enum vcpu_ask ask, bool wait_paused)
+void vcpu_ask(struct vcpu *v, enum vcpu_ask ask)
 {
 	pthread_mutex_lock(&v->lock);
 	if (v->ask != VCPU_STOP)
 		v->ask = ask;
 	pthread_cond_broadcast(&v->changed);
-	if (v->started && v->ask != VCPU_RUN && !v->paused) {
-		/* Whether the signal finds the thread inside KVM_RUN or before it, it leaves: the
-		 * flag is set first and KVM looks at it on every entry (KVM api 5, immediate_exit).
-		 */
-		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELEASE);
-		pthread_kill(v->thread, VCPU_SIGNAL);
+	if (v->ask != VCPU_RUN) {
+		/* Either the vCPU, which says that it goes inside before KVM looks at the flag (KVM
+		 * api 5, immediate_exit), finds it there; or we find the vCPU inside. */
+		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+		if (v->started && __atomic_load_n(&v->inside, __ATOMIC_SEQ_CST))
+			pthread_kill(v->thread, VCPU_SIGNAL);
 	}
-	while (wait_paused && v->ask == VCPU_PAUSE && !v->paused)
+	pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_await_outside(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	while (v->ask == VCPU_PAUSE && __atomic_load_n(&v->inside, __ATOMIC_SEQ_CST))
 		pthread_cond_wait(&v->changed, &v->lock);
 	pthread_mutex_unlock(&v->lock);
 }
@@ -68,8 +86,22 @@ void vcpu_enter_no_more(struct vcpu *v)
 {
 	pthread_mutex_lock(&v->lock);
 	v->ask = VCPU_STOP;
-	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELEASE);
+	pthread_cond_broadcast(&v->changed);
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&v->lock);
+}
+
+/* The signals that came are still pending, for they are blocked here. More come only with the lock
+ * held, and while the vCPU is inside. */
+static void take_signals(void)
+{
+	static const struct timespec at_once;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, VCPU_SIGNAL);
+	while (sigtimedwait(&set, NULL, &at_once) > 0)
+		;
 }
 
 /* Between two KVM_RUNs, after a signal: waits while paused. False when the vCPU is to stop. */
@@ -78,12 +110,9 @@ static bool vcpu_may_run(struct vcpu *v)
 	bool go;
 
 	pthread_mutex_lock(&v->lock);
-	while (v->ask == VCPU_PAUSE) {
-		v->paused = true;
-		pthread_cond_broadcast(&v->changed);
+	while (v->ask == VCPU_PAUSE)
 		pthread_cond_wait(&v->changed, &v->lock);
-	}
-	v->paused = false;
+	take_signals();
 	go = v->ask == VCPU_RUN;
 	if (go)
 		__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_RELAXED);
@@ -256,11 +285,10 @@ static int vcpu_handle(struct vcpu *v)
 	return exits[reason].handle(v);
 }
 
-/* The thread has left the guest for good: whoever waits for it to pause need not. */
-static void vcpu_left(struct vcpu *v)
+/* Somebody may wait for the vCPU to be outside. */
+static void tell_outside(struct vcpu *v)
 {
 	pthread_mutex_lock(&v->lock);
-	v->paused = true;
 	pthread_cond_broadcast(&v->changed);
 	pthread_mutex_unlock(&v->lock);
 }
@@ -269,8 +297,13 @@ static void vcpu_left(struct vcpu *v)
 static int vcpu_enter(struct vcpu *v, uint64_t *left)
 {
 	uint64_t entered = v->timed ? monotonic_ns() : 0;
-	int rc = ioctl(v->fd, KVM_RUN, 0L) < 0 ? -errno : 0;
+	int rc;
 
+	__atomic_store_n(&v->inside, true, __ATOMIC_SEQ_CST); /* pairs with vcpu_ask() */
+	rc = ioctl(v->fd, KVM_RUN, 0L) < 0 ? -errno : 0;
+	__atomic_store_n(&v->inside, false, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&v->run->immediate_exit, __ATOMIC_SEQ_CST))
+		tell_outside(v);
 	if (v->timed && !v->stats.first_run_ns)
 		v->stats.first_run_ns = entered;
 	if (v->timed) {
@@ -302,7 +335,6 @@ enum vcpu_end vcpu_run(struct vcpu *v)
 			next = VCPU_FAILED;
 		}
 	}
-	vcpu_left(v);
 	return (enum vcpu_end)next;
 }
 
@@ -320,12 +352,11 @@ int vcpu_start(struct vcpu *v, void (*ended)(void *ctx, enum vcpu_end end), void
 
 	v->ended = ended;
 	v->ctx = ctx;
-	errno = pthread_create(&v->thread, NULL, vcpu_thread, v);
+	snprintf(name, sizeof(name), "vcpu%u", v->id);
+	errno = -thread_start(&v->thread, name, vcpu_thread, v);
 	if (errno)
 		return log_errno("thread of vCPU %u", v->id);
 	v->started = true;
-	snprintf(name, sizeof(name), "vcpu%u", v->id);
-	pthread_setname_np(v->thread, name);
 	return 0;
 }
 

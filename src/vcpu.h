@@ -55,10 +55,10 @@ struct vcpu {
 	void (*ended)(void *ctx, enum vcpu_end end); /* vcpu_start() */
 	void *ctx;
 
-	pthread_mutex_t lock; /* of ask and paused */
+	pthread_mutex_t lock; /* of ask */
 	pthread_cond_t changed;
 	enum vcpu_ask ask;
-	bool paused; /* the thread waits outside KVM_RUN */
+	bool inside; /* atomic: in KVM_RUN, or about to be */
 
 	struct vcpu_stats stats; /* written by the vCPU's thread only */
 };
@@ -81,14 +81,12 @@ void vcpu_join(struct vcpu *v);
 /* The exit loop: runs the guest on the calling thread until something in enum vcpu_end happens. */
 enum vcpu_end vcpu_run(struct vcpu *v);
 
-/* Gives VCPU_SIGNAL its empty handler, so that it interrupts KVM_RUN and nothing else. Once a
- * process. */
-#define VCPU_SIGNAL SIGRTMIN
-void vcpu_signal_setup(void);
-
-/* The thread that called vcpu_start(): asks, and makes the vCPU leave the guest. With wait_paused,
- * returns when it is outside. A stopped vCPU stays stopped. */
-void vcpu_ask(struct vcpu *v, enum vcpu_ask ask, bool wait_paused);
+/* Asks, and makes the vCPU leave the guest. A stopped vCPU stays stopped. Any thread but a vCPU's,
+ * between vcpu_init() and vcpu_join(); one at a time. */
+void vcpu_ask(struct vcpu *v, enum vcpu_ask ask);
+/* After vcpu_ask(VCPU_PAUSE), by the same thread: waits until the vCPU is outside the guest. It
+ * need not wait there: it may still finish what the guest's last instruction began. */
+void vcpu_await_outside(struct vcpu *v);
 
 /* Any thread, with any device's lock held: the vCPU does not enter the guest again. When it is in
  * there now, vcpu_ask(VCPU_STOP) makes it leave. */

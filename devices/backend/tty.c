@@ -12,7 +12,6 @@
 #include <termios.h>
 
 #include "fdstream.h"
-#include "term.h"
 #include "vmm/log.h"
 
 #define CTRL_A 1
@@ -20,7 +19,6 @@
 struct tty {
 	struct fdstream fd;
 	struct power power;
-	bool raw;                  /* this one has the terminal */
 	bool escaped;              /* the last key was Ctrl-A */
 	struct loop_source opened; /* inotify: somebody opened the pseudo-terminal; fd -1: none */
 };
@@ -75,8 +73,6 @@ static void tty_destroy(struct stream *s)
 	if (t->opened.fd >= 0)
 		loop_remove(t->fd.loop, &t->opened);
 	close_fd(&t->opened.fd);
-	if (t->raw)
-		term_restore();
 	free(t);
 }
 
@@ -130,15 +126,6 @@ static int own(int fd, int flags, bool *ours)
 	return *ours ? mine : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-void tty_reserve_stdio(void)
-{
-	int fd;
-
-	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
-		;
-	close_fd(&fd);
-}
-
 /* What there is to know of standard output, open as t's output. */
 static void tty_output(struct tty *t, int out, bool ours)
 {
@@ -160,8 +147,6 @@ int tty_stdio(struct stream **s, struct loop *loop, const char *what, const stru
 	if (rc == 0 && isatty(STDIN_FILENO)) {
 		t->power = *power;
 		t->fd.key = tty_key;
-		rc = term_raw(STDIN_FILENO);
-		t->raw = rc == 0;
 	}
 	return tty_finish(s, t, rc);
 }
@@ -178,16 +163,41 @@ int tty_stdout(struct stream **s, struct loop *loop, const char *what)
 	return tty_finish(s, t, rc);
 }
 
-bool tty_size(uint16_t *cols, uint16_t *rows)
+int tty_fd(struct stream **s, struct loop *loop, const char *what, int fd)
+{
+	const int flags = fcntl(fd, F_GETFL);
+	const int mode = flags & O_ACCMODE;
+	int in = -1, out = -1, rc;
+	bool ours = false, in_ours;
+	struct tty *t;
+
+	*s = NULL;
+	if (flags < 0)
+		return log_errno("%s: fd=%d", what, fd);
+	if (mode != O_WRONLY)
+		in = own(fd, O_RDONLY, &in_ours);
+	if (mode != O_RDONLY)
+		out = own(fd, O_WRONLY, &ours);
+	rc = tty_new(&t, loop, in, out, what, "its descriptor");
+	if (rc == 0)
+		tty_output(t, out, ours);
+	return tty_finish(s, t, rc);
+}
+
+bool tty_size_of(int fd, uint16_t *cols, uint16_t *rows)
 {
 	struct winsize size;
 
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 &&
-	    ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0)
+	if (ioctl(fd, TIOCGWINSZ, &size) < 0)
 		return false;
 	*cols = size.ws_col;
 	*rows = size.ws_row;
 	return true;
+}
+
+bool tty_size(uint16_t *cols, uint16_t *rows)
+{
+	return tty_size_of(STDOUT_FILENO, cols, rows) || tty_size_of(STDIN_FILENO, cols, rows);
 }
 
 int tty_file(struct stream **s, struct loop *loop, const char *what, const char *path, bool append)
@@ -272,6 +282,6 @@ int tty_pty(struct stream **s, struct loop *loop, const char *what)
 		rc = pty_watch(t, path);
 	}
 	if (rc == 0)
-		fprintf(stderr, "minivmm: the %s is %s\n", what, path);
+		log_msg(LOG_ASKED, "the %s is %s", what, path);
 	return tty_finish(s, t, rc);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Host ends for serial ports and consoles: standard input and output, a file, a pseudo-terminal.
- * (For none, use a NULL stream.) Each of these makes a struct stream, which is ended by
- * stream_destroy(). what is how messages call the guest's end: "serial port"; it is copied.
+ * Host ends for serial ports and consoles: standard input and output, a file, a pseudo-terminal, an
+ *open descriptor. (For none, use a NULL stream.) Each of these makes a struct stream, which is
+ *ended by stream_destroy(). what is how messages call the guest's end: "serial port"; it is copied.
  *
- * Standard input may be anything. When it is a terminal, it is put into raw mode (term.h) and
+ * Standard input may be anything. When it is a terminal, whose mode the program sees to,
  * Ctrl-A is an escape:
  *	Ctrl-A x	quits: POWER_QUIT
  *	Ctrl-A h	shows these keys
@@ -18,10 +18,6 @@
 #include "vmm/power.h"
 #include "vmm/stream.h"
 
-/* Puts /dev/null in the place of a standard input, output or error that is closed: main() does this
- * before anything is opened, which would else become standard input. */
-void tty_reserve_stdio(void);
-
 /* Standard input and output. *power is told when the user quits and is copied. 0 or -errno, logged.
  */
 int tty_stdio(struct stream **s, struct loop *loop, const char *what,
@@ -30,6 +26,12 @@ int tty_stdio(struct stream **s, struct loop *loop, const char *what,
 /* Standard output alone, beside a tty_stdio() of something else. 0 or -errno, logged. */
 int tty_stdout(struct stream **s, struct loop *loop, const char *what) __must_check;
 
+/* A descriptor of the caller's, of which a copy is used: for input, output or both, as it was
+ * opened. 0 or -errno, logged. */
+int tty_fd(struct stream **s, struct loop *loop, const char *what, int fd) __must_check;
+
+/* The size of the terminal behind fd. False: it is none. */
+bool tty_size_of(int fd, uint16_t *cols, uint16_t *rows);
 /* The size of the terminal that is standard output or input. False: neither is one. */
 bool tty_size(uint16_t *cols, uint16_t *rows);
 
@@ -38,7 +40,7 @@ bool tty_size(uint16_t *cols, uint16_t *rows);
 int tty_file(struct stream **s, struct loop *loop, const char *what, const char *path,
 	     bool append) __must_check;
 
-/* A new pseudo-terminal, whose path is told in one line on standard error. It may be opened and
+/* A new pseudo-terminal, whose path is logged as asked for. It may be opened and
  * closed any number of times; what the guest says while nobody has it open is forgotten. 0 or
  * -errno, logged. */
 int tty_pty(struct stream **s, struct loop *loop, const char *what) __must_check;

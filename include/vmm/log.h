@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Messages for people, on standard error: "minivmm: " and one line.
+ * Messages for people. They go to the sink of the thread that they come from, which belongs to the
+ * machine that it works for; without one, to standard error: "minivmm: " and one line.
  *
  * Three kinds of error, three answers:
  *  - the host's or the operator's: the function that knows the name calls log_errno() or log_ret()
@@ -14,11 +15,29 @@
 
 #include "vmm/types.h"
 
-enum log_level { LOG_QUIET, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+/* LOG_ASKED: what the user asked for, such as statistics. No level hides it. */
+enum log_level { LOG_ASKED, LOG_QUIET = LOG_ASKED, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* The one mutable global of the core: messages above this level are not printed. */
+/* The one mutable global of the core: messages of threads without a sink that are above this level
+ * are not printed. */
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
+
+/* Where messages up to a level go. message() may be called by several threads at once, with any
+ * device's lock held. text is printable UTF-8: one line without its end, or (log_block) several,
+ * each with '\n'. */
+struct log_sink {
+	void (*message)(struct log_sink *s, enum log_level level, const char *text);
+	enum log_level level;
+};
+
+/* From here on this thread, and those that it starts by thread_start(), log to s, which outlives
+ * that; NULL: to standard error. Returns what it was before. */
+struct log_sink *log_use(struct log_sink *s);
+struct log_sink *log_used(void);
+
+/* Prints a message as it comes to a sink on standard error, by one write(2). */
+void log_print(const char *text);
 
 void log_msg(enum log_level level, const char *fmt, ...) __printf(2, 3);
 #define log_warn(...)  log_msg(LOG_WARN, __VA_ARGS__)
@@ -31,9 +50,8 @@ int log_errno(const char *fmt, ...) __printf(1, 2);
 /* Logs MESSAGE as an error. Returns rc. */
 int log_ret(int rc, const char *fmt, ...) __printf(2, 3);
 
-/* Several lines, as they are, at level error and in one piece. No file name or other text of
- * somebody else's. */
-void log_block(const char *text);
+/* Several lines, as they are and in one piece. No file name or other text of somebody else's. */
+void log_block(enum log_level level, const char *text);
 
 /* At most ten messages a second each; zero-initialised is ready to use. */
 struct ratelimit {

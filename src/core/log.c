@@ -9,6 +9,7 @@
 #include <time.h>
 
 static enum log_level log_level = LOG_WARN;
+static _Thread_local struct log_sink *sink; /* not owned */
 
 void log_set_level(enum log_level level)
 {
@@ -17,7 +18,20 @@ void log_set_level(enum log_level level)
 
 bool log_enabled(enum log_level level)
 {
-	return level <= __atomic_load_n(&log_level, __ATOMIC_RELAXED);
+	return level <= (sink ? sink->level : __atomic_load_n(&log_level, __ATOMIC_RELAXED));
+}
+
+struct log_sink *log_use(struct log_sink *s)
+{
+	struct log_sink *before = sink;
+
+	sink = s;
+	return before;
+}
+
+struct log_sink *log_used(void)
+{
+	return sink;
 }
 
 /* Bytes of the UTF-8 character at s that a terminal may get (RFC 3629); 0: none, or a control
@@ -73,35 +87,51 @@ static const char *line_end(void)
 	return tcgetattr(STDERR_FILENO, &mode) == 0 && !(mode.c_oflag & OPOST) ? "\r\n" : "\n";
 }
 
-/* One write(2) a line, so that lines of several threads don't mix. */
-static void log_line(const char *fmt, va_list ap, const char *suffix)
+/* One write(2), so that the messages of several threads don't mix. */
+void log_print(const char *text)
 {
-	char text[1024], line[1280] = "minivmm: ";
-	size_t len = strlen(line);
-
-	vsnprintf(text, sizeof(text), fmt, ap);
-	len += escape(line + len, sizeof(line) - len - 3, text);
-	len += escape(line + len, sizeof(line) - len - 3, suffix);
-	len = (size_t)(stpcpy(line + len, line_end()) - line);
-	/* Nothing is left to be told when standard error itself fails. */
-	if (write(STDERR_FILENO, line, len) < 0)
-		return;
-}
-
-void log_block(const char *text)
-{
+	const bool block = strchr(text, '\n');
 	const char *end = line_end();
-	char *block = NULL;
+	char *out = NULL;
 	size_t len;
-	FILE *f = log_enabled(LOG_ERROR) ? open_memstream(&block, &len) : NULL;
+	FILE *f = open_memstream(&out, &len);
 
 	if (!f)
 		return;
+	fputs(block ? "" : "minivmm: ", f);
 	for (; *text; text++)
 		*text == '\n' ? fputs(end, f) : fputc(*text, f);
-	if (fclose(f) == 0 && write(STDERR_FILENO, block, len) < 0)
-		log_debug("can't write to standard error");
-	free(block);
+	fputs(block ? "" : end, f);
+	/* Nothing is left to be told when standard error itself fails. */
+	if (fclose(f) == 0 && write(STDERR_FILENO, out, len) < 0)
+		errno = 0;
+	free(out);
+}
+
+static void deliver(enum log_level level, const char *text)
+{
+	if (sink)
+		sink->message(sink, level, text);
+	else
+		log_print(text);
+}
+
+static void log_line(enum log_level level, const char *fmt, va_list ap, const char *suffix)
+{
+	char text[1024], line[1280];
+	size_t len;
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	len = escape(line, sizeof(line) - 1, text);
+	len += escape(line + len, sizeof(line) - 1 - len, suffix);
+	line[len] = '\0';
+	deliver(level, line);
+}
+
+void log_block(enum log_level level, const char *text)
+{
+	if (log_enabled(level))
+		deliver(level, text);
 }
 
 void log_msg(enum log_level level, const char *fmt, ...)
@@ -111,7 +141,7 @@ void log_msg(enum log_level level, const char *fmt, ...)
 	if (!log_enabled(level))
 		return;
 	va_start(ap, fmt);
-	log_line(fmt, ap, "");
+	log_line(level, fmt, ap, "");
 	va_end(ap);
 }
 
@@ -130,7 +160,7 @@ int log_errno(const char *fmt, ...)
 		return -err;
 	describe(err, why);
 	va_start(ap, fmt);
-	log_line(fmt, ap, why);
+	log_line(LOG_ERROR, fmt, ap, why);
 	va_end(ap);
 	return -err;
 }
@@ -142,7 +172,7 @@ int log_ret(int rc, const char *fmt, ...)
 	if (!log_enabled(LOG_ERROR))
 		return rc;
 	va_start(ap, fmt);
-	log_line(fmt, ap, "");
+	log_line(LOG_ERROR, fmt, ap, "");
 	va_end(ap);
 	return rc;
 }
@@ -171,7 +201,7 @@ static void limited_line(struct ratelimit *rl, const char *fmt, va_list ap, cons
 		snprintf(suffix + n, sizeof(suffix) - (size_t)n,
 			 " (and %u messages before, not shown)", rl->missed);
 	rl->missed = 0;
-	log_line(fmt, ap, suffix);
+	log_line(LOG_WARN, fmt, ap, suffix);
 }
 
 void guest_err(struct ratelimit *rl, const char *fmt, ...)

@@ -133,6 +133,6 @@ void vcpu_explain(struct vcpu *v, const char *why, const char *hint)
 	}
 	fprintf(f, "  %s\n", hint ? hint : usual_meaning());
 	if (fclose(f) == 0)
-		log_block(text);
+		log_block(LOG_ERROR, text);
 	free(text);
 }

@@ -652,16 +652,16 @@ static void standard_input_has_one_reader(void **state __unused)
 
 static void bad_choices_are_explained(void **state __unused)
 {
-	REFUSES("--serial stdin: serial is stdio, none, pty, file=PATH or socket=PATH; did you "
+	REFUSES("--serial stdin: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did you "
 		"mean stdio?",
 		"--serial=stdin");
-	REFUSES("--serial file: serial is stdio, none, pty, file=PATH or socket=PATH; did you mean "
+	REFUSES("--serial file: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did you mean "
 		"file=PATH?",
 		"--serial=file");
-	REFUSES("--serial com1: serial is stdio, none, pty, file=PATH or socket=PATH", "--serial",
+	REFUSES("--serial com1: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N", "--serial",
 		"com1");
 	REFUSES("--serial file=: the path is empty; name a file", "--serial", "file=");
-	REFUSES("--console stdin: console is stdio, none, pty, file=PATH or socket=PATH; did you "
+	REFUSES("--console stdin: console is stdio, none, pty, file=PATH, socket=PATH or fd=N; did you "
 		"mean stdio?",
 		"--console=stdin");
 	REFUSES("--console socket=" SOCKET_108 ": the path of a socket has at most 107 bytes; "

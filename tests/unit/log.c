@@ -139,7 +139,7 @@ static void log_to_terminal(bool raw, char *out, size_t size)
 	assert_int_equal(tcsetattr(slave, TCSANOW, &mode), 0);
 	dup2(slave, STDERR_FILENO);
 	log_msg(LOG_ERROR, "message");
-	log_block("a\nb\n");
+	log_block(LOG_ERROR, "a\nb\n");
 	dup2(saved, STDERR_FILENO);
 	close(saved);
 	close(slave);

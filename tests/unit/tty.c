@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The serial port's host ends: what happens to a terminal, pipes and files. Each standard input
- * and output is tried in a child, which is this program again: test_tty CHILD-MODE.
+ * The serial port's host ends, and the program's terminal: what happens to a terminal, pipes and
+ * files. Each standard input and output is tried in a child, which is this program again: test_tty
+ * CHILD-MODE.
  */
 #include "backend/tty.h"
 
@@ -16,6 +17,7 @@
 #include <sys/wait.h>
 #include <termios.h>
 
+#include "term.h"
 #include "test.h"
 #include "vmm/log.h"
 
@@ -105,10 +107,12 @@ static int child_main(const char *mode)
 	struct power power = { child_power, &child };
 
 	signal(SIGPIPE, SIG_IGN);
-	tty_reserve_stdio();
+	term_reserve_stdio();
 	if (loop_init(&child.loop) < 0 ||
 	    tty_stdio(&child.s, &child.loop, "serial port", &power) < 0)
 		return 98;
+	if (isatty(STDIN_FILENO) && term_raw(STDIN_FILENO) < 0)
+		return 91;
 	child.obeys = strcmp(mode, "obey") == 0;
 	child.neglect = strcmp(mode, "neglect") == 0;
 	if (strncmp(mode, "echo", 4) == 0)
@@ -123,6 +127,7 @@ static int child_main(const char *mode)
 	if (loop_run(&child.loop) < 0)
 		return 97;
 	stream_destroy(child.s);
+	term_restore();
 	loop_destroy(&child.loop);
 	return isatty(STDIN_FILENO) && is_raw(STDIN_FILENO) ? 94 : 0;
 }

@@ -2,11 +2,15 @@
 #include "term.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <termios.h>
+#include <unistd.h>
 
-#include "vmm/log.h"
+#define __unused      __attribute__((unused))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* What ends a process unless the program says otherwise. */
 static const int ends[] = { SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGPIPE,
@@ -157,5 +161,15 @@ int term_raw(int fd)
 	if (first)
 		install_all();
 	__atomic_store_n(&term.wanted, true, __ATOMIC_RELEASE);
-	return enter() < 0 ? log_errno("terminal: raw mode") : 0;
+	return enter() < 0 ? -errno : 0;
+}
+
+void term_reserve_stdio(void)
+{
+	int fd;
+
+	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+		;
+	if (fd >= 0)
+		close(fd);
 }

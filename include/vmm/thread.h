@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Every thread that works for a machine is started here: it logs to the sink of the one that
+ * starts it, and takes no signal that is meant for the program around it.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "vmm/types.h"
+
+/* Runs fn(arg) on a new thread, which pthread_join() waits for. name: at most 15 bytes. In it, all
+ * signals are blocked but those that it causes itself: faults, and SIGTTIN and SIGTTOU of a
+ * terminal that is another job's. 0 or -errno, not logged. */
+int thread_start(pthread_t *t, const char *name, void *(*fn)(void *arg), void *arg) __must_check;

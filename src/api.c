@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The library's machines (include/minivmm.h): one struct machine after the other when on-reset says
+ * so, on a thread of their own.
+ *
+ * The lock is held while the state changes and around every call on the machine from outside, which
+ * is let through only while live: its threads are there. The machine's thread never waits for the
+ * guest with it. Callbacks come without it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#include "api.h"
+#include "machine.h"
+#include "vmm/thread.h"
+
+_Static_assert(MINIVMM_NOT_ENDED == (int)END_NONE && MINIVMM_POWER_OFF == (int)END_POWER_OFF &&
+		       MINIVMM_RESET == (int)END_RESET && MINIVMM_CRASHED == (int)END_CRASHED &&
+		       MINIVMM_DEBUG_EXIT == (int)END_DEBUG_EXIT && MINIVMM_QUIT == (int)END_QUIT &&
+		       MINIVMM_KILLED == (int)END_KILLED && MINIVMM_FAILED == (int)END_FAILED,
+	       "the same by another name");
+
+enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_CRASHED = 3 }; /* docs/minivmm.1 */
+
+struct minivmm {
+	struct machine m;
+	struct config config;        /* what its pointers point to is from's */
+	struct minivmm_config *from; /* a reference */
+	struct api_log log;
+	int end_fd;
+	pthread_t thread;
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	enum { NEW, STARTED, ENDED } state;
+	bool live;                    /* m has threads */
+	bool paused, button, at_once; /* said by the user */
+	enum machine_end end;
+	int status;
+
+	pthread_mutex_t why_lock; /* a leaf: of error */
+	char error[512];
+	char why[560]; /* constant once it has ended */
+};
+
+/* -- the machine's thread -- */
+
+static int status_of(const struct machine *m)
+{
+	switch (m->end) {
+	case END_POWER_OFF:
+	case END_RESET:
+	case END_QUIT:
+		return STATUS_OK;
+	case END_CRASHED:
+		return STATUS_CRASHED;
+	case END_DEBUG_EXIT:
+		return (int)m->end_value;
+	case END_NONE:
+	case END_KILLED:
+	case END_FAILED:
+		break;
+	}
+	return STATUS_FAILED;
+}
+
+static void tell(struct minivmm *vm, enum minivmm_event event)
+{
+	if (vm->from->event)
+		vm->from->event(vm->from->event_ctx, (int)event);
+}
+
+static void log_stats(const struct machine *m)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out)
+		return;
+	machine_print_stats(m, out);
+	if (fclose(out) == 0)
+		log_block(LOG_ASKED, text);
+	free(text);
+}
+
+/* With the lock held. */
+static void power_on(struct minivmm *vm, bool again)
+{
+	struct machine *m = &vm->m;
+
+	if (again && (vm->button || vm->at_once))
+		machine_end(m, END_RESET, 0); /* it was not to live again */
+	else if (vm->at_once)
+		machine_end(m, END_KILLED, 0);
+	if (vm->paused)
+		machine_pause(m);
+	machine_start(m);
+	if (vm->button)
+		machine_press_power_button(m);
+	vm->live = true;
+}
+
+/* One life, from when it was switched on to its end. */
+static void live(struct minivmm *vm)
+{
+	struct machine *m = &vm->m;
+
+	machine_run(m);
+	pthread_mutex_lock(&vm->lock);
+	vm->live = false;
+	vm->end = m->end;
+	vm->status = status_of(m);
+	pthread_mutex_unlock(&vm->lock);
+	machine_stop(m);
+	if (vm->config.stats)
+		log_stats(m);
+	machine_destroy(m);
+}
+
+static bool lives_again(struct minivmm *vm)
+{
+	bool again;
+
+	pthread_mutex_lock(&vm->lock);
+	again = vm->end == END_RESET && vm->config.on_reset == ON_RESET_RESTART && !vm->button &&
+		!vm->at_once;
+	pthread_mutex_unlock(&vm->lock);
+	return again;
+}
+
+/* A new machine in the place of the one that is gone. False: it failed. */
+static bool revive(struct minivmm *vm)
+{
+	log_info("the guest asked for a reset: restarting it");
+	vm->config.append_output = true; /* one log of all lives */
+	memset(&vm->m, 0, sizeof(vm->m));
+	if (machine_init(&vm->m, &vm->config) == 0) {
+		pthread_mutex_lock(&vm->lock);
+		power_on(vm, true);
+		pthread_mutex_unlock(&vm->lock);
+		return true;
+	}
+	machine_destroy(&vm->m);
+	pthread_mutex_lock(&vm->lock);
+	vm->end = END_FAILED;
+	vm->status = STATUS_FAILED;
+	pthread_mutex_unlock(&vm->lock);
+	return false;
+}
+
+static void say_why(struct minivmm *vm)
+{
+	static const char *const words[] = {
+		[END_NONE] = "it failed",
+		[END_POWER_OFF] = "the guest powered off",
+		[END_RESET] = "the guest asked for a reset",
+		[END_CRASHED] = "the guest crashed",
+		[END_DEBUG_EXIT] = "the guest exited with a status",
+		[END_QUIT] = "it was quit at its terminal",
+		[END_KILLED] = "it was stopped",
+		[END_FAILED] = "it failed",
+	};
+	const bool error = vm->end == END_CRASHED || vm->end == END_FAILED;
+
+	pthread_mutex_lock(&vm->why_lock);
+	if (error && *vm->error)
+		snprintf(vm->why, sizeof(vm->why), "%s", vm->error);
+	else
+		snprintf(vm->why, sizeof(vm->why), "%s", words[vm->end]);
+	pthread_mutex_unlock(&vm->why_lock);
+}
+
+static void *vm_thread(void *arg)
+{
+	const uint64_t one = 1;
+	struct minivmm *vm = arg;
+
+	pthread_mutex_lock(&vm->lock); /* until it is switched on */
+	pthread_mutex_unlock(&vm->lock);
+	tell(vm, MINIVMM_STARTED);
+	live(vm);
+	while (lives_again(vm) && revive(vm)) {
+		tell(vm, MINIVMM_RESTARTED);
+		live(vm);
+	}
+	say_why(vm);
+	pthread_mutex_lock(&vm->lock);
+	vm->state = ENDED;
+	pthread_cond_broadcast(&vm->changed);
+	pthread_mutex_unlock(&vm->lock);
+	if (write(vm->end_fd, &one, sizeof(one)) < 0)
+		log_errno("telling the end");
+	tell(vm, MINIVMM_ENDED);
+	return NULL;
+}
+
+/* -- life -- */
+
+static void vm_free(struct minivmm *vm)
+{
+	pthread_mutex_destroy(&vm->lock);
+	pthread_cond_destroy(&vm->changed);
+	pthread_mutex_destroy(&vm->why_lock);
+	close_fd(&vm->end_fd);
+	minivmm_config_free(vm->from);
+	free(vm);
+}
+
+/* Without the machine. */
+static struct minivmm *vm_new(struct minivmm_config *c)
+{
+	struct minivmm *vm = calloc(1, sizeof(*vm));
+	pthread_condattr_t attr;
+
+	if (!vm)
+		return NULL;
+	__atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
+	vm->from = c;
+	vm->config = c->c;
+	vm->config.action = ACTION_RUN;
+	vm->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	pthread_mutex_init(&vm->lock, NULL);
+	pthread_mutex_init(&vm->why_lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&vm->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	api_log_init(&vm->log, c->c.log_level, c->log.fn, c->log.ctx);
+	vm->log.why = vm->error;
+	vm->log.why_size = sizeof(vm->error);
+	vm->log.lock = &vm->why_lock;
+	return vm;
+}
+
+int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
+{
+	struct minivmm *v;
+	struct log_sink *before;
+	int rc;
+
+	*vm = NULL;
+	if (c->broken)
+		return api_refuse(-EINVAL, "an option of this configuration was refused");
+	v = vm_new(c);
+	if (!v)
+		return api_refuse(-ENOMEM, "out of memory");
+	before = api_enter(&v->log);
+	rc = v->end_fd < 0 ? log_errno("eventfd") : config_check(&v->config);
+	if (rc == 0) {
+		c->used = true;
+		rc = machine_init(&v->m, &v->config);
+		if (rc < 0)
+			machine_destroy(&v->m);
+	}
+	rc = api_leave(before, rc);
+	if (rc < 0)
+		vm_free(v);
+	else
+		*vm = v;
+	return rc;
+}
+
+int minivmm_start(struct minivmm *vm)
+{
+	struct log_sink *before = api_enter(&vm->log);
+	int rc = 0;
+
+	pthread_mutex_lock(&vm->lock);
+	if (vm->state != NEW) {
+		rc = api_refuse(-EALREADY, "the machine was started before");
+	} else {
+		rc = thread_start(&vm->thread, "minivmm", vm_thread, vm);
+		if (rc == 0) {
+			power_on(vm, false);
+			vm->state = STARTED;
+		}
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return api_leave(before, rc);
+}
+
+int minivmm_wait(struct minivmm *vm, int timeout_ms)
+{
+	struct timespec until;
+	int rc = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += timeout_ms % 1000 * 1000000L;
+	until.tv_sec += timeout_ms / 1000 + until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&vm->lock);
+	if (vm->state == NEW)
+		rc = api_refuse(-EINVAL, "the machine was not started");
+	while (vm->state == STARTED && rc == 0)
+		rc = timeout_ms < 0 ? pthread_cond_wait(&vm->changed, &vm->lock)
+				    : -pthread_cond_timedwait(&vm->changed, &vm->lock, &until);
+	if (vm->state == ENDED)
+		rc = 0;
+	pthread_mutex_unlock(&vm->lock);
+	return rc == -ETIMEDOUT ? api_refuse(rc, "the machine has not ended yet") : rc;
+}
+
+int minivmm_end_fd(const struct minivmm *vm)
+{
+	return vm->end_fd;
+}
+
+void minivmm_destroy(struct minivmm *vm)
+{
+	bool started;
+
+	if (!vm)
+		return;
+	(void)minivmm_stop(vm, MINIVMM_AT_ONCE);
+	pthread_mutex_lock(&vm->lock);
+	started = vm->state != NEW;
+	pthread_mutex_unlock(&vm->lock);
+	if (started) {
+		pthread_join(vm->thread, NULL);
+	} else {
+		struct log_sink *before = api_enter(&vm->log);
+
+		machine_destroy(&vm->m);
+		api_leave(before, 0);
+	}
+	vm_free(vm);
+}
+
+/* -- while it runs -- */
+
+/* Takes the lock for a call from outside. 0, or why there is nothing to call. */
+static int lock_running(struct minivmm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	if (vm->state == NEW)
+		return api_refuse(-EINVAL, "the machine was not started");
+	if (vm->state == ENDED)
+		return api_refuse(-ESRCH, "the machine has ended");
+	return 0;
+}
+
+static int set_paused(struct minivmm *vm, bool paused)
+{
+	int rc = lock_running(vm);
+
+	if (rc == 0 || rc == -EINVAL)
+		vm->paused = paused;
+	if (rc == 0 && vm->live)
+		(paused ? machine_pause : machine_resume)(&vm->m);
+	pthread_mutex_unlock(&vm->lock);
+	return rc == -EINVAL ? 0 : rc;
+}
+
+int minivmm_pause(struct minivmm *vm)
+{
+	return set_paused(vm, true);
+}
+
+int minivmm_resume(struct minivmm *vm)
+{
+	return set_paused(vm, false);
+}
+
+int minivmm_stop(struct minivmm *vm, enum minivmm_stop how)
+{
+	int rc = lock_running(vm);
+
+	vm->button |= how == MINIVMM_POWER_BUTTON;
+	vm->at_once |= how != MINIVMM_POWER_BUTTON;
+	if (vm->live && how == MINIVMM_POWER_BUTTON)
+		machine_press_power_button(&vm->m);
+	else if (vm->live)
+		machine_end(&vm->m, END_KILLED, 0);
+	pthread_mutex_unlock(&vm->lock);
+	return rc == -EINVAL ? 0 : rc;
+}
+
+long long minivmm_balloon(struct minivmm *vm, long long bytes)
+{
+	struct log_sink *before = api_enter(&vm->log);
+	int64_t target = lock_running(vm);
+
+	if (target == 0 && !vm->config.balloon.on)
+		target = api_refuse(-ENOTSUP, "the guest has no balloon");
+	else if (target == 0 && vm->live)
+		target = machine_move_balloon(&vm->m, bytes);
+	pthread_mutex_unlock(&vm->lock);
+	api_leave(before, 0);
+	return target;
+}
+
+unsigned long long minivmm_memory(const struct minivmm *vm)
+{
+	return vm->config.memory.size;
+}
+
+int minivmm_window_changed(struct minivmm *vm)
+{
+	int rc = lock_running(vm);
+
+	if (rc == 0 && vm->live)
+		machine_window_changed(&vm->m);
+	pthread_mutex_unlock(&vm->lock);
+	return rc;
+}
+
+int minivmm_on_stdio(const struct minivmm *vm)
+{
+	const struct config *c = &vm->config;
+
+	for (size_t i = 0; i < c->nr_ports; i++)
+		if (c->port[i].end.kind == HOST_STDIO)
+			return 1;
+	return c->serial.kind == HOST_STDIO || c->console.kind == HOST_STDIO;
+}
+
+void minivmm_log(struct minivmm *vm, int level, const char *text)
+{
+	struct log_sink *before = log_use(&vm->log.sink);
+
+	log_msg((enum log_level)level, "%s", text);
+	log_use(before);
+}
+
+/* -- how it ended -- */
+
+enum minivmm_end minivmm_end(struct minivmm *vm)
+{
+	enum minivmm_end end;
+
+	pthread_mutex_lock(&vm->lock);
+	end = vm->state == ENDED ? (enum minivmm_end)vm->end : MINIVMM_NOT_ENDED;
+	pthread_mutex_unlock(&vm->lock);
+	return end;
+}
+
+int minivmm_status(struct minivmm *vm)
+{
+	int status;
+
+	pthread_mutex_lock(&vm->lock);
+	status = vm->state == ENDED ? vm->status
+				    : api_refuse(-EAGAIN, "the machine has not ended yet");
+	pthread_mutex_unlock(&vm->lock);
+	return status;
+}
+
+const char *minivmm_why(struct minivmm *vm)
+{
+	return minivmm_end(vm) == MINIVMM_NOT_ENDED ? "" : vm->why;
+}

@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The library as its users have it: several machines in one process, from several threads. library
+ * IMAGES; speaks TAP; skips without /dev/kvm. Under TSan, too. The guests are bare/talk.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "minivmm.h"
+
+static const char *kernel;
+static int points, failures;
+
+static void point(bool ok, const char *name)
+{
+	failures += !ok;
+	printf("%sok %d - %s\n", ok ? "" : "not ", ++points, name);
+	fflush(stdout);
+}
+
+/* What callbacks were told. */
+struct heard {
+	pthread_mutex_t lock;
+	char log[4096];
+	int started, restarted, ended;
+};
+
+static void on_log(void *ctx, int level, const char *text)
+{
+	struct heard *h = ctx;
+	size_t len;
+
+	pthread_mutex_lock(&h->lock);
+	len = strlen(h->log);
+	snprintf(h->log + len, sizeof(h->log) - len, "%d %s\n", level, text);
+	pthread_mutex_unlock(&h->lock);
+}
+
+static void on_event(void *ctx, int event)
+{
+	struct heard *h = ctx;
+
+	pthread_mutex_lock(&h->lock);
+	h->started += event == MINIVMM_STARTED;
+	h->restarted += event == MINIVMM_RESTARTED;
+	h->ended += event == MINIVMM_ENDED;
+	pthread_mutex_unlock(&h->lock);
+}
+
+struct guest {
+	struct minivmm *vm;
+	int serial; /* our end */
+	struct heard heard;
+};
+
+/* A machine, not yet started. options: NAME, VALUE, …, NULL. */
+static void make(struct guest *g, const char *const options[])
+{
+	struct minivmm_config *c = minivmm_config_new();
+	int pair[2], rc = 0;
+	char fd[16];
+
+	*g = (struct guest){ .heard.lock = PTHREAD_MUTEX_INITIALIZER };
+	if (!c || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		abort();
+	g->serial = pair[0];
+	snprintf(fd, sizeof(fd), "fd=%d", pair[1]);
+	minivmm_config_log(c, on_log, &g->heard);
+	minivmm_config_events(c, on_event, &g->heard);
+	rc |= minivmm_config_set(c, "kernel", kernel);
+	rc |= minivmm_config_set(c, "memory", "64M");
+	rc |= minivmm_config_set(c, "serial", fd);
+	for (; options && *options; options += 2)
+		rc |= minivmm_config_set(c, options[0], options[1]);
+	if (rc < 0 || minivmm_create(c, &g->vm) < 0) {
+		printf("Bail out! %s\n", minivmm_error());
+		exit(1);
+	}
+	minivmm_config_free(c);
+	if (!options)
+		close(pair[1]);
+}
+
+static void destroy(struct guest *g)
+{
+	minivmm_destroy(g->vm);
+	close(g->serial);
+}
+
+/* The guest says something. */
+static bool talks(struct guest *g)
+{
+	struct pollfd p = { .fd = g->serial, .events = POLLIN };
+	char byte;
+
+	return poll(&p, 1, 60000) > 0 && read(g->serial, &byte, 1) == 1 && byte == '.';
+}
+
+/* Hears it out: true once it is silent; false when it says more than was under way. */
+static bool falls_silent(struct guest *g)
+{
+	struct pollfd p = { .fd = g->serial, .events = POLLIN };
+	size_t heard = 0;
+	char buf[4096];
+
+	while (poll(&p, 1, 300) > 0 && heard < 4 << 20) {
+		ssize_t n = read(g->serial, buf, sizeof(buf));
+
+		heard += n > 0 ? (size_t)n : 0;
+	}
+	return heard < 4 << 20;
+}
+
+static void *listen_to(void *arg)
+{
+	struct guest *g = arg;
+	char buf[4096];
+
+	while (read(g->serial, buf, sizeof(buf)) > 0)
+		;
+	return NULL;
+}
+
+static void tell(struct guest *g, char letter)
+{
+	if (write(g->serial, &letter, 1) != 1)
+		abort();
+}
+
+/* -- one after the other -- */
+
+/* A whole life; returns whether all was as it should. */
+static void *life(void *arg)
+{
+	struct guest g;
+	pthread_t listener;
+	bool ok;
+
+	make(&g, NULL);
+	ok = minivmm_wait(g.vm, 0) == -EINVAL && minivmm_status(g.vm) == -EAGAIN;
+	ok = minivmm_start(g.vm) == 0 && ok;
+	ok = minivmm_start(g.vm) == -EALREADY && ok;
+	ok = talks(&g) && ok;
+	ok = minivmm_wait(g.vm, 10) == -ETIMEDOUT && ok;
+	ok = minivmm_pause(g.vm) == 0 && falls_silent(&g) && ok;
+	ok = minivmm_resume(g.vm) == 0 && talks(&g) && ok;
+	pthread_create(&listener, NULL, listen_to, &g);
+	tell(&g, 'p');
+	ok = minivmm_wait(g.vm, -1) == 0 && ok;
+	pthread_join(listener, NULL); /* the guest's end of the socket is closed */
+	ok = minivmm_end(g.vm) == MINIVMM_POWER_OFF && minivmm_status(g.vm) == 0 && ok;
+	ok = !strcmp(minivmm_why(g.vm), "the guest powered off") && ok;
+	ok = minivmm_pause(g.vm) == -ESRCH && minivmm_stop(g.vm, MINIVMM_AT_ONCE) == -ESRCH && ok;
+	destroy(&g);
+	ok = g.heard.started == 1 && g.heard.ended == 1 && !*g.heard.log && ok;
+	*(bool *)arg = ok;
+	return NULL;
+}
+
+static void lives_at_once(void)
+{
+	pthread_t thread[3];
+	bool ok[3], all = true;
+
+	for (int i = 0; i < 3; i++)
+		pthread_create(&thread[i], NULL, life, &ok[i]);
+	for (int i = 0; i < 3; i++) {
+		pthread_join(thread[i], NULL);
+		all = all && ok[i];
+	}
+	point(all, "three machines at once: start, pause, resume, power off");
+}
+
+static void nobody_reads(void)
+{
+	struct guest g;
+	int before = -1, unread = 0;
+
+	make(&g, NULL);
+	minivmm_start(g.vm);
+	while (unread == 0 || unread != before) { /* until its vCPU waits for room */
+		before = unread;
+		usleep(100000);
+		ioctl(g.serial, FIONREAD, &unread);
+	}
+	point(minivmm_pause(g.vm) == 0, "a guest that waits for its reader can be paused");
+	point(falls_silent(&g) && minivmm_resume(g.vm) == 0 && talks(&g), "and goes on");
+	close(g.serial); /* SIGPIPE would end us */
+	g.serial = -1;
+	usleep(10000);
+	minivmm_stop(g.vm, MINIVMM_AT_ONCE);
+	point(minivmm_wait(g.vm, 60000) == 0 && minivmm_end(g.vm) == MINIVMM_KILLED &&
+		      minivmm_status(g.vm) == 1,
+	      "a guest whose reader is gone can be stopped");
+	minivmm_destroy(g.vm);
+}
+
+static int restarts(struct guest *g)
+{
+	int n;
+
+	pthread_mutex_lock(&g->heard.lock);
+	n = g->heard.restarted;
+	pthread_mutex_unlock(&g->heard.lock);
+	return n;
+}
+
+static void ways_to_end(void)
+{
+	static const char *const restart[] = { "on-reset", "restart", NULL };
+	struct pollfd p = { .events = POLLIN };
+	struct guest g;
+	pthread_t listener;
+
+	make(&g, NULL);
+	minivmm_start(g.vm);
+	p.fd = minivmm_end_fd(g.vm);
+	pthread_create(&listener, NULL, listen_to, &g);
+	tell(&g, 'c');
+	point(poll(&p, 1, 60000) == 1 && minivmm_end(g.vm) == MINIVMM_CRASHED &&
+		      minivmm_status(g.vm) == 3 && strstr(minivmm_why(g.vm), "panicked") &&
+		      strstr(g.heard.log, "1 the guest's kernel panicked"),
+	      "a panic: the descriptor, status, words, message");
+	pthread_join(listener, NULL);
+	destroy(&g);
+
+	make(&g, restart);
+	minivmm_start(g.vm);
+	pthread_create(&listener, NULL, listen_to, &g);
+	for (int i = 1; i <= 3; i++) {
+		tell(&g, 'r');
+		while (restarts(&g) < i)
+			usleep(1000);
+	}
+	tell(&g, 'p');
+	point(minivmm_wait(g.vm, 60000) == 0 && minivmm_end(g.vm) == MINIVMM_POWER_OFF &&
+		      restarts(&g) == 3,
+	      "on-reset=restart");
+	minivmm_destroy(g.vm);
+	shutdown(g.serial, SHUT_RDWR);
+	pthread_join(listener, NULL);
+	close(g.serial);
+
+	make(&g, restart);
+	minivmm_start(g.vm);
+	pthread_create(&listener, NULL, listen_to, &g);
+	minivmm_stop(g.vm, MINIVMM_POWER_BUTTON);
+	tell(&g, 'r');
+	point(minivmm_wait(g.vm, 60000) == 0 && minivmm_status(g.vm) == 0 && !restarts(&g),
+	      "a reset after the power button is the end");
+	minivmm_destroy(g.vm);
+	shutdown(g.serial, SHUT_RDWR);
+	pthread_join(listener, NULL);
+	close(g.serial);
+}
+
+/* -- all at once -- */
+
+static void *pause_and_resume(void *arg)
+{
+	struct guest *g = arg;
+
+	for (int i = 0; i < 100; i++) {
+		minivmm_pause(g->vm);
+		minivmm_resume(g->vm);
+	}
+	return NULL;
+}
+
+static void *stop(void *arg)
+{
+	struct guest *g = arg;
+
+	minivmm_stop(g->vm, MINIVMM_AT_ONCE);
+	return NULL;
+}
+
+static void *start(void *arg)
+{
+	struct guest *g = arg;
+
+	minivmm_start(g->vm);
+	return NULL;
+}
+
+static void storms(void)
+{
+	struct guest g[2];
+	pthread_t thread[6], listener[2];
+	bool ok = true;
+
+	for (int i = 0; i < 2; i++) {
+		make(&g[i], NULL);
+		minivmm_start(g[i].vm);
+		pthread_create(&listener[i], NULL, listen_to, &g[i]);
+	}
+	for (int i = 0; i < 6; i++)
+		pthread_create(&thread[i], NULL, pause_and_resume, &g[i % 2]);
+	for (int i = 0; i < 6; i++)
+		pthread_join(thread[i], NULL);
+	for (int i = 0; i < 2; i++) {
+		tell(&g[i], 'p');
+		ok = minivmm_wait(g[i].vm, 60000) == 0 &&
+		     minivmm_end(g[i].vm) == MINIVMM_POWER_OFF && ok;
+		pthread_join(listener[i], NULL);
+		destroy(&g[i]);
+	}
+	point(ok, "pausing and resuming from several threads");
+
+	for (int i = 0; i < 20; i++) {
+		make(&g[0], NULL);
+		pthread_create(&thread[0], NULL, start, &g[0]);
+		pthread_create(&thread[1], NULL, stop, &g[0]);
+		pthread_create(&thread[2], NULL, pause_and_resume, &g[0]);
+		for (int t = 0; t < 3; t++)
+			pthread_join(thread[t], NULL);
+		ok = minivmm_wait(g[0].vm, 60000) == 0 && minivmm_end(g[0].vm) == MINIVMM_KILLED &&
+		     ok;
+		destroy(&g[0]);
+	}
+	point(ok, "stopping and pausing while it starts");
+}
+
+static void destroyed_in_every_state(void)
+{
+	struct guest g;
+
+	make(&g, NULL);
+	destroy(&g);
+	make(&g, NULL);
+	minivmm_start(g.vm);
+	destroy(&g);
+	make(&g, NULL);
+	minivmm_pause(g.vm);
+	minivmm_start(g.vm);
+	point(falls_silent(&g), "it can be started paused");
+	minivmm_resume(g.vm);
+	point(talks(&g), "and resumed");
+	minivmm_pause(g.vm);
+	destroy(&g);
+	minivmm_destroy(NULL);
+	minivmm_config_free(NULL);
+	point(true, "destroyed before the start, running and paused");
+}
+
+/* -- errors -- */
+
+static bool refuses(const char *name, const char *value, const char *why)
+{
+	struct minivmm_config *c = minivmm_config_new();
+	bool ok = minivmm_config_set(c, "memory", "64M") == 0 && !*minivmm_error();
+	struct minivmm *vm;
+
+	ok = minivmm_config_set(c, name, value) == -EINVAL && ok;
+	if (strcmp(minivmm_error(), why)) {
+		printf("# %s\n", minivmm_error());
+		ok = false;
+	}
+	ok = minivmm_create(c, &vm) == -EINVAL && !vm && ok;
+	minivmm_config_free(c);
+	return ok;
+}
+
+static void errors(void)
+{
+	struct heard h = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct minivmm_config *c = minivmm_config_new();
+	struct minivmm *vm;
+	char *text;
+	bool ok;
+
+	ok = refuses("memroy", "64M", "memroy: there is no such option; did you mean memory?");
+	ok = refuses("disk", "", "--disk '': the path is empty; name a file") && ok;
+	ok = refuses("cpus", NULL, "--cpus: the value is missing: N") && ok;
+	ok = refuses("stats", "on", "--stats on: this is a switch and takes no value") && ok;
+	ok = refuses("help", NULL, "--help is for the command line only") && ok;
+	ok = refuses("memory", "64M",
+		     "--memory 64M: memory was given before; leave one of them out") &&
+	     ok;
+	point(ok, "options are refused with the words of the command line");
+	minivmm_config_log(c, on_log, &h);
+	ok = minivmm_create(c, &vm) == -EINVAL && !vm && strstr(minivmm_error(), "--kernel");
+	ok = minivmm_config_set(c, "kernel", "/nonexistent") == 0 && ok;
+	ok = minivmm_create(c, &vm) == -ENOENT && !vm &&
+	     strstr(minivmm_error(), "/nonexistent: No such file") &&
+	     strstr(h.log, "/nonexistent: No such file") && ok;
+	ok = minivmm_config_set(c, "stats", NULL) == -EBUSY && *minivmm_error() && ok;
+	minivmm_config_free(c);
+	point(ok, "no machine without a kernel");
+	c = minivmm_config_new();
+	ok = minivmm_config_set(c, "kernel", kernel) == 0;
+	ok = minivmm_text(c, MINIVMM_ACTION_DRY_RUN, &text) == 0 && strstr(text, "command line") &&
+	     ok;
+	free(text);
+	ok = minivmm_text(NULL, MINIVMM_ACTION_HELP, &text) == 0 && strstr(text, "--kernel") && ok;
+	free(text);
+	minivmm_config_free(c);
+	point(ok, "texts");
+}
+
+/* What is the program's and not the library's. */
+struct process {
+	sigset_t mask;
+	struct sigaction action[65];
+};
+
+static void look(struct process *p)
+{
+	memset(p, 0, sizeof(*p));
+	pthread_sigmask(SIG_BLOCK, NULL, &p->mask);
+	for (int i = 1; i < 65; i++)
+		sigaction(i, NULL, &p->action[i]);
+}
+
+static bool same(const struct process *a, const struct process *b)
+{
+	for (int i = 1; i < 65; i++)
+		if (a->action[i].sa_handler != b->action[i].sa_handler ||
+		    (i < 32 && sigismember(&a->mask, i) != sigismember(&b->mask, i)))
+			return false;
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	char path[4096], said[256];
+	struct process before, after;
+	int err[2], saved;
+
+	if (argc != 2) {
+		printf("Bail out! library IMAGES\n");
+		return 1;
+	}
+	if (access("/dev/kvm", R_OK | W_OK) < 0) {
+		printf("1..0 # SKIP no /dev/kvm that this user may use\n");
+		return 0;
+	}
+	snprintf(path, sizeof(path), "%s/talk.bin", argv[1]);
+	kernel = path;
+	if (pipe2(err, O_NONBLOCK) < 0)
+		return 1;
+	look(&before);
+	saved = dup(STDERR_FILENO);
+	dup2(err[1], STDERR_FILENO);
+	errors();
+	lives_at_once();
+	dup2(saved, STDERR_FILENO);
+	point(read(err[0], said, sizeof(said)) < 0, "nothing is said on standard error");
+	nobody_reads();
+	ways_to_end();
+	storms();
+	destroyed_in_every_state();
+	look(&after);
+	point(same(&before, &after), "signals are as they were");
+	printf("1..%d\n", points);
+	return failures > 0;
+}
