@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "config_console.h"
+#include "config_fs.h"
 #include "config_net.h"
 #include "options.h"
 
@@ -279,6 +280,7 @@ static const struct opt rows[] = {
 	       "socket=PATH             CONNECT PORT there reaches the guest's port;\n"
 	       "                        the guest's connections go to PATH_PORT\n"
 	       "vhost=on|off            instead of it, the host's own AF_VSOCK (off)"),
+	OPTION("fs", CONFIG_FS_METAVAR, config_set_fs, nr_fs, CONFIG_FS_HELP, .repeats = true),
 	OPTION("serial", "WHERE", config_set_host_end, serial,
 	       "the serial port: stdio, none, file=PATH (output only), socket=PATH\n"
 	       "(clients connect to it), fd=N (an open descriptor), or pty, whose path\n"
@@ -386,6 +388,8 @@ void config_destroy(struct config *c)
 	free(c->initrd);
 	free(c->append);
 	free(c->vsock.path);
+	for (size_t i = 0; i < c->nr_fs; i++)
+		config_fs_destroy(&c->fs[i]);
 	free(c->serial.path);
 	free(c->console.path);
 	for (size_t i = 0; i < c->nr_ports; i++)

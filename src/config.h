@@ -12,6 +12,7 @@
 #define CONFIG_MAX_CPUS       64
 #define CONFIG_MAX_DISKS      16
 #define CONFIG_MAX_IO_THREADS 16
+#define CONFIG_MAX_FS         8
 #define CONFIG_MAX_NETS       8
 #define CONFIG_MAX_NET_QUEUES 16
 #define CONFIG_MAX_FORWARDS   32
@@ -93,6 +94,16 @@ struct vsock_config {
 	bool vhost;
 };
 
+enum fs_cache { FS_CACHE_AUTO, FS_CACHE_ALWAYS, FS_CACHE_NONE };
+
+/* A folder for the guest. */
+struct fs_config {
+	char tag[37]; /* what the guest calls it */
+	char *path;
+	bool readonly;
+	enum fs_cache cache;
+};
+
 struct config {
 	enum config_action action;
 	char *kernel, *initrd; /* paths; NULL = not given */
@@ -105,6 +116,8 @@ struct config {
 	struct net_config net[CONFIG_MAX_NETS];
 	size_t nr_nets;
 	struct vsock_config vsock;
+	struct fs_config fs[CONFIG_MAX_FS];
+	size_t nr_fs;
 	struct host_end serial, console;
 	struct port_config port[CONFIG_MAX_PORTS];
 	size_t nr_ports;

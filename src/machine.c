@@ -18,6 +18,7 @@
 #include "cmdline.h"
 #include "consoles.h"
 #include "nets.h"
+#include "shares.h"
 #include "transport.h"
 #include "vmm/thread.h"
 
@@ -170,6 +171,8 @@ static int init_virtio(struct machine *m)
 		rc = init_balloon(m);
 	if (rc == 0 && c->vsock.cid)
 		rc = init_vsock(m);
+	if (rc == 0)
+		rc = shares_init(m);
 	if (rc == 0)
 		rc = consoles_add(m);
 	return rc;
@@ -360,6 +363,7 @@ void machine_destroy(struct machine *m)
 	nets_destroy(m);
 	virtio_vsock_destroy(&m->vsock);
 	vsock_vhost_destroy(&m->vsock_vhost);
+	shares_destroy(m);
 	consoles_destroy(m);
 	uart_destroy(&m->com1);
 	i8042_destroy(&m->i8042);

@@ -23,6 +23,7 @@
 #include "virtio/balloon.h"
 #include "virtio/blk.h"
 #include "virtio/console.h"
+#include "virtio/fs.h"
 #include "virtio/mmio.h"
 #include "virtio/net.h"
 #include "virtio/pci.h"
@@ -93,6 +94,8 @@ struct machine {
 	struct virtio_net net[CONFIG_MAX_NETS];
 	struct net_backend no_net[CONFIG_MAX_NETS]; /* of a dry run */
 	size_t nr_nets;
+	struct virtio_fs fs[CONFIG_MAX_FS];
+	size_t nr_fs;
 	struct virtio_dev rng;
 	struct virtio_balloon balloon;
 	struct virtio_console console, ports;

@@ -64,6 +64,9 @@ int virtq_begin(struct virtq *q) __must_check;
  * and its address is not looked at. So a chain may have no iovec at all. */
 int virtq_pop(struct virtq *q, struct virtq_chain *c) __must_check;
 
+/* Leaves what virtq_begin() saw and virtq_pop() has not returned for another round. */
+void virtq_leave(struct virtq *q);
+
 /* Hands a popped chain back: len bytes were written to it. */
 void virtq_push(struct virtq *q, uint16_t head, uint32_t len);
 

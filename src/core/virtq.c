@@ -214,6 +214,11 @@ int virtq_pop(struct virtq *q, struct virtq_chain *c)
 	return 1;
 }
 
+void virtq_leave(struct virtq *q)
+{
+	q->avail_end = q->next_avail; /* so that virtq_want_kick() finds more */
+}
+
 void virtq_fill(struct virtq *q, unsigned nr, uint16_t head, uint32_t len)
 {
 	struct virtq_used *used = q->used;

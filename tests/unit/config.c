@@ -172,6 +172,48 @@ static void a_vsock_has_a_cid_and_a_socket(void **state __unused)
 	config_destroy(&c);
 }
 
+static void a_folder_has_a_tag_and_a_path(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "--kernel=k", "--fs", "tag=root,path=/srv", "--fs",
+			       "path=a,,b,tag=t 2,readonly=off,cache=always"),
+			 0);
+	assert_int_equal(c.nr_fs, 2);
+	assert_string_equal(c.fs[0].tag, "root");
+	assert_string_equal(c.fs[0].path, "/srv");
+	assert_true(c.fs[0].readonly);
+	assert_int_equal(c.fs[0].cache, FS_CACHE_AUTO);
+	assert_string_equal(c.fs[1].tag, "t 2");
+	assert_string_equal(c.fs[1].path, "a,b");
+	assert_false(c.fs[1].readonly);
+	assert_int_equal(c.fs[1].cache, FS_CACHE_ALWAYS);
+	config_destroy(&c);
+}
+
+static void bad_folders_are_explained(void **state __unused)
+{
+	REFUSES("--fs path=/srv: the tag is missing; add tag=TAG, by which the guest mounts it: "
+		"mount -t virtiofs TAG DIR",
+		"--fs=path=/srv");
+	REFUSES("--fs tag=a: the folder is missing; add path=DIR", "--fs=tag=a");
+	REFUSES("--fs tag=,path=p: tag must have 1 to 36 bytes; this one has 0",
+		"--fs=tag=,path=p");
+	REFUSES("--fs tag=0123456789012345678901234567890123456,path=p: tag must have 1 to 36 "
+		"bytes; "
+		"this one has 37",
+		"--fs=tag=0123456789012345678901234567890123456,path=p");
+	REFUSES("--fs tag=a,path=q: folder p has this tag already; give each its own",
+		"--fs=tag=a,path=p", "--fs=tag=a,path=q");
+	REFUSES("--fs tag=a,path=p,cache=no: cache is auto, always or none, not 'no'; did you mean "
+		"none?",
+		"--fs=tag=a,path=p,cache=no");
+	REFUSES("--fs tag=i,path=p: there are 8 folders already, which is the most; leave one out",
+		"--fs=tag=a,path=p", "--fs=tag=b,path=p", "--fs=tag=c,path=p", "--fs=tag=d,path=p",
+		"--fs=tag=e,path=p", "--fs=tag=f,path=p", "--fs=tag=g,path=p", "--fs=tag=h,path=p",
+		"--fs=tag=i,path=p");
+}
+
 static void bad_vsocks_are_explained(void **state __unused)
 {
 	char longest[160];
@@ -746,6 +788,8 @@ int main(void)
 		cmocka_unit_test(bad_balloons_are_explained),
 		cmocka_unit_test(a_vsock_has_a_cid_and_a_socket),
 		cmocka_unit_test(bad_vsocks_are_explained),
+		cmocka_unit_test(a_folder_has_a_tag_and_a_path),
+		cmocka_unit_test(bad_folders_are_explained),
 		cmocka_unit_test(disks_are_limited),
 		cmocka_unit_test(networks_are_understood),
 		cmocka_unit_test(bad_networks_are_explained),

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A FUSE server for one folder of the host: what is behind a virtio-fs device.
+ *
+ * It speaks the protocol of the kernel's <linux/fuse.h> itself: libfuse's session wants a
+ * descriptor to read and write, copies all data through a buffer of its own and takes the kernel's
+ * word for every length and name, where here a guest stands.
+ *
+ * A request is served at once, on the thread that asks, always the same one; it gets a umask of its
+ * own and ignores SIGXFSZ. Data goes between the file and guest memory without a copy. Nothing but
+ * a disk or a file server of the host's can make a request wait.
+ *
+ * What keeps a guest in the folder: every file that it knows is a descriptor (O_PATH) of ours; it
+ * names files by that one and one component below it, never "..", never a link's target; and only
+ * regular files and folders are ever opened. Mount points below the folder are part of it, but
+ * those of the host's kernel (proc, sysfs, …) are closed.
+ */
+#pragma once
+
+#include "vmm/log.h"
+#include "vmm/virtq.h"
+
+/* How long the guest may believe what it knows. */
+enum fuse_cache {
+	FUSE_CACHE_AUTO,   /* a second; a file's content until it is opened again */
+	FUSE_CACHE_ALWAYS, /* nobody but the guest changes the folder */
+	FUSE_CACHE_NONE,   /* not at all, content neither */
+};
+
+struct fuse_options {
+	const char *path;
+	bool readonly;
+	enum fuse_cache cache;
+	unsigned sharers; /* how many servers share the descriptors that this process may have */
+};
+
+struct fuse_server;
+
+/* 0; or -errno, logged, with *f NULL. Nothing of *o but its path is kept. */
+int fuse_server_new(struct fuse_server **f, const struct fuse_options *o) __must_check;
+void fuse_server_free(struct fuse_server *f); /* or NULL */
+
+/* As if the guest had never asked for anything. */
+void fuse_server_reset(struct fuse_server *f);
+
+/* Serves the request of c. The bytes that were written to it; or -EPROTO, when it has no room for
+ * an answer or is none. */
+int fuse_serve(struct fuse_server *f, const struct virtq_chain *c) __must_check;

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Files that the guest has opened, and what is in them. */
+#include <stdlib.h>
+
+#include "backend/fuse_impl.h"
+
+/* A copy is cut there, so that the rest of the loop has its turn; callers of copy_file_range(2)
+ * know that. */
+#define MAX_COPY (16 * MIB)
+
+/* Not in Debian 12's headers as a whole, and the kernel's. */
+#define FALLOCATE_MODES (FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)
+
+/* -- handles --------------------------------------------------------------------------------- */
+
+bool fuse_has_room(const struct fuse_server *f, unsigned nr)
+{
+	return f->nodes.nr + f->handles.nr + nr <= f->max_fds;
+}
+
+static int grow(struct fuse_handles *t)
+{
+	const uint32_t nr = t->nr_slots ? 2 * t->nr_slots : 64;
+	struct fuse_handle *slot;
+
+	if (nr > FUSE_MAX_HANDLES)
+		return -ENFILE;
+	slot = reallocarray(t->slot, nr, sizeof(*slot));
+	if (!slot)
+		return -ENOMEM;
+	t->slot = slot;
+	for (uint32_t i = nr; i-- > t->nr_slots;) {
+		slot[i] = (struct fuse_handle){ .fd = -1, .next = t->free };
+		t->free = i + 1;
+	}
+	t->nr_slots = nr;
+	return 0;
+}
+
+int fuse_handle_add(struct fuse_server *f, int fd, bool dir, uint64_t *id)
+{
+	struct fuse_handles *t = &f->handles;
+	int rc = t->free ? 0 : grow(t);
+	uint32_t i = t->free - 1;
+
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
+	t->free = t->slot[i].next;
+	t->slot[i] = (struct fuse_handle){ .fd = fd, .dir = dir };
+	t->nr++;
+	*id = i;
+	return 0;
+}
+
+struct fuse_handle *fuse_handle(struct fuse_server *f, uint64_t id, bool dir)
+{
+	struct fuse_handle *h = id < f->handles.nr_slots ? &f->handles.slot[id] : NULL;
+
+	return h && h->fd >= 0 && h->dir == dir ? h : NULL;
+}
+
+static int release(struct fuse_server *f, uint64_t id, bool dir)
+{
+	struct fuse_handles *t = &f->handles;
+	struct fuse_handle *h = fuse_handle(f, id, dir);
+
+	if (!h)
+		return -EBADF;
+	close(h->fd);
+	*h = (struct fuse_handle){ .fd = -1, .next = t->free };
+	t->free = (uint32_t)id + 1;
+	t->nr--;
+	return 0;
+}
+
+void fuse_handles_drop(struct fuse_server *f)
+{
+	for (uint32_t i = 0; i < f->handles.nr_slots; i++)
+		close_fd(&f->handles.slot[i].fd);
+	free(f->handles.slot);
+	f->handles = (struct fuse_handles){ 0 };
+}
+
+int fuse_do_release(struct fuse_server *f, struct fuse_request *r)
+{
+	return release(f, r->in.release.fh, false);
+}
+
+int fuse_do_releasedir(struct fuse_server *f, struct fuse_request *r)
+{
+	return release(f, r->in.release.fh, true);
+}
+
+/* -- opening --------------------------------------------------------------------------------- */
+
+/* O_APPEND and O_SYNC come with each write, since what the guest's kernel writes back from mapped
+ * memory goes to its own place by the descriptor of anybody. O_DIRECT is about the guest's cache;
+ * the host's own stays in use. */
+int fuse_open_flags(const struct fuse_server *f, uint32_t flags)
+{
+	const int mode = (int)flags & O_ACCMODE;
+
+	if (mode == O_ACCMODE)
+		return -EINVAL;
+	if (f->readonly && (mode != O_RDONLY || flags & O_TRUNC))
+		return -EROFS;
+	return mode | ((int)flags & O_TRUNC);
+}
+
+int fuse_opened(struct fuse_server *f, struct fuse_node *n, int fd, struct fuse_open_out *out)
+{
+	*out = (struct fuse_open_out){ 0 };
+	switch (f->cache) {
+	case FUSE_CACHE_NONE:
+		out->open_flags = FOPEN_DIRECT_IO;
+		break;
+	case FUSE_CACHE_ALWAYS:
+		out->open_flags = FOPEN_KEEP_CACHE;
+		break;
+	case FUSE_CACHE_AUTO:
+		out->open_flags = fuse_node_changed(f, n, fd) ? 0 : FOPEN_KEEP_CACHE;
+		break;
+	}
+	return fuse_handle_add(f, fd, false, &out->fh);
+}
+
+int fuse_do_open(struct fuse_server *f, struct fuse_request *r)
+{
+	const struct fuse_open_in *in = &r->in.open;
+	const bool humble = in->open_flags & FUSE_OPEN_KILL_SUIDGID;
+	int flags = fuse_open_flags(f, in->flags), fd;
+
+	if (flags < 0)
+		return flags;
+	if (r->node->type == S_IFDIR)
+		return -EISDIR;
+	if (humble)
+		fuse_caller_humble(&f->caller, true);
+	fd = fuse_node_open(f, r->node, flags);
+	if (humble)
+		fuse_caller_humble(&f->caller, false);
+	return fd < 0 ? fd : fuse_opened(f, r->node, fd, &r->out.open);
+}
+
+/* -- content --------------------------------------------------------------------------------- */
+
+/* Straight into guest memory, behind the answer's header. */
+int fuse_do_read(struct fuse_server *f, struct fuse_request *r)
+{
+	const struct fuse_read_in *in = &r->in.read;
+	const struct fuse_handle *h = fuse_handle(f, in->fh, false);
+	const uint32_t len = min(in->size, r->room);
+	struct iovec iov[VIRTQ_MAX_SIZE];
+	unsigned nr;
+	ssize_t n;
+
+	if (!h)
+		return -EBADF;
+	if (!len)
+		return 0;
+	nr = iov_cut(iov, r->chain->iov + r->chain->nr_out, sizeof(struct fuse_out_header), len);
+	n = preadv(h->fd, iov, (int)nr, (off_t)in->offset);
+	if (n < 0)
+		return -errno;
+	r->written = (uint32_t)n;
+	return 0;
+}
+
+/* Straight out of guest memory. */
+int fuse_do_write(struct fuse_server *f, struct fuse_request *r)
+{
+	const struct fuse_write_in *in = &r->in.write;
+	const struct fuse_handle *h = fuse_handle(f, in->fh, false);
+	const uint32_t begin = sizeof(r->head) + sizeof(*in);
+	const bool cache = in->write_flags & FUSE_WRITE_CACHE;
+	struct iovec iov[VIRTQ_MAX_SIZE];
+	int flags = 0;
+	unsigned nr;
+	ssize_t n;
+
+	if (!h)
+		return -EBADF;
+	/* -1 would be the descriptor's own position. */
+	if (in->size > FUSE_MAX_IO || in->size > r->len - begin || in->offset > INT64_MAX)
+		return -EINVAL;
+	if (!cache && in->flags & O_APPEND)
+		flags |= RWF_APPEND;
+	if (in->flags & O_DSYNC)
+		flags |= (in->flags & O_SYNC) == O_SYNC ? RWF_SYNC : RWF_DSYNC;
+	nr = iov_cut(iov, r->chain->iov, begin, in->size);
+	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
+		fuse_caller_humble(&f->caller, true);
+	n = pwritev2(h->fd, iov, (int)nr, (off_t)in->offset, flags);
+	if (n < 0)
+		n = -errno;
+	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
+		fuse_caller_humble(&f->caller, false);
+	if (n < 0)
+		return (int)n;
+	r->out.write = (struct fuse_write_out){ .size = (uint32_t)n };
+	return 0;
+}
+
+static int sync_handle(const struct fuse_handle *h, uint32_t flags)
+{
+	if (!h)
+		return -EBADF;
+	return (flags & FUSE_FSYNC_FDATASYNC ? fdatasync(h->fd) : fsync(h->fd)) < 0 ? -errno : 0;
+}
+
+int fuse_do_fsync(struct fuse_server *f, struct fuse_request *r)
+{
+	return sync_handle(fuse_handle(f, r->in.fsync.fh, false), r->in.fsync.fsync_flags);
+}
+
+int fuse_do_fsyncdir(struct fuse_server *f, struct fuse_request *r)
+{
+	return sync_handle(fuse_handle(f, r->in.fsync.fh, true), r->in.fsync.fsync_flags);
+}
+
+/* The guest's sync(2). There is nothing of its in a read-only share. */
+int fuse_do_syncfs(struct fuse_server *f, struct fuse_request *r)
+{
+	AUTO_CLOSE int fd = -1;
+
+	if (f->readonly)
+		return 0;
+	fd = fuse_node_open(f, r->node, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	return syncfs(fd) < 0 ? -errno : 0;
+}
+
+int fuse_do_fallocate(struct fuse_server *f, struct fuse_request *r)
+{
+	const struct fuse_fallocate_in *in = &r->in.fallocate;
+	const struct fuse_handle *h = fuse_handle(f, in->fh, false);
+
+	if (!h)
+		return -EBADF;
+	if (in->mode & ~(uint32_t)FALLOCATE_MODES)
+		return -EOPNOTSUPP;
+	return fallocate(h->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0 ? -errno
+											 : 0;
+}
+
+/* Reads and writes say where, so that the descriptor's own position is nobody's. */
+int fuse_do_lseek(struct fuse_server *f, struct fuse_request *r)
+{
+	const struct fuse_lseek_in *in = &r->in.lseek;
+	const struct fuse_handle *h = fuse_handle(f, in->fh, false);
+	off_t at;
+
+	if (!h)
+		return -EBADF;
+	if (in->whence != SEEK_DATA && in->whence != SEEK_HOLE)
+		return -EINVAL;
+	at = lseek(h->fd, (off_t)in->offset, (int)in->whence);
+	if (at < 0)
+		return -errno;
+	r->out.lseek = (struct fuse_lseek_out){ .offset = (uint64_t)at };
+	return 0;
+}
+
+int fuse_do_copy_file_range(struct fuse_server *f, struct fuse_request *r)
+{
+	const struct fuse_copy_file_range_in *in = &r->in.copy;
+	const struct fuse_handle *from = fuse_handle(f, in->fh_in, false);
+	const struct fuse_handle *to = fuse_handle(f, in->fh_out, false);
+	off_t off_in = (off_t)in->off_in, off_out = (off_t)in->off_out;
+	ssize_t n;
+
+	if (!from || !to)
+		return -EBADF;
+	if (in->flags)
+		return -EINVAL;
+	n = copy_file_range(from->fd, &off_in, to->fd, &off_out, min(in->len, MAX_COPY), 0);
+	if (n < 0)
+		return -errno;
+	r->out.write = (struct fuse_write_out){ .size = (uint32_t)n };
+	return 0;
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The session: what each opcode looks like, and how one is served. A request is copied, its lengths
+ * and names are checked once, here, and the functions of the other files find them right.
+ *
+ * Opcodes that aren't in the table are answered by ENOSYS, upon which the guest's kernel does
+ * without and never asks again: locks it keeps itself, a close needs no FLUSH (local file systems
+ * report errors of writes at the write or fsync(2)), ACCESS it decides by mode and owner, ioctl,
+ * poll and bmap have no answer here. INTERRUPT finds nothing to interrupt.
+ */
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+#include "backend/fuse_impl.h"
+
+#define FUSE_MIN_MINOR 31 /* Linux 5.4, the first with virtio-fs */
+#define SPARE_FDS      256u /* for everything else in this process */
+
+_Static_assert(FUSE_MAX_IO / 4096 <= UINT16_MAX, "max_pages");
+
+/* -- opcodes --------------------------------------------------------------------------------- */
+
+static fuse_fn do_init, do_destroy, do_forget, do_batch_forget, do_nothing;
+
+enum {
+	MODIFIES = 1, /* EROFS on a read-only share */
+	SILENT = 2,   /* is never answered */
+	FREE = 4,     /* belongs to no node */
+};
+
+struct opcode {
+	fuse_fn *fn;
+	uint16_t in, out; /* bytes at least; bytes */
+	uint8_t components, texts; /* behind it: names in a folder, then any others */
+	uint8_t flags;
+};
+
+#define IN(type)  .in = sizeof(struct type)
+#define OUT(type) .out = sizeof(struct type)
+
+static const struct opcode opcodes[] = {
+	[FUSE_LOOKUP] = { fuse_do_lookup, OUT(fuse_entry_out), .components = 1 },
+	[FUSE_FORGET] = { do_forget, IN(fuse_forget_in), .flags = SILENT | FREE },
+	[FUSE_GETATTR] = { fuse_do_getattr, IN(fuse_getattr_in), OUT(fuse_attr_out) },
+	[FUSE_SETATTR] = { fuse_do_setattr, IN(fuse_setattr_in), OUT(fuse_attr_out),
+			   .flags = MODIFIES },
+	[FUSE_READLINK] = { .fn = fuse_do_readlink },
+	[FUSE_SYMLINK] = { fuse_do_symlink, OUT(fuse_entry_out), .components = 1, .texts = 1,
+			   .flags = MODIFIES },
+	[FUSE_MKNOD] = { fuse_do_mknod, IN(fuse_mknod_in), OUT(fuse_entry_out), .components = 1,
+			 .flags = MODIFIES },
+	[FUSE_MKDIR] = { fuse_do_mkdir, IN(fuse_mkdir_in), OUT(fuse_entry_out), .components = 1,
+			 .flags = MODIFIES },
+	[FUSE_UNLINK] = { fuse_do_unlink, .components = 1, .flags = MODIFIES },
+	[FUSE_RMDIR] = { fuse_do_rmdir, .components = 1, .flags = MODIFIES },
+	[FUSE_RENAME] = { fuse_do_rename, IN(fuse_rename_in), .components = 2, .flags = MODIFIES },
+	[FUSE_LINK] = { fuse_do_link, IN(fuse_link_in), OUT(fuse_entry_out), .components = 1,
+			.flags = MODIFIES },
+	[FUSE_OPEN] = { fuse_do_open, IN(fuse_open_in), OUT(fuse_open_out) },
+	[FUSE_READ] = { fuse_do_read, IN(fuse_read_in) },
+	[FUSE_WRITE] = { fuse_do_write, IN(fuse_write_in), OUT(fuse_write_out), .flags = MODIFIES },
+	[FUSE_STATFS] = { fuse_do_statfs, OUT(fuse_statfs_out) },
+	[FUSE_RELEASE] = { fuse_do_release, IN(fuse_release_in), .flags = FREE },
+	[FUSE_FSYNC] = { fuse_do_fsync, IN(fuse_fsync_in) },
+	[FUSE_SETXATTR] = { fuse_do_setxattr, .in = FUSE_COMPAT_SETXATTR_IN_SIZE, .texts = 1,
+			    .flags = MODIFIES },
+	[FUSE_GETXATTR] = { fuse_do_getxattr, IN(fuse_getxattr_in), .texts = 1 },
+	[FUSE_LISTXATTR] = { fuse_do_listxattr, IN(fuse_getxattr_in) },
+	[FUSE_REMOVEXATTR] = { fuse_do_removexattr, .texts = 1, .flags = MODIFIES },
+	[FUSE_INIT] = { do_init, .in = offsetof(struct fuse_init_in, flags2), OUT(fuse_init_out),
+			.flags = FREE },
+	[FUSE_OPENDIR] = { fuse_do_opendir, IN(fuse_open_in), OUT(fuse_open_out) },
+	[FUSE_READDIR] = { fuse_do_readdir, IN(fuse_read_in) },
+	[FUSE_RELEASEDIR] = { fuse_do_releasedir, IN(fuse_release_in), .flags = FREE },
+	[FUSE_FSYNCDIR] = { fuse_do_fsyncdir, IN(fuse_fsync_in) },
+	[FUSE_CREATE] = { fuse_do_create, IN(fuse_create_in),
+			  .out = sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out),
+			  .components = 1, .flags = MODIFIES },
+	[FUSE_INTERRUPT] = { do_nothing, .flags = SILENT | FREE },
+	[FUSE_DESTROY] = { do_destroy, .flags = FREE },
+	[FUSE_BATCH_FORGET] = { do_batch_forget, IN(fuse_batch_forget_in), .flags = SILENT | FREE },
+	[FUSE_FALLOCATE] = { fuse_do_fallocate, IN(fuse_fallocate_in), .flags = MODIFIES },
+	[FUSE_READDIRPLUS] = { fuse_do_readdirplus, IN(fuse_read_in) },
+	[FUSE_RENAME2] = { fuse_do_rename2, IN(fuse_rename2_in), .components = 2,
+			   .flags = MODIFIES },
+	[FUSE_LSEEK] = { fuse_do_lseek, IN(fuse_lseek_in), OUT(fuse_lseek_out) },
+	[FUSE_COPY_FILE_RANGE] = { fuse_do_copy_file_range, IN(fuse_copy_file_range_in),
+				   OUT(fuse_write_out), .flags = MODIFIES },
+	[FUSE_SYNCFS] = { fuse_do_syncfs, IN(fuse_syncfs_in) },
+	[FUSE_TMPFILE] = { fuse_do_tmpfile, IN(fuse_create_in),
+			   .out = sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out),
+			   .texts = 1, .flags = MODIFIES },
+};
+
+/* -- the session's own ----------------------------------------------------------------------- */
+
+#define WANTED                                                                                     \
+	(FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DONT_MASK |                \
+	 FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS |     \
+	 FUSE_MAX_PAGES | FUSE_CACHE_SYMLINKS | FUSE_HANDLE_KILLPRIV_V2)
+
+static void drop(struct fuse_server *f)
+{
+	fuse_handles_drop(f);
+	fuse_nodes_drop(f);
+	f->up = false;
+}
+
+static int do_init(struct fuse_server *f, struct fuse_request *r)
+{
+	const struct fuse_init_in *in = &r->in.init;
+	uint32_t wanted = WANTED | (f->cache == FUSE_CACHE_AUTO ? FUSE_AUTO_INVAL_DATA : 0);
+	int rc;
+
+	drop(f); /* whoever begins anew has forgotten all */
+	r->out.init = (struct fuse_init_out){
+		.major = FUSE_KERNEL_VERSION,
+		.minor = FUSE_KERNEL_MINOR_VERSION,
+	};
+	if (in->major > FUSE_KERNEL_VERSION)
+		return 0; /* it asks again, in our version */
+	if (in->major < FUSE_KERNEL_VERSION || in->minor < FUSE_MIN_MINOR)
+		return -EPROTO;
+	rc = fuse_caller_prepare(&f->caller);
+	if (rc == 0)
+		rc = fuse_nodes_init(f);
+	if (rc < 0) {
+		drop(f);
+		errno = -rc;
+		return guest_errno(&f->log, "--fs %s: the guest can't be served", f->path);
+	}
+	r->out.init.flags = in->flags & wanted;
+	r->out.init.max_readahead = min(in->max_readahead, (uint32_t)FUSE_MAX_IO);
+	r->out.init.max_write = FUSE_MAX_IO;
+	r->out.init.max_pages = FUSE_MAX_IO / 4096;
+	r->out.init.max_background = VIRTQ_MAX_SIZE / 2; /* which leaves room for what is waited for */
+	r->out.init.congestion_threshold = VIRTQ_MAX_SIZE / 8 * 3;
+	r->out.init.time_gran = 1;
+	f->up = true;
+	return 0;
+}
+
+static int do_destroy(struct fuse_server *f, struct fuse_request *r __unused)
+{
+	drop(f);
+	return 0;
+}
+
+static int do_forget(struct fuse_server *f, struct fuse_request *r)
+{
+	fuse_node_forget(f, r->head.nodeid, r->in.forget.nlookup);
+	return 0;
+}
+
+static int do_batch_forget(struct fuse_server *f, struct fuse_request *r)
+{
+	const uint32_t begin = sizeof(r->head) + sizeof(r->in.batch_forget);
+	uint32_t nr = min(r->in.batch_forget.count, (uint32_t)FUSE_MAX_FORGETS);
+	struct fuse_forget_one *one = (void *)f->data;
+
+	_Static_assert(FUSE_MAX_FORGETS * sizeof(*one) <= sizeof(f->data), "all at once");
+	nr = min(nr, (r->len - begin) / (uint32_t)sizeof(*one));
+	chain_read(r->chain, begin, one, nr * sizeof(*one));
+	for (uint32_t i = 0; i < nr; i++)
+		fuse_node_forget(f, one[i].nodeid, one[i].nlookup);
+	return 0;
+}
+
+static int do_nothing(struct fuse_server *f __unused, struct fuse_request *r __unused)
+{
+	return 0;
+}
+
+/* -- serving --------------------------------------------------------------------------------- */
+
+/* One component, in the folder that is meant. */
+static int check_component(const char *name)
+{
+	if (strlen(name) > NAME_MAX)
+		return -ENAMETOOLONG;
+	return !*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..") ? -EINVAL : 0;
+}
+
+/* Copies what follows the header, and finds the names in it. */
+static int take_body(struct fuse_server *f, struct fuse_request *r, const struct opcode *op)
+{
+	const uint32_t begin = sizeof(r->head), len = r->len - begin;
+	const unsigned names = op->components + op->texts;
+	const uint32_t copied = names ? min(len, (uint32_t)sizeof(f->body)) : 0;
+	uint32_t at = op->in;
+
+	if (len < op->in)
+		return -EINVAL;
+	memset(&r->in, 0, sizeof(r->in));
+	chain_read(r->chain, begin, &r->in, names ? op->in : min(len, sizeof(r->in)));
+	chain_read(r->chain, begin, f->body, copied);
+	for (unsigned i = 0; i < names; i++) {
+		const char *end = memchr(f->body + at, '\0', copied - at);
+
+		if (!end)
+			return copied < len ? -ENAMETOOLONG : -EINVAL;
+		r->name[i] = f->body + at;
+		at = (uint32_t)(end + 1 - f->body);
+		if (i < op->components) {
+			int rc = check_component(r->name[i]);
+
+			if (rc < 0)
+				return rc;
+		}
+	}
+	r->names_end = begin + at;
+	return 0;
+}
+
+static int dispatch(struct fuse_server *f, struct fuse_request *r, const struct opcode *op)
+{
+	int rc;
+
+	if (!op->fn)
+		return -ENOSYS;
+	if (!f->up && op->fn != do_init)
+		return -ENOTCONN;
+	if (op->flags & MODIFIES && f->readonly)
+		return -EROFS;
+	if (!(op->flags & SILENT) && r->room < op->out)
+		return -EINVAL; /* before anything is done that couldn't be told */
+	r->node = fuse_node(f, r->head.nodeid);
+	if (!r->node && !(op->flags & FREE))
+		return -ESTALE;
+	rc = take_body(f, r, op);
+	return rc == 0 ? op->fn(f, r) : rc;
+}
+
+/* Writes the answer. Returns its length. */
+static int answer(struct fuse_request *r, const struct opcode *op, int rc)
+{
+	struct fuse_out_header head = {
+		.len = sizeof(head),
+		.error = rc,
+		.unique = r->head.unique,
+	};
+
+	if (rc == 0 && r->data_len > r->room)
+		head.error = -ERANGE;
+	if (head.error == 0 && r->data)
+		head.len += (uint32_t)chain_write(r->chain, sizeof(head), r->data, r->data_len);
+	else if (head.error == 0 && op->out)
+		head.len += (uint32_t)chain_write(r->chain, sizeof(head), &r->out, op->out);
+	else if (head.error == 0)
+		head.len += r->written;
+	chain_write(r->chain, 0, &head, sizeof(head));
+	return (int)head.len;
+}
+
+int fuse_serve(struct fuse_server *f, const struct virtq_chain *c)
+{
+	static const struct opcode unknown = { 0 };
+	const struct opcode *op = &unknown;
+	struct fuse_request r;
+	int rc;
+
+	if (c->out_len < sizeof(r.head))
+		return -EPROTO;
+	r.chain = c;
+	r.data = NULL;
+	r.data_len = r.written = 0;
+	chain_read(c, 0, &r.head, sizeof(r.head));
+	r.len = r.head.len;
+	if (r.head.opcode < ARRAY_SIZE(opcodes))
+		op = &opcodes[r.head.opcode];
+	if (!(op->flags & SILENT) && c->in_len < sizeof(struct fuse_out_header))
+		return -EPROTO;
+	r.room = c->in_len < sizeof(struct fuse_out_header)
+			 ? 0
+			 : (uint32_t)min(c->in_len - sizeof(struct fuse_out_header), FUSE_MAX_IO);
+	if (r.len < sizeof(r.head) || r.len > c->out_len)
+		rc = -EINVAL;
+	else
+		rc = dispatch(f, &r, op);
+	return op->flags & SILENT ? 0 : answer(&r, op, rc);
+}
+
+/* -- life ------------------------------------------------------------------------------------ */
+
+/* How many descriptors this process may have, which it may say itself up to a limit. */
+static uint32_t fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return SPARE_FDS;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 && getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return SPARE_FDS;
+	return (uint32_t)min(limit.rlim_cur, (rlim_t)(1 << 30));
+}
+
+static int open_root(struct fuse_server *f)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH };
+	struct statx st;
+	int fd;
+
+	f->root_fd = open(f->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (f->root_fd < 0)
+		return log_errno("--fs: open %s", f->path);
+	if (fuse_stat(f->root_fd, &st) < 0)
+		return log_errno("--fs: stat %s", f->path);
+	if (fuse_is_kernels(f->root_fd))
+		return log_ret(-EINVAL,
+			       "--fs: %s: this folder is the kernel's (as /proc and /sys are), which "
+			       "can't be shared; name another",
+			       f->path);
+	f->root_dev = fuse_dev(&st);
+	f->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (f->proc_fd < 0)
+		return log_errno("--fs needs /proc: open /proc/self/fd");
+	fd = (int)syscall(SYS_openat2, f->root_fd, ".", &how, sizeof(how));
+	if (fd < 0)
+		return log_errno("--fs: openat2 in %s (Linux 5.6 has it, if no filter forbids it)",
+				 f->path);
+	close(fd);
+	return 0;
+}
+
+int fuse_server_new(struct fuse_server **f, const struct fuse_options *o)
+{
+	struct fuse_server *s = *f = calloc(1, sizeof(*s));
+	const uint32_t fds = fd_limit();
+	int rc;
+
+	if (!s)
+		return log_ret(-ENOMEM, "--fs: out of memory");
+	s->root_fd = s->proc_fd = -1;
+	s->readonly = o->readonly;
+	s->cache = o->cache;
+	s->valid_s = o->cache == FUSE_CACHE_NONE ? 0 : o->cache == FUSE_CACHE_AUTO ? 1 : 86400;
+	s->max_fds = (fds > 2 * SPARE_FDS ? fds - SPARE_FDS : fds / 2) / max(o->sharers, 1u);
+	s->path = strdup(o->path);
+	rc = s->path ? open_root(s) : log_ret(-ENOMEM, "--fs: out of memory");
+	if (rc < 0) {
+		fuse_server_free(s);
+		*f = NULL;
+	}
+	return rc;
+}
+
+void fuse_server_free(struct fuse_server *f)
+{
+	if (!f)
+		return;
+	drop(f);
+	close_fd(&f->root_fd);
+	close_fd(&f->proc_fd);
+	free(f->path);
+	free(f);
+}
+
+void fuse_server_reset(struct fuse_server *f)
+{
+	drop(f);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * virtio-fs (virtio 1.2 §5.11): FUSE requests, on a queue for all of them and one for those that
+ * must not wait behind them; backend/fuse.h serves both.
+ *
+ * A kick serves what is there, a few requests at a time so that the loop's other devices have
+ * theirs, and answers them with one interrupt. A request that can't be answered (no header, no room
+ * for one) makes the device ask for a reset.
+ *
+ * Deliberately missing: notifications (VIRTIO_FS_F_NOTIFICATION), which no driver knows, the DAX
+ * window, and several request queues: one thread serves them.
+ */
+#include "fs.h"
+
+#include <errno.h>
+
+#define MAX_ROUND 32          /* requests, of up to a mebibyte each */
+#define MAX_QUIET (256 * KIB) /* of answers that the driver isn't told of yet */
+
+struct config_space {
+	char tag[VIRTIO_FS_TAG];
+	le32_t num_request_queues;
+};
+_Static_assert(sizeof(struct config_space) == 40, "virtio 1.2 §5.11.4");
+
+enum { HIGH_PRIORITY, REQUESTS, NR_QUEUES };
+
+static int fs_kick(struct virtio_dev *vd, struct virtq *q)
+{
+	struct virtio_fs *s = container_of(vd, struct virtio_fs, vd);
+	struct virtq_chain c;
+	uint64_t told = 0;
+	int rc;
+
+	for (unsigned i = 0; i < MAX_ROUND; i++) {
+		int len;
+
+		rc = virtq_pop(q, &c);
+		if (rc <= 0)
+			return rc;
+		len = fuse_serve(s->server, &c);
+		if (len < 0)
+			return len;
+		virtq_push(q, c.head, (uint32_t)len);
+		/* The guest works with the first ones while we read the next. */
+		told += (unsigned)len;
+		if (told > MAX_QUIET) {
+			virtio_notify(vd, q);
+			told = 0;
+		}
+	}
+	virtq_leave(q);
+	return 0;
+}
+
+static void fs_reset(struct virtio_dev *vd, struct virtq *q)
+{
+	struct virtio_fs *s = container_of(vd, struct virtio_fs, vd);
+
+	/* Nothing is ever in flight. */
+	if (!q && s->server)
+		fuse_server_reset(s->server);
+}
+
+static uint64_t fs_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
+{
+	const struct virtio_fs *s = container_of(vd, struct virtio_fs, vd);
+	struct config_space config = { .num_request_queues = to_le32(NR_QUEUES - 1) };
+
+	memcpy(config.tag, s->tag, sizeof(config.tag));
+	return load_le((const char *)&config + off, size);
+}
+
+static const struct virtio_ops virtio_fs_ops = {
+	.name = "fs",
+	.device_id = VIRTIO_ID_FS,
+	.nr_queues = NR_QUEUES,
+	.queue_size = VIRTQ_MAX_SIZE,
+	.config_size = sizeof(struct config_space),
+	.kick = fs_kick,
+	.reset = fs_reset,
+	.config_read = fs_config_read,
+};
+
+int virtio_fs_init(struct virtio_fs *s, const char *tag, const struct fuse_options *o)
+{
+	*s = (struct virtio_fs){ 0 };
+	virtio_init(&s->vd, &virtio_fs_ops, 0);
+	memcpy(s->tag, tag, strnlen(tag, sizeof(s->tag)));
+	return fuse_server_new(&s->server, o);
+}
+
+void virtio_fs_destroy(struct virtio_fs *s)
+{
+	fuse_server_free(s->server);
+	*s = (struct virtio_fs){ 0 };
+}

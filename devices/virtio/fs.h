@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* virtio-fs: a folder of the host for the guest. See fs.c. */
+#pragma once
+
+#include "backend/fuse.h"
+#include "vmm/virtio.h"
+
+#define VIRTIO_FS_TAG 36 /* bytes at most: virtio 1.2 §5.11.4 */
+
+struct virtio_fs {
+	struct virtio_dev vd;
+	char tag[VIRTIO_FS_TAG]; /* padded with zeroes; not a string when all are used */
+	struct fuse_server *server;
+};
+
+/* 0; or -errno, logged, with *s safe to destroy. */
+int virtio_fs_init(struct virtio_fs *s, const char *tag, const struct fuse_options *o) __must_check;
+
+/* The loop isn't running. Safe also after a failure, a second time, and when all of *s is zero. */
+void virtio_fs_destroy(struct virtio_fs *s);
