@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <termios.h>
 
@@ -61,6 +62,48 @@ static void long_messages_are_cut(void **state __unused)
 	assert_true(strlen(c.text) > 1000 && strlen(c.text) < 1400);
 	assert_int_equal(c.text[strlen(c.text) - 1], '\n');
 	assert_string_equal(c.text + strlen(c.text) - 5, "\\x01\n");
+}
+
+struct kept {
+	struct log_sink sink;
+	enum log_level level;
+	char text[256];
+};
+
+static void keep(struct log_sink *s, enum log_level level, const char *text)
+{
+	struct kept *k = container_of(s, struct kept, sink);
+
+	k->level = level;
+	snprintf(k->text, sizeof(k->text), "%s", text);
+}
+
+static void a_threads_sink_gets_its_messages(void **state __unused)
+{
+	struct kept k = { .sink = { .message = keep, .level = LOG_INFO } };
+	struct ratelimit rl = { 0 };
+	struct capture c;
+
+	capture_begin(&c);
+	assert_null(log_use(&k.sink));
+	log_info("a\x1b%d", 1);
+	assert_string_equal(k.text, "a\\x1b1");
+	assert_int_equal(k.level, LOG_INFO);
+	log_debug("no");
+	assert_string_equal(k.text, "a\\x1b1");
+	errno = ENOENT;
+	log_errno("b");
+	assert_string_equal(k.text, "b: No such file or directory");
+	assert_int_equal(k.level, LOG_ERROR);
+	guest_err(&rl, "c");
+	assert_int_equal(k.level, LOG_WARN);
+	log_block(LOG_ASKED, "d\ne\n");
+	assert_string_equal(k.text, "d\ne\n");
+	assert_int_equal(k.level, LOG_ASKED);
+	assert_ptr_equal(log_use(NULL), &k.sink);
+	log_warn("f");
+	assert_string_equal(capture_end(&c), "minivmm: f\n");
+	assert_string_equal(k.text, "d\ne\n");
 }
 
 static void errors_return_what_they_say(void **state __unused)
@@ -168,6 +211,7 @@ int main(void)
 		cmocka_unit_test(utf8_is_left_as_it_is),
 		cmocka_unit_test(what_is_not_utf8_is_escaped),
 		cmocka_unit_test(long_messages_are_cut),
+		cmocka_unit_test(a_threads_sink_gets_its_messages),
 		cmocka_unit_test(errors_return_what_they_say),
 		cmocka_unit_test(levels_above_the_set_one_are_silent),
 		cmocka_unit_test(a_guest_cannot_flood_the_log),

@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# embed.sh EMBED IMAGES: examples/embed.c with bare-metal guests, on this machine's /dev/kvm. TAP.
+set -u
+embed=$1 images=$2 n=0
+
+# point NAME STATUS OUTPUT ERRORS ARGUMENT...: a run of it ends with STATUS, having printed OUTPUT and something like ERRORS.
+point() {
+	local out err got
+	err=$(mktemp)
+	out=$(timeout 60 "$embed" "${@:5}" 2>"$err" </dev/null)
+	got=$?
+	n=$((n + 1))
+	[[ $got == "$2" && $out == "$3" ]] && grep -q "$4" "$err" || { echo "# $got $out $(<"$err")" && printf 'not '; }
+	echo "ok $n - $1"
+	rm -f "$err"
+}
+
+if [[ ! -r /dev/kvm || ! -w /dev/kvm ]]; then
+	echo "1..0 # SKIP no /dev/kvm that this user may use"
+	exit 0
+fi
+point "output and status of a guest" 33 pio "exited with a status" "$images/pio.bin" memory=64M debug-exit
+point "a guest that crashes" 3 "about to fault" "^vCPU 0 stopped: triple fault" "$images/triple.bin" memory=64M
+point "a bad option" 1 "" "^error: memroy: there is no such option; did you mean memory?" "$images/pio.bin" memroy=64M
+echo "1..$n"
