@@ -11,7 +11,10 @@ point() {
 	out=$(timeout 60 "$embed" "${@:5}" 2>"$err" </dev/null)
 	got=$?
 	n=$((n + 1))
-	[[ $got == "$2" && $out == "$3" ]] && grep -q "$4" "$err" || { echo "# $got $out $(<"$err")" && printf 'not '; }
+	if [[ $got != "$2" || $out != "$3" ]] || ! grep -q "$4" "$err"; then
+		echo "# $got $out $(<"$err")"
+		printf 'not '
+	fi
 	echo "ok $n - $1"
 	rm -f "$err"
 }
