@@ -7,7 +7,7 @@
  * word for every length and name, where here a guest stands.
  *
  * A request is served at once, on the thread that asks, always the same one; it gets a umask of its
- * own and ignores SIGXFSZ. Data goes between the file and guest memory without a copy. Nothing but
+ * own and is one of ours, which block SIGXFSZ. Data goes between the file and guest memory without a copy. Nothing but
  * a disk or a file server of the host's can make a request wait.
  *
  * What keeps a guest in the folder: every file that it knows is a descriptor (O_PATH) of ours; it

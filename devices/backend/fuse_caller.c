@@ -7,7 +7,6 @@
  */
 #include <linux/capability.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/fsuid.h>
 #include <sys/syscall.h>
 
@@ -40,14 +39,9 @@ int fuse_caller_prepare(struct fuse_caller *c)
 {
 	const uint32_t wanted = CAP_TO_MASK(CAP_SETUID) | CAP_TO_MASK(CAP_SETGID);
 	struct __user_cap_data_struct caps[2];
-	sigset_t set;
 
 	if (c->ready)
 		return 0;
-	/* A file beyond ulimit -f: an error of that write, no more. */
-	sigemptyset(&set);
-	sigaddset(&set, SIGXFSZ);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	/* The umask would be that of all threads, otherwise. */
 	if (unshare(CLONE_FS) < 0)
 		return -errno;
