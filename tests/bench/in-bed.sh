@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# in-bed.sh boot|block|net WORK TINY DEBIAN-FOLDER: runs in the test bed for tests/bench/run; prints lines "KEY VALUE".
+# in-bed.sh boot|block|net|fs|run WORK TINY DEBIAN-FOLDER: runs in the test bed for tests/bench/run; prints lines "KEY VALUE".
 set -uo pipefail
 part=$1 work=$2 tiny=$3 debian=$(echo "$4"/boot/vmlinuz-*)
 cp "$work/disk" "$work/initrd" "$work/init" "$work/minivmm" "$work/stopwatch" "$work/without-uring" "$work/net-peer" "$tiny" "$debian" /run/ # tmpfs: no virtiofs in what is measured
@@ -96,6 +96,55 @@ net() {
 		done
 	done
 	kill %1
+}
+
+# The same folders for all, on a tmpfs, read through a cold cache of the guest's.
+fs() {
+	local i where="fs=1" out daemon
+	local shared=(-object memory-backend-memfd,id=m,share=on,size=512M -chardev socket,id=c,path=/run/fs.socket)
+	mkdir /run/share && cp -a "$work/tree" "$work/again" /run/share/ && truncate -s 1G /run/share/big || return 1
+	bench() { # KEY COMMAND...
+		local key=$1
+		shift
+		out=$(timeout 300 "$@" </dev/null 2>/dev/null | tr -d '\r' | grep -a bench-result) || return 0
+		read -r _ a b c <<<"$out"
+		printf '%s\n' "fs.status.$key $a" "fs.tar.$key $b" "fs.read.$key $c"
+	}
+	behind_qemu() { # KEY COMMAND...
+		/usr/lib/qemu/virtiofsd --socket-path=/run/fs.socket -o source=/ -o cache=auto >/dev/null 2>&1 &
+		daemon=$!
+		until [[ -S /run/fs.socket ]]; do sleep 0.1; done
+		bench "$@"
+		kill "$daemon" 2>/dev/null
+		wait "$daemon"
+		rm -f /run/fs.socket
+	}
+	for ((i = 0; i < RUNS; i++)); do
+		for k in mmio pci; do
+			bench "$k" ./minivmm --initrd initrd --kernel "$tiny" --append "$where" --fs tag=root,path=/ --transport "$k"
+		done
+		behind_qemu microvm "${qemu[@]}" "${shared[@]}" -M microvm,acpi=on,x-option-roms=off,memory-backend=m -kernel "$tiny" -initrd initrd \
+			-append "$append $where" -device vhost-user-fs-device,chardev=c,tag=root
+		behind_qemu pc "${qemu[@]}" "${shared[@]}" -M pc,memory-backend=m -kernel "$tiny" -initrd initrd \
+			-append "$append $where" -device vhost-user-fs-pci,chardev=c,tag=root
+	done
+}
+
+# The whole of a command, from its start to its exit status.
+run() {
+	local i
+	whole() { # KEY COMMAND...
+		local key=$1 from=$EPOCHREALTIME to
+		shift
+		timeout 120 "$@" </dev/null >/dev/null 2>&1 || { echo "bench: $key: exit status $?" >&2 && return; }
+		to=$EPOCHREALTIME
+		echo "$key $((${to/./} - ${from/./}))"
+	}
+	for ((i = 0; i < RUNS; i++)); do
+		whole run.minivmm ./minivmm run --kernel "$tiny" --json /run/run.json -- true
+		jq -r '.times_us // {} | to_entries[] | "run.step.\(.key) \(.value)"' /run/run.json
+		whole run.microvm "${qemu[@]}" -M microvm,acpi=on,x-option-roms=off -kernel "$tiny" -initrd initrd -append "$append"
+	done
 }
 
 "$part"
