@@ -81,34 +81,129 @@ static int unpack_zstd(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_
 
 #ifdef HAVE_LZ4
 #include <lz4.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "vmm/thread.h"
 
 #define LZ4_LEGACY_MAGIC 0x184c2102
 #define LZ4_LEGACY_BLOCK (8 * MIB)
+#define LZ4_MAX_THREADS  8
 
-/* Blocks of a length word and data, each 8 MiB unpacked but the last. Nothing marks the end: a word
- * that has nothing behind it is the size that Linux's build appends. */
-static int unpack_lz4(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_len)
+struct lz4_block {
+	const uint8_t *src;
+	uint32_t len;
+};
+
+/* The next block: 1; 0: that was all; -EINVAL. Nothing marks the end: a word that has nothing
+ * behind it is the size that Linux's build appends. */
+static int lz4_next(const uint8_t **src, size_t *len, struct lz4_block *b)
 {
-	while (len > 4) {
-		uint32_t n = (uint32_t)load_le(src, 4);
+	while (*len > 4) {
+		uint32_t n = (uint32_t)load_le(*src, 4);
 
-		src += 4;
-		len -= 4;
+		*src += 4;
+		*len -= 4;
 		if (n == LZ4_LEGACY_MAGIC)
 			continue;
-		if (n > len || n > LZ4_COMPRESSBOUND(LZ4_LEGACY_BLOCK))
+		if (n > *len || n > LZ4_COMPRESSBOUND(LZ4_LEGACY_BLOCK))
 			return -EINVAL;
-		int out = LZ4_decompress_safe((const char *)src, (char *)dst, (int)n,
-					      (int)min(dst_len, (size_t)LZ4_LEGACY_BLOCK));
+		*b = (struct lz4_block){ *src, n };
+		*src += n;
+		*len -= n;
+		return 1;
+	}
+	return 0;
+}
+
+/* How many bytes came out, at most room, or below 0. */
+static int lz4_unpack_block(const struct lz4_block *b, uint8_t *dst, size_t room)
+{
+	return LZ4_decompress_safe((const char *)b->src, (char *)dst, (int)b->len,
+				   (int)min(room, (size_t)LZ4_LEGACY_BLOCK));
+}
+
+static int lz4_one_after_the_other(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_len)
+{
+	struct lz4_block b;
+	int rc;
+
+	while ((rc = lz4_next(&src, &len, &b)) > 0) {
+		int out = lz4_unpack_block(&b, dst, dst_len);
 
 		if (out < 0)
 			return -EINVAL;
-		src += n;
-		len -= n;
 		dst += out;
 		dst_len -= (size_t)out;
 	}
-	return dst_len ? -EINVAL : 0;
+	return rc < 0 || dst_len ? -EINVAL : 0;
+}
+
+/* Blocks that threads take one by one. Each gives 8 MiB but the last, so their places are known. */
+struct lz4_job {
+	struct lz4_block *block;
+	unsigned nr, next; /* next and bad: atomic */
+	bool bad;
+	uint8_t *dst;
+	size_t dst_len;
+};
+
+static void *lz4_work(void *arg)
+{
+	struct lz4_job *j = arg;
+	unsigned i;
+
+	while ((i = __atomic_fetch_add(&j->next, 1, __ATOMIC_RELAXED)) < j->nr) {
+		const size_t at = (size_t)i * LZ4_LEGACY_BLOCK;
+		const size_t room = min(j->dst_len - at, (size_t)LZ4_LEGACY_BLOCK);
+
+		if (lz4_unpack_block(&j->block[i], j->dst + at, room) != (int)room)
+			__atomic_store_n(&j->bad, true, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static unsigned lz4_threads(unsigned blocks)
+{
+	cpu_set_t cpus;
+	unsigned nr = 1;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+		nr = (unsigned)CPU_COUNT(&cpus);
+	return min(nr, blocks);
+}
+
+/* False: the blocks are of other sizes, or damaged. */
+static bool lz4_at_once(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_len)
+{
+	const size_t nr = (dst_len + LZ4_LEGACY_BLOCK - 1) / LZ4_LEGACY_BLOCK;
+	struct lz4_job j = { .dst = dst, .dst_len = dst_len };
+	pthread_t thread[LZ4_MAX_THREADS - 1];
+	unsigned started = 0, threads = lz4_threads((unsigned)min(nr, (size_t)LZ4_MAX_THREADS));
+	struct lz4_block b;
+
+	if (threads < 2)
+		return false;
+	j.block = calloc(nr, sizeof(*j.block));
+	while (j.block && j.nr < nr && lz4_next(&src, &len, &b) > 0)
+		j.block[j.nr++] = b;
+	j.bad = j.nr != nr || len > 4;
+	while (!j.bad && started < threads - 1 &&
+	       thread_start(&thread[started], "unpack", lz4_work, &j) == 0)
+		started++;
+	if (!j.bad)
+		lz4_work(&j);
+	while (started)
+		pthread_join(thread[--started], NULL);
+	free(j.block);
+	return !j.bad;
+}
+
+static int unpack_lz4(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_len)
+{
+	if (lz4_at_once(src, len, dst, dst_len))
+		return 0;
+	return lz4_one_after_the_other(src, len, dst, dst_len);
 }
 #else
 #define unpack_lz4 NULL

@@ -144,6 +144,65 @@ static void lz4_blocks_follow_each_other(void **state __unused)
 	assert_int_equal(unpack(codec, in, len - block + 9, SIZE, &lines), -EINVAL);
 }
 
+/* A block of size times c, size more than 280: one literal, a match with what is just before, and
+ * five literals, which every block ends with. Returns its length. */
+static size_t lz4_block_of(uint8_t *at, uint8_t c, size_t size)
+{
+	size_t len = 4, left = size - 1 - 5 - 4 - 15;
+
+	at[len++] = 0x1f;
+	at[len++] = c;
+	at[len++] = 1; /* offset */
+	at[len++] = 0;
+	for (; left >= 255; left -= 255)
+		at[len++] = 255;
+	at[len++] = (uint8_t)left;
+	at[len++] = 0x50;
+	memset(at + len, c, 5);
+	len += 5;
+	store_le(at, 4, len - 4);
+	return len;
+}
+
+/* Blocks that threads share: each lands in its place, and one that is damaged or too short is found
+ * wherever it is. */
+static void lz4_blocks_at_once(void **state __unused)
+{
+	static const size_t last = 1 * MIB;
+	const struct codec *codec = codec_of(&streams[4]);
+	uint8_t *in = malloc(300000), *out = malloc(3 * 8 * MIB);
+	size_t len = 4, begin[4];
+
+	store_le(in, 4, 0x184c2102);
+	for (unsigned i = 0; i < 3; i++) {
+		begin[i] = len;
+		len += lz4_block_of(in + len, (uint8_t)('a' + i), i < 2 ? 8 * MIB : last);
+	}
+	for (unsigned trailer = 0; trailer <= 4; trailer += 4) {
+		memset(out, 0, 2 * 8 * MIB + last);
+		assert_int_equal(codec->unpack(in, len + trailer, out, 2 * 8 * MIB + last), 0);
+		for (size_t i = 0; i < 2 * 8 * MIB + last; i++)
+			if (out[i] != 'a' + i / (8 * MIB))
+				fail_msg("byte %zu", i);
+	}
+	assert_int_equal(codec->unpack(in, len, out, 2 * 8 * MIB + last + 1), -EINVAL);
+	assert_int_equal(codec->unpack(in, len, out, 2 * 8 * MIB), -EINVAL);
+	for (unsigned i = 0; i < 3; i++) {
+		in[begin[i] + 6] ^= 3; /* a match with what isn't there */
+		assert_int_equal(codec->unpack(in, len, out, 2 * 8 * MIB + last), -EINVAL);
+		in[begin[i] + 6] ^= 3;
+	}
+	/* Of other sizes than 8 MiB, but right in all. */
+	len = 4;
+	len += lz4_block_of(in + len, 'a', 2 * MIB);
+	len += lz4_block_of(in + len, 'b', 8 * MIB);
+	assert_int_equal(codec->unpack(in, len, out, 10 * MIB), 0);
+	assert_int_equal(out[2 * MIB - 1], 'a');
+	assert_int_equal(out[2 * MIB], 'b');
+	free(in);
+	free(out);
+}
+
 #define LZOP_FLAGS  17
 #define LZOP_MODE   21
 #define LZOP_BLOCKS 38
@@ -195,16 +254,19 @@ static size_t add_tests(struct CMUnitTest *tests, const struct stream *s)
 
 int main(void)
 {
-	const struct CMUnitTest lz4 = cmocka_unit_test(lz4_blocks_follow_each_other);
+	const struct CMUnitTest lz4 = cmocka_unit_test(lz4_blocks_follow_each_other),
+				lz4_threads = cmocka_unit_test(lz4_blocks_at_once);
 	const struct CMUnitTest lzop = cmocka_unit_test(lzop_headers_and_blocks_of_every_kind);
-	struct CMUnitTest tests[4 * ARRAY_SIZE(streams) + 3] = { cmocka_unit_test(
+	struct CMUnitTest tests[4 * ARRAY_SIZE(streams) + 4] = { cmocka_unit_test(
 		nothing_begins_with_these) };
 	size_t n = 1;
 
 	for (size_t i = 0; i < ARRAY_SIZE(streams); i++)
 		n += add_tests(&tests[n], &streams[i]);
-	if (codec_of(&streams[4])->unpack)
+	if (codec_of(&streams[4])->unpack) {
 		tests[n++] = lz4;
+		tests[n++] = lz4_threads;
+	}
 	if (codec_of(&streams[6])->unpack)
 		tests[n++] = lzop;
 	return _cmocka_run_group_tests("decompress", tests, n, NULL, NULL);
