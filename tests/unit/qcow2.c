@@ -271,6 +271,51 @@ static void a_dry_run_makes_no_file(void **state __unused)
 	rig_down(&t);
 }
 
+static void poke(const char *path, uint64_t off, uint64_t value, unsigned size)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	value = htobe64(value << (64 - 8 * size));
+	assert_int_equal(pwrite(fd, &value, size, (off_t)off), size);
+	close(fd);
+}
+
+static uint64_t peek(const char *path, uint64_t off)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t v = 0;
+
+	assert_int_equal(pread(fd, &v, sizeof(v), (off_t)off), sizeof(v));
+	close(fd);
+	return be64toh(v);
+}
+
+/* All that the one refcount block counts is in use: the next clusters need a block of their own. */
+static void a_large_file_has_more_refcount_blocks(void **state __unused)
+{
+	struct rig t;
+	uint64_t block;
+
+	rig_up(&t);
+	disk_close(&t.d);
+	block = peek(t.overlay, peek(t.overlay, 48));
+	for (unsigned i = 0; i < 65536; i += 8)
+		poke(t.overlay, block + i, 0x0001000100010001, 8);
+	assert_int_equal(truncate(t.overlay, (off_t)(2 * GIB)), 0);
+	reopen(&t);
+	assert_int_equal(disk_fill(&t.d, 0, 8 * CLUSTER_SECTORS, 2), 0);
+	assert_int_equal(disk_fill(&t.d, SECTORS - 5, 5, 2), 0);
+	reopen(&t);
+	assert_disk(&t.d, 0, 8 * CLUSTER_SECTORS, 2);
+	assert_disk(&t.d, SECTORS - 5, 5, 2);
+	disk_close(&t.d);
+	assert_int_equal(peek(t.overlay, peek(t.overlay, 48) + 8), 2 * GIB);
+	if (have_qemu_img()) /* what we said is in use */
+		assert_in_range(assert_sound(t.overlay, t.log), 32000, 32768);
+	unlink(t.overlay);
+	rig_down(&t);
+}
+
 /* -- images of QEMU's ------------------------------------------------------------------------ */
 
 static void qemu(struct rig *t, char *const argv[])
@@ -398,25 +443,6 @@ static void what_is_not_supported_is_refused(void **state __unused)
 
 /* -- damage ---------------------------------------------------------------------------------- */
 
-static void poke(const char *path, uint64_t off, uint64_t value, unsigned size)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	value = htobe64(value << (64 - 8 * size));
-	assert_int_equal(pwrite(fd, &value, size, (off_t)off), size);
-	close(fd);
-}
-
-static uint64_t peek(const char *path, uint64_t off)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	uint64_t v = 0;
-
-	assert_int_equal(pread(fd, &v, sizeof(v), (off_t)off), sizeof(v));
-	close(fd);
-	return be64toh(v);
-}
-
 static void damage_is_told(void **state __unused)
 {
 	static const struct {
@@ -521,6 +547,7 @@ int main(void)
 		cmocka_unit_test(zeroes_hide_the_base),
 		cmocka_unit_test(a_discard_does_not_show_the_base_again),
 		cmocka_unit_test(a_large_disk_has_more_tables_than_the_cache),
+		cmocka_unit_test(a_large_file_has_more_refcount_blocks),
 		cmocka_unit_test(a_temporary_overlay_leaves_nothing),
 		cmocka_unit_test(an_overlay_is_used_once_and_over_its_base),
 		cmocka_unit_test(a_dry_run_makes_no_file),

@@ -149,7 +149,7 @@ static inline int assert_sound(const char *image, const char *log)
 {
 	int status = run_tool(log, (char *[]){ "qemu-img", "check", "-f", "qcow2", (char *)image,
 					       NULL });
-	char text[2048] = "";
+	static char text[4 << 20]; /* a line for each */
 	const char *leaks;
 	FILE *f = fopen(log, "r");
 

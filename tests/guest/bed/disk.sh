@@ -1,0 +1,87 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck disable=SC2016 # the guests' scripts are in quotes
+#
+# disk.sh MINIVMM FOLDER: the part of ../disk.sh that runs in the test bed. FOLDER also has a disk, base.
+# shellcheck source=tests/guest/bed/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+base=$work/base
+cp --sparse=always "$from/base" "$base"
+before=$(md5sum <"$base")
+base_untouched() { is "the base" "$(md5sum <"$base")" "$before"; }
+
+# sound IMAGE: QEMU finds nothing wrong with it, not even a cluster that is lost.
+sound() {
+	qemu-img check -q -f qcow2 "$1" >"$work/check" 2>&1 || wrong+=("qemu-img check $1: $(head -n 3 "$work/check")")
+}
+
+mounted='mount -t ext4 /dev/vda /root || echo "bad: no file system"'
+write='head -c 6000000 /dev/urandom >/root/random; md5sum </root/random >/root/sum; mkdir /root/folder; umount /root'
+verify='[ "$(md5sum </root/random)" = "$(cat /root/sum)" ] && [ -d /root/folder ] && echo "all there"'
+
+# ---- an overlay that is kept ----
+
+boot "$mounted; $write" --disk "$base,overlay=$work/over"
+ends 0
+prints_not "bad: "
+sound "$work/over"
+base_untouched
+boot "$mounted; $verify; fstrim /root; rm /root/random; fstrim /root; echo later >/root/later; umount /root" --disk "$base,overlay=$work/over"
+ends 0
+prints_not "bad: "
+prints "all there"
+sound "$work/over"
+base_untouched
+boot "$mounted; cat /root/later; ls -1 /root" --disk "$base,overlay=$work/over"
+ends 0
+prints "later"
+prints "folder"
+prints_not "random"
+qemu-img convert -f qcow2 -O raw "$work/over" "$work/raw" || wrong+=("qemu-img convert failed")
+e2fsck -fn "$work/raw" >"$work/check" 2>&1 || wrong+=("e2fsck: $(tail -n 3 "$work/check")")
+point "what a guest wrote is in its overlay the next time, and the base is as it was"
+
+# ---- many guests on one base, and an overlay that is thrown away ----
+
+mkdir "$work/tmp"
+export TMPDIR=$work/tmp
+guest dry
+run --kernel "$from/debian" --dry-run --disk "$base,overlay=temp" --disk "$base,overlay=$work/never"
+ends 0
+is "disks of the dry run" "$(sed -n 's/.*virtio-blk: //p' "$lines")" "vda, $base, 48 MiB, what is written is thrown away
+vdb, $base, 48 MiB, written to $work/never"
+[[ ! -e $work/never ]] || wrong+=("a dry run makes the overlay")
+guest temp
+start_boot "$mounted; $write; echo written; while :; do sleep 1000; done" --disk "$base,overlay=temp"
+await "written"
+temp=$pid
+guest other
+start_boot "$mounted; $write; $mounted; $verify; umount /root" --disk "$base,overlay=$work/other-over"
+finish
+ends 0
+prints "all there"
+sound "$work/other-over"
+guest third
+run --kernel "$from/debian" --disk "$base"
+ends 1
+logs "in use by another minivmm"
+kill -KILL "$temp"
+wait "$temp" 2>/dev/null
+is "left below TMPDIR" "$(ls -A "$work/tmp")" ""
+base_untouched
+point "two guests at once on one base, which nobody may write to; nothing is left of a temporary overlay after kill -9"
+
+# ---- a qcow2 image of QEMU's ----
+
+guest image
+qemu-img create -q -f qcow2 "$work/qcow2" 64M
+boot "mke2fs /dev/vda >/dev/null 2>&1; $mounted; $write; $mounted; $verify; fstrim /root; umount /root; blkdiscard -o 33554432 -l 8388608 /dev/vda" \
+	--disk "$work/qcow2,format=qcow2"
+ends 0
+prints "all there"
+prints_not "bad: "
+sound "$work/qcow2"
+point "a qcow2 image of QEMU's as a disk: files, discards"
+
+done_testing
