@@ -13,12 +13,16 @@
  * fit. A packet that is not from the guest's own CID to the host's is dropped, one that makes no
  * sense resets its connection.
  *
+ * A port of the host's can also be answered by a descriptor, one end of a socket pair: so the
+ * streams of `minivmm run` need no file.
+ *
  * Deliberately missing: SEQPACKET and datagrams, forwarding to other CIDs. The event queue exists,
  * and stays silent: the guest's CID never changes under it.
  */
 #include "vsock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -309,15 +313,43 @@ int virtio_vsock_init(struct virtio_vsock *v, const struct vsock_options *o, str
 	return v->listener.fd < 0 ? v->listener.fd : 0;
 }
 
+int virtio_vsock_offer(struct virtio_vsock *v, uint32_t port, int fd)
+{
+	if (v->nr_offers == VSOCK_MAX_OFFERS) {
+		close(fd);
+		return log_ret(-ENOSPC, "--vsock: too many ports for descriptors");
+	}
+	v->offer[v->nr_offers++] = (struct vsock_offer){ .port = port, .fd = fd };
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+		return log_errno("--vsock: port %u", port);
+	return 0;
+}
+
+void virtio_vsock_on_delivered(struct virtio_vsock *v, void (*fn)(void *ctx, uint32_t port),
+			       void *ctx)
+{
+	v->delivered = fn;
+	v->delivered_ctx = ctx;
+}
+
+void virtio_vsock_finish(struct virtio_vsock *v)
+{
+	if (!v->loop)
+		return;
+	vsock_conns_drop(v, false);
+	vsock_conns_flush(v);
+	vsock_conns_drop(v, true);
+	for (unsigned i = 0; i < v->nr_offers; i++)
+		close_fd(&v->offer[i].fd);
+}
+
 void virtio_vsock_destroy(struct virtio_vsock *v)
 {
 	struct loop_source *const source[] = { &v->timer, &v->work, &v->listener };
 
 	if (!v->loop)
 		return;
-	vsock_conns_drop(v, false);
-	vsock_conns_flush(v);
-	vsock_conns_drop(v, true);
+	virtio_vsock_finish(v);
 	if (v->listener.fd >= 0)
 		unix_file_remove(&v->file, v->path);
 	for (unsigned i = 0; i < ARRAY_SIZE(source); i++) {

@@ -5,12 +5,13 @@
 #include "backend/vsock_unix.h"
 #include "vmm/virtio.h"
 
-#define VSOCK_HOST_CID  2u
-#define VSOCK_MAX_CONNS 1024 /* at once; half-made and draining ones included */
-#define VSOCK_CLIENTS   32   /* that have not finished their CONNECT line */
-#define VSOCK_BUFFER    (256 * KIB)
-#define VSOCK_MAX_RSTS  64 /* waiting for a buffer, for connections that don't exist */
-#define VSOCK_BUCKETS   256
+#define VSOCK_HOST_CID   2u
+#define VSOCK_MAX_CONNS  1024 /* at once; half-made and draining ones included */
+#define VSOCK_CLIENTS    32   /* that have not finished their CONNECT line */
+#define VSOCK_BUFFER     (256 * KIB)
+#define VSOCK_MAX_RSTS   64 /* waiting for a buffer, for connections that don't exist */
+#define VSOCK_BUCKETS    256
+#define VSOCK_MAX_OFFERS 8
 
 struct vsock_conn;
 
@@ -18,6 +19,12 @@ struct vsock_conn;
 struct vsock_rst {
 	uint32_t guest_port, host_port;
 	uint16_t type;
+};
+
+/* A port of the host's that a descriptor answers. */
+struct vsock_offer {
+	uint32_t port;
+	int fd; /* -1: taken */
 };
 
 struct virtio_vsock {
@@ -44,6 +51,11 @@ struct virtio_vsock {
 	struct vsock_conn *ready, *last_ready;    /* a queue of those with packets to send */
 	uint32_t next_port;
 
+	struct vsock_offer offer[VSOCK_MAX_OFFERS];
+	unsigned nr_offers;
+	void (*delivered)(void *ctx, uint32_t port); /* or NULL */
+	void *delivered_ctx;
+
 	/* Towards the guest. */
 	struct vsock_rst rst[VSOCK_MAX_RSTS];
 	unsigned nr_rsts;
@@ -60,6 +72,21 @@ struct vsock_options {
 /* 0; or -errno, logged, with *v safe to destroy. */
 int virtio_vsock_init(struct virtio_vsock *v, const struct vsock_options *o,
 		      struct loop *loop) __must_check;
+
+/* The first connection of the guest's to that port of the host's is joined to fd, a stream socket
+ * that is owned from here on, also after a failure; further ones are refused. Before the loop runs.
+ * 0 or -errno, logged. */
+int virtio_vsock_offer(struct virtio_vsock *v, uint32_t port, int fd) __must_check;
+
+/* Who wants to know when all that the guest will ever send to an offered port has been written to
+ * its descriptor, or is lost because that is closed. Called once a port, with the device's lock
+ * held, on any thread. Before the loop runs. */
+void virtio_vsock_on_delivered(struct virtio_vsock *v, void (*fn)(void *ctx, uint32_t port),
+			       void *ctx);
+
+/* Ends all connections, but waits a little for those who read what the guest sent. The loop isn't
+ * running and will not run again. */
+void virtio_vsock_finish(struct virtio_vsock *v);
 
 /* The loop isn't running. Safe also after a failure, a second time, and when all of *v is zero. */
 void virtio_vsock_destroy(struct virtio_vsock *v);

@@ -214,6 +214,7 @@ static void conn_flush(struct vsock_conn *c)
 	} else if (c->guest_shut & VIRTIO_VSOCK_SHUTDOWN_SEND && !c->ended) {
 		c->ended = true; /* once: it is an event for ourselves, too */
 		shutdown(c->src.fd, SHUT_WR);
+		vsock_conn_delivered(c);
 	}
 }
 
@@ -327,11 +328,14 @@ void vsock_conn_packet(struct vsock_conn *c, const struct vsock_header *h, const
 
 /* -- how they begin -- */
 
-/* Connects to the host's listener, or leaves it for the next tick. False: there is none. */
+/* Connects to the host's end, or leaves it for the next tick. False: there is none. */
 static bool conn_dial(struct vsock_conn *c)
 {
-	int fd = c->v->path ? vsock_unix_dial(c->v->path, c->host_port) : -ECONNREFUSED;
+	int fd = vsock_take_offer(c->v, c->host_port);
 
+	c->offered = fd >= 0;
+	if (fd < 0 && c->v->path)
+		fd = vsock_unix_dial(c->v->path, c->host_port);
 	if (fd == -EAGAIN)
 		return true;
 	if (fd < 0 || vsock_conn_watch(c, fd) < 0)

@@ -50,6 +50,7 @@ struct vsock_conn {
 	unsigned pending;     /* packets to send: a mask of 1 << VIRTIO_VSOCK_OP_* */
 	bool readable;        /* the socket, as far as is known */
 	bool ended;           /* the socket is told that the guest sends no more */
+	bool offered;         /* the socket was offered, and its owner waits for the end */
 	/* Who said what: VIRTIO_VSOCK_SHUTDOWN_*, each from its sender's point of view. */
 	unsigned guest_shut, host_shut;
 
@@ -80,6 +81,11 @@ void vsock_conn_free(struct vsock_conn *c);
 int vsock_conn_watch(struct vsock_conn *c, int fd) __must_check;
 /* Puts the bytes of iov behind those in the buffer, which has room for them. 0 or -ENOMEM. */
 int vsock_conn_keep(struct vsock_conn *c, const struct iovec *iov, unsigned nr) __must_check;
+/* The descriptor that is offered at that port of the host's, or -ECONNREFUSED: none, or none any
+ * more. */
+int vsock_take_offer(struct virtio_vsock *v, uint32_t port);
+/* All that the guest sends has been delivered: tells the owner of an offered one, once. */
+void vsock_conn_delivered(struct vsock_conn *c);
 /* Gives it a deadline. */
 void vsock_conn_expect(struct vsock_conn *c, uint64_t within_ns);
 /* The next tick comes. */

@@ -78,8 +78,24 @@ struct vsock_conn *vsock_conn_new(struct virtio_vsock *v, enum vsock_state state
 	return c;
 }
 
+int vsock_take_offer(struct virtio_vsock *v, uint32_t port)
+{
+	for (unsigned i = 0; i < v->nr_offers; i++)
+		if (v->offer[i].port == port && v->offer[i].fd >= 0)
+			return take_fd(&v->offer[i].fd);
+	return -ECONNREFUSED;
+}
+
+void vsock_conn_delivered(struct vsock_conn *c)
+{
+	if (c->offered && c->v->delivered)
+		c->v->delivered(c->v->delivered_ctx, c->host_port);
+	c->offered = false;
+}
+
 void vsock_conn_close(struct vsock_conn *c)
 {
+	vsock_conn_delivered(c);
 	if (c->src.fd >= 0)
 		loop_remove(c->v->loop, &c->src);
 	close_fd(&c->src.fd);

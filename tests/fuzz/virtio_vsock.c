@@ -18,6 +18,7 @@
 
 #define CID       3u
 #define LISTENER  7u /* the port at which the host listens */
+#define OFFERED   8u /* the one that a descriptor answers */
 #define HOST_FDS  8u
 #define OUT_LEN   (80 * KIB) /* packets of the guest's */
 #define IN_LEN    (16 * KIB) /* its buffers */
@@ -187,7 +188,9 @@ static uint32_t pick(struct fuzz_in *in, const uint32_t likely[4])
 static void send_packet(struct fuzz_in *in)
 {
 	unsigned what = (unsigned)fuzz_number(in, 1), ports = (unsigned)fuzz_number(in, 1);
-	uint32_t carried, host_port = ports & 0x80 ? LISTENER : t.v.next_port - ports / 4 % 4;
+	uint32_t carried, host_port = ports & 0x80   ? LISTENER
+				      : ports & 0x40 ? OFFERED
+						     : t.v.next_port - ports / 4 % 4;
 	const struct vsock_conn *c = vsock_conn_find(&t.v, ports % 4, host_port);
 	uint32_t fwd_cnt = c ? c->peer_fwd_cnt : 0, tx_cnt = c ? c->tx_cnt : 0;
 	struct vsock_header h = {
@@ -249,6 +252,29 @@ static void reset_something(struct fuzz_in *in)
 	}
 }
 
+static unsigned delivered;
+
+static void on_delivered(void *ctx __unused, uint32_t port)
+{
+	assert(port == OFFERED);
+	delivered++;
+}
+
+static void offer_port(void)
+{
+	int fd[2], rc;
+
+	if (t.v.nr_offers)
+		close_fd(&t.v.offer[--t.v.nr_offers].fd);
+	rc = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd);
+	assert(rc == 0);
+	keep_fd(fd[0]);
+	rc = virtio_vsock_offer(&t.v, OFFERED, fd[1]);
+	assert(rc == 0);
+	virtio_vsock_on_delivered(&t.v, on_delivered, NULL);
+	delivered = 0;
+}
+
 static void check(void)
 {
 	unsigned clients = 0, idle = 0, in_use = 0;
@@ -269,6 +295,7 @@ static void check(void)
 		idle++;
 	assert(clients == t.v.nr_clients && in_use + idle == t.v.nr_touched);
 	assert(t.v.nr_rsts <= VSOCK_MAX_RSTS);
+	assert(delivered <= (t.v.offer[0].fd < 0));
 }
 
 static void step(struct fuzz_in *in)
@@ -316,6 +343,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		target_init();
 	t.next_fd = 0;
 	t.v.next_port = 0;
+	offer_port();
 	driver_start(&t.d, t.v.vd.features);
 	for (unsigned steps = 0; in.len && steps < MAX_STEPS; steps++)
 		step(&in);
@@ -327,5 +355,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	virtio_reset(&t.v.vd);
 	vsock_conns_drop(&t.v, true);
 	check();
+	assert(delivered == (t.v.offer[0].fd < 0));
 	return 0;
 }

@@ -1479,6 +1479,140 @@ static void vhost_needs_the_host_s_module(void **state __unused)
 	vsock_vhost_destroy(&v);
 }
 
+/* -- ports that a descriptor answers -- */
+
+struct told {
+	unsigned nr;
+	uint32_t port;
+};
+
+static void note_delivered(void *ctx, uint32_t port)
+{
+	struct told *told = ctx;
+
+	told->nr++;
+	told->port = port;
+}
+
+/* The host's end of port 9, that the guest's port 80 is connected to. */
+static int offered(struct rig *t, struct told *told)
+{
+	int fd[2];
+
+	*told = (struct told){ 0 };
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd), 0);
+	assert_int_equal(virtio_vsock_offer(&t->v, 9, fd[1]), 0);
+	virtio_vsock_on_delivered(&t->v, note_delivered, told);
+	say(t, REQUEST, 80, 9);
+	expect(t, RESPONSE, 80, 9);
+	return fd[0];
+}
+
+static void a_descriptor_answers_its_port_once(void **state __unused)
+{
+	struct rig t;
+	struct told told;
+	struct packet p;
+	int fd;
+
+	rig_up(&t);
+	fd = offered(&t, &told);
+	assert_int_equal(send(fd, "down", 4, 0), 4);
+	p = expect(&t, RW, 80, 9);
+	assert_memory_equal(p.data, "down", 4);
+	say_data(&t, 80, 9, "up", 2);
+	assert_reads(fd, "up");
+	say(&t, REQUEST, 81, 9);
+	expect(&t, RST, 81, 9);
+	assert_int_equal(told.nr, 0);
+	say_shutdown(&t, 80, 9, SHUT_SEND);
+	assert_true(at_end(fd));
+	assert_int_equal(told.nr, 1);
+	assert_int_equal(told.port, 9);
+	assert_int_equal(send(fd, "more", 4, 0), 4);
+	expect(&t, RW, 80, 9);
+	say_shutdown(&t, 80, 9, SHUT_SEND | SHUT_RCV);
+	expect(&t, RST, 80, 9);
+	assert_int_equal(told.nr, 1);
+	close(fd);
+	rig_down(&t);
+}
+
+static void delivered_means_all_of_it(void **state __unused)
+{
+	static uint8_t data[64 * KIB];
+	struct rig t;
+	struct told told;
+	size_t sent = 0, got = 0;
+	int fd;
+
+	rig_up(&t);
+	fd = offered(&t, &told);
+	for (; sent < 768 * KIB && !t.v.conn[0].len; sent += sizeof(data))
+		say_data(&t, 80, 9, data, sizeof(data));
+	assert_true(t.v.conn[0].len); /* nobody has read */
+	say_shutdown(&t, 80, 9, SHUT_SEND);
+	assert_int_equal(told.nr, 0);
+	while (got < sent) {
+		ssize_t n = recv(fd, data, sizeof(data), 0);
+
+		assert_true(n > 0);
+		got += (size_t)n;
+		settle(&t);
+	}
+	assert_int_equal(told.nr, 1);
+	assert_true(at_end(fd));
+	close(fd);
+	rig_down(&t);
+}
+
+static void who_closes_or_is_reset_is_done(void **state __unused)
+{
+	struct rig t;
+	struct told told;
+	int fd;
+
+	rig_up(&t);
+	fd = offered(&t, &told);
+	close(fd);
+	settle(&t);
+	assert_int_equal(told.nr, 1);
+	rig_down(&t);
+
+	rig_up(&t);
+	fd = offered(&t, &told);
+	rig_start(&t); /* the guest starts anew, and finds the port closed */
+	assert_int_equal(told.nr, 1);
+	assert_true(at_end(fd));
+	say(&t, REQUEST, 80, 9);
+	expect(&t, RST, 80, 9);
+	close(fd);
+	rig_down(&t);
+}
+
+static void what_nobody_took_is_closed_in_the_end(void **state __unused)
+{
+	struct rig t;
+	int fd[2];
+
+	rig_up(&t);
+	for (unsigned i = 0; i < VSOCK_MAX_OFFERS; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd), 0);
+		assert_int_equal(virtio_vsock_offer(&t.v, i, fd[1]), 0);
+		if (i)
+			close(fd[0]);
+		else
+			t.out = (gpa_t)fd[0];
+	}
+	log_set_level(LOG_QUIET);
+	assert_int_equal(virtio_vsock_offer(&t.v, 100, dup(0)), -ENOSPC);
+	log_set_level(LOG_WARN);
+	virtio_vsock_finish(&t.v);
+	assert_true(at_end((int)t.out));
+	close((int)t.out);
+	rig_down(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1523,6 +1657,10 @@ int main(void)
 		cmocka_unit_test(the_guest_reads_its_cid),
 		cmocka_unit_test(a_socket_left_behind_is_replaced_and_no_other),
 		cmocka_unit_test(a_socket_in_its_place_is_not_removed),
+		cmocka_unit_test(a_descriptor_answers_its_port_once),
+		cmocka_unit_test(delivered_means_all_of_it),
+		cmocka_unit_test(who_closes_or_is_reset_is_done),
+		cmocka_unit_test(what_nobody_took_is_closed_in_the_end),
 		cmocka_unit_test(vhost_needs_the_host_s_module),
 	};
 

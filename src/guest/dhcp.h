@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The messages of a DHCP client for IPv4 (RFC 2131, options of RFC 2132). Who sends and receives
+ * them is net.c. */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DHCP_LEN         576 /* what every client takes (RFC 2131 §2) */
+#define DHCP_SERVER_PORT 67
+#define DHCP_CLIENT_PORT 68
+#define DHCP_MAX_DNS     3 /* as many as the C library reads */
+
+enum { DHCP_DISCOVER = 1, DHCP_OFFER, DHCP_REQUEST, DHCP_DECLINE, DHCP_ACK, DHCP_NAK };
+
+struct dhcp_lease {
+	int type; /* DHCP_OFFER, DHCP_ACK or DHCP_NAK */
+	struct in_addr address, mask, router, server;
+	struct in_addr dns[DHCP_MAX_DNS];
+	size_t nr_dns;
+};
+
+/* A DISCOVER, or with an offer the REQUEST of that. How long it is. */
+size_t dhcp_make(uint8_t message[DHCP_LEN], const uint8_t mac[6], uint32_t xid,
+		 const struct dhcp_lease *offer);
+
+/* Reads an answer to xid. False: it is none, or makes no sense. */
+bool dhcp_parse(struct dhcp_lease *l, const uint8_t *message, size_t len, const uint8_t mac[6],
+		uint32_t xid);

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * PID 1 of a guest of `minivmm run`: does what its orders say (orders.h), runs COMMAND (job.c),
+ * reports its end (wire.h). Static and small: it is copied into each guest's memory, and every
+ * system call more is a moment later that COMMAND starts.
+ *
+ * It trusts the host, and nothing that COMMAND or a network does can make it end early.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vm_sockets.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "job.h"
+#include "mounts.h"
+#include "net.h"
+
+#define CONNECT_MS 30000
+
+static struct orders orders;
+static struct job job = { .orders = &orders, .stream = { -1, -1, -1, -1 } };
+
+static _Noreturn void power_off(void)
+{
+	sync(); /* disks and shares; the root's layer is volatile */
+	reboot(RB_POWER_OFF);
+	for (;;)
+		pause();
+}
+
+/* To the host; to the kernel's console while there is no connection. */
+static _Noreturn void fail(const char *what)
+{
+	const char *why = strerror(errno);
+	int fd;
+
+	if (job.stream[GUEST_CONTROL] >= 0) {
+		job_say(&job, "error %s: %s", what, why);
+		/* The host ends us; or it is gone. */
+		poll(&(struct pollfd){ .fd = job.stream[GUEST_CONTROL], .events = POLLRDHUP }, 1,
+		     CONNECT_MS);
+	} else if ((fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC)) >= 0) {
+		dprintf(fd, "<2>minivmm's init: %s: %s\n", what, why);
+	}
+	power_off();
+}
+
+/* All of a file, and a NUL behind it. */
+static char *read_file(const char *path, size_t *len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	char *text;
+	ssize_t n;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !(text = malloc((size_t)st.st_size + 1)))
+		fail(path);
+	*len = 0;
+	while ((n = read(fd, text + *len, (size_t)st.st_size - *len)) > 0)
+		*len += (size_t)n;
+	close(fd);
+	text[*len] = '\0';
+	return text;
+}
+
+static void load_modules(void)
+{
+	for (size_t i = 0; i < orders.nr_modules; i++) {
+		int fd = open(orders.module[i], O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST))
+			fail(orders.module[i]);
+		close(fd);
+		unlink(orders.module[i]); /* its memory is COMMAND's */
+	}
+}
+
+/* All at once; then each is waited for. */
+static void connect_streams(void)
+{
+	for (unsigned i = 0; i < GUEST_STREAMS; i++) {
+		const struct sockaddr_vm a = { .svm_family = AF_VSOCK,
+					       .svm_cid = GUEST_HOST_CID,
+					       .svm_port = GUEST_PORT(i) };
+		int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+		if (fd < 0)
+			fail("AF_VSOCK (does the kernel have virtio's?)");
+		if (connect(fd, (const struct sockaddr *)&a, sizeof(a)) < 0 && errno != EINPROGRESS)
+			fail("the connection to the host");
+		job.stream[i] = fd;
+	}
+	for (int i = GUEST_STREAMS - 1; i >= 0; i--) {
+		struct pollfd p = { .fd = job.stream[i], .events = POLLOUT };
+		socklen_t len = sizeof(errno);
+
+		errno = ETIMEDOUT;
+		if (poll(&p, 1, CONNECT_MS) > 0)
+			getsockopt(p.fd, SOL_SOCKET, SO_ERROR, &errno, &len);
+		if (errno) {
+			job.stream[GUEST_CONTROL] = -1;
+			fail("the connection to the host");
+		}
+	}
+}
+
+/* In a PID namespace of our own, which a guest's is, everything else is COMMAND's. */
+static void end_the_rest(pid_t command __attribute__((unused)))
+{
+	if (getpid() == 1)
+		kill(-1, SIGKILL);
+}
+
+/* A count in /proc/vmstat. */
+static long vmstat(const char *name)
+{
+	FILE *f = fopen("/proc/vmstat", "re");
+	char line[128];
+	long value = 0;
+	size_t len = strlen(name);
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, len) && line[len] == ' ')
+			value = atol(line + len);
+	if (f)
+		fclose(f);
+	return value;
+}
+
+static void inspect(const struct job *j)
+{
+	if (vmstat("oom_kill") > 0)
+		job_say(j, "oom");
+	if (overlay_full())
+		job_say(j, "full");
+}
+
+static void block_signals(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static void set_up(void)
+{
+	const char *wrong = orders.root ? mount_root(&orders) : NULL;
+
+	if (!wrong)
+		wrong = mount_all(&orders);
+	if (wrong)
+		fail(wrong);
+	net_loopback();
+	if (orders.net && (wrong = net_addresses()))
+		job_say(&job, "warn --net: %s", wrong);
+	if (orders.hostname && sethostname(orders.hostname, strlen(orders.hostname)) < 0)
+		fail("hostname");
+}
+
+int main(void)
+{
+	const char *wrong;
+	size_t len;
+	char *text;
+	int status;
+
+	if (getpid() != 1) {
+		fprintf(stderr, "This is the init of minivmm's guests.\n");
+		return 1;
+	}
+	block_signals();
+	wrong = mount_early();
+	if (wrong)
+		fail(wrong);
+	text = read_file(GUEST_ORDERS, &len);
+	wrong = orders_parse(&orders, text, len);
+	errno = EINVAL;
+	if (wrong)
+		fail(wrong);
+	load_modules();
+	connect_streams();
+	set_up();
+	job.ended = end_the_rest;
+	job.inspect = inspect;
+	status = job_run(&job);
+	if (status >= 0) {
+		sync(); /* before the host ends us */
+		job_say_end(&job, status);
+	}
+	/* The host says when it has everything, or is gone. */
+	poll(&(struct pollfd){ .fd = job.stream[GUEST_CONTROL], .events = POLLRDHUP }, 1, -1);
+	power_off();
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "relay.h"
+
+struct running {
+	struct job *job;
+	pid_t pid;
+	int status;
+	bool ended, abandoned;
+	int signals;  /* signalfd of SIGCHLD */
+	int terminal; /* the master's side; -1: none */
+	struct relay relay[3];
+	char line[GUEST_MAX_LINE]; /* of the host's, as far as it has come */
+	size_t line_len;
+};
+
+void job_say(const struct job *j, const char *fmt, ...)
+{
+	char line[GUEST_MAX_LINE];
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	len = vsnprintf(line, sizeof(line) - 1, fmt, ap);
+	va_end(ap);
+	if (len < 0)
+		return;
+	if (len > (int)sizeof(line) - 2)
+		len = (int)sizeof(line) - 2;
+	for (int i = 0; i < len; i++)
+		if (line[i] == '\n')
+			line[i] = ' ';
+	line[len] = '\n';
+	/* A few short lines always fit. */
+	send(j->stream[GUEST_CONTROL], line, (size_t)len + 1, MSG_NOSIGNAL);
+}
+
+void job_say_end(const struct job *j, int status)
+{
+	if (WIFSIGNALED(status))
+		job_say(j, "signal %d", WTERMSIG(status));
+	else
+		job_say(j, "exit %d", WEXITSTATUS(status));
+}
+
+/* -- COMMAND's side of fork() -- */
+
+/* Said on COMMAND's own standard error, as a shell would. */
+static _Noreturn void refuse(int status, const char *what, const char *name)
+{
+	fprintf(stderr, "minivmm: %s%s: %s\n", what, name, strerror(errno));
+	_exit(status);
+}
+
+static void take_streams(const int fd[3], bool terminal)
+{
+	setsid();
+	if (terminal)
+		ioctl(fd[0], TIOCSCTTY, 0);
+	for (int i = 0; i < 3; i++)
+		if (dup2(fd[i], i) < 0)
+			_exit(126);
+}
+
+static void become_user(const struct orders *o)
+{
+	umask(o->umask);
+	for (size_t i = 0; i < o->nr_limits; i++) {
+		/* What is more than the kernel allows stays as it is. */
+		if (setrlimit((__typeof__(RLIMIT_CPU))o->limit[i].resource, &o->limit[i].value) < 0)
+			continue;
+	}
+	if ((geteuid() == 0 && setgroups(o->nr_groups, o->group) < 0) ||
+	    setresgid(o->gid, o->gid, o->gid) < 0 || setresuid(o->uid, o->uid, o->uid) < 0)
+		refuse(126, "can't become the user", "");
+	if (chdir(o->folder) < 0)
+		refuse(126, "working folder ", o->folder);
+}
+
+static _Noreturn void exec_command(const struct orders *o, const int fd[3], int started)
+{
+	sigset_t none;
+
+	take_streams(fd, o->terminal);
+	become_user(o);
+	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	environ = o->env;
+	execvp(o->argv[0], o->argv);
+	/* Not started, then: a byte says so. */
+	int error = errno;
+
+	if (write(started, "", 1) < 0)
+		_exit(126);
+	errno = error;
+	refuse(error == ENOENT ? 127 : 126, "", o->argv[0]);
+}
+
+/* -- our side -- */
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void set_nonblocking(int fd)
+{
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+static void set_relay(struct relay *r, enum relay_end from_kind, int from, enum relay_end to_kind,
+		      int to)
+{
+	r->from_kind = from_kind;
+	r->from = from;
+	r->to_kind = to_kind;
+	r->to = to;
+	r->len = 0;
+}
+
+/* Three pipes. child[] are COMMAND's ends. */
+static bool make_pipes(struct running *r, int child[3])
+{
+	const int *stream = r->job->stream;
+	int end[3][2];
+
+	for (int i = 0; i < 3; i++) {
+		if (pipe2(end[i], O_CLOEXEC) < 0)
+			return false;
+		/* As the bytes go: the side for reading comes first. */
+		child[i] = end[i][i == 0 ? 0 : 1];
+		set_nonblocking(end[i][i == 0 ? 1 : 0]);
+	}
+	set_relay(&r->relay[0], RELAY_SOCKET, stream[GUEST_STDIN], RELAY_PIPE, end[0][1]);
+	set_relay(&r->relay[1], RELAY_PIPE, end[1][0], RELAY_SOCKET, stream[GUEST_STDOUT]);
+	set_relay(&r->relay[2], RELAY_PIPE, end[2][0], RELAY_SOCKET, stream[GUEST_STDERR]);
+	return true;
+}
+
+static void set_size(int terminal, unsigned short rows, unsigned short cols)
+{
+	const struct winsize size = { .ws_row = rows, .ws_col = cols };
+
+	ioctl(terminal, TIOCSWINSZ, &size);
+}
+
+/* A terminal for all three. */
+static bool make_terminal(struct running *r, int child[3])
+{
+	const struct orders *o = r->job->orders;
+	const int *stream = r->job->stream;
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK), slave;
+	char name[64];
+
+	if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0 ||
+	    ptsname_r(master, name, sizeof(name)) ||
+	    (slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0)
+		return false;
+	set_size(master, o->rows, o->cols);
+	if (geteuid() == 0 && fchown(slave, o->uid, (gid_t)-1) < 0)
+		return false;
+	r->terminal = master;
+	child[0] = slave;
+	child[1] = dup(slave);
+	child[2] = dup(slave);
+	set_relay(&r->relay[0], RELAY_SOCKET, stream[GUEST_STDIN], RELAY_TERMINAL, master);
+	set_relay(&r->relay[1], RELAY_TERMINAL, master, RELAY_SOCKET, stream[GUEST_STDOUT]);
+	set_relay(&r->relay[2], RELAY_PIPE, -1, RELAY_SOCKET, stream[GUEST_STDERR]);
+	relay_stop(&r->relay[2]);
+	return true;
+}
+
+/* False: there is nothing to wait for, and the host was told why. */
+static bool start(struct running *r)
+{
+	const struct orders *o = r->job->orders;
+	int child[3] = { -1, -1, -1 }, started[2] = { -1, -1 };
+	char byte;
+
+	if (!(o->terminal ? make_terminal(r, child) : make_pipes(r, child)) ||
+	    pipe2(started, O_CLOEXEC) < 0 || (r->pid = fork()) < 0) {
+		job_say(r->job, "error the command can't be started: %s", strerror(errno));
+		return false;
+	}
+	if (r->pid == 0)
+		exec_command(o, child, started[1]);
+	for (int i = 0; i < 3; i++)
+		close_fd(&child[i]);
+	close_fd(&started[1]);
+	/* Closed by exec(), or by a death before it. */
+	if (read(started[0], &byte, 1) == 0)
+		job_say(r->job, "started");
+	close_fd(&started[0]);
+	return true;
+}
+
+/* COMMAND's group: whoever is at its terminal, or all that it started. */
+static void forward(const struct running *r, int signal_nr)
+{
+	pid_t group = r->terminal >= 0 ? tcgetpgrp(r->terminal) : r->pid;
+
+	if (signal_nr > 0 && signal_nr <= SIGRTMAX && !r->ended && group > 1)
+		kill(-group, signal_nr);
+}
+
+static void obey(const struct running *r, const char *line)
+{
+	unsigned rows, cols;
+	int nr;
+
+	if (sscanf(line, "signal %d", &nr) == 1)
+		forward(r, nr);
+	else if (sscanf(line, "size %u %u", &rows, &cols) == 2 && r->terminal >= 0)
+		set_size(r->terminal, (unsigned short)rows, (unsigned short)cols);
+}
+
+static void read_control(struct running *r)
+{
+	ssize_t n = recv(r->job->stream[GUEST_CONTROL], r->line + r->line_len,
+			 sizeof(r->line) - 1 - r->line_len, 0);
+	char *end;
+
+	if (n <= 0) {
+		r->abandoned = n == 0 || (errno != EAGAIN && errno != EINTR);
+		return;
+	}
+	r->line_len += (size_t)n;
+	r->line[r->line_len] = '\0';
+	while ((end = memchr(r->line, '\n', r->line_len))) {
+		*end = '\0';
+		obey(r, r->line);
+		r->line_len -= (size_t)(end + 1 - r->line);
+		memmove(r->line, end + 1, r->line_len + 1);
+	}
+	if (r->line_len == sizeof(r->line) - 1)
+		r->line_len = 0; /* no line is as long */
+}
+
+/* Takes the status of every child that has ended, our own or left to us. */
+static void reap(struct running *r)
+{
+	struct signalfd_siginfo info;
+	int status;
+	pid_t pid;
+
+	if (read(r->signals, &info, sizeof(info)) < 0 && errno != EAGAIN)
+		return;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid != r->pid)
+			continue;
+		r->status = status;
+		r->ended = true;
+	}
+	if (!r->ended)
+		return;
+	r->job->ended(r->pid);
+	relay_stop(&r->relay[0]);
+}
+
+/* Nothing is left to be sent. */
+static bool all_over(const struct running *r)
+{
+	return r->ended && relay_over(&r->relay[1]) && relay_over(&r->relay[2]);
+}
+
+static void attend(struct running *r)
+{
+	struct pollfd p[8];
+
+	while (!r->abandoned && !all_over(r)) {
+		for (int i = 0; i < 3; i++)
+			relay_poll(&r->relay[i], &p[2 * i]);
+		p[6] = (struct pollfd){ .fd = r->job->stream[GUEST_CONTROL], .events = POLLIN };
+		p[7] = (struct pollfd){ .fd = r->ended ? -1 : r->signals, .events = POLLIN };
+		if (poll(p, 8, -1) < 0)
+			continue;
+		for (int i = 0; i < 3; i++)
+			relay_move(&r->relay[i], &p[2 * i]);
+		if (p[6].revents)
+			read_control(r);
+		if (p[7].fd >= 0 && p[7].revents)
+			reap(r);
+	}
+}
+
+int job_run(struct job *j)
+{
+	static struct running r; /* its buffers are large; one a process */
+	sigset_t child;
+
+	r = (struct running){ .job = j, .terminal = -1 };
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	r.signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (r.signals < 0 || !start(&r))
+		return -1;
+	attend(&r);
+	close_fd(&r.signals);
+	if (!r.ended)
+		return -1;
+	if (j->inspect)
+		j->inspect(j);
+	return r.status;
+}

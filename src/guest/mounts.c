@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "mounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#define LAYER "/minivmm/layer" /* tmpfs: what is written, by overlayfs's rules */
+#define LOWER "/minivmm/lower" /* the host's folder */
+#define ROOT  "/minivmm/root"
+
+static int layer = -1; /* kept open: it has no name in the new root */
+
+static const char *what(const char *fmt, const char *name)
+{
+	static char text[256];
+
+	snprintf(text, sizeof(text), fmt, name);
+	return text;
+}
+
+/* Like mkdir -p for all but the last part; that, too. Each lookup may be a question to the host, so
+ * nothing is asked that mkdir() says anyway. */
+static int make_folder(const char *path)
+{
+	char part[4096];
+	size_t len = strlen(path);
+
+	if (mkdir(path, 0755) == 0 || errno == EEXIST)
+		return 0;
+	if (errno != ENOENT || len >= sizeof(part))
+		return -1;
+	memcpy(part, path, len + 1);
+	for (char *p = part + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(part, 0755) < 0 && errno != EEXIST)
+			return -1;
+		*p = '/';
+	}
+	return mkdir(path, 0755) == 0 || errno == EEXIST ? 0 : -1;
+}
+
+static int mount_at(const char *source, const char *path, const char *type, unsigned long flags,
+		    const char *options)
+{
+	if (mount(source, path, type, flags, options) == 0)
+		return 0;
+	if (errno != ENOENT || make_folder(path) < 0)
+		return -1;
+	return mount(source, path, type, flags, options);
+}
+
+const char *mount_early(void)
+{
+	/* For /dev/kmsg, by which anything is said before there is a connection. */
+	return mount_at("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755") < 0 ? "mount /dev"
+										    : NULL;
+}
+
+static const char *mount_layers(const struct orders *o)
+{
+	char options[64];
+
+	snprintf(options, sizeof(options), "mode=0755,size=%s", o->overlay);
+	if (mount_at(o->root, LOWER, "virtiofs", MS_RDONLY, NULL) < 0)
+		return "the root's file system (does the kernel have virtiofs?)";
+	if (mount_at("overlay", LAYER, "tmpfs", 0, options) < 0 ||
+	    mkdir(LAYER "/upper", 0755) < 0 || mkdir(LAYER "/work", 0755) < 0)
+		return "the layer over the root";
+	layer = open(LAYER, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* Nothing outlives the guest: so nothing is ever synced. (Since Linux 5.10.) */
+	if (mount_at("root", ROOT, "overlay", 0,
+		     "lowerdir=" LOWER ",upperdir=" LAYER "/upper,workdir=" LAYER
+		     "/work,volatile") < 0)
+		return "the layer over the root (does the kernel have overlayfs?)";
+	return NULL;
+}
+
+const char *mount_root(const struct orders *o)
+{
+	const char *wrong = mount_layers(o);
+
+	if (wrong)
+		return wrong;
+	if (chdir(ROOT) < 0 || mount("/dev", "dev", NULL, MS_MOVE, NULL) < 0) {
+		if (errno != ENOENT || mkdir("dev", 0755) < 0 ||
+		    mount("/dev", "dev", NULL, MS_MOVE, NULL) < 0)
+			return "/dev in the root";
+	}
+	if (mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return "the step into the root";
+	return NULL;
+}
+
+static const char *mount_shares(const struct orders *o)
+{
+	for (size_t i = 0; i < o->nr_shares; i++) {
+		const struct orders_share *s = &o->share[i];
+
+		if (mount_at(s->tag, s->path, "virtiofs", s->writable ? 0 : MS_RDONLY, NULL) < 0)
+			return what("the share at %s", s->path);
+	}
+	return NULL;
+}
+
+const char *mount_all(const struct orders *o)
+{
+	static const struct {
+		const char *path, *type;
+		unsigned long flags;
+		const char *options;
+	} table[] = {
+		{ "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL },
+		{ "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL },
+		{ "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "ptmxmode=0666,mode=0620,gid=5" },
+		{ "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" },
+		{ "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755" },
+	};
+	static const struct {
+		const char *path, *target;
+	} link[] = {
+		{ "/dev/fd", "/proc/self/fd" },
+		{ "/dev/stdin", "/proc/self/fd/0" },
+		{ "/dev/stdout", "/proc/self/fd/1" },
+		{ "/dev/stderr", "/proc/self/fd/2" },
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (mount_at(table[i].type, table[i].path, table[i].type, table[i].flags,
+			     table[i].options) < 0)
+			return what("mount %s", table[i].path);
+	for (size_t i = 0; i < sizeof(link) / sizeof(link[0]); i++)
+		if (symlink(link[i].target, link[i].path) < 0 && errno != EEXIST)
+			return what("%s", link[i].path);
+	return mount_shares(o);
+}
+
+bool overlay_full(void)
+{
+	struct statfs s;
+
+	/* Less than what any file takes. */
+	return layer >= 0 && fstatfs(layer, &s) == 0 && s.f_blocks && s.f_bavail < 16;
+}
