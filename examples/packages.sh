@@ -3,7 +3,7 @@
 #
 # packages.sh: which Debian packages what needs, and how they get here. To be sourced.
 
-packages_build=(gcc libc6-dev meson ninja-build pkgconf liburing-dev libnl-route-3-dev libslirp-dev libzydis-dev
+packages_build=(gcc libc6-dev musl-tools meson ninja-build pkgconf liburing-dev libnl-route-3-dev libslirp-dev libzydis-dev
 	zlib1g-dev liblzma-dev libzstd-dev liblz4-dev libbz2-dev liblzo2-dev) # what bzImages are compressed with
 packages_quickstart=(busybox-static cpio e2fsprogs kmod util-linux)
 packages_testbed=(qemu-system-x86 qemu-system-common gcc libc6-dev cpio kmod util-linux)

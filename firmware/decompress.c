@@ -30,8 +30,18 @@ static int unpack_gzip(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_
 		return -ENOMEM;
 	return rc == Z_STREAM_END && !z.avail_out ? 0 : -EINVAL;
 }
+
+/* RFC 1952 §2.3.1: ISIZE, the last word. */
+static int length_gzip(const uint8_t *src, size_t len, uint64_t *length)
+{
+	if (len < 18)
+		return -EINVAL;
+	*length = load_le(src + len - 4, 4);
+	return 0;
+}
 #else
 #define unpack_gzip NULL
+#define length_gzip NULL
 #endif
 
 #ifdef HAVE_LZMA
@@ -56,8 +66,29 @@ static int unpack_lzma(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_
 		return -ENOMEM;
 	return rc == LZMA_STREAM_END && !s.avail_out ? 0 : -EINVAL;
 }
+
+/* The index, which the footer says the size of, has the sizes of all blocks. */
+static int length_xz(const uint8_t *src, size_t len, uint64_t *length)
+{
+	uint64_t memory = 16 * MIB;
+	lzma_stream_flags flags;
+	lzma_index *index;
+	size_t at = 0;
+
+	if (len < 2 * LZMA_STREAM_HEADER_SIZE)
+		return -EINVAL;
+	len -= LZMA_STREAM_HEADER_SIZE;
+	if (lzma_stream_footer_decode(&flags, src + len) != LZMA_OK || flags.backward_size > len ||
+	    lzma_index_buffer_decode(&index, &memory, NULL, src + len - flags.backward_size, &at,
+				     flags.backward_size) != LZMA_OK)
+		return -EINVAL;
+	*length = lzma_index_uncompressed_size(index);
+	lzma_index_end(index, NULL);
+	return 0;
+}
 #else
 #define unpack_lzma NULL
+#define length_xz   NULL
 #endif
 
 #ifdef HAVE_ZSTD
@@ -75,8 +106,19 @@ static int unpack_zstd(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_
 		return -ENOMEM;
 	return n == dst_len ? 0 : -EINVAL; /* an error is larger than any length */
 }
+
+static int length_zstd(const uint8_t *src, size_t len, uint64_t *length)
+{
+	unsigned long long n = ZSTD_getFrameContentSize(src, len);
+
+	if (n == ZSTD_CONTENTSIZE_UNKNOWN || n == ZSTD_CONTENTSIZE_ERROR)
+		return -EINVAL;
+	*length = n;
+	return 0;
+}
 #else
 #define unpack_zstd NULL
+#define length_zstd NULL
 #endif
 
 #ifdef HAVE_LZ4
@@ -317,13 +359,13 @@ static int unpack_lzo(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_l
 
 /* clang-format off */
 static const struct codec codecs[] = {
-	{ "gzip",  "zlib",    { "\x1f\x8b", 2 },          unpack_gzip },
-	{ "xz",    "liblzma", { "\xfd" "7zXZ\0", 6 },     unpack_lzma },
-	{ "lzma",  "liblzma", { "\x5d\0\0", 3 },          unpack_lzma },
-	{ "zstd",  "libzstd", { "\x28\xb5\x2f\xfd", 4 },  unpack_zstd },
-	{ "lz4",   "liblz4",  { "\x02\x21\x4c\x18", 4 },  unpack_lz4 },
-	{ "bzip2", "libbz2",  { "BZh", 3 },               unpack_bzip2 },
-	{ "lzo",   "liblzo2", { "\x89LZO\0\r\n\x1a\n", 9 }, unpack_lzo },
+	{ "gzip",  "zlib",    { "\x1f\x8b", 2 },          unpack_gzip, length_gzip },
+	{ "xz",    "liblzma", { "\xfd" "7zXZ\0", 6 },     unpack_lzma, length_xz },
+	{ "lzma",  "liblzma", { "\x5d\0\0", 3 },          unpack_lzma, NULL },
+	{ "zstd",  "libzstd", { "\x28\xb5\x2f\xfd", 4 },  unpack_zstd, length_zstd },
+	{ "lz4",   "liblz4",  { "\x02\x21\x4c\x18", 4 },  unpack_lz4, NULL },
+	{ "bzip2", "libbz2",  { "BZh", 3 },               unpack_bzip2, NULL },
+	{ "lzo",   "liblzo2", { "\x89LZO\0\r\n\x1a\n", 9 }, unpack_lzo, NULL },
 };
 /* clang-format on */
 

@@ -18,6 +18,9 @@ struct codec {
 	 * build appends the unpacked size) is not looked at. 0; -EINVAL: damaged, or of another
 	 * length; -ENOMEM. dst is written to in every case. NULL: built without the library. */
 	int (*unpack)(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_len);
+	/* How long a file that is one such stream, with nothing behind it, says it will be. 0 or
+	 * -EINVAL. NULL: the format doesn't say. */
+	int (*length)(const uint8_t *src, size_t len, uint64_t *length);
 };
 
 /* The format that begins with these bytes, or NULL. */

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "dhcp.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "test.h"
+#include "vmm/types.h"
+
+#define XID 0x12345678u
+
+static const uint8_t mac[6] = { 2, 0, 0, 1, 2, 3 };
+
+/* A server's answer: what a client's message has, the type and these options. */
+static size_t answer(uint8_t m[DHCP_LEN], const uint8_t *options, size_t len)
+{
+	dhcp_make(m, mac, XID, NULL);
+	m[0] = 2;
+	inet_pton(AF_INET, "10.0.2.15", m + 16);
+	memset(m + 240, 0, DHCP_LEN - 240);
+	memcpy(m + 240, options, len);
+	return 240 + len;
+}
+
+/* From a copy that ends where it ends, for ASan. */
+static bool parse(struct dhcp_lease *l, const uint8_t *m, size_t len)
+{
+	uint8_t *copy = malloc(len ?: 1);
+	bool ok;
+
+	memcpy(copy, m, len);
+	ok = dhcp_parse(l, copy, len, mac, XID);
+	free(copy);
+	return ok;
+}
+
+static bool parse_options(struct dhcp_lease *l, const uint8_t *options, size_t len)
+{
+	uint8_t m[DHCP_LEN];
+
+	return parse(l, m, answer(m, options, len));
+}
+
+#define OPTIONS(...) (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })
+
+static void assert_address(struct in_addr a, const char *text)
+{
+	assert_string_equal(inet_ntoa(a), text);
+}
+
+static void a_request_says_what_a_server_reads(void **state __unused)
+{
+	struct dhcp_lease offer = { 0 };
+	uint8_t m[DHCP_LEN];
+
+	assert_int_equal(dhcp_make(m, mac, XID, NULL), DHCP_LEN);
+	assert_memory_equal(m, ((uint8_t[]){ 1, 1, 6, 0 }), 4);
+	assert_int_equal(m[10], 0x80);
+	assert_memory_equal(m + 28, mac, 6);
+	assert_memory_equal(m + 236, ((uint8_t[]){ 99, 130, 83, 99, 53, 1, DHCP_DISCOVER }), 7);
+	inet_pton(AF_INET, "10.0.2.15", &offer.address);
+	inet_pton(AF_INET, "10.0.2.2", &offer.server);
+	dhcp_make(m, mac, XID, &offer);
+	assert_memory_equal(m + 240,
+			    ((uint8_t[]){ 53, 1, DHCP_REQUEST, 50, 4, 10, 0, 2,  15, 54, 4, 10, 0,
+					  2,  2, 55,           3,  1, 3,  6, 255 }),
+			    21);
+}
+
+static void an_answer_is_understood(void **state __unused)
+{
+	struct dhcp_lease l;
+
+	assert_true(parse_options(&l, OPTIONS(0, 53, 1, DHCP_ACK, 1, 4, 255, 255, 255, 0, 3, 4, 10,
+					      0, 2, 2, 54, 4, 10, 0, 2, 2, 6, 8, 10, 0, 2, 3, 1, 1,
+					      1, 1, 99, 0, 255, 7)));
+	assert_int_equal(l.type, DHCP_ACK);
+	assert_address(l.address, "10.0.2.15");
+	assert_address(l.mask, "255.255.255.0");
+	assert_address(l.router, "10.0.2.2");
+	assert_address(l.server, "10.0.2.2");
+	assert_int_equal(l.nr_dns, 2);
+	assert_address(l.dns[1], "1.1.1.1");
+}
+
+static void nonsense_is_not(void **state __unused)
+{
+	struct dhcp_lease l;
+	uint8_t m[DHCP_LEN];
+	size_t len = answer(m, OPTIONS(53, 1, DHCP_OFFER, 255));
+
+	assert_true(parse(&l, m, len));
+	for (size_t i = 0; i < 243; i++) /* cut short */
+		assert_false(parse(&l, m, i) && i != 243);
+	m[4] ^= 1; /* another's question */
+	assert_false(parse(&l, m, len));
+	len = answer(m, OPTIONS(53, 1, DHCP_OFFER, 255));
+	m[28] ^= 1; /* another's card */
+	assert_false(parse(&l, m, len));
+	len = answer(m, OPTIONS(53, 1, DHCP_OFFER, 255));
+	m[16] = 224; /* a group's address */
+	assert_false(parse(&l, m, len));
+	m[16] = 127;
+	assert_false(parse(&l, m, len));
+	assert_false(parse_options(&l, OPTIONS(255)));                         /* no type */
+	assert_false(parse_options(&l, OPTIONS(53, 1, DHCP_DISCOVER)));        /* a client's */
+	assert_false(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 6)));          /* no length */
+	assert_false(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 6, 5, 1, 1))); /* too long */
+	assert_false(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 1, 4, 255, 0, 255, 0)));
+	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_NAK)));
+}
+
+static void more_servers_than_anybody_asks_are_left_out(void **state __unused)
+{
+	uint8_t o[3 + 2 + 4 * 20] = { 53, 1, DHCP_ACK, 6, 80 };
+	struct dhcp_lease l;
+
+	memset(o + 5, 9, 80);
+	assert_true(parse_options(&l, o, sizeof(o)));
+	assert_int_equal(l.nr_dns, DHCP_MAX_DNS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_request_says_what_a_server_reads),
+		cmocka_unit_test(an_answer_is_understood),
+		cmocka_unit_test(nonsense_is_not),
+		cmocka_unit_test(more_servers_than_anybody_asks_are_left_out),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

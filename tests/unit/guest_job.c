@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The part of the guest's init that runs COMMAND, as a process of this machine, with socket pairs
+ * for its connections. Nothing here depends on time: alarm() ends what hangs. What signals are sent
+ * to does not fork then: dash loses those that come while it does. */
+#include "job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "test.h"
+#include "vmm/types.h"
+
+struct trial {
+	int fd[GUEST_STREAMS]; /* the host's ends */
+	pid_t pid;
+	char control[1024], out[4096], err[4096];
+};
+
+static struct orders orders;
+static const char *folder = "/usr";
+
+static void end_group(pid_t command)
+{
+	kill(-command, SIGKILL);
+}
+
+static _Noreturn void be_the_guest(struct trial *t, const int end[GUEST_STREAMS])
+{
+	struct job j = { .orders = &orders, .ended = end_group };
+	sigset_t child;
+	int status;
+
+	for (int i = 0; i < GUEST_STREAMS; i++) {
+		close(t->fd[i]);
+		j.stream[i] = end[i];
+	}
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
+	status = job_run(&j);
+	if (status >= 0)
+		job_say_end(&j, status);
+	_exit(0);
+}
+
+static void begin(struct trial *t, const char *const argv[], bool terminal)
+{
+	static char *env[] = { "PATH=/usr/bin:/bin", "COLOUR=blue", NULL };
+	int end[GUEST_STREAMS];
+
+	orders = (struct orders){ .umask = 027,
+				  .folder = folder,
+				  .uid = getuid(),
+				  .gid = getgid(),
+				  .terminal = terminal,
+				  .rows = 33,
+				  .cols = 77,
+				  .argv = (char **)argv,
+				  .env = env };
+	memset(t, 0, sizeof(*t));
+	for (int i = 0; i < GUEST_STREAMS; i++) {
+		int pair[2];
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+		t->fd[i] = pair[0];
+		end[i] = pair[1];
+		fcntl(end[i], F_SETFL, O_NONBLOCK);
+	}
+	alarm(100);
+	t->pid = fork();
+	assert_true(t->pid >= 0);
+	if (t->pid == 0)
+		be_the_guest(t, end);
+	for (int i = 0; i < GUEST_STREAMS; i++)
+		close(end[i]);
+}
+
+static void begin_shell(struct trial *t, const char *script)
+{
+	begin(t, (const char *const[]){ "sh", "-c", script, NULL }, false);
+}
+
+static void end_stream(struct trial *t, int i)
+{
+	close_fd(&t->fd[i]);
+}
+
+/* All of it, as text. */
+static void read_all(int fd, char *text, size_t room)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while ((n = recv(fd, text + len, room - 1 - len, 0)) > 0)
+		len += (size_t)n;
+	text[len] = '\0';
+}
+
+/* What it prints and says until it ends. */
+static void finish(struct trial *t)
+{
+	read_all(t->fd[GUEST_STDOUT], t->out, sizeof(t->out));
+	read_all(t->fd[GUEST_STDERR], t->err, sizeof(t->err));
+	read_all(t->fd[GUEST_CONTROL], t->control, sizeof(t->control));
+	for (int i = 0; i < GUEST_STREAMS; i++)
+		end_stream(t, i);
+	assert_int_equal(waitpid(t->pid, NULL, 0), t->pid);
+}
+
+static void every_status_is_told(void **state __unused)
+{
+	struct trial t;
+	char script[32], said[32];
+
+	for (int i = 0; i < 256; i++) {
+		snprintf(script, sizeof(script), "exit %d", i);
+		snprintf(said, sizeof(said), "started\nexit %d\n", i);
+		begin_shell(&t, script);
+		finish(&t);
+		assert_string_equal(t.control, said);
+	}
+}
+
+static void the_signal_that_ended_it_is_told(void **state __unused)
+{
+	struct trial t;
+
+	begin_shell(&t, "kill -KILL $$");
+	finish(&t);
+	assert_string_equal(t.control, "started\nsignal 9\n");
+	begin_shell(&t, "kill -TERM $$");
+	finish(&t);
+	assert_string_equal(t.control, "started\nsignal 15\n");
+}
+
+static void what_cannot_run_ends_as_in_a_shell(void **state __unused)
+{
+	struct trial t;
+
+	begin(&t, (const char *const[]){ "no-such-program", NULL }, false);
+	finish(&t);
+	assert_string_equal(t.control, "exit 127\n");
+	assert_string_equal(t.err, "minivmm: no-such-program: No such file or directory\n");
+	begin(&t, (const char *const[]){ "/etc/passwd", NULL }, false);
+	finish(&t);
+	assert_string_equal(t.control, "exit 126\n");
+}
+
+static void each_stream_has_its_own(void **state __unused)
+{
+	struct trial t;
+
+	begin_shell(&t, "echo out; echo err >&2; echo again > /dev/stdout; echo too > /dev/stderr");
+	finish(&t);
+	assert_string_equal(t.out, "out\nagain\n");
+	assert_string_equal(t.err, "err\ntoo\n");
+}
+
+static void it_gets_what_was_ordered(void **state __unused)
+{
+	struct trial t;
+
+	begin_shell(&t, "pwd; umask; echo $COLOUR; echo ${HOME-none}; ulimit -n");
+	finish(&t);
+	assert_true(!strncmp(t.out, "/usr\n0027\nblue\nnone\n", 20));
+	begin_shell(&t, "[ $$ = \"$(cut -d ' ' -f 6 </proc/$$/stat)\" ] && echo leads its session");
+	finish(&t);
+	assert_string_equal(t.out, "leads its session\n");
+	begin_shell(&t, "grep -E '^Sig(Blk|Ign)' /proc/self/status");
+	finish(&t);
+	assert_string_equal(t.out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
+
+static void a_folder_that_is_not_there_is_said(void **state __unused)
+{
+	struct trial t;
+
+	folder = "/no-such-folder";
+	begin_shell(&t, "true");
+	folder = "/usr";
+	finish(&t);
+	assert_string_equal(t.err, "minivmm: working folder /no-such-folder: No such file or "
+				   "directory\n");
+	assert_non_null(strstr(t.control, "exit 126\n"));
+}
+
+/* Writes and reads at the same time, as slowly as it comes. */
+static void much_goes_both_ways_unchanged(void **state __unused)
+{
+	static uint8_t in[3 * MIB], out[3 * MIB];
+	struct trial t;
+	size_t sent = 0, got = 0;
+
+	for (size_t i = 0; i < sizeof(in); i++)
+		in[i] = (uint8_t)(i * 31 >> 4);
+	begin_shell(&t, "cat; echo done >&2");
+	while (got < sizeof(out)) {
+		struct pollfd p[2] = {
+			{ .fd = sent < sizeof(in) ? t.fd[GUEST_STDIN] : -1, .events = POLLOUT },
+			{ .fd = t.fd[GUEST_STDOUT], .events = POLLIN },
+		};
+		ssize_t n;
+
+		assert_true(poll(p, 2, -1) > 0);
+		if (p[0].revents) {
+			n = send(p[0].fd, in + sent, min(sizeof(in) - sent, 100000ul),
+				 MSG_DONTWAIT);
+			sent += n > 0 ? (size_t)n : 0;
+			if (sent == sizeof(in))
+				shutdown(p[0].fd, SHUT_WR);
+		}
+		if (p[1].revents) {
+			n = recv(p[1].fd, out + got, sizeof(out) - got, MSG_DONTWAIT);
+			assert_true(n != 0);
+			got += n > 0 ? (size_t)n : 0;
+		}
+	}
+	finish(&t);
+	assert_memory_equal(in, out, sizeof(in));
+	assert_string_equal(t.out, "");
+	assert_string_equal(t.err, "done\n");
+	assert_string_equal(t.control, "started\nexit 0\n");
+}
+
+static void a_reader_that_goes_gives_it_sigpipe(void **state __unused)
+{
+	struct trial t;
+	char byte;
+
+	begin(&t, (const char *const[]){ "yes", NULL }, false);
+	assert_int_equal(recv(t.fd[GUEST_STDOUT], &byte, 1, 0), 1);
+	end_stream(&t, GUEST_STDOUT);
+	read_all(t.fd[GUEST_CONTROL], t.control, sizeof(t.control));
+	assert_string_equal(t.control, "started\nsignal 13\n");
+	finish(&t);
+}
+
+static void input_that_nobody_reads_is_refused(void **state __unused)
+{
+	static char data[100000];
+	struct trial t;
+	char c;
+
+	begin_shell(&t, "exec <&-; echo closed; exec cat /dev/zero >&2");
+	assert_int_equal(recv(t.fd[GUEST_STDOUT], &c, 1, 0), 1);
+	while (send(t.fd[GUEST_STDIN], data, sizeof(data), MSG_NOSIGNAL) > 0)
+		;
+	assert_int_equal(errno, EPIPE);
+	end_stream(&t, GUEST_STDERR);
+	finish(&t);
+	assert_string_equal(t.control, "started\nsignal 13\n");
+}
+
+static void what_it_leaves_running_does_not_hold_the_streams(void **state __unused)
+{
+	struct trial t;
+
+	begin_shell(&t, "sleep 1000 & echo $!; exit 3");
+	finish(&t);
+	assert_string_equal(t.control, "started\nexit 3\n");
+	assert_true(atoi(t.out) > 1);
+}
+
+static void tell(struct trial *t, const char *line)
+{
+	assert_int_equal(send(t->fd[GUEST_CONTROL], line, strlen(line), 0), strlen(line));
+}
+
+static void signals_are_forwarded_to_all_of_it(void **state __unused)
+{
+	struct trial t;
+	char c;
+
+	begin_shell(&t, "trap 'echo caught; exit 5' USR1; echo; while :; do :; done");
+	assert_int_equal(recv(t.fd[GUEST_STDOUT], &c, 1, 0), 1);
+	tell(&t, "nonsense\nsignal x\nsignal 100000\nsignal -1\nsig");
+	tell(&t, "nal 10\n");
+	finish(&t);
+	assert_string_equal(t.out, "caught\n");
+	assert_string_equal(t.control, "started\nexit 5\n");
+	begin(&t, (const char *const[]){ "sleep", "1000", NULL }, false);
+	tell(&t, "signal 2\n");
+	finish(&t);
+	assert_string_equal(t.control, "started\nsignal 2\n");
+}
+
+static void a_host_that_is_gone_is_the_end(void **state __unused)
+{
+	struct trial t;
+	char c;
+
+	begin_shell(&t, "echo; exec cat");
+	assert_int_equal(recv(t.fd[GUEST_STDOUT], &c, 1, 0), 1);
+	end_stream(&t, GUEST_CONTROL);
+	assert_int_equal(waitpid(t.pid, NULL, 0), t.pid); /* and cat's input ends with it */
+	for (int i = 0; i < GUEST_STREAMS; i++)
+		end_stream(&t, i);
+}
+
+/* Reads the terminal until it shows the text. */
+static void await(struct trial *t, const char *text)
+{
+	size_t len = strlen(t->out);
+
+	while (!strstr(t->out, text)) {
+		ssize_t n = recv(t->fd[GUEST_STDOUT], t->out + len, sizeof(t->out) - 1 - len, 0);
+
+		assert_true(n > 0);
+		len += (size_t)n;
+		t->out[len] = '\0';
+	}
+}
+
+static void type(struct trial *t, const char *text)
+{
+	assert_int_equal(send(t->fd[GUEST_STDIN], text, strlen(text), 0), strlen(text));
+}
+
+static void it_can_have_a_terminal(void **state __unused)
+{
+	struct trial t;
+
+	begin(&t,
+	      (const char *const[]){
+		      "sh", "-c",
+		      "test -t 0 && test -t 1 && test -t 2 && echo terminal && "
+		      "stty size; read -r a; echo \"got $a\"; cat; echo end; exec cat",
+		      NULL },
+	      true);
+	await(&t, "terminal\r\n33 77\r\n");
+	type(&t, "one\n");
+	await(&t, "got one\r\n");
+	type(&t, "two\n\004"); /* Ctrl-D */
+	await(&t, "two\r\ntwo\r\nend\r\n");
+	end_stream(&t, GUEST_STDIN); /* is another one */
+	finish(&t);
+	assert_string_equal(t.control, "started\nexit 0\n");
+}
+
+static void its_terminal_changes_size(void **state __unused)
+{
+	struct trial t;
+
+	begin(&t,
+	      (const char *const[]){
+		      "sh", "-c", "trap 'stty size; exit 7' WINCH; echo ready; while :; do :; done",
+		      NULL },
+	      true);
+	await(&t, "ready\r\n");
+	tell(&t, "size 50 100\n");
+	await(&t, "50 100\r\n");
+	finish(&t);
+	assert_string_equal(t.control, "started\nexit 7\n");
+}
+
+static void ctrl_c_interrupts_it(void **state __unused)
+{
+	struct trial t;
+
+	begin(&t, (const char *const[]){ "cat", NULL }, true);
+	type(&t, "ready\n");
+	await(&t, "ready\r\nready\r\n");
+	type(&t, "\003");
+	finish(&t);
+	assert_string_equal(t.control, "started\nsignal 2\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_status_is_told),
+		cmocka_unit_test(the_signal_that_ended_it_is_told),
+		cmocka_unit_test(what_cannot_run_ends_as_in_a_shell),
+		cmocka_unit_test(each_stream_has_its_own),
+		cmocka_unit_test(it_gets_what_was_ordered),
+		cmocka_unit_test(a_folder_that_is_not_there_is_said),
+		cmocka_unit_test(much_goes_both_ways_unchanged),
+		cmocka_unit_test(a_reader_that_goes_gives_it_sigpipe),
+		cmocka_unit_test(input_that_nobody_reads_is_refused),
+		cmocka_unit_test(what_it_leaves_running_does_not_hold_the_streams),
+		cmocka_unit_test(signals_are_forwarded_to_all_of_it),
+		cmocka_unit_test(a_host_that_is_gone_is_the_end),
+		cmocka_unit_test(it_can_have_a_terminal),
+		cmocka_unit_test(its_terminal_changes_size),
+		cmocka_unit_test(ctrl_c_interrupts_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
