@@ -17,9 +17,11 @@
  *
  * What the library leaves alone: it does not exit, prints nothing, installs no signal handler, and
  * changes no signal mask but those of its own threads. Every call returns. It reads and writes
- * standard input and output only where an option says stdio. What it does change: a shared folder
- * raises the process's soft limit of open files to the hard one. (It does abort() when it finds
- *itself in error, as assert() does.)
+ * standard input and output only where an option says stdio. (It does abort() when it finds itself
+ * in error, as assert() does.)
+ *
+ * What it takes: SIGRTMAX goes between threads of its own, so don't send that one to the process. A
+ * shared folder raises the process's soft limit of open files to the hard one.
  *
  * Errors: a function that returns int returns 0 or more, or the negative of a code of <errno.h>;
  * minivmm_error() then says in words what failed and what to do.

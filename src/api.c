@@ -28,8 +28,11 @@ struct minivmm {
 	struct config config;        /* what its pointers point to is from's */
 	struct minivmm_config *from; /* a reference */
 	struct api_log log;
+	minivmm_event_fn *event;
+	void *event_ctx;
 	int end_fd;
 	pthread_t thread;
+	bool has_thread;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -67,8 +70,8 @@ static int status_of(const struct machine *m)
 
 static void tell(struct minivmm *vm, enum minivmm_event event)
 {
-	if (vm->from->event)
-		vm->from->event(vm->from->event_ctx, (int)event);
+	if (vm->event)
+		vm->event(vm->event_ctx, (int)event);
 }
 
 static void log_stats(const struct machine *m)
@@ -220,6 +223,8 @@ static struct minivmm *vm_new(struct minivmm_config *c)
 	vm->from = c;
 	vm->config = c->c;
 	vm->config.action = ACTION_RUN;
+	vm->event = c->event;
+	vm->event_ctx = c->event_ctx;
 	vm->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_mutex_init(&vm->why_lock, NULL);
@@ -262,21 +267,36 @@ int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
 	return rc;
 }
 
+/* With the lock held. The vCPUs first: they are what is waited for. */
+static int start(struct minivmm *vm)
+{
+	int rc;
+
+	power_on(vm, false);
+	vm->state = STARTED;
+	rc = thread_start(&vm->thread, "minivmm", vm_thread, vm);
+	vm->has_thread = rc == 0;
+	if (rc == 0)
+		return 0;
+	machine_end(&vm->m, END_FAILED, 0);
+	machine_stop(&vm->m);
+	vm->live = false;
+	vm->state = ENDED;
+	vm->end = END_FAILED;
+	vm->status = STATUS_FAILED;
+	errno = -rc;
+	rc = log_errno("thread of the machine");
+	say_why(vm);
+	return rc;
+}
+
 int minivmm_start(struct minivmm *vm)
 {
 	struct log_sink *before = api_enter(&vm->log);
-	int rc = 0;
+	int rc;
 
 	pthread_mutex_lock(&vm->lock);
-	if (vm->state != NEW) {
-		rc = api_refuse(-EALREADY, "the machine was started before");
-	} else {
-		rc = thread_start(&vm->thread, "minivmm", vm_thread, vm);
-		if (rc == 0) {
-			power_on(vm, false);
-			vm->state = STARTED;
-		}
-	}
+	rc = vm->state == NEW ? start(vm) : api_refuse(-EALREADY, "the machine was started before");
 	pthread_mutex_unlock(&vm->lock);
 	return api_leave(before, rc);
 }
@@ -307,17 +327,44 @@ int minivmm_end_fd(const struct minivmm *vm)
 	return vm->end_fd;
 }
 
+/* Takes the lock for a call from outside. 0; -EINVAL: it was not started; -ESRCH: it has ended. */
+static int lock_running(struct minivmm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	return vm->state == NEW ? -EINVAL : vm->state == ENDED ? -ESRCH : 0;
+}
+
+/* Ends that call, of which rc is the result. */
+static int unlock_running(struct minivmm *vm, int rc)
+{
+	pthread_mutex_unlock(&vm->lock);
+	return rc == -EINVAL  ? api_refuse(rc, "the machine was not started")
+	       : rc == -ESRCH ? api_refuse(rc, "the machine has ended")
+			      : rc;
+}
+
+/* With the lock held, and unless it has ended. */
+static void stop(struct minivmm *vm, enum minivmm_stop how)
+{
+	vm->button |= how == MINIVMM_POWER_BUTTON;
+	vm->at_once |= how != MINIVMM_POWER_BUTTON;
+	if (vm->live && how == MINIVMM_POWER_BUTTON)
+		machine_press_power_button(&vm->m);
+	else if (vm->live)
+		machine_end(&vm->m, END_KILLED, 0);
+}
+
 void minivmm_destroy(struct minivmm *vm)
 {
-	bool started;
+	bool has_thread;
 
 	if (!vm)
 		return;
-	(void)minivmm_stop(vm, MINIVMM_AT_ONCE);
-	pthread_mutex_lock(&vm->lock);
-	started = vm->state != NEW;
+	if (lock_running(vm) == 0)
+		stop(vm, MINIVMM_AT_ONCE);
+	has_thread = vm->has_thread;
 	pthread_mutex_unlock(&vm->lock);
-	if (started) {
+	if (has_thread) {
 		pthread_join(vm->thread, NULL);
 	} else {
 		struct log_sink *before = api_enter(&vm->log);
@@ -330,27 +377,15 @@ void minivmm_destroy(struct minivmm *vm)
 
 /* -- while it runs -- */
 
-/* Takes the lock for a call from outside. 0, or why there is nothing to call. */
-static int lock_running(struct minivmm *vm)
-{
-	pthread_mutex_lock(&vm->lock);
-	if (vm->state == NEW)
-		return api_refuse(-EINVAL, "the machine was not started");
-	if (vm->state == ENDED)
-		return api_refuse(-ESRCH, "the machine has ended");
-	return 0;
-}
-
 static int set_paused(struct minivmm *vm, bool paused)
 {
 	int rc = lock_running(vm);
 
-	if (rc == 0 || rc == -EINVAL)
+	if (rc != -ESRCH)
 		vm->paused = paused;
 	if (rc == 0 && vm->live)
 		(paused ? machine_pause : machine_resume)(&vm->m);
-	pthread_mutex_unlock(&vm->lock);
-	return rc == -EINVAL ? 0 : rc;
+	return unlock_running(vm, rc == -EINVAL ? 0 : rc);
 }
 
 int minivmm_pause(struct minivmm *vm)
@@ -367,28 +402,23 @@ int minivmm_stop(struct minivmm *vm, enum minivmm_stop how)
 {
 	int rc = lock_running(vm);
 
-	vm->button |= how == MINIVMM_POWER_BUTTON;
-	vm->at_once |= how != MINIVMM_POWER_BUTTON;
-	if (vm->live && how == MINIVMM_POWER_BUTTON)
-		machine_press_power_button(&vm->m);
-	else if (vm->live)
-		machine_end(&vm->m, END_KILLED, 0);
-	pthread_mutex_unlock(&vm->lock);
-	return rc == -EINVAL ? 0 : rc;
+	if (rc != -ESRCH)
+		stop(vm, how);
+	return unlock_running(vm, rc == -EINVAL ? 0 : rc);
 }
 
 long long minivmm_balloon(struct minivmm *vm, long long bytes)
 {
 	struct log_sink *before = api_enter(&vm->log);
-	int64_t target = lock_running(vm);
+	int rc = lock_running(vm);
+	int64_t target = 0;
 
-	if (target == 0 && !vm->config.balloon.on)
-		target = api_refuse(-ENOTSUP, "the guest has no balloon");
-	else if (target == 0 && vm->live)
+	if (rc == 0 && !vm->config.balloon.on)
+		rc = api_refuse(-ENOTSUP, "the guest has no balloon");
+	else if (rc == 0 && vm->live)
 		target = machine_move_balloon(&vm->m, bytes);
-	pthread_mutex_unlock(&vm->lock);
-	api_leave(before, 0);
-	return target;
+	rc = api_leave(before, unlock_running(vm, rc));
+	return rc < 0 ? rc : target;
 }
 
 unsigned long long minivmm_memory(const struct minivmm *vm)
@@ -402,8 +432,7 @@ int minivmm_window_changed(struct minivmm *vm)
 
 	if (rc == 0 && vm->live)
 		machine_window_changed(&vm->m);
-	pthread_mutex_unlock(&vm->lock);
-	return rc;
+	return unlock_running(vm, rc);
 }
 
 int minivmm_on_stdio(const struct minivmm *vm)

@@ -12,8 +12,9 @@
 #include "vmm/thread.h"
 
 /* Interrupts KVM_RUN. It is blocked in the vCPU's thread but while KVM_RUN lasts, so that it ends
- * that call and is never delivered: it needs no handler, and the program around us may use it. */
-#define VCPU_SIGNAL SIGRTMIN
+ * that call and is never delivered: it needs no handler. The last one, which hardly any program
+ * uses: one that is sent to the process, and that nobody else takes, would be lost here. */
+#define VCPU_SIGNAL SIGRTMAX
 
 static int set_signal_mask(const struct vcpu *v)
 {

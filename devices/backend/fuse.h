@@ -7,8 +7,8 @@
  * word for every length and name, where here a guest stands.
  *
  * A request is served at once, on the thread that asks, always the same one; it gets a umask of its
- * own and is one of ours, which block SIGXFSZ. Data goes between the file and guest memory without a copy. Nothing but
- * a disk or a file server of the host's can make a request wait.
+ * own and is one of ours, which block SIGXFSZ. Data goes between the file and guest memory without
+ * a copy. Nothing but a disk or a file server of the host's can make a request wait.
  *
  * What keeps a guest in the folder: every file that it knows is a descriptor (O_PATH) of ours; it
  * names files by that one and one component below it, never "..", never a link's target; and only

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The library as its users have it: several machines in one process, from several threads. library
- * IMAGES; speaks TAP; skips without /dev/kvm. Under TSan, too. The guests are bare/talk.c.
+ * IMAGES; speaks TAP; skips without /dev/kvm. Under TSan, too.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 
 #include "minivmm.h"
 
-static const char *kernel;
+static const char *kernel, *spinning; /* bare/talk.c, bare/spin.c */
 static int points, failures;
 
 static void point(bool ok, const char *name)
@@ -353,6 +353,28 @@ static void destroyed_in_every_state(void)
 	point(true, "destroyed before the start, running and paused");
 }
 
+/* A processor that never leaves the guest by itself is made to. */
+static void a_guest_that_spins(void)
+{
+	struct minivmm_config *c = minivmm_config_new();
+	struct minivmm *vm;
+	bool ok = true;
+
+	if (minivmm_config_set(c, "kernel", spinning) < 0 ||
+	    minivmm_config_set(c, "memory", "64M") < 0 || minivmm_create(c, &vm) < 0)
+		abort();
+	minivmm_start(vm);
+	for (int i = 0; i < 20; i++) {
+		usleep(1000);
+		ok = minivmm_pause(vm) == 0 && minivmm_resume(vm) == 0 && ok;
+	}
+	minivmm_stop(vm, MINIVMM_AT_ONCE);
+	ok = minivmm_wait(vm, 60000) == 0 && minivmm_end(vm) == MINIVMM_KILLED && ok;
+	minivmm_destroy(vm);
+	minivmm_config_free(c);
+	point(ok, "a guest that spins can be paused and stopped");
+}
+
 /* -- errors -- */
 
 static void errors(void)
@@ -406,7 +428,7 @@ static bool same(const struct process *a, const struct process *b)
 
 int main(int argc, char **argv)
 {
-	char path[4096], said[256];
+	char talk[4096], spin[4096], said[256];
 	struct process before, after;
 	int err[2], saved;
 
@@ -418,8 +440,10 @@ int main(int argc, char **argv)
 		printf("1..0 # SKIP no /dev/kvm that this user may use\n");
 		return 0;
 	}
-	snprintf(path, sizeof(path), "%s/talk.bin", argv[1]);
-	kernel = path;
+	snprintf(talk, sizeof(talk), "%s/talk.bin", argv[1]);
+	snprintf(spin, sizeof(spin), "%s/spin.bin", argv[1]);
+	kernel = talk;
+	spinning = spin;
 	if (pipe2(err, O_NONBLOCK) < 0)
 		return 1;
 	look(&before);
@@ -431,6 +455,7 @@ int main(int argc, char **argv)
 	point(read(err[0], said, sizeof(said)) < 0, "nothing is said on standard error");
 	nobody_reads();
 	ways_to_end();
+	a_guest_that_spins();
 	storms();
 	destroyed_in_every_state();
 	look(&after);
