@@ -353,7 +353,8 @@ static void destroyed_in_every_state(void)
 	point(true, "destroyed before the start, running and paused");
 }
 
-/* A processor that never leaves the guest by itself is made to. */
+/* Processors that never leave the guest by themselves are made to: one that spins, three that wait
+ * to be started. */
 static void a_guest_that_spins(void)
 {
 	struct minivmm_config *c = minivmm_config_new();
@@ -361,7 +362,8 @@ static void a_guest_that_spins(void)
 	bool ok = true;
 
 	if (minivmm_config_set(c, "kernel", spinning) < 0 ||
-	    minivmm_config_set(c, "memory", "64M") < 0 || minivmm_create(c, &vm) < 0)
+	    minivmm_config_set(c, "memory", "64M") < 0 || minivmm_config_set(c, "cpus", "4") < 0 ||
+	    minivmm_create(c, &vm) < 0)
 		abort();
 	minivmm_start(vm);
 	for (int i = 0; i < 20; i++) {
