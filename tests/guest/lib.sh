@@ -76,8 +76,20 @@ make_initrd() {
 }
 
 # in_bed AREA.sh [OPTION...]: runs bed/AREA.sh in a test bed (with these options); its exit status. Standard input stays ours:
-# the bed would hold it.
+# the bed would hold it. A bed that stands still itself (docs/testing.md) is started once more, and that is said.
 in_bed() {
-	# One processor: QEMU's emulation of two can hang (docs/testing.md).
-	"$guest_tests/../testbed/testbed" --cpus 1 --memory 3G "${@:2}" -- "$guest_tests/bed/$1" "$minivmm" "$work" </dev/null
+	local status=0
+	bed "$@" >"$work/tap" || status=$?
+	if ((status == 124)); then
+		echo "# the test bed stood still, and is started a second time; it had said:"
+		sed 's/^/# /' "$work/tap"
+		status=0
+		bed "$@" >"$work/tap" || status=$?
+	fi
+	cat "$work/tap"
+	return "$status"
+}
+# One processor: QEMU's emulation of two can hang (docs/testing.md).
+bed() {
+	"$guest_tests/../testbed/testbed" --cpus 1 --memory 3G --timeout 1200 "${@:2}" -- "$guest_tests/bed/$1" "$minivmm" "$work" </dev/null
 }
