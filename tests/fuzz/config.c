@@ -18,6 +18,7 @@ int LLVMFuzzerInitialize(int *argc __unused, char ***argv __unused)
 static void check_end(const struct host_end *e)
 {
 	assert((e->kind != HOST_FILE && e->kind != HOST_SOCKET) || (e->path && *e->path));
+	assert(e->kind != HOST_FD || e->fd >= 3);
 }
 
 /* What config.h promises of a command line that was accepted. */

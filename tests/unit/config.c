@@ -257,10 +257,13 @@ static void each_choice_has_its_value(void **state __unused)
 		{ "--serial=socket=s", offsetof(struct config, serial.kind), HOST_SOCKET },
 		{ "--console=stdio", offsetof(struct config, console.kind), HOST_STDIO },
 		{ "--console=none", offsetof(struct config, console.kind), HOST_NONE },
+		{ "--serial=fd=3", offsetof(struct config, serial.fd), 3 },
 		{ "--console=pty", offsetof(struct config, console.kind), HOST_PTY },
+		{ "--console=fd=3", offsetof(struct config, console.kind), HOST_FD },
 		{ "--console=file=f", offsetof(struct config, console.kind), HOST_FILE },
 		{ "--console=socket=s", offsetof(struct config, console.kind), HOST_SOCKET },
 		{ "--port=name=a,pty", offsetof(struct config, port[0].end.kind), HOST_PTY },
+		{ "--port=fd=4,name=a", offsetof(struct config, port[0].end.fd), 4 },
 		{ "--port=file=f,name=a", offsetof(struct config, port[0].end.kind), HOST_FILE },
 		{ "--on-reset=exit", offsetof(struct config, on_reset), ON_RESET_EXIT },
 		{ "--transport=mmio", offsetof(struct config, transport), TRANSPORT_MMIO },
@@ -700,6 +703,10 @@ static void bad_choices_are_explained(void **state __unused)
 	REFUSES("--serial file: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did you mean "
 		"file=PATH?",
 		"--serial=file");
+	REFUSES("--serial fd: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did you mean "
+		"fd=N?",
+		"--serial", "fd");
+	REFUSES("--serial fd=2: fd must be a whole number from 3 to 1048576", "--serial", "fd=2");
 	REFUSES("--serial com1: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N", "--serial",
 		"com1");
 	REFUSES("--serial file=: the path is empty; name a file", "--serial", "file=");

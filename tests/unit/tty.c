@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -539,6 +540,46 @@ static void a_file_gets_the_output(void **state __unused)
 	loop_destroy(&loop);
 }
 
+/* Ours is a copy: the caller's stays as it is, and may be closed. */
+static void a_descriptor_is_used_as_it_was_opened(void **state __unused)
+{
+	int pair[2], fds[2];
+	struct stream *s;
+	struct loop loop;
+	char text[16];
+
+	assert_int_equal(loop_init(&loop), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(tty_fd(&s, &loop, "serial port", pair[1]), 0);
+	close(pair[1]);
+	stream_attach(s, child_ready, NULL, &child.lock);
+	assert_int_equal(stream_write(s, "out", 3), 3);
+	assert_int_equal(read(pair[0], text, sizeof(text)), 3);
+	stream_destroy(s);
+	assert_int_equal(read(pair[0], text, sizeof(text)), 0);
+	close(pair[0]);
+
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(tty_fd(&s, &loop, "serial port", fds[1]), 0);
+	stream_attach(s, child_ready, NULL, &child.lock);
+	assert_int_equal(stream_write(s, "out", 3), 3);
+	assert_int_equal(read(fds[0], text, sizeof(text)), 3);
+	stream_destroy(s);
+	assert_int_equal(fcntl(fds[1], F_GETFL) & O_NONBLOCK, 0);
+	assert_int_equal(tty_fd(&s, &loop, "serial port", fds[0]), 0);
+	stream_attach(s, child_ready, NULL, &child.lock);
+	assert_int_equal(stream_write(s, "no way out", 10), 10); /* is forgotten */
+	stream_destroy(s);
+	close(fds[0]);
+	close(fds[1]);
+
+	log_set_level(LOG_QUIET);
+	assert_int_equal(tty_fd(&s, &loop, "serial port", fds[0]), -EBADF);
+	assert_null(s);
+	log_set_level(LOG_WARN);
+	loop_destroy(&loop);
+}
+
 /* -- a pseudo-terminal of ours -- */
 
 static void *run(void *loop)
@@ -613,6 +654,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_file_is_input_to_its_end),
 		cmocka_unit_test(no_input_is_no_trouble),
 		cmocka_unit_test(a_file_gets_the_output),
+		cmocka_unit_test(a_descriptor_is_used_as_it_was_opened),
 		cmocka_unit_test(a_pty_is_opened_and_closed_at_will),
 	};
 
