@@ -16,7 +16,7 @@ int fuse_do_opendir(struct fuse_server *f, struct fuse_request *r)
 	r->out.open = (struct fuse_open_out){ 0 };
 	if (f->cache == FUSE_CACHE_ALWAYS)
 		r->out.open.open_flags = FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR;
-	return fuse_handle_add(f, fd, true, &r->out.open.fh);
+	return fuse_handle_add(f, r->node, fd, &r->out.open.fh);
 }
 
 /* An answer as it grows. */
@@ -32,14 +32,13 @@ static bool is_dots(const char *name)
 	return !strcmp(name, ".") || !strcmp(name, "..");
 }
 
-/* Tells the guest of the entry itself, if that can be done: node 0 means that it can't. What the
- * guest asks for by name has room when what it just passes by has none left. */
+/* Tells the guest of the entry itself, if that can be done: node 0 means that it can't. */
 static void look_up(struct listing *l, const struct dirent64 *d, struct fuse_entry_out *out)
 {
 	const bool known = fuse_knows(l->f, l->dir, d->d_ino);
 
 	memset(out, 0, sizeof(*out));
-	if (is_dots(d->d_name) || (!known && l->f->nodes.nr >= l->f->max_fds / 4 * 3))
+	if (is_dots(d->d_name))
 		return;
 	if (fuse_lookup(l->f, l->dir, d->d_name, known, out) < 0)
 		memset(out, 0, sizeof(*out));

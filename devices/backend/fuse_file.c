@@ -13,11 +13,6 @@
 
 /* -- handles --------------------------------------------------------------------------------- */
 
-bool fuse_has_room(const struct fuse_server *f, unsigned nr)
-{
-	return f->nodes.nr + f->handles.nr + nr <= f->max_fds;
-}
-
 static int grow(struct fuse_handles *t)
 {
 	const uint32_t nr = t->nr_slots ? 2 * t->nr_slots : 64;
@@ -37,7 +32,7 @@ static int grow(struct fuse_handles *t)
 	return 0;
 }
 
-int fuse_handle_add(struct fuse_server *f, int fd, bool dir, uint64_t *id)
+int fuse_handle_add(struct fuse_server *f, struct fuse_node *n, int fd, uint64_t *id)
 {
 	struct fuse_handles *t = &f->handles;
 	int rc = t->free ? 0 : grow(t);
@@ -48,7 +43,13 @@ int fuse_handle_add(struct fuse_server *f, int fd, bool dir, uint64_t *id)
 		return rc;
 	}
 	t->free = t->slot[i].next;
-	t->slot[i] = (struct fuse_handle){ .fd = fd, .dir = dir };
+	t->slot[i] = (struct fuse_handle){
+		.fd = fd,
+		.dir = n->type == S_IFDIR,
+		.node = n,
+		.generation = n->generation,
+	};
+	n->handles++;
 	t->nr++;
 	*id = i;
 	return 0;
@@ -69,6 +70,8 @@ static int release(struct fuse_server *f, uint64_t id, bool dir)
 	if (!h)
 		return -EBADF;
 	close(h->fd);
+	if (h->node->generation == h->generation)
+		h->node->handles--;
 	*h = (struct fuse_handle){ .fd = -1, .next = t->free };
 	t->free = (uint32_t)id + 1;
 	t->nr--;
@@ -123,7 +126,7 @@ int fuse_opened(struct fuse_server *f, struct fuse_node *n, int fd, struct fuse_
 		out->open_flags = fuse_node_changed(f, n, fd) ? 0 : FOPEN_KEEP_CACHE;
 		break;
 	}
-	return fuse_handle_add(f, fd, false, &out->fh);
+	return fuse_handle_add(f, n, fd, &out->fh);
 }
 
 int fuse_do_open(struct fuse_server *f, struct fuse_request *r)

@@ -16,15 +16,29 @@
 #define FUSE_MAX_NODES   (512 * KIB)
 #define FUSE_MAX_HANDLES (64 * KIB)
 
-/* A file that the guest knows: node id slot + 1 of the table. */
+/* A file that the guest knows: node id slot + 1 of the table.
+ *
+ * Descriptors are few, and a guest's cache may be large. So when they run out, files that it hasn't
+ * used lately, nor has open, lose theirs, and are found again by their name in their folder, which
+ * keeps its own; if by then that is another file, the guest is told so (ESTALE), upon which its
+ * kernel looks the path up anew. */
 struct fuse_node {
-	int fd;           /* O_PATH; -1: this slot is free */
+	int fd;           /* O_PATH, or -1 */
 	uint32_t next;    /* its neighbour in a hash chain or among the free ones: slot + 1, or 0 */
 	uint64_t lookups; /* how often the guest was told of it; 0: free */
 	uint64_t generation;
-	uint64_t dev, ino, mnt; /* what it is */
-	mode_t type;            /* S_IFMT */
-	bool closed;            /* a mount point of the host's kernel: nothing below it is shown */
+	uint64_t dev, ino, mnt;      /* what it is */
+	mode_t type;                 /* S_IFMT */
+	struct statx_timestamp born; /* or zeroes: numbers are given to new files */
+	bool closed; /* a mount point of the host's kernel: nothing below it is shown */
+	bool hashed; /* is what its number says */
+
+	/* For the descriptor's return. */
+	bool used;             /* since this was last looked at */
+	unsigned handles;      /* that are open */
+	char *name;            /* owned; NULL: keeps its descriptor (a folder, say) */
+	struct fuse_node *dir; /* where the name is, as long as that has this generation */
+	uint64_t dir_generation;
 
 	/* When it was last opened, for FUSE_CACHE_AUTO. */
 	struct fuse_stamp {
@@ -38,18 +52,22 @@ struct fuse_node {
 /* Nodes stay where they are while the table grows. */
 struct fuse_nodes {
 	struct fuse_node *chunk[FUSE_MAX_NODES / FUSE_NODES_A_CHUNK];
-	uint32_t nr_slots, nr; /* that there are; that are taken */
-	uint32_t free;         /* slot + 1, or 0 */
-	uint32_t *bucket;      /* slot + 1 of the first, or 0 */
-	uint32_t nr_buckets;   /* a power of two */
-	uint64_t generations;  /* given out; never the same twice */
+	uint32_t nr_slots;    /* that there are */
+	uint32_t nr_fds;      /* that they hold */
+	uint32_t hand;        /* who is next to be asked for its descriptor */
+	uint32_t free;        /* slot + 1, or 0 */
+	uint32_t *bucket;     /* slot + 1 of the first, or 0 */
+	uint32_t nr_buckets;  /* a power of two */
+	uint64_t generations; /* given out; never the same twice */
 };
 
 /* A file that the guest opened: its number is the slot's. */
 struct fuse_handle {
 	int fd; /* -1: this slot is free */
 	bool dir;
-	uint32_t next;   /* of the free ones: slot + 1, or 0 */
+	uint32_t next;          /* of the free ones: slot + 1, or 0 */
+	struct fuse_node *node; /* what it is of, as long as that has this generation */
+	uint64_t generation;
 	uint64_t cookie; /* of a folder: where fd stands; FUSE_NOWHERE */
 };
 #define FUSE_NOWHERE UINT64_MAX
@@ -82,6 +100,7 @@ struct fuse_server {
 	struct fuse_nodes nodes;
 	struct fuse_handles handles;
 	struct ratelimit log;
+	const struct fuse_node *busy; /* whose request is being served */
 
 	/* Of the request that is being served. */
 	_Alignas(8) char body[FUSE_MAX_BODY];
@@ -154,7 +173,8 @@ void fuse_nodes_drop(struct fuse_server *f);
 /* Of that id, which is the guest's word; NULL: there is none. */
 struct fuse_node *fuse_node(struct fuse_server *f, uint64_t id);
 void fuse_node_forget(struct fuse_server *f, uint64_t id, uint64_t lookups);
-/* Its descriptor (O_PATH), or -errno. */
+/* Its descriptor (O_PATH), or -errno. It stays open until the next of these functions is called; if
+ * it is busy, or a folder, until the request is served. */
 int fuse_node_fd(struct fuse_server *f, struct fuse_node *n);
 /* Opens a regular file or folder anew, with these flags. A descriptor or -errno. */
 int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags);
@@ -170,8 +190,8 @@ bool fuse_is_kernels(int fd);
  * and *out, or -errno. */
 int fuse_lookup(struct fuse_server *f, struct fuse_node *dir, const char *name, bool known,
 		struct fuse_entry_out *out);
-/* The same for the file behind fd, which was made in dir. */
-int fuse_lookup_fd(struct fuse_server *f, const struct fuse_node *dir, int fd,
+/* The same for the file behind fd, which was made in dir as name (or NULL). */
+int fuse_lookup_fd(struct fuse_server *f, struct fuse_node *dir, int fd, const char *name,
 		   struct fuse_entry_out *out);
 /* Does the guest know number ino of dir's file system? */
 bool fuse_knows(struct fuse_server *f, const struct fuse_node *dir, uint64_t ino);
@@ -182,7 +202,7 @@ fuse_fn fuse_do_lookup;
 
 /* -- attributes (fuse_attr.c) -- */
 
-#define FUSE_STATX (STATX_BASIC_STATS | STATX_MNT_ID)
+#define FUSE_STATX (STATX_BASIC_STATS | STATX_MNT_ID | STATX_BTIME)
 /* 0 or -errno. */
 int fuse_stat(int fd, struct statx *st);
 uint64_t fuse_dev(const struct statx *st);
@@ -194,13 +214,13 @@ fuse_fn fuse_do_getattr, fuse_do_setattr, fuse_do_readlink, fuse_do_statfs;
 
 /* -- handles and files (fuse_file.c) -- */
 
-/* Keeps fd, which is then its own, also after an error. 0 and *id, or -errno. */
-int fuse_handle_add(struct fuse_server *f, int fd, bool dir, uint64_t *id) __must_check;
+/* Keeps fd, which is n's and then its own, also after an error. 0 and *id, or -errno. */
+int fuse_handle_add(struct fuse_server *f, struct fuse_node *n, int fd, uint64_t *id) __must_check;
 /* Of that number, which is the guest's word; NULL: there is none. */
 struct fuse_handle *fuse_handle(struct fuse_server *f, uint64_t id, bool dir);
 void fuse_handles_drop(struct fuse_server *f);
-/* Is there room for nr more descriptors? */
-bool fuse_has_room(const struct fuse_server *f, unsigned nr);
+/* Makes room for nr more descriptors, if it can. */
+bool fuse_make_room(struct fuse_server *f, unsigned nr);
 
 /* flags of the guest's open(2) as ours; or -errno. */
 int fuse_open_flags(const struct fuse_server *f, uint32_t flags);

@@ -142,7 +142,7 @@ static int create_new(struct fuse_server *f, struct fuse_request *r, const char 
 
 	if (dir < 0)
 		return dir;
-	if (!fuse_has_room(f, 2))
+	if (!fuse_make_room(f, 2))
 		return -ENFILE;
 	rc = fuse_caller_enter(&f->caller, &r->head, in->umask);
 	if (rc < 0)
@@ -154,10 +154,10 @@ static int create_new(struct fuse_server *f, struct fuse_request *r, const char 
 	return rc;
 }
 
-/* Both answers for a file that was made and opened; fd is kept, unless it fails. */
-static int created(struct fuse_server *f, struct fuse_request *r, int fd)
+/* Both answers for a file that was made (as name, or NULL) and opened; fd is kept. */
+static int created(struct fuse_server *f, struct fuse_request *r, int fd, const char *name)
 {
-	int rc = fuse_lookup_fd(f, r->node, fd, &r->out.create.entry);
+	int rc = fuse_lookup_fd(f, r->node, fd, name, &r->out.create.entry);
 
 	if (rc < 0)
 		close(fd);
@@ -194,7 +194,7 @@ int fuse_do_create(struct fuse_server *f, struct fuse_request *r)
 	fd = create_new(f, r, r->name[0], flags | O_CREAT | O_EXCL | O_NOFOLLOW);
 	if (fd == -EEXIST && !(wanted & O_EXCL))
 		return open_existing(f, r, flags);
-	return fd < 0 ? fd : created(f, r, fd);
+	return fd < 0 ? fd : created(f, r, fd, r->name[0]);
 }
 
 int fuse_do_tmpfile(struct fuse_server *f, struct fuse_request *r)
@@ -204,5 +204,5 @@ int fuse_do_tmpfile(struct fuse_server *f, struct fuse_request *r)
 	if (flags < 0)
 		return flags;
 	fd = create_new(f, r, ".", (flags & ~O_TRUNC) | O_TMPFILE);
-	return fd < 0 ? fd : created(f, r, fd);
+	return fd < 0 ? fd : created(f, r, fd, NULL);
 }

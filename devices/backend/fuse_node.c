@@ -9,6 +9,9 @@
 
 #include "backend/fuse_impl.h"
 
+#define EVICTED_AT_ONCE 64
+#define MAX_EVICT_STEPS (64 * KIB) /* a fraction of a millisecond */
+
 /* -- the table ------------------------------------------------------------------------------- */
 
 static struct fuse_node *node_at(const struct fuse_nodes *t, uint32_t slot)
@@ -44,6 +47,7 @@ static void chain(struct fuse_nodes *t, uint32_t slot)
 	uint32_t *b = bucket_of(t, n->dev, n->ino, n->mnt);
 
 	n->next = *b;
+	n->hashed = true;
 	*b = slot + 1;
 }
 
@@ -58,7 +62,7 @@ static int grow_buckets(struct fuse_nodes *t, uint32_t nr)
 	t->bucket = fresh;
 	t->nr_buckets = nr;
 	for (uint32_t i = 0; i < t->nr_slots; i++)
-		if (node_at(t, i)->lookups)
+		if (node_at(t, i)->hashed)
 			chain(t, i);
 	return 0;
 }
@@ -84,7 +88,7 @@ static int grow(struct fuse_nodes *t)
 	return 0;
 }
 
-static void release(struct fuse_nodes *t, uint32_t slot)
+static void unchain(struct fuse_nodes *t, uint32_t slot)
 {
 	struct fuse_node *n = node_at(t, slot);
 	uint32_t *at = bucket_of(t, n->dev, n->ino, n->mnt);
@@ -92,10 +96,25 @@ static void release(struct fuse_nodes *t, uint32_t slot)
 	while (*at != slot + 1)
 		at = &node_at(t, *at - 1)->next;
 	*at = n->next;
+	n->hashed = false;
+}
+
+static void drop_fd(struct fuse_nodes *t, struct fuse_node *n)
+{
+	t->nr_fds -= n->fd >= 0;
 	close_fd(&n->fd);
+}
+
+static void release(struct fuse_nodes *t, uint32_t slot)
+{
+	struct fuse_node *n = node_at(t, slot);
+
+	if (n->hashed)
+		unchain(t, slot);
+	drop_fd(t, n);
+	free(n->name);
 	*n = (struct fuse_node){ .fd = -1, .next = t->free };
 	t->free = slot + 1;
-	t->nr--;
 }
 
 struct fuse_node *fuse_node(struct fuse_server *f, uint64_t id)
@@ -124,8 +143,10 @@ void fuse_nodes_drop(struct fuse_server *f)
 	struct fuse_nodes *t = &f->nodes;
 	const uint64_t generations = t->generations;
 
-	for (uint32_t i = 0; i < t->nr_slots; i++)
+	for (uint32_t i = 0; i < t->nr_slots; i++) {
 		close_fd(&node_at(t, i)->fd);
+		free(node_at(t, i)->name);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(t->chunk); i++)
 		free(t->chunk[i]);
 	free(t->bucket);
@@ -150,6 +171,83 @@ bool fuse_is_kernels(int fd)
 	return false;
 }
 
+/* -- descriptors ----------------------------------------------------------------------------- */
+
+static bool has_room(const struct fuse_server *f, unsigned nr)
+{
+	return f->nodes.nr_fds + f->handles.nr + nr <= f->max_fds;
+}
+
+/* Takes the descriptors of some files that can be found again and weren't used since the hand came
+ * by the last time. */
+static void evict(struct fuse_server *f)
+{
+	struct fuse_nodes *t = &f->nodes;
+	const uint32_t most = min(2 * t->nr_slots, (uint32_t)MAX_EVICT_STEPS);
+	unsigned taken = 0;
+
+	for (uint32_t i = 0; i < most && taken < EVICTED_AT_ONCE; i++) {
+		struct fuse_node *n = node_at(t, t->hand);
+
+		t->hand = (t->hand + 1) % t->nr_slots;
+		if (n->fd < 0 || !n->name || n->handles || n == f->busy)
+			continue;
+		if (!n->used) {
+			drop_fd(t, n);
+			taken++;
+		}
+		n->used = false;
+	}
+}
+
+bool fuse_make_room(struct fuse_server *f, unsigned nr)
+{
+	if (!has_room(f, nr))
+		evict(f);
+	return has_room(f, nr);
+}
+
+/* What is called name (a component) in the folder of dir_fd: a descriptor or -1. */
+static int open_path(int dir_fd, const char *name)
+{
+	/* RESOLVE_* are a second lock: a component that is not ".." leads nowhere else, and a link
+	 * that isn't followed neither. */
+	struct open_how how = {
+		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+
+	return (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
+}
+
+static bool is_file(const struct fuse_node *n, const struct statx *st)
+{
+	return is_same(n, fuse_dev(st), st->stx_ino, st->stx_mnt_id) &&
+	       n->type == (st->stx_mode & S_IFMT) && n->born.tv_sec == st->stx_btime.tv_sec &&
+	       n->born.tv_nsec == st->stx_btime.tv_nsec;
+}
+
+int fuse_node_fd(struct fuse_server *f, struct fuse_node *n)
+{
+	AUTO_CLOSE int fd = -1;
+	struct statx st;
+
+	n->used = true;
+	if (n->fd >= 0)
+		return n->fd;
+	if (!n->name || n->dir->generation != n->dir_generation)
+		return -ESTALE;
+	if (!fuse_make_room(f, 1))
+		return -ENFILE;
+	fd = open_path(n->dir->fd, n->name);
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? -ESTALE : -errno;
+	if (fuse_stat(fd, &st) < 0 || !is_file(n, &st))
+		return -ESTALE;
+	f->nodes.nr_fds++;
+	return n->fd = take_fd(&fd);
+}
+
 /* -- looking up ------------------------------------------------------------------------------ */
 
 /* The guest is told of slot i once more. */
@@ -166,6 +264,32 @@ static void fill_entry(struct fuse_server *f, uint32_t i, const struct statx *st
 		.attr_valid = f->valid_s,
 	};
 	fuse_fill_attr(f, st, &out->attr);
+}
+
+/* Where n is found again. Without memory, or a name, it keeps its descriptor. */
+static void set_place(struct fuse_node *n, struct fuse_node *dir, const char *name)
+{
+	free(n->name);
+	n->name = name && n->type != S_IFDIR ? strdup(name) : NULL;
+	n->dir = dir;
+	n->dir_generation = dir->generation;
+}
+
+/* The slot + 1 of what is called name in dir, or 0. */
+static uint32_t find_named(struct fuse_nodes *t, const struct statx *st, struct fuse_node *dir,
+			   const char *name)
+{
+	uint32_t i = find(t, fuse_dev(st), st->stx_ino, st->stx_mnt_id);
+	struct fuse_node *n = i ? node_at(t, i - 1) : NULL;
+
+	if (!n || n->fd >= 0)
+		return i; /* as long as a descriptor holds the file its number is not another's */
+	if (!is_file(n, st)) {
+		unchain(t, i - 1); /* it's gone, and somebody has its number */
+		return 0;
+	}
+	set_place(n, dir, name);
+	return i;
 }
 
 /* A node for what fd (O_PATH, kept) is, which has none. parent_dev: its folder's. */
@@ -189,17 +313,18 @@ static int add(struct fuse_server *f, int *fd, const struct statx *st, uint64_t 
 		.dev = dev,
 		.ino = st->stx_ino,
 		.mnt = st->stx_mnt_id,
+		.born = st->stx_btime,
 		.type = st->stx_mode & S_IFMT,
 		.generation = ++t->generations,
 		.closed = dev != parent_dev && fuse_is_kernels(*fd),
 	};
 	n->fd = take_fd(fd);
+	t->nr_fds++;
 	chain(t, slot);
-	t->nr++;
 	return (int)slot;
 }
 
-static int enter(struct fuse_server *f, const struct fuse_node *dir, int *fd,
+static int enter(struct fuse_server *f, struct fuse_node *dir, int *fd, const char *name,
 		 struct fuse_entry_out *out)
 {
 	struct statx st;
@@ -208,12 +333,13 @@ static int enter(struct fuse_server *f, const struct fuse_node *dir, int *fd,
 
 	if (rc < 0)
 		return rc;
-	i = find(&f->nodes, fuse_dev(&st), st.stx_ino, st.stx_mnt_id);
+	i = find_named(&f->nodes, &st, dir, name);
 	if (!i) {
-		rc = fuse_has_room(f, 1) ? add(f, fd, &st, dir->dev) : -ENFILE;
+		rc = fuse_make_room(f, 1) ? add(f, fd, &st, dir->dev) : -ENFILE;
 		if (rc < 0)
 			return rc;
 		i = (uint32_t)rc + 1;
+		set_place(node_at(&f->nodes, i - 1), dir, name);
 	}
 	fill_entry(f, i - 1, &st, out);
 	return 0;
@@ -222,12 +348,6 @@ static int enter(struct fuse_server *f, const struct fuse_node *dir, int *fd,
 int fuse_lookup(struct fuse_server *f, struct fuse_node *dir, const char *name, bool known,
 		struct fuse_entry_out *out)
 {
-	/* RESOLVE_* are a second lock: a component that is not ".." leads nowhere else, and a link
-	 * that isn't followed neither. */
-	struct open_how how = {
-		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-	};
 	int dir_fd = fuse_node_fd(f, dir);
 	AUTO_CLOSE int fd = -1;
 	struct statx st;
@@ -235,19 +355,21 @@ int fuse_lookup(struct fuse_server *f, struct fuse_node *dir, const char *name, 
 
 	if (dir_fd < 0)
 		return dir_fd;
+	if (dir->type != S_IFDIR)
+		return -ENOTDIR;
 	if (dir->closed)
 		return -ENOENT;
 	if (known) {
 		if (statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, FUSE_STATX, &st) < 0)
 			return -errno;
-		i = find(&f->nodes, fuse_dev(&st), st.stx_ino, st.stx_mnt_id);
+		i = find_named(&f->nodes, &st, dir, name);
 		if (i) {
 			fill_entry(f, i - 1, &st, out);
 			return 0;
 		}
 	}
-	fd = (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
-	return fd < 0 ? -errno : enter(f, dir, &fd, out);
+	fd = open_path(dir_fd, name);
+	return fd < 0 ? -errno : enter(f, dir, &fd, name, out);
 }
 
 const char *fuse_fd_name(char name[FUSE_FD_NAME], int fd)
@@ -256,13 +378,13 @@ const char *fuse_fd_name(char name[FUSE_FD_NAME], int fd)
 	return name;
 }
 
-int fuse_lookup_fd(struct fuse_server *f, const struct fuse_node *dir, int fd,
+int fuse_lookup_fd(struct fuse_server *f, struct fuse_node *dir, int fd, const char *name,
 		   struct fuse_entry_out *out)
 {
-	char name[FUSE_FD_NAME];
-	AUTO_CLOSE int path_fd = openat(f->proc_fd, fuse_fd_name(name, fd), O_PATH | O_CLOEXEC);
+	char number[FUSE_FD_NAME];
+	AUTO_CLOSE int path_fd = openat(f->proc_fd, fuse_fd_name(number, fd), O_PATH | O_CLOEXEC);
 
-	return path_fd < 0 ? -errno : enter(f, dir, &path_fd, out);
+	return path_fd < 0 ? -errno : enter(f, dir, &path_fd, name, out);
 }
 
 bool fuse_knows(struct fuse_server *f, const struct fuse_node *dir, uint64_t ino)
@@ -284,25 +406,21 @@ int fuse_nodes_init(struct fuse_server *f)
 	return 0;
 }
 
-int fuse_node_fd(struct fuse_server *f __unused, struct fuse_node *n)
-{
-	return n->fd;
-}
-
 int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags)
 {
-	int fd = fuse_node_fd(f, n);
 	char name[FUSE_FD_NAME];
+	int fd;
 
-	if (fd < 0)
-		return fd;
 	if (n->closed)
 		return -EACCES;
 	/* Opening anything else may wait, or do something. The guest's kernel has its own. */
 	if (n->type != S_IFREG && n->type != S_IFDIR)
 		return n->type == S_IFLNK ? -ELOOP : -ENXIO;
-	if (!fuse_has_room(f, 1))
+	if (!fuse_make_room(f, 2)) /* its own may have to return, too */
 		return -ENFILE;
+	fd = fuse_node_fd(f, n);
+	if (fd < 0)
+		return fd;
 	/* O_NONBLOCK: not even for a lease of somebody else's. */
 	fd = openat(f->proc_fd, fuse_fd_name(name, fd), flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	return fd < 0 ? -errno : fd;

@@ -228,7 +228,7 @@ static int dispatch(struct fuse_server *f, struct fuse_request *r, const struct 
 		return -EROFS;
 	if (!(op->flags & SILENT) && r->room < op->out)
 		return -EINVAL; /* before anything is done that couldn't be told */
-	r->node = fuse_node(f, r->head.nodeid);
+	f->busy = r->node = fuse_node(f, r->head.nodeid);
 	if (!r->node && !(op->flags & FREE))
 		return -ESTALE;
 	rc = take_body(f, r, op);

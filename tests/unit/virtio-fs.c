@@ -626,35 +626,98 @@ static void test_forget(void **state __unused)
 	down();
 }
 
-static void test_limits(void **state __unused)
+/* So many files that the guest knows, called 0 and so on. */
+static void fill(unsigned nr, uint64_t node[])
 {
 	char name[32];
-	uint64_t last = 0;
+
+	for (unsigned i = 0; i < nr; i++) {
+		snprintf(name, sizeof(name), "share/%u", i);
+		host_write(&c, name, name);
+		node[i] = node_of(ROOT, name + 6);
+	}
+}
+
+static void test_more_files_than_descriptors(void **state __unused)
+{
+	uint64_t node[300], open = 0;
+	char name[32];
+	unsigned before;
+
+	up(&writable);
+	c.fs.server->max_fds = 20;
+	before = count_fds();
+	fill(300, node);
+	open = opened(node[7], O_RDWR);
+	assert_int_equal(unlink(host_path(&c, "share/7")), 0); /* held by nothing but us */
+	for (unsigned i = 0; i < 300; i += 1 + (i == 6)) {
+		int len = snprintf(name, sizeof(name), "share/%u", i);
+		uint64_t fh = opened(node[i], O_RDONLY);
+
+		assert_int_equal(read_at(fh, 0, 100), len);
+		assert_string_equal(c.out.text, name);
+		assert_int_equal(release_file(fh), 0);
+		assert_int_equal(node_of(ROOT, name + 6), node[i]);
+		assert_true(count_fds() <= before + 20);
+	}
+	assert_int_equal(getattr(node[7]), sizeof(c.out.attr));
+	assert_int_equal(c.out.attr.attr.nlink, 0);
+	assert_int_equal(read_at(open, 0, 100), 7);
+	assert_int_equal(release_file(open), 0);
+	down();
+}
+
+/* What is found under the name must be the file that the guest means. */
+static void test_descriptors_that_return(void **state __unused)
+{
+	uint64_t node[100], dir;
+
+	up(&writable);
+	c.fs.server->max_fds = 20;
+	assert_int_equal(mkdir(host_path(&c, "share/dir"), 0755), 0);
+	dir = node_of(ROOT, "dir");
+	host_write(&c, "share/dir/file", "below");
+	node[99] = node_of(dir, "file");
+	fill(98, node);
+	assert_int_equal(getattr(node[0]), sizeof(c.out.attr));
+	fill(98, node);
+	/* moved by the host: the guest's kernel asks for the path again, and all is well */
+	assert_int_equal(rename(host_path(&c, "share/0"), host_path(&c, "share/dir/0")), 0);
+	for (unsigned i = 1; i < 98; i++)
+		getattr(node[i]);
+	assert_int_equal(getattr(node[0]), -ESTALE);
+	assert_int_equal(node_of(dir, "0"), node[0]);
+	assert_int_equal(getattr(node[0]), sizeof(c.out.attr));
+	/* a link in its place, and another file */
+	for (unsigned i = 1; i < 98; i++)
+		getattr(node[i]);
+	assert_int_equal(unlink(host_path(&c, "share/dir/0")), 0);
+	assert_int_equal(symlink("../../secret", host_path(&c, "share/dir/0")), 0);
+	assert_int_equal(getattr(node[0]), -ESTALE);
+	assert_int_equal(open_node(node[0], O_RDWR | O_TRUNC), -ESTALE);
+	assert_int_not_equal(node_of(dir, "0"), node[0]);
+	/* its folder is gone */
+	ask(&c, FUSE_FORGET, dir, WITH(fuse_forget_in, UINT64_MAX));
+	for (unsigned i = 1; i < 98; i++)
+		getattr(node[i]);
+	assert_int_equal(getattr(node[99]), -ESTALE);
+	down();
+}
+
+static void test_limits(void **state __unused)
+{
+	uint64_t node[30];
 	int rc = 0;
 
 	up(&writable);
 	c.fs.server->max_fds = 20;
-	for (unsigned i = 0; i < 30; i++) {
-		snprintf(name, sizeof(name), "share/%u", i);
-		host_write(&c, name, "");
-		rc = lookup(ROOT, name + 6);
-		if (rc < 0)
-			break;
-		last = c.out.entry.nodeid;
-	}
+	fill(30, node);
+	for (unsigned i = 0; i < 30 && rc >= 0; i++)
+		rc = open_node(node[i], O_RDONLY);
 	assert_int_equal(rc, -ENFILE);
-	assert_int_equal(open_node(last, O_RDONLY), -ENFILE);
 	assert_int_equal(create(ROOT, "new", O_RDWR, 0600, 0), -ENFILE);
 	assert_int_equal(access(host_path(&c, "share/new"), F_OK), -1);
-	ask_bytes(&c, FUSE_FORGET, last, WITH(fuse_forget_in, 1));
-	assert_int_equal(create(ROOT, "new", O_RDWR, 0600, 0), -ENFILE); /* it takes two */
-	assert_true(lookup(ROOT, "0") > 0);
-	/* A listing still works, and leaves the rest to those who ask by name. */
-	c.fs.server->max_fds = 24;
-	assert_int_equal(opendir_node(ROOT), sizeof(c.out.open));
-	assert_true(ask_bytes(&c, FUSE_READDIRPLUS, ROOT,
-			      WITH(fuse_read_in, .fh = c.out.open.fh, .size = 60000)) > 0);
-	assert_true(c.fs.server->nodes.nr < 24);
+	assert_true(getattr(ROOT) > 0 && lookup(ROOT, "0") > 0);
 	down();
 }
 
@@ -986,6 +1049,8 @@ int main(void)
 		cmocka_unit_test(test_xattrs),
 		cmocka_unit_test(test_readdir),
 		cmocka_unit_test(test_forget),
+		cmocka_unit_test(test_more_files_than_descriptors),
+		cmocka_unit_test(test_descriptors_that_return),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_readonly),
 		cmocka_unit_test(test_names_lead_nowhere_else),
