@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A virtio-fs device on a folder, and an input that is a list of what its guest does: requests that
+ * are nearly right, with node ids and handles that exist or don't, chains of any shape, resets; and
+ * now and then the host moves things about. Beside the folder lies a secret: whatever is asked for,
+ * its content and its name must come in no answer, and it must stay as it is.
+ */
+#include <sys/random.h>
+
+#include "../fuse_client.h"
+#include "backend/fuse_impl.h"
+#include "fuzz.h"
+
+#define BUF_SIZE (128 * KIB)
+
+static struct client writable, readonly;
+static char secret[33]; /* another one each time */
+
+/* Links to what lies outside, which a request must not follow, and something to do. */
+static void furnish(const struct client *c)
+{
+	if (mkdir(host_path(c, "share/dir"), 0755) == 0) {
+		host_write(c, "share/dir/below", "below\n");
+		host_write(c, "share/file", "some text\n");
+		(void)!symlink("../secret", host_path(c, "share/out"));
+		(void)!symlink("..", host_path(c, "share/up"));
+		(void)!symlink(c->top, host_path(c, "share/dir/top"));
+		(void)!mkfifo(host_path(c, "share/pipe"), 0600);
+	}
+}
+
+/* All that is in the share goes. */
+static void clear(const struct client *c)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "chmod -R u+rwx %s; find %s -mindepth 1 -delete",
+		 c->share, c->share);
+	(void)!system(command);
+}
+
+/* Is the secret in there? Byte by byte, for the fuzzer learns what memmem() or strcmp() compare,
+ * and would write it itself. */
+#ifdef __clang__
+__attribute__((no_sanitize("coverage")))
+#endif
+static bool
+contains(const char *p, size_t size)
+{
+	const size_t len = sizeof(secret) - 1;
+
+	for (size_t at = 0; at + len <= size; at++) {
+		size_t same = 0;
+
+		while (same < len && p[at + same] == secret[same])
+			same++;
+		if (same == len)
+			return true;
+	}
+	return false;
+}
+
+static void check(struct client *c)
+{
+	int fd = open(host_path(c, "secret"), O_RDONLY);
+	char text[64];
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_nlink != 1 || (st.st_mode & 07777) != 0644 ||
+	    st.st_size != sizeof(secret) - 1 || read(fd, text, sizeof(text)) != st.st_size ||
+	    !contains(text, sizeof(secret) - 1))
+		abort();
+	close(fd);
+}
+
+static void clean_up(void)
+{
+	if (*writable.top)
+		client_destroy(&writable);
+	if (*readonly.top)
+		client_destroy(&readonly);
+}
+
+static void start(void)
+{
+	uint64_t random[2];
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		abort();
+	snprintf(secret, sizeof(secret), "%016llx%016llx", (unsigned long long)random[0],
+		 (unsigned long long)random[1]);
+	log_set_level(LOG_QUIET);
+	umask(022);
+	atexit(clean_up);
+}
+
+static void target_init(struct client *c, bool ro)
+{
+	const struct fuse_options o = { .readonly = ro, .cache = ro ? FUSE_CACHE_ALWAYS : 0 };
+
+	if (!*secret)
+		start();
+	client_init(c, &o);
+	host_write(c, "secret", secret);
+	furnish(c);
+}
+
+static const char *const names[] = {
+	"file",  "dir", "below", "out", "up",        "pipe",      "top",    "new",
+	"other", "..",  ".",     "",    "dir/below", "../secret", "secret", "user.a",
+};
+
+/* A number that is likely to mean something, or any. */
+static uint64_t some_id(struct fuzz_in *in)
+{
+	const uint8_t kind = (uint8_t)fuzz_number(in, 1);
+
+	return kind < 200 ? kind % 12 : fuzz_number(in, 8);
+}
+
+/* The request's fixed part, by bytes of the input; the first eight are often an id. */
+static size_t fixed_part(struct fuzz_in *in, uint8_t *body, size_t size)
+{
+	const size_t len = fuzz_number(in, 1) % 128;
+	const uint64_t id = some_id(in);
+
+	fuzz_take(in, body, min(len, size));
+	memcpy(body, &id, min(len, sizeof(id)));
+	return min(len, size);
+}
+
+static void look_for_secret(const struct client *c, gpa_t out, uint32_t room)
+{
+	if (room && contains(ram_at(&c->d.ram, out, room), room))
+		abort();
+}
+
+/* Cuts the request and the room for its answer into pieces, and sends it. */
+static void send(struct client *c, struct fuzz_in *in, gpa_t req, uint32_t len, uint32_t room)
+{
+	struct ring_buf buf[VIRTQ_MAX_SIZE];
+	const uint32_t piece = (uint32_t)fuzz_number(in, 1);
+	const unsigned queue = piece >> 7;
+	gpa_t out = req + 16 * KIB;
+	unsigned nr = 0;
+
+	if (piece & 64)
+		out = req; /* the answer overwrites the request */
+	for (uint32_t done = 0; done < len + room && nr < ARRAY_SIZE(buf); nr++) {
+		const bool is_in = done >= len;
+		const uint32_t most = is_in ? len + room - done : len - done;
+		const uint32_t n = nr < 200 && piece & 63 ? min(most, 4 * (piece & 63)) : most;
+
+		buf[nr] = (struct ring_buf){ is_in ? out + done - len : req + done, n, is_in };
+		done += n;
+	}
+	if (!nr)
+		return;
+	ring_send(&c->d.ring[queue], buf, nr);
+	virtio_kick(&c->fs.vd, queue);
+	look_for_secret(c, out, room);
+}
+
+static void request(struct client *c, struct fuzz_in *in)
+{
+	struct fuse_in_header h = { .unique = 1, .uid = geteuid(), .gid = getegid() };
+	uint8_t body[1024];
+	uint8_t how;
+	size_t len;
+	gpa_t req;
+
+	h.opcode = (uint32_t)fuzz_number(in, 1) % 56;
+	h.nodeid = some_id(in);
+	how = (uint8_t)fuzz_number(in, 1);
+	len = how & 1 ? fixed_part(in, body, sizeof(body)) : 0;
+	for (unsigned i = 0; i < (how >> 1 & 3u); i++) {
+		const char *name = names[fuzz_number(in, 1) % ARRAY_SIZE(names)];
+
+		memcpy(body + len, name, strlen(name) + 1);
+		len += strlen(name) + 1;
+	}
+	if (how & 8 && len)
+		len--;
+	h.len = how & 16 ? (uint32_t)fuzz_number(in, 4) : (uint32_t)(sizeof(h) + len);
+	c->d.next_alloc = c->restart;
+	req = driver_alloc(&c->d, BUF_SIZE);
+	memcpy(ram_at(&c->d.ram, req, sizeof(h)), &h, sizeof(h));
+	memcpy(ram_at(&c->d.ram, req + sizeof(h), sizeof(body)), body, len);
+	send(c, in, req, (uint32_t)(sizeof(h) + len),
+	     how & 32 ? (uint32_t)fuzz_number(in, 2) : 16 + 4096);
+}
+
+/* A chain of anything. */
+static void chain(struct client *c, struct fuzz_in *in)
+{
+	struct ring_buf buf[8];
+	const unsigned n = 1 + fuzz_number(in, 1) % ARRAY_SIZE(buf);
+	const unsigned queue = n & 1;
+	gpa_t base;
+
+	c->d.next_alloc = c->restart;
+	base = driver_alloc(&c->d, BUF_SIZE);
+	fuzz_take(in, ram_at(&c->d.ram, base, 256), fuzz_number(in, 1));
+	for (unsigned i = 0; i < n; i++)
+		buf[i] = (struct ring_buf){ base + fuzz_number(in, 1), (uint32_t)fuzz_number(in, 2),
+					    fuzz_number(in, 1) & 1 };
+	ring_send(&c->d.ring[queue], buf, n);
+	virtio_kick(&c->fs.vd, queue);
+}
+
+/* Somebody on the host. */
+static void host(struct client *c, struct fuzz_in *in)
+{
+	switch (fuzz_number(in, 1) % 5) {
+	case 0:
+		(void)!rename(host_path(c, "share/dir"), host_path(c, "share/moved"));
+		(void)!symlink("..", host_path(c, "share/dir"));
+		break;
+	case 1:
+		(void)!unlink(host_path(c, "share/dir"));
+		(void)!rename(host_path(c, "share/moved"), host_path(c, "share/dir"));
+		break;
+	case 2:
+		(void)!rename(host_path(c, "share/out"), host_path(c, "share/file"));
+		break;
+	case 3:
+		host_write(c, "share/more", "and more\n");
+		break;
+	case 4:
+		furnish(c);
+		break;
+	}
+}
+
+static void step(struct client *c, struct fuzz_in *in)
+{
+	switch (fuzz_number(in, 1) % 16) {
+	default:
+		request(c, in);
+		break;
+	case 11:
+		chain(c, in);
+		break;
+	case 12:
+		host(c, in);
+		break;
+	case 13:
+		ring_offer(&c->d.ring[1], (uint16_t)fuzz_number(in, 2));
+		virtio_kick(&c->fs.vd, 1);
+		break;
+	case 14:
+		client_start(c);
+		break;
+	case 15:
+		c->fs.server->max_fds = 4 + (uint32_t)fuzz_number(in, 1);
+		break;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	static unsigned runs;
+	struct fuzz_in in = { data, len };
+	struct client *c = fuzz_number(&in, 1) & 1 ? &readonly : &writable;
+
+	if (!*c->top)
+		target_init(c, c == &readonly);
+	client_start(c);
+	for (unsigned steps = 0; in.len && steps < 100; steps++)
+		step(c, &in);
+	check(c);
+	virtio_reset(&c->fs.vd);
+	assert(c->fs.server->nodes.nr_fds == 0 && c->fs.server->handles.nr == 0);
+	c->fs.server->max_fds = 200;
+	/* What was made stays for the next inputs, but not for ever. */
+	if (c == &writable && ++runs % 64 == 0)
+		clear(c);
+	furnish(c);
+	return 0;
+}
