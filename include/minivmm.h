@@ -97,6 +97,10 @@ void minivmm_config_free(struct minivmm_config *c);
  * -EBUSY: a machine was created with c already. */
 int minivmm_config_set(struct minivmm_config *c, const char *name, const char *value);
 
+/* Makes it a machine that runs a command, as "minivmm run" does: argv ends with NULL. The options
+ * of run ("root", "share", …) are for minivmm_config_set(), before or after this. Once: -EBUSY. */
+int minivmm_config_command(struct minivmm_config *c, char *const argv[]);
+
 /* Who gets messages of c's and its machines', and who their events. NULL: nobody, the default. ctx
  * is passed on. For machines that are created from now on. */
 void minivmm_config_log(struct minivmm_config *c, minivmm_log_fn *fn, void *ctx);
@@ -109,6 +113,7 @@ enum minivmm_action {
 	MINIVMM_ACTION_HELP,
 	MINIVMM_ACTION_VERSION,
 	MINIVMM_ACTION_DOCTOR,
+	MINIVMM_ACTION_COMMAND, /* a machine that runs a command */
 };
 
 /* Sets c, which is new, from a whole command line of minivmm(1), where the serial port is on
@@ -171,6 +176,25 @@ int minivmm_window_changed(struct minivmm *vm);
  * program's to choose. */
 int minivmm_on_stdio(const struct minivmm *vm);
 
+/* -- a command's machine ---------------------------------------------------------------------- */
+
+enum minivmm_stream { MINIVMM_STDIN, MINIVMM_STDOUT, MINIVMM_STDERR };
+
+/* A stream of the command's: one end of a stream socket, blocking, which is yours from here on.
+ * Once for each of them, from minivmm_create() until it has ended: -EBADF. Close MINIVMM_STDIN (or
+ * shutdown(2) it for writing) to give the command its end of file; read the others to theirs, which
+ * the machine waits for, or close them, which the command notices when it writes. With option
+ * terminal, input and output of that are the first two. */
+int minivmm_stream(struct minivmm *vm, enum minivmm_stream which);
+
+/* Sends the command, and what it has started in its process group, a signal. */
+int minivmm_signal(struct minivmm *vm, int signal);
+
+/* How large its terminal is now (option terminal). */
+int minivmm_window_size(struct minivmm *vm, unsigned rows, unsigned columns);
+/* Has it one? */
+int minivmm_has_terminal(const struct minivmm *vm);
+
 /* Adds a line to its messages, of enum minivmm_level level. Not from callbacks. */
 void minivmm_log(struct minivmm *vm, int level, const char *text);
 
@@ -185,6 +209,7 @@ enum minivmm_end {
 	MINIVMM_QUIT,       /* Ctrl-A x in its terminal */
 	MINIVMM_KILLED,     /* MINIVMM_AT_ONCE */
 	MINIVMM_FAILED,     /* the host could not go on */
+	MINIVMM_COMMAND,    /* the command ended: minivmm_status() is its status */
 };
 enum minivmm_end minivmm_end(struct minivmm *vm);
 

@@ -12,13 +12,15 @@
 #include <sys/eventfd.h>
 
 #include "api.h"
+#include "config_run.h"
 #include "machine.h"
 #include "vmm/thread.h"
 
 _Static_assert(MINIVMM_NOT_ENDED == (int)END_NONE && MINIVMM_POWER_OFF == (int)END_POWER_OFF &&
 		       MINIVMM_RESET == (int)END_RESET && MINIVMM_CRASHED == (int)END_CRASHED &&
 		       MINIVMM_DEBUG_EXIT == (int)END_DEBUG_EXIT && MINIVMM_QUIT == (int)END_QUIT &&
-		       MINIVMM_KILLED == (int)END_KILLED && MINIVMM_FAILED == (int)END_FAILED,
+		       MINIVMM_KILLED == (int)END_KILLED && MINIVMM_FAILED == (int)END_FAILED &&
+		       MINIVMM_COMMAND == (int)END_COMMAND,
 	       "the same by another name");
 
 enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_CRASHED = 3 }; /* docs/minivmm.1 */
@@ -51,6 +53,8 @@ struct minivmm {
 
 static int status_of(const struct machine *m)
 {
+	if (m->config->run.argv)
+		return run_status(&m->run);
 	switch (m->end) {
 	case END_POWER_OFF:
 	case END_RESET:
@@ -63,6 +67,7 @@ static int status_of(const struct machine *m)
 	case END_NONE:
 	case END_KILLED:
 	case END_FAILED:
+	case END_COMMAND:
 		break;
 	}
 	return STATUS_FAILED;
@@ -164,8 +169,9 @@ static void say_why(struct minivmm *vm)
 		[END_QUIT] = "it was quit at its terminal",
 		[END_KILLED] = "it was stopped",
 		[END_FAILED] = "it failed",
+		[END_COMMAND] = "the command ended",
 	};
-	const bool error = vm->end == END_CRASHED || vm->end == END_FAILED;
+	const bool error = vm->end == END_CRASHED || vm->end == END_FAILED || vm->config.run.argv;
 
 	pthread_mutex_lock(&vm->why_lock);
 	if (error && *vm->error)
@@ -255,6 +261,7 @@ int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
 	rc = v->end_fd < 0 ? log_errno("eventfd") : config_check(&v->config);
 	if (rc == 0) {
 		c->used = true;
+		config_complete_run(&v->config);
 		rc = machine_init(&v->m, &v->config);
 		if (rc < 0)
 			machine_destroy(&v->m);
@@ -443,6 +450,52 @@ int minivmm_on_stdio(const struct minivmm *vm)
 		if (c->port[i].end.kind == HOST_STDIO)
 			return 1;
 	return c->serial.kind == HOST_STDIO || c->console.kind == HOST_STDIO;
+}
+
+/* -- the command -- */
+
+int minivmm_stream(struct minivmm *vm, enum minivmm_stream which)
+{
+	int fd = -1;
+
+	pthread_mutex_lock(&vm->lock);
+	if (!vm->config.run.argv)
+		fd = api_refuse(-ENOTSUP, "the machine runs no command");
+	else if (vm->state != ENDED)
+		fd = run_take_stream(&vm->m.run, (unsigned)which);
+	if (fd == -1)
+		fd = api_refuse(-EBADF, "the stream was taken before, or the machine has ended");
+	pthread_mutex_unlock(&vm->lock);
+	return fd;
+}
+
+int minivmm_signal(struct minivmm *vm, int signal)
+{
+	int rc = lock_running(vm);
+
+	if (rc == 0 && !vm->config.run.argv)
+		rc = api_refuse(-ENOTSUP, "the machine runs no command");
+	else if (rc == 0 && vm->live)
+		run_tell(&vm->m.run, "signal %d", signal);
+	pthread_mutex_unlock(&vm->lock);
+	return rc;
+}
+
+int minivmm_window_size(struct minivmm *vm, unsigned rows, unsigned columns)
+{
+	int rc = lock_running(vm);
+
+	if (rc == 0 && !vm->config.run.terminal)
+		rc = api_refuse(-ENOTSUP, "the machine runs no command at a terminal");
+	else if (rc == 0 && vm->live)
+		run_tell(&vm->m.run, "size %u %u", rows, columns);
+	pthread_mutex_unlock(&vm->lock);
+	return rc;
+}
+
+int minivmm_has_terminal(const struct minivmm *vm)
+{
+	return vm->config.run.terminal;
 }
 
 void minivmm_log(struct minivmm *vm, int level, const char *text)

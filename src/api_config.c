@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The library's configurations, and what it says in text (include/minivmm.h). */
 #include "api.h"
+#include "config_run.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,7 +13,8 @@ _Static_assert(MINIVMM_ACTION_RUN == (int)ACTION_RUN &&
 		       MINIVMM_ACTION_DRY_RUN == (int)ACTION_DRY_RUN &&
 		       MINIVMM_ACTION_HELP == (int)ACTION_HELP &&
 		       MINIVMM_ACTION_VERSION == (int)ACTION_VERSION &&
-		       MINIVMM_ACTION_DOCTOR == (int)ACTION_DOCTOR,
+		       MINIVMM_ACTION_DOCTOR == (int)ACTION_DOCTOR &&
+		       MINIVMM_ACTION_COMMAND == (int)ACTION_COMMAND,
 	       "the same by another name");
 _Static_assert(MINIVMM_ASKED == (int)LOG_ASKED && MINIVMM_ERROR == (int)LOG_ERROR &&
 		       MINIVMM_WARN == (int)LOG_WARN && MINIVMM_INFO == (int)LOG_INFO &&
@@ -128,6 +130,21 @@ int minivmm_config_set(struct minivmm_config *c, const char *name, const char *v
 	return api_leave(before, rc);
 }
 
+int minivmm_config_command(struct minivmm_config *c, char *const argv[])
+{
+	struct log_sink *before;
+	int rc;
+
+	if (c->used || c->c.run.argv)
+		return api_refuse(-EBUSY, "the configuration has a command, or a machine was made "
+					  "of it");
+	before = api_enter(&c->log);
+	rc = config_command(&c->c, argv, config_seen(c->seen, "memory"),
+			    config_seen(c->seen, "cpus"));
+	c->broken |= rc < 0;
+	return api_leave(before, rc);
+}
+
 void minivmm_config_log(struct minivmm_config *c, minivmm_log_fn *fn, void *ctx)
 {
 	c->log.fn = fn;
@@ -168,6 +185,7 @@ static int print_machine(const struct minivmm_config *c, FILE *out)
 	dry.action = ACTION_DRY_RUN;
 	rc = config_check(&dry);
 	if (rc == 0) {
+		config_complete_run(&dry);
 		rc = machine_init(m, &dry);
 		if (rc == 0)
 			machine_print(m, out);
@@ -191,6 +209,7 @@ static int print_text(const struct minivmm_config *c, enum minivmm_action what, 
 	case MINIVMM_ACTION_DOCTOR:
 		return doctor(out);
 	case MINIVMM_ACTION_RUN:
+	case MINIVMM_ACTION_COMMAND:
 		break;
 	}
 	return log_ret(-EINVAL, "there is no such text");

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "guest/wire.h"
+
 /* Does a word of text begin with the len bytes of key, "=" included? */
 static bool sets_key(const char *text, const char *key, size_t len)
 {
@@ -41,6 +43,24 @@ static void add_consoles(FILE *f, const struct config *c)
 		add_default(f, c->append, "console=hvc0");
 }
 
+/* Of a kernel that runs a command: nothing that it could do without. Its messages come out of the
+ * early console at the serial port, which nothing else tells it of: without a driver's probing. */
+static void add_run(FILE *f, const struct config *c)
+{
+	if (c->run.console_log)
+		add_default(f, c->append, "loglevel=7");
+	else
+		add_default(f, c->append, "quiet");
+	add_default(f, c->append, "panic=-1");
+	if (c->serial.kind == HOST_NONE) {
+		add_default(f, c->append, "earlyprintk=ttyS0,115200,keep");
+		add_default(f, c->append, "8250.nr_uarts=0");
+	}
+	add_default(f, c->append, "random.trust_cpu=on");
+	add_default(f, c->append, "random.trust_bootloader=on");
+	add_default(f, c->append, "rdinit=" GUEST_INIT);
+}
+
 char *cmdline_make(const struct config *c)
 {
 	char *text = NULL;
@@ -52,9 +72,13 @@ char *cmdline_make(const struct config *c)
 		return NULL;
 	}
 	add_consoles(f, c);
-	add_default(f, c->append, "quiet");
-	add_default(f, c->append, "panic=-1");
-	if (c->nr_disks && !c->initrd) {
+	if (c->run.argv) {
+		add_run(f, c);
+	} else {
+		add_default(f, c->append, "quiet");
+		add_default(f, c->append, "panic=-1");
+	}
+	if (c->nr_disks && !c->initrd && !c->run.argv) {
 		add_default(f, c->append, "root=/dev/vda");
 		add_default(f, c->append, c->disk[0].readonly ? "ro" : "rw");
 	}

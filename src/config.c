@@ -7,6 +7,7 @@
 #include "config_console.h"
 #include "config_fs.h"
 #include "config_net.h"
+#include "config_run.h"
 #include "options.h"
 
 static const struct config defaults = {
@@ -236,6 +237,9 @@ static const struct opt_choice log_levels[] = {
 static const struct opt_range cpus_range = { 1, CONFIG_MAX_CPUS };
 static const struct opt_range io_threads_range = { 1, CONFIG_MAX_IO_THREADS };
 
+static const struct opt_range overlay_range = { MIB, CONFIG_MAX_MEMORY };
+static const struct opt_range timeout_range = { 1, 100000000 };
+
 /* One row an option: its name and the name of its value, who parses it, the member that it fills,
  * its help. */
 #define OPTION(name_, metavar_, set_, member, help_, ...)                                          \
@@ -303,6 +307,31 @@ static const struct opt rows[] = {
 	OPTION("stats", NULL, opt_switch, stats, "print the table of exits at the end"),
 	OPTION("log-level", "LEVEL", opt_choice, log_level, "error, warn, info or debug (warn)",
 	       .kind = log_levels),
+	OPTION("root", "DIR", opt_path, run.root,
+	       "run: the folder that is the guest's root, read-only with a layer in\n"
+	       "memory on top (/)"),
+	OPTION("overlay-size", "SIZE", opt_size, run.overlay_size,
+	       "run: how much that layer takes at most (half of the memory)",
+	       .kind = &overlay_range),
+	OPTION("share", CONFIG_SHARE_METAVAR, config_set_share, run.nr_shares,
+	       "run: a folder for the guest, there at GUESTDIR; :rw, it may write",
+	       .repeats = true),
+	OPTION("modules", "DIR", opt_path, run.modules,
+	       "run: the kernel's modules (lib/modules/RELEASE, near it or in /)"),
+	OPTION("env", "NAME[=VALUE]", config_set_env, run.nr_env,
+	       "run: a variable of the command's environment", .repeats = true),
+	OPTION("clean-env", NULL, opt_switch, run.clean_env,
+	       "run: an environment without the caller's variables"),
+	OPTION("user", "NAME|UID[:GID]", opt_path, run.user, "run: who runs the command (you)"),
+	OPTION("chdir", "DIR", opt_path, run.folder, "run: where it runs (where you are)"),
+	OPTION("timeout", "SECONDS", opt_number, run.timeout,
+	       "run: ends the command after that time, with exit status 124",
+	       .kind = &timeout_range),
+	OPTION("terminal", NULL, opt_switch, run.terminal,
+	       "run: the command gets a terminal; -t for short"),
+	OPTION("console-log", "FILE", opt_path, run.console_log,
+	       "run: what the guest's kernel says"),
+	OPTION("json", "FILE", opt_path, run.json, "run: status, times and sizes, for programs"),
 	OPTION("dry-run", NULL, set_dry_run, action,
 	       "check options and files, print the machine, start nothing"),
 	OPTION("version", NULL, set_version, action,
@@ -315,6 +344,12 @@ static const struct opt_table table = {
 	.bare = "write --kernel FILE to boot a file, or --disk FILE to attach one",
 };
 
+static const struct opt_table run_table = {
+	.row = rows,
+	.nr = ARRAY_SIZE(rows),
+	.bare = "a command comes behind --, as in minivmm run -- COMMAND",
+};
+
 /* minivmm WORD …, where WORD is or resembles a command. 0, OPT_STOP when there is none, or -EINVAL.
  */
 static int parse_command(struct config *c, int argc, char *const argv[])
@@ -323,10 +358,11 @@ static int parse_command(struct config *c, int argc, char *const argv[])
 
 	if (strcmp(argv[1], "doctor")) {
 		opt_offer(&near, "doctor");
+		opt_offer(&near, "run");
 		if (argv[1][0] == '-' || !near.best)
 			return OPT_STOP;
-		return log_ret(-EINVAL, "%s: there is no such command; did you mean doctor?",
-			       argv[1]);
+		return log_ret(-EINVAL, "%s: there is no such command; did you mean %s?", argv[1],
+			       near.best);
 	}
 	if (argc > 2)
 		return log_ret(
@@ -353,11 +389,21 @@ int config_set(struct config *c, const char *name, const char *value, uint64_t *
 	return rc;
 }
 
+bool config_seen(uint64_t seen, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (!strcmp(rows[i].name, name))
+			return seen >> i & 1;
+	return false;
+}
+
 int config_check(const struct config *c)
 {
-	int rc;
+	int rc = config_check_run(c);
 
-	if (!c->kernel)
+	if (rc < 0)
+		return rc;
+	if (!c->kernel && !c->run.argv)
 		return log_ret(
 			-EINVAL,
 			"--kernel is missing: say what to boot, as in minivmm --kernel bzImage; "
@@ -366,11 +412,42 @@ int config_check(const struct config *c)
 	return rc == 0 ? check_balloon(c) : rc;
 }
 
+/* minivmm run [OPTION]... -- COMMAND [ARGUMENT]... */
+static int parse_run(struct config *c, int argc, char *const argv[])
+{
+	char **options = calloc((size_t)argc + 1, sizeof(*options));
+	int nr = 0, end = 1, rc;
+
+	if (!options)
+		return log_ret(-ENOMEM, "out of memory");
+	while (end < argc && strcmp(argv[end], "--"))
+		end++;
+	for (; nr < end; nr++)
+		options[nr] = strcmp(argv[nr], "-t") ? argv[nr] : "--terminal";
+	c->serial.kind = HOST_NONE;
+	rc = end < argc ? config_command(c, argv + end + 1, false, false) : 0;
+	if (rc == 0)
+		rc = opt_argv(run_table, c, end, options);
+	free(options);
+	if (rc < 0)
+		return rc;
+	if (rc == OPT_STOP)
+		return 0;
+	if (end == argc)
+		return log_ret(-EINVAL, "run: the command is missing; write minivmm run "
+					"[OPTION]... -- COMMAND [ARGUMENT]...");
+	if (c->action == ACTION_RUN)
+		c->action = ACTION_COMMAND;
+	return config_check(c);
+}
+
 int config_parse(struct config *c, int argc, char *const argv[])
 {
 	int rc;
 
 	config_init(c);
+	if (argc > 1 && !strcmp(argv[1], "run"))
+		return parse_run(c, argc - 1, argv + 1);
 	if (argc > 1) {
 		rc = parse_command(c, argc, argv);
 		if (rc != OPT_STOP)
@@ -390,6 +467,7 @@ void config_destroy(struct config *c)
 	free(c->vsock.path);
 	for (size_t i = 0; i < c->nr_fs; i++)
 		config_fs_destroy(&c->fs[i]);
+	config_run_destroy(&c->run);
 	free(c->serial.path);
 	free(c->console.path);
 	for (size_t i = 0; i < c->nr_ports; i++)
@@ -406,10 +484,13 @@ void config_destroy(struct config *c)
 void config_help(FILE *out)
 {
 	fputs("Usage: minivmm --kernel FILE [OPTION]...\n"
+	      "       minivmm run [OPTION]... -- COMMAND [ARGUMENT]...\n"
 	      "       minivmm doctor\n"
 	      "\n"
 	      "Boots a kernel in a virtual machine. In the guest's terminal, Ctrl-A x ends it and\n"
-	      "Ctrl-A h helps. \"minivmm doctor\" says what this host can do.\n"
+	      "Ctrl-A h helps. \"minivmm run\" boots a Linux kernel for a command, which sees "
+	      "this\n"
+	      "host's files in its guest; \"minivmm doctor\" says what this host can do.\n"
 	      "\n"
 	      "Options (defaults in brackets; --OPTION=VALUE works, too):\n",
 	      out);

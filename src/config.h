@@ -9,19 +9,26 @@
 #include "vmm/log.h"
 #include "vmm/types.h"
 
-#define CONFIG_MAX_CPUS       64
-#define CONFIG_MAX_DISKS      16
-#define CONFIG_MAX_IO_THREADS 16
-#define CONFIG_MAX_FS         8
-#define CONFIG_MAX_NETS       8
-#define CONFIG_MAX_NET_QUEUES 16
-#define CONFIG_MAX_FORWARDS   32
-#define CONFIG_MAX_PORTS      15
+#define CONFIG_MAX_CPUS        64
+#define CONFIG_MAX_DISKS       16
+#define CONFIG_MAX_IO_THREADS  16
+#define CONFIG_MAX_FS          8
+#define CONFIG_MAX_NETS        8
+#define CONFIG_MAX_NET_QUEUES  16
+#define CONFIG_MAX_FORWARDS    32
+#define CONFIG_MAX_PORTS       15
 #define CONFIG_MAX_SOCKET_PATH 107 /* bytes: unix(7) */
-#define CONFIG_MIN_MEMORY     (32 * MIB)
-#define CONFIG_MAX_MEMORY     (1 * TIB)
+#define CONFIG_MIN_MEMORY      (32 * MIB)
+#define CONFIG_MAX_MEMORY      (1 * TIB)
 
-enum config_action { ACTION_RUN, ACTION_DRY_RUN, ACTION_HELP, ACTION_VERSION, ACTION_DOCTOR };
+enum config_action {
+	ACTION_RUN,
+	ACTION_DRY_RUN,
+	ACTION_HELP,
+	ACTION_VERSION,
+	ACTION_DOCTOR,
+	ACTION_COMMAND
+};
 enum huge_pages { HUGE_OFF, HUGE_TRANSPARENT, HUGE_2M, HUGE_1G };
 enum net_mode { NET_TAP, NET_FD, NET_USER, NET_SOCKET };
 enum host_end_kind { HOST_NONE, HOST_STDIO, HOST_PTY, HOST_FILE, HOST_SOCKET, HOST_FD };
@@ -41,7 +48,7 @@ struct disk_config {
 	enum disk_kind format;
 	bool temp;     /* what the guest writes is thrown away */
 	char *overlay; /* or goes to this file; NULL: to the disk itself */
-	char id[21]; /* what the guest reads as the serial number; "" = none given */
+	char id[21];   /* what the guest reads as the serial number; "" = none given */
 };
 
 /* From a port of the host's to one of a guest's; IPv4 addresses as numbers. */
@@ -104,6 +111,32 @@ struct fs_config {
 	enum fs_cache cache;
 };
 
+#define CONFIG_MAX_SHARES 8
+#define CONFIG_FS_ROOM    (CONFIG_MAX_FS + 1 + CONFIG_MAX_SHARES) /* run's root and shares, too */
+#define CONFIG_MAX_ENV    256
+
+struct run_share {
+	char *path, *guest; /* on the host, in the guest; NULL: the same there */
+	bool writable;
+};
+
+/* What `minivmm run` is about. */
+struct run_config {
+	char **argv;   /* the command; NULL: there is none, and nothing else here */
+	char *root;    /* NULL: / */
+	char *modules; /* the kernel's folder of modules; NULL: look for it */
+	struct run_share share[CONFIG_MAX_SHARES];
+	size_t nr_shares;
+	uint64_t overlay_size; /* 0: half the memory */
+	char *env[CONFIG_MAX_ENV];
+	size_t nr_env;
+	bool clean_env;
+	char *user, *folder; /* NULL: the caller's */
+	unsigned timeout;    /* seconds; 0: none */
+	bool terminal;
+	char *console_log, *json;
+};
+
 struct config {
 	enum config_action action;
 	char *kernel, *initrd; /* paths; NULL = not given */
@@ -116,8 +149,9 @@ struct config {
 	struct net_config net[CONFIG_MAX_NETS];
 	size_t nr_nets;
 	struct vsock_config vsock;
-	struct fs_config fs[CONFIG_MAX_FS];
+	struct fs_config fs[CONFIG_FS_ROOM];
 	size_t nr_fs;
+	struct run_config run;
 	struct host_end serial, console;
 	struct port_config port[CONFIG_MAX_PORTS];
 	size_t nr_ports;
@@ -141,6 +175,9 @@ void config_init(struct config *c);
 /* Sets one option, as --NAME VALUE would; value is NULL for a switch. *seen has a bit for each that
  * was set before, and is 0 at first. 0, or -EINVAL or -ENOMEM as below. */
 int config_set(struct config *c, const char *name, const char *value, uint64_t *seen) __must_check;
+
+/* Is the option of that name among them? */
+bool config_seen(uint64_t seen, const char *name);
 
 /* What can be checked only when all is there. 0, or -EINVAL as below. */
 int config_check(const struct config *c) __must_check;

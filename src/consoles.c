@@ -35,11 +35,16 @@ int consoles_open(struct machine *m, const struct power *power)
 	char what[80];
 	int rc;
 
-	/* The input of a terminal that both have is the console's. */
-	if (shared && c->action != ACTION_DRY_RUN)
-		rc = tty_stdout(&m->serial, &m->loop, "serial port");
-	else
-		rc = open_end(m, &m->serial, "serial port", &c->serial, power);
+	/* What the kernel of a command says, by its early console (cmdline.c). */
+	if (c->run.argv && c->serial.kind == HOST_NONE) {
+		m->serial = &m->run.console.stream;
+		rc = 0;
+	} else
+		/* The input of a terminal that both have is the console's. */
+		if (shared && c->action != ACTION_DRY_RUN)
+			rc = tty_stdout(&m->serial, &m->loop, "serial port");
+		else
+			rc = open_end(m, &m->serial, "serial port", &c->serial, power);
 	if (rc == 0)
 		rc = open_end(m, &m->console_end, "console", &c->console, power);
 	for (size_t i = 0; i < c->nr_ports && rc == 0; i++) {

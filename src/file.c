@@ -30,11 +30,22 @@ static int read_all(struct file *f, int fd, const char *option, const char *path
 	return 0;
 }
 
+int file_alloc(struct file *f, size_t len)
+{
+	/* Populated at once: a page fault for every 4 KiB takes longer than the copying. */
+	void *data = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (data == MAP_FAILED)
+		return -errno;
+	*f = (struct file){ .data = data, .len = len };
+	return 0;
+}
+
 int file_read(struct file *f, const char *option, const char *path)
 {
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
-	void *data;
 
 	*f = (struct file){ 0 };
 	if (fd < 0)
@@ -49,13 +60,9 @@ int file_read(struct file *f, const char *option, const char *path)
 	if ((uint64_t)st.st_size > FILE_MAX)
 		return log_ret(-EFBIG, "%s %s: is larger than %llu GiB", option, path,
 			       FILE_MAX / GIB);
-	/* Populated at once: a page fault for every 4 KiB takes longer than the copying. */
-	data = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (data == MAP_FAILED)
+	if (file_alloc(f, (size_t)st.st_size) < 0)
 		return log_errno("%s %s: %lld bytes of memory", option, path,
 				 (long long)st.st_size);
-	*f = (struct file){ .data = data, .len = (size_t)st.st_size };
 	return read_all(f, fd, option, path);
 }
 

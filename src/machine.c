@@ -17,6 +17,7 @@
 #include "board.h"
 #include "cmdline.h"
 #include "consoles.h"
+#include "initramfs.h"
 #include "nets.h"
 #include "shares.h"
 #include "transport.h"
@@ -132,6 +133,8 @@ static int init_vsock(struct machine *m)
 	int rc = c->vhost ? vsock_vhost_init(&m->vsock_vhost, c->cid, live)
 			  : virtio_vsock_init(&m->vsock, &o, &m->io[0].loop);
 
+	if (rc == 0)
+		rc = run_connect(&m->run);
 	if (rc < 0)
 		return rc;
 	return machine_add_virtio(m, c->vhost ? &m->vsock_vhost.vd : &m->vsock.vd, &m->io[0].loop);
@@ -163,7 +166,8 @@ static int init_virtio(struct machine *m)
 	}
 	if (rc == 0)
 		rc = nets_init(m);
-	if (rc == 0) {
+	/* A command's kernel has its seed from us, and is spared a driver. */
+	if (rc == 0 && !c->run.argv) {
 		virtio_init(&m->rng, &virtio_rng_ops, 0);
 		rc = machine_add_virtio(m, &m->rng, &m->io[0].loop);
 	}
@@ -181,7 +185,7 @@ static int init_virtio(struct machine *m)
 /* The address map, whole. */
 static int machine_wire(struct machine *m)
 {
-	const bool serial = m->config->serial.kind != HOST_NONE;
+	const bool serial = m->config->serial.kind != HOST_NONE || m->config->run.argv;
 	const bool debug = m->config->debug_exit;
 	const struct {
 		struct bus *bus;
@@ -251,15 +255,44 @@ static int place_firmware(struct machine *m)
 	return rc == 0 ? bios_build(&m->mem, PORT_PM + PM_RESET, PM_RESET_VALUE) : rc;
 }
 
+/* The files of a Linux kernel that runs a command: that, and an initrd of ours behind the user's.
+ */
+static int make_initrd(struct machine *m, struct boot_request *r, const struct file *kernel,
+		       const struct file *initrd, struct initramfs *a)
+{
+	int rc = 0;
+
+	r->initrd = initrd->data;
+	r->initrd_len = initrd->len;
+	r->initrd_name = m->config->initrd;
+	if (m->config->run.argv) {
+		rc = run_initrd(&m->run, kernel, initrd, a);
+		r->initrd = a->data;
+		r->initrd_len = a->len;
+		r->initrd_name = "of run";
+	}
+	return rc;
+}
+
 static int place_kernel(struct machine *m)
 {
 	const struct config *c = m->config;
 	struct file kernel = { 0 }, initrd = { 0 };
-	struct boot_request r = { .mem = &m->mem, .rsdp = BOARD_ACPI, .kaslr = c->kaslr };
-	int rc = file_read(&kernel, "--kernel", c->kernel);
+	struct initramfs archive = { 0 };
+	struct boot_request r = {
+		.mem = &m->mem,
+		.rsdp = BOARD_ACPI,
+		.kaslr = c->kaslr,
+		.kernel_name = c->kernel,
+	};
+	int rc = c->run.argv ? run_find_kernel(&m->run, &r.kernel_name) : 0;
 
+	if (rc == 0)
+		rc = file_read(&kernel, "--kernel", r.kernel_name);
 	if (rc == 0 && c->initrd)
 		rc = file_read(&initrd, "--initrd", c->initrd);
+	if (rc == 0)
+		rc = make_initrd(m, &r, &kernel, &initrd, &archive);
 	m->times.files = monotonic_ns();
 	if (rc == 0 && getrandom(r.rng_seed, sizeof(r.rng_seed), 0) != sizeof(r.rng_seed))
 		rc = log_errno("getrandom");
@@ -271,13 +304,10 @@ static int place_kernel(struct machine *m)
 	if (rc == 0) {
 		r.kernel = kernel.data;
 		r.kernel_len = kernel.len;
-		r.kernel_name = c->kernel;
-		r.initrd = initrd.data;
-		r.initrd_len = initrd.len;
-		r.initrd_name = c->initrd;
 		r.cmdline = m->cmdline;
 		rc = boot_load(&r, &m->entry);
 	}
+	initramfs_free(&archive);
 	file_free(&initrd);
 	file_free(&kernel);
 	return rc;
@@ -303,7 +333,7 @@ static int init_vcpus(struct machine *m)
 		struct vcpu *v = &m->vcpu[m->nr_vcpus++];
 
 		rc = vcpu_init(v, &m->vm, i, m->config->cpus, &m->pio, &m->mmio, &m->mem);
-		v->timed = m->config->stats;
+		v->timed = m->config->stats || m->config->run.json;
 	}
 	return rc == 0 ? vcpu_boot(&m->vcpu[0], &m->entry) : rc;
 }
@@ -333,6 +363,8 @@ int machine_init(struct machine *m, const struct config *c)
 		rc = ram_layout(&m->ram, &m->mem);
 	if (rc == 0)
 		rc = init_loops(m);
+	if (rc == 0)
+		rc = run_init(&m->run, m);
 	m->times.memory = monotonic_ns();
 	if (rc == 0 && live)
 		rc = init_vm(m);
@@ -349,6 +381,8 @@ int machine_init(struct machine *m, const struct config *c)
 	m->times.kernel = monotonic_ns();
 	if (rc == 0 && live)
 		rc = init_vcpus(m);
+	if (rc == 0 && live)
+		rc = run_begin(&m->run);
 	m->times.vcpus = monotonic_ns();
 	return rc;
 }
@@ -362,6 +396,7 @@ void machine_destroy(struct machine *m)
 	virtio_balloon_destroy(&m->balloon);
 	nets_destroy(m);
 	virtio_vsock_destroy(&m->vsock);
+	run_destroy(&m->run);
 	vsock_vhost_destroy(&m->vsock_vhost);
 	shares_destroy(m);
 	consoles_destroy(m);
@@ -447,6 +482,7 @@ void machine_stop(struct machine *m)
 {
 	stop_threads(m);
 	consoles_close(m);
+	run_finish(&m->run);
 }
 
 void machine_press_power_button(struct machine *m)

@@ -18,6 +18,7 @@
 #include "pvpanic.h"
 #include "ram.h"
 #include "rtc.h"
+#include "run.h"
 #include "uart8250.h"
 #include "vcpu.h"
 #include "virtio/balloon.h"
@@ -43,6 +44,7 @@ enum machine_end {
 	END_QUIT,       /* the user, at the terminal */
 	END_KILLED,     /* a signal */
 	END_FAILED,     /* logged */
+	END_COMMAND,    /* the command ended: run_status() */
 };
 
 struct io_thread {
@@ -94,7 +96,7 @@ struct machine {
 	struct virtio_net net[CONFIG_MAX_NETS];
 	struct net_backend no_net[CONFIG_MAX_NETS]; /* of a dry run */
 	size_t nr_nets;
-	struct virtio_fs fs[CONFIG_MAX_FS];
+	struct virtio_fs fs[CONFIG_FS_ROOM];
 	size_t nr_fs;
 	struct virtio_dev rng;
 	struct virtio_balloon balloon;
@@ -106,6 +108,7 @@ struct machine {
 
 	char *cmdline;
 	struct boot_entry entry;
+	struct run run;
 };
 
 /* Builds the machine that c, which outlives it, asks for; with ACTION_DRY_RUN without KVM. *m is

@@ -7,11 +7,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli_run.h"
 #include "minivmm.h"
 #include "signals.h"
 #include "term.h"
 
-enum status { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_USAGE = 2 }; /* and minivmm_status() */
+enum status {
+	STATUS_OK = 0,
+	STATUS_FAILED = 1,
+	STATUS_USAGE = 2,
+	STATUS_RUN_FAILED = 125
+}; /* and minivmm_status() */
 
 /* Keys go to the guest as they are typed. */
 static int take_terminal(struct minivmm *vm)
@@ -66,10 +72,14 @@ int main(int argc, char **argv)
 	if (c) {
 		minivmm_config_log(c, minivmm_log_stderr, NULL);
 		action = minivmm_config_args(c, argc, argv);
-		if (action < 0)
-			status = STATUS_USAGE;
+		if (action <
+		    0) /* those of run's that aren't the command's are far from what it may use */
+			status = argc > 1 && !strcmp(argv[1], "run") ? STATUS_RUN_FAILED
+								     : STATUS_USAGE;
 		else if (action == MINIVMM_ACTION_RUN)
 			status = run(c);
+		else if (action == MINIVMM_ACTION_COMMAND)
+			status = cli_run(c);
 		else
 			status = print(c, (enum minivmm_action)action);
 	}

@@ -27,7 +27,7 @@ static void print_memory(FILE *out, const struct machine *m)
 		(ull)m->entry.kernel_end - 1, m->entry.how);
 	if (m->entry.initrd_start != m->entry.initrd_end)
 		fprintf(out, "  0x%010llx-0x%010llx  initrd: %s\n", (ull)m->entry.initrd_start,
-			(ull)m->entry.initrd_end - 1, m->config->initrd);
+			(ull)m->entry.initrd_end - 1, m->config->initrd ?: "of run");
 	fprintf(out, "  0x%010llx             entry, %s\n", (ull)m->entry.rip,
 		m->entry.mode == BOOT_LONG64 ? "64-bit mode" : "32-bit protected mode");
 	fprintf(out, "  0x%010llx             IO-APIC\n", BOARD_IOAPIC);
@@ -78,7 +78,7 @@ static void print_settings(FILE *out, const struct machine *m, const struct virt
 		fprintf(out, ": %s at the start%s", opt_size_text(c->balloon.size, size),
 			c->balloon.reporting ? ", and what the guest reports as free" : "");
 	if (vd == &m->vsock.vd)
-		fprintf(out, ": CID %u, %s", c->vsock.cid, c->vsock.path);
+		fprintf(out, ": CID %u, %s", c->vsock.cid, c->vsock.path ?: "of run");
 	if (vd == &m->console.vd)
 		fprintf(out, ": hvc0, %s%s", consoles_where(&c->console), c->console.path ?: "");
 	for (size_t p = 0; vd == &m->ports.vd && p < c->nr_ports; p++)

@@ -24,7 +24,8 @@ struct vsock_rst {
 /* A port of the host's that a descriptor answers. */
 struct vsock_offer {
 	uint32_t port;
-	int fd; /* -1: taken */
+	int fd;                        /* -1: taken */
+	uint64_t to_guest, from_guest; /* bytes */
 };
 
 struct virtio_vsock {

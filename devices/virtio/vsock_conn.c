@@ -116,6 +116,8 @@ static uint32_t conn_read(struct vsock_conn *c, const struct virtq_chain *to)
 	n = readv(c->src.fd, iov, (int)nr);
 	if (n > 0) {
 		c->tx_cnt += (uint32_t)n;
+		if (c->offer)
+			c->offer->to_guest += (uint64_t)n;
 		return (uint32_t)n;
 	}
 	if (n == 0)
@@ -231,6 +233,8 @@ static void conn_data(struct vsock_conn *c, const struct iovec *iov, unsigned nr
 		return;
 	}
 	c->rx_cnt += len;
+	if (c->offer)
+		c->offer->from_guest += len;
 	if (!c->len && len && !(c->host_shut & VIRTIO_VSOCK_SHUTDOWN_RCV))
 		n = conn_write(c, iov, nr);
 	if (n < 0 || c->host_shut & VIRTIO_VSOCK_SHUTDOWN_RCV) {
@@ -331,9 +335,8 @@ void vsock_conn_packet(struct vsock_conn *c, const struct vsock_header *h, const
 /* Connects to the host's end, or leaves it for the next tick. False: there is none. */
 static bool conn_dial(struct vsock_conn *c)
 {
-	int fd = vsock_take_offer(c->v, c->host_port);
+	int fd = vsock_take_offer(c);
 
-	c->offered = fd >= 0;
 	if (fd < 0 && c->v->path)
 		fd = vsock_unix_dial(c->v->path, c->host_port);
 	if (fd == -EAGAIN)

@@ -46,11 +46,12 @@ struct vsock_conn {
 	enum vsock_state state;
 	bool hashed; /* found by its ports */
 	uint32_t guest_port, host_port;
-	uint64_t deadline_ns; /* 0: none */
-	unsigned pending;     /* packets to send: a mask of 1 << VIRTIO_VSOCK_OP_* */
-	bool readable;        /* the socket, as far as is known */
-	bool ended;           /* the socket is told that the guest sends no more */
-	bool offered;         /* the socket was offered, and its owner waits for the end */
+	uint64_t deadline_ns;      /* 0: none */
+	unsigned pending;          /* packets to send: a mask of 1 << VIRTIO_VSOCK_OP_* */
+	bool readable;             /* the socket, as far as is known */
+	bool ended;                /* the socket is told that the guest sends no more */
+	bool undelivered;          /* of an offered one: its owner waits for the end */
+	struct vsock_offer *offer; /* NULL: it is none of those */
 	/* Who said what: VIRTIO_VSOCK_SHUTDOWN_*, each from its sender's point of view. */
 	unsigned guest_shut, host_shut;
 
@@ -81,9 +82,9 @@ void vsock_conn_free(struct vsock_conn *c);
 int vsock_conn_watch(struct vsock_conn *c, int fd) __must_check;
 /* Puts the bytes of iov behind those in the buffer, which has room for them. 0 or -ENOMEM. */
 int vsock_conn_keep(struct vsock_conn *c, const struct iovec *iov, unsigned nr) __must_check;
-/* The descriptor that is offered at that port of the host's, or -ECONNREFUSED: none, or none any
- * more. */
-int vsock_take_offer(struct virtio_vsock *v, uint32_t port);
+/* Takes the descriptor that is offered at the connection's port of the host's: that, or
+ * -ECONNREFUSED: none, or none any more. */
+int vsock_take_offer(struct vsock_conn *c);
 /* All that the guest sends has been delivered: tells the owner of an offered one, once. */
 void vsock_conn_delivered(struct vsock_conn *c);
 /* Gives it a deadline. */

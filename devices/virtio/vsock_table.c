@@ -78,19 +78,25 @@ struct vsock_conn *vsock_conn_new(struct virtio_vsock *v, enum vsock_state state
 	return c;
 }
 
-int vsock_take_offer(struct virtio_vsock *v, uint32_t port)
+int vsock_take_offer(struct vsock_conn *c)
 {
-	for (unsigned i = 0; i < v->nr_offers; i++)
-		if (v->offer[i].port == port && v->offer[i].fd >= 0)
-			return take_fd(&v->offer[i].fd);
+	for (unsigned i = 0; i < c->v->nr_offers; i++) {
+		struct vsock_offer *o = &c->v->offer[i];
+
+		if (o->port != c->host_port || o->fd < 0)
+			continue;
+		c->offer = o;
+		c->undelivered = true;
+		return take_fd(&o->fd);
+	}
 	return -ECONNREFUSED;
 }
 
 void vsock_conn_delivered(struct vsock_conn *c)
 {
-	if (c->offered && c->v->delivered)
+	if (c->undelivered && c->v->delivered)
 		c->v->delivered(c->v->delivered_ctx, c->host_port);
-	c->offered = false;
+	c->undelivered = false;
 }
 
 void vsock_conn_close(struct vsock_conn *c)

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/klog.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -25,7 +26,8 @@
 #include "mounts.h"
 #include "net.h"
 
-#define CONNECT_MS 30000
+#define CONNECT_MS      30000
+#define SYSLOG_READ_ALL 3 /* syslog(2) */
 
 static struct orders orders;
 static struct job job = { .orders = &orders, .stream = { -1, -1, -1, -1 } };
@@ -121,12 +123,12 @@ static void end_the_rest(pid_t command __attribute__((unused)))
 		kill(-1, SIGKILL);
 }
 
-/* A count in /proc/vmstat. */
+/* A count in /proc/vmstat; -1: this kernel doesn't count that. */
 static long vmstat(const char *name)
 {
 	FILE *f = fopen("/proc/vmstat", "re");
 	char line[128];
-	long value = 0;
+	long value = -1;
 	size_t len = strlen(name);
 
 	while (f && fgets(line, sizeof(line), f))
@@ -137,9 +139,21 @@ static long vmstat(const char *name)
 	return value;
 }
 
+/* Does the end of the kernel's log say that? */
+static bool logged(const char *text)
+{
+	static char log[16384];
+	int len = klogctl(SYSLOG_READ_ALL, log, sizeof(log) - 1);
+
+	log[len > 0 ? len : 0] = '\0';
+	return strstr(log, text);
+}
+
 static void inspect(const struct job *j)
 {
-	if (vmstat("oom_kill") > 0)
+	long kills = vmstat("oom_kill");
+
+	if (kills > 0 || (kills < 0 && logged("Out of memory: Killed")))
 		job_say(j, "oom");
 	if (overlay_full())
 		job_say(j, "full");
@@ -180,6 +194,7 @@ int main(void)
 		fprintf(stderr, "This is the init of minivmm's guests.\n");
 		return 1;
 	}
+	job.begun_ns = job_clock_ns();
 	block_signals();
 	wrong = mount_early();
 	if (wrong)

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "relay.h"
@@ -29,6 +30,14 @@ struct running {
 	char line[GUEST_MAX_LINE]; /* of the host's, as far as it has come */
 	size_t line_len;
 };
+
+long long job_clock_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
 
 void job_say(const struct job *j, const char *fmt, ...)
 {
@@ -93,6 +102,25 @@ static void become_user(const struct orders *o)
 		refuse(126, "working folder ", o->folder);
 }
 
+/* Is there a file of that name anywhere in PATH? A folder there that may not be searched is no
+ * reason for execvp()'s EACCES. */
+static bool is_somewhere(const char *name)
+{
+	const char *path = getenv("PATH");
+	char file[4096];
+	bool there = strchr(name, '/');
+
+	while (path && *path && !there) {
+		const size_t len = strcspn(path, ":");
+
+		there = snprintf(file, sizeof(file), "%.*s/%s", (int)len, path, name) <
+				(int)sizeof(file) &&
+			access(file, F_OK) == 0;
+		path += len + (path[len] == ':');
+	}
+	return there;
+}
+
 static _Noreturn void exec_command(const struct orders *o, const int fd[3], int started)
 {
 	sigset_t none;
@@ -105,7 +133,7 @@ static _Noreturn void exec_command(const struct orders *o, const int fd[3], int 
 	environ = o->env;
 	execvp(o->argv[0], o->argv);
 	/* Not started, then: a byte says so. */
-	int error = errno;
+	int error = errno == EACCES && !is_somewhere(o->argv[0]) ? ENOENT : errno;
 
 	if (write(started, "", 1) < 0)
 		_exit(126);
@@ -208,7 +236,7 @@ static bool start(struct running *r)
 	close_fd(&started[1]);
 	/* Closed by exec(), or by a death before it. */
 	if (read(started[0], &byte, 1) == 0)
-		job_say(r->job, "started");
+		job_say(r->job, "started %lld", (job_clock_ns() - r->job->begun_ns) / 1000);
 	close_fd(&started[0]);
 	return true;
 }

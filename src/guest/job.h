@@ -10,6 +10,7 @@
 struct job {
 	const struct orders *orders;
 	int stream[GUEST_STREAMS]; /* connections to the host, non-blocking */
+	long long begun_ns;        /* CLOCK_MONOTONIC: when init began */
 	/* COMMAND has ended: what it left running must end, too, or it holds the streams. */
 	void (*ended)(pid_t command);
 	/* After that: lines for the host, if there is something to say. NULL: never. */
@@ -20,6 +21,9 @@ struct job {
  * waitpid() has it; -1: the host is gone, or nothing could be started, and it was told why. SIGCHLD
  * must be blocked, SIGPIPE ignored. */
 int job_run(struct job *j);
+
+/* CLOCK_MONOTONIC. */
+long long job_clock_ns(void);
 
 /* A line to the host. Nothing if it is gone. */
 void job_say(const struct job *j, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

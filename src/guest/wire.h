@@ -5,7 +5,7 @@
  * The guest connects to these ports of the host's (CID 2), one connection each. Control is lines of
  * text. From the guest:
  *
- *   started       COMMAND runs
+ *   started N     COMMAND runs, N us after init began
  *   oom           the guest's kernel killed something for want of memory
  *   full          the layer over the root has no room left
  *   warn TEXT     for people; COMMAND runs all the same

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "config.h"
+#include "config_run.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -772,6 +773,94 @@ static void version_and_libraries_are_listed(void **state __unused)
 	free(text);
 }
 
+static void run_has_defaults_of_its_own(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "run", "--", "make", "-j2", "--", "x"), 0);
+	assert_int_equal(c.action, ACTION_COMMAND);
+	assert_string_equal(c.run.argv[0], "make");
+	assert_string_equal(c.run.argv[1], "-j2");
+	assert_string_equal(c.run.argv[2], "--");
+	assert_string_equal(c.run.argv[3], "x");
+	assert_null(c.run.argv[4]);
+	assert_int_equal(c.serial.kind, HOST_NONE);
+	assert_in_range(c.memory.size, 256 * MIB, 2 * GIB);
+	assert_in_range(c.cpus, 1, CONFIG_MAX_CPUS);
+	config_complete_run(&c);
+	assert_int_equal(c.nr_fs, 1);
+	assert_string_equal(c.fs[0].tag, "root");
+	assert_string_equal(c.fs[0].path, "/");
+	assert_true(c.fs[0].readonly);
+	assert_int_equal(c.vsock.cid, 3);
+	c.nr_fs = 0; /* what it points to is not its own */
+	config_destroy(&c);
+}
+
+static void run_takes_its_options_and_all_others(void **state __unused)
+{
+	struct config c;
+
+	setenv("COLOUR", "blue", 1);
+	assert_int_equal(PARSE(&c, "run", "--root", "/srv", "--share", "/a:/b:rw", "--share", "c",
+			       "--share=/d:ro", "--env", "A=B=C", "--env", "COLOUR", "--clean-env",
+			       "-t", "--timeout", "9", "--memory", "1G", "--cpus=3", "--vsock",
+			       "cid=7,socket=/s", "--overlay-size", "64M", "--", "true"),
+			 0);
+	assert_string_equal(c.run.root, "/srv");
+	assert_int_equal(c.run.nr_shares, 3);
+	assert_string_equal(c.run.share[0].path, "/a");
+	assert_string_equal(c.run.share[0].guest, "/b");
+	assert_true(c.run.share[0].writable && !c.run.share[1].writable);
+	assert_string_equal(c.run.share[1].path, "c");
+	assert_null(c.run.share[1].guest);
+	assert_string_equal(c.run.share[2].path, "/d");
+	assert_int_equal(c.run.nr_env, 2);
+	assert_string_equal(c.run.env[0], "A=B=C");
+	assert_string_equal(c.run.env[1], "COLOUR=blue");
+	assert_true(c.run.clean_env && c.run.terminal);
+	assert_int_equal(c.run.timeout, 9);
+	assert_int_equal(c.memory.size, GIB);
+	assert_int_equal(c.cpus, 3);
+	assert_int_equal(c.run.overlay_size, 64 * MIB);
+	config_complete_run(&c);
+	assert_int_equal(c.vsock.cid, 7);
+	assert_int_equal(c.nr_fs, 4);
+	assert_false(c.fs[1].readonly);
+	assert_true(c.fs[3].readonly);
+	c.nr_fs = 0;
+	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "run", "--dry-run", "--", "true"), 0);
+	assert_int_equal(c.action, ACTION_DRY_RUN);
+	config_destroy(&c);
+}
+
+static void run_without_sense_is_refused(void **state __unused)
+{
+	REFUSES("run: the command is missing; write minivmm run [OPTION]... -- COMMAND "
+		"[ARGUMENT]...",
+		"run");
+	REFUSES("run: the command is missing; write minivmm run -- COMMAND", "run", "--");
+	REFUSES("'true' belongs to no option; a command comes behind --, as in minivmm run -- "
+		"COMMAND",
+		"run", "true", "--", "x");
+	REFUSES("--share :/x: the folder to share is missing", "run", "--share", ":/x", "--",
+		"x");
+	REFUSES("--share a:b: the folder in the guest must begin with a slash", "run", "--share",
+		"a:b", "--", "x");
+	REFUSES("--env =x: the name is missing; write NAME=VALUE", "run", "--env", "=x", "--",
+		"x");
+	REFUSES("run: the command's streams need minivmm's own vsock; use --vsock with socket= in "
+		"place of vhost=on",
+		"run", "--vsock", "cid=3,vhost=on", "--", "x");
+	REFUSES("run: a command runs once; leave out --on-reset", "run", "--on-reset", "restart",
+		"--", "x");
+	REFUSES("--root, --share, --env and other options of run are for a command: write minivmm "
+		"run [OPTION]... -- COMMAND",
+		"--kernel", "x", "--root", "/");
+	REFUSES("rum: there is no such command; did you mean run?", "rum");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -808,6 +897,9 @@ int main(void)
 		cmocka_unit_test(destroy_is_safe_twice),
 		cmocka_unit_test(help_fits_a_terminal),
 		cmocka_unit_test(version_and_libraries_are_listed),
+		cmocka_unit_test(run_has_defaults_of_its_own),
+		cmocka_unit_test(run_takes_its_options_and_all_others),
+		cmocka_unit_test(run_without_sense_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

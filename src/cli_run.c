@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Each standard stream is copied by a thread of its own that waits as long as it takes: its
+ * descriptor may be shared with other processes, so that O_NONBLOCK is not ours to set. Output is
+ * over when the guest has ended it and all is written. Who waits for input is left behind.
+ */
+#include "cli_run.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "term.h"
+
+enum { STATUS_TIMEOUT = 124, STATUS_FAILED = 125, STATUS_SIGNAL = 128 };
+#define PATIENCE_S 5 /* with a reader of our output, once the guest is no more by force */
+
+struct copy {
+	int from, to;
+	bool output; /* from the guest */
+	bool started;
+	pthread_t thread;
+};
+
+struct session {
+	struct minivmm *vm;
+	int signal_fd;
+	struct copy copy[3];
+	int signalled; /* the first signal that ended it; 0: none */
+	struct timespec when;
+	bool ended_by_force;
+};
+
+/* -- streams -- */
+
+static bool write_all(int fd, const char *data, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EAGAIN) { /* somebody else has set O_NONBLOCK */
+			poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, -1);
+			continue;
+		}
+		if (n < 0 && errno != EINTR)
+			return false;
+		data += n > 0 ? n : 0;
+		len -= n > 0 ? (size_t)n : 0;
+	}
+	return true;
+}
+
+static void *copy_stream(void *arg)
+{
+	struct copy *c = arg;
+	char buffer[65536];
+	bool taken = true;
+
+	while (taken) {
+		ssize_t n = read(c->from, buffer, sizeof(buffer));
+
+		if (n < 0 && errno == EAGAIN) {
+			poll(&(struct pollfd){ .fd = c->from, .events = POLLIN }, 1, -1);
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		taken = write_all(c->to, buffer, (size_t)n);
+	}
+	/* The end of the input; or the guest is told that nobody reads its output. */
+	if (c->output)
+		close(c->from);
+	else
+		shutdown(c->to, SHUT_WR);
+	return NULL;
+}
+
+static int start_copies(struct session *s)
+{
+	static const int own[] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct copy *c = &s->copy[i];
+		int fd = minivmm_stream(s->vm, (enum minivmm_stream)i), rc;
+
+		if (fd < 0)
+			return fd;
+		c->output = i != MINIVMM_STDIN;
+		c->from = c->output ? fd : own[i];
+		c->to = c->output ? own[i] : fd;
+		rc = pthread_create(&c->thread, NULL, copy_stream, c);
+		if (rc)
+			return -rc;
+		c->started = true;
+	}
+	return 0;
+}
+
+/* The guest is gone: its output ends. But not our patience with those who don't read it. */
+static void join_outputs(struct session *s, bool patient)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += PATIENCE_S;
+	for (unsigned i = MINIVMM_STDOUT; i <= MINIVMM_STDERR; i++) {
+		if (!s->copy[i].started)
+			continue;
+		if (patient)
+			pthread_join(s->copy[i].thread, NULL);
+		else
+			pthread_timedjoin_np(s->copy[i].thread, NULL, &until);
+	}
+}
+
+/* -- signals -- */
+
+static sigset_t taken_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGQUIT);
+	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
+	sigaddset(&set, SIGWINCH);
+	return set;
+}
+
+static void tell_size(const struct session *s)
+{
+	struct winsize size;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ||
+	    ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0)
+		minivmm_window_size(s->vm, size.ws_row, size.ws_col);
+}
+
+/* timeout(1) sends a signal to its child and again to the child's group: that is one. */
+static bool just_came(struct session *s)
+{
+	struct timespec now;
+	long ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ms = (now.tv_sec - s->when.tv_sec) * 1000 + (now.tv_nsec - s->when.tv_nsec) / 1000000;
+	s->when = now;
+	return ms < 100;
+}
+
+static void on_signal(struct session *s)
+{
+	struct signalfd_siginfo info;
+	int signal;
+
+	if (read(s->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	signal = (int)info.ssi_signo;
+	if (signal == SIGWINCH) {
+		tell_size(s);
+		return;
+	}
+	if (signal == SIGUSR1 || signal == SIGUSR2) {
+		minivmm_signal(s->vm, signal);
+		return;
+	}
+	if (s->signalled) {
+		if (just_came(s))
+			return;
+		minivmm_log(s->vm, MINIVMM_WARN, "run: second signal: ending the guest");
+		s->ended_by_force = true;
+		s->signalled = signal;
+		minivmm_stop(s->vm, MINIVMM_AT_ONCE);
+		return;
+	}
+	(void)just_came(s);
+	s->signalled = signal;
+	minivmm_signal(s->vm, signal);
+}
+
+static void until_end(struct session *s)
+{
+	struct pollfd p[] = {
+		{ .fd = minivmm_end_fd(s->vm), .events = POLLIN },
+		{ .fd = s->signal_fd, .events = POLLIN },
+	};
+
+	while (!p[0].revents) {
+		if (poll(p, 2, -1) < 0)
+			continue; /* EINTR: SIGCONT */
+		if (p[1].revents)
+			on_signal(s);
+	}
+}
+
+/* -- all of it -- */
+
+static int take_terminal(struct minivmm *vm)
+{
+	char text[128];
+	int rc = 0;
+
+	if (minivmm_has_terminal(vm) && isatty(STDIN_FILENO))
+		rc = term_raw(STDIN_FILENO);
+	if (rc < 0) {
+		snprintf(text, sizeof(text), "terminal: raw mode: %s", strerror(-rc));
+		minivmm_log(vm, MINIVMM_ERROR, text);
+	}
+	return rc;
+}
+
+static int run(struct session *s)
+{
+	const sigset_t set = taken_signals();
+	int status;
+
+	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->signal_fd < 0 || take_terminal(s->vm) < 0 || minivmm_start(s->vm) < 0 ||
+	    start_copies(s) < 0)
+		return STATUS_FAILED;
+	tell_size(s);
+	until_end(s);
+	status = minivmm_status(s->vm);
+	join_outputs(s, !s->ended_by_force && status != STATUS_TIMEOUT);
+	return s->ended_by_force ? STATUS_SIGNAL + s->signalled : status;
+}
+
+int cli_run(struct minivmm_config *c)
+{
+	const sigset_t set = taken_signals();
+	struct session s = { .signal_fd = -1 };
+	int status;
+
+	term_reserve_stdio();
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	if (minivmm_create(c, &s.vm) < 0)
+		return STATUS_FAILED;
+	status = run(&s);
+	minivmm_destroy(s.vm);
+	term_restore();
+	return status;
+}

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The program's half of `minivmm run`: standard streams, terminal and signals. */
+#pragma once
+
+#include "minivmm.h"
+
+/* Runs the command that c asks for: the exit status. */
+int cli_run(struct minivmm_config *c);
