@@ -20,6 +20,8 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include "vmm/loop.h"
+
 /* Says why when there is none, but not as often as a guest may ask. */
 int msix_fd(struct msix *m, unsigned vector)
 {
@@ -193,12 +195,10 @@ void msix_config_written(struct msix *m, const struct pci_function *f, unsigned 
 
 void msix_drain(struct msix *m)
 {
-	uint64_t nr;
-
-	/* EAGAIN: there is nothing. KVM reads, too, what is connected. */
+	/* There may be nothing. KVM reads, too, what is connected. */
 	for (unsigned i = 0; i < m->nr; i++)
-		if (m->vector[i].fd >= 0 && read(m->vector[i].fd, &nr, sizeof(nr)) < 0)
-			assert(errno == EAGAIN);
+		if (m->vector[i].fd >= 0)
+			loop_take_event(m->vector[i].fd);
 }
 
 void msix_reset(struct msix *m)

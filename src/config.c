@@ -408,6 +408,10 @@ int config_check(const struct config *c)
 			-EINVAL,
 			"--kernel is missing: say what to boot, as in minivmm --kernel bzImage; "
 			"minivmm --help lists the options");
+	if (c->memory.shared && c->memory.mergeable)
+		return log_ret(-EINVAL,
+			       "--memory mergeable=on: the host merges no memory that a daemon "
+			       "shares (--fs socket=); leave out one of them");
 	rc = config_check_stdio(c);
 	return rc == 0 ? check_balloon(c) : rc;
 }

@@ -40,6 +40,7 @@ struct memory_config {
 	uint64_t size; /* bytes */
 	enum huge_pages huge;
 	bool prefault, mergeable;
+	bool shared; /* with a device in another process: no option, but what another one needs */
 };
 
 struct disk_config {
@@ -106,9 +107,11 @@ enum fs_cache { FS_CACHE_AUTO, FS_CACHE_ALWAYS, FS_CACHE_NONE };
 /* A folder for the guest. */
 struct fs_config {
 	char tag[37]; /* what the guest calls it */
-	char *path;
+	char *path;   /* the folder; or */
+	char *socket; /* of the daemon that has it */
 	bool readonly;
 	enum fs_cache cache;
+	bool limited; /* readonly= or cache= was given */
 };
 
 #define CONFIG_MAX_SHARES 8

@@ -22,11 +22,24 @@ static int set_tag(const struct opt_value *v, void *field)
 	return 0;
 }
 
+static int set_readonly(const struct opt_value *v, void *field)
+{
+	container_of(field, struct fs_config, readonly)->limited = true;
+	return opt_bool(v, field);
+}
+
+static int set_cache(const struct opt_value *v, void *field)
+{
+	container_of(field, struct fs_config, cache)->limited = true;
+	return opt_choice(v, field);
+}
+
 static const struct opt fs_rows[] = {
 	LIST_KEY("tag", "TAG", set_tag, fs_config, tag),
 	LIST_KEY("path", "DIR", opt_path, fs_config, path),
-	LIST_KEY("readonly", "on|off", opt_bool, fs_config, readonly),
-	LIST_KEY("cache", "auto|always|none", opt_choice, fs_config, cache, .kind = caches),
+	LIST_KEY("socket", "PATH", opt_path, fs_config, socket),
+	LIST_KEY("readonly", "on|off", set_readonly, fs_config, readonly),
+	LIST_KEY("cache", "auto|always|none", set_cache, fs_config, cache, .kind = caches),
 };
 static const struct opt_table fs_table = { .row = fs_rows, .nr = ARRAY_SIZE(fs_rows) };
 
@@ -47,12 +60,26 @@ int config_set_fs(const struct opt_value *v, void *field)
 	if (!*f->tag)
 		return opt_fail(v, "the tag is missing; add tag=TAG, by which the guest mounts it: "
 				   "mount -t virtiofs TAG DIR");
-	if (!f->path)
-		return opt_fail(v, "the folder is missing; add path=DIR");
+	if (!f->path && !f->socket)
+		return opt_fail(v, "the folder is missing; add path=DIR, or the socket=PATH of a "
+				   "daemon that has it");
+	if (f->path && f->socket)
+		return opt_fail(v, "with socket= the daemon has the folder; leave out path= or "
+				   "socket=");
+	if (f->socket && f->limited)
+		return opt_fail(v, "with socket= that is an option of the daemon's; leave out "
+				   "readonly= and cache=");
+	if (f->socket && strlen(f->socket) > CONFIG_MAX_SOCKET_PATH)
+		return opt_fail(v,
+				"the path has %zu bytes, and a socket's may have %d; use a "
+				"shorter one",
+				strlen(f->socket), CONFIG_MAX_SOCKET_PATH);
+	if (f->socket)
+		c->memory.shared = true;
 	for (const struct fs_config *o = c->fs; o < f; o++) {
 		if (!strcmp(o->tag, f->tag))
 			return opt_fail(v, "folder %s has this tag already; give each its own",
-					o->path);
+					o->path ?: o->socket);
 	}
 	return 0;
 }
@@ -60,4 +87,5 @@ int config_set_fs(const struct opt_value *v, void *field)
 void config_fs_destroy(struct fs_config *f)
 {
 	free(f->path);
+	free(f->socket);
 }

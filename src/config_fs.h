@@ -10,6 +10,7 @@
 	"a folder of the host for the guest, which mounts it as virtiofs; keys:\n"                  \
 	"tag=TAG                 how the guest calls it\n"                                         \
 	"path=DIR                the folder\n"                                                     \
+	"socket=PATH             instead of it, a daemon that has it: virtiofsd\n"                 \
 	"readonly=on|off         refuse changes (on)\n"                                            \
 	"cache=auto|always|none  what the guest may remember (auto)"
 

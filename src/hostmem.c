@@ -175,14 +175,17 @@ int hostmem_no_huge_pages(int err, uint64_t size, uint64_t page, const char *roo
 
 /* -- settings -------------------------------------------------------------------------------- */
 
-void hostmem_warn_if_never(const char *root)
+/* Memory that is shared has a setting of its own. */
+void hostmem_warn_if_never(const char *root, bool shared)
 {
+	const char *file = shared ? "shmem_enabled" : "enabled";
 	struct text t;
 
-	read_text(&t, root, "/sys/kernel/mm/transparent_hugepage/enabled");
+	read_text(&t, root, "/sys/kernel/mm/transparent_hugepage/%s", file);
 	if (strstr(t.s, "[never]"))
-		log_warn("memory: hugepages=on does nothing until: echo madvise | "
-			 "sudo tee /sys/kernel/mm/transparent_hugepage/enabled");
+		log_warn("memory: hugepages=on does nothing until: echo %s | "
+			 "sudo tee /sys/kernel/mm/transparent_hugepage/%s",
+			 shared ? "advise" : "madvise", file);
 }
 
 void hostmem_warn_if_not_merging(const char *root)

@@ -19,5 +19,5 @@ int hostmem_no_huge_pages(int err, uint64_t size, uint64_t page, const char *roo
 
 /* Warn when the host is set up not to do what the user asks for: transparent huge pages; merging.
  */
-void hostmem_warn_if_never(const char *root);
+void hostmem_warn_if_never(const char *root, bool shared);
 void hostmem_warn_if_not_merging(const char *root);

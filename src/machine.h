@@ -25,6 +25,7 @@
 #include "virtio/blk.h"
 #include "virtio/console.h"
 #include "virtio/fs.h"
+#include "virtio/fs_vhost.h"
 #include "virtio/mmio.h"
 #include "virtio/net.h"
 #include "virtio/pci.h"
@@ -96,7 +97,8 @@ struct machine {
 	struct virtio_net net[CONFIG_MAX_NETS];
 	struct net_backend no_net[CONFIG_MAX_NETS]; /* of a dry run */
 	size_t nr_nets;
-	struct virtio_fs fs[CONFIG_FS_ROOM];
+	struct virtio_fs fs[CONFIG_FS_ROOM]; /* or */
+	struct fs_vhost fs_vhost[CONFIG_FS_ROOM];
 	size_t nr_fs;
 	struct virtio_dev rng;
 	struct virtio_balloon balloon;

@@ -3,8 +3,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/memfd.h>
 #include <linux/mman.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "hostmem.h"
 
@@ -40,24 +44,46 @@ static int reserve(struct ram *r, uint64_t size, uint64_t align)
 	return 0;
 }
 
+/* Seals, so that who we give it to can't take pages away from under us. */
+static int make_memfd(struct ram *r, uint64_t page)
+{
+	const unsigned huge = page == 4 * KIB   ? 0
+			      : page == 1 * GIB ? MFD_HUGETLB | MFD_HUGE_1GB
+						: MFD_HUGETLB | MFD_HUGE_2MB;
+	AUTO_CLOSE int fd = memfd_create("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING | huge);
+
+	if (fd < 0 || ftruncate(fd, (off_t)r->size) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return log_errno("memory: no memfd of %llu MiB",
+				 (unsigned long long)(r->size / MIB));
+	/* 0 means that there is none. */
+	r->memfd = fd ? take_fd(&fd) : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return r->memfd > 0 ? 0 : log_errno("memory: memfd");
+}
+
+static int sharing(const struct ram *r)
+{
+	return r->memfd ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+}
+
 /* Huge pages of hugetlbfs are set aside for us at once, so that this fails rather than the guest
  * later. */
 static int map_huge(struct ram *r, uint64_t page)
 {
-	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB |
+	const int flags = sharing(r) | MAP_FIXED | MAP_HUGETLB |
 			  (page == 1 * GIB ? MAP_HUGE_1GB : MAP_HUGE_2MB);
 
-	if (mmap(r->host, r->size, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED)
+	if (mmap(r->host, r->size, PROT_READ | PROT_WRITE, flags, r->memfd ?: -1, 0) == MAP_FAILED)
 		return hostmem_no_huge_pages(errno, r->size, page, "");
 	return 0;
 }
 
 static int map_small(struct ram *r)
 {
-	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+	const int flags = sharing(r) | MAP_FIXED | MAP_NORESERVE;
 
 	/* MAP_NORESERVE is ignored where vm.overcommit_memory is 2. */
-	if (mmap(r->host, r->size, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED)
+	if (mmap(r->host, r->size, PROT_READ | PROT_WRITE, flags, r->memfd ?: -1, 0) == MAP_FAILED)
 		return log_errno("memory: the host refuses %llu MiB of guest memory "
 				 "(see vm.overcommit_memory in proc(5)); use a smaller --memory",
 				 (unsigned long long)(r->size / MIB));
@@ -80,7 +106,7 @@ static int advise_all(const struct ram *r, const struct memory_config *c)
 			    "hugepages=on: this host's kernel has no transparent huge pages; leave "
 			    "it out");
 		if (rc == 0)
-			hostmem_warn_if_never("");
+			hostmem_warn_if_never("", c->shared);
 	}
 	if (rc == 0 && c->mergeable) {
 		rc = advise(r, MADV_MERGEABLE,
@@ -114,6 +140,8 @@ int ram_alloc(struct ram *r, const struct memory_config *c)
 	/* At least 2 MiB, so that transparent huge pages can back huge pages of the guest. */
 	rc = reserve(r, c->size, max(page, 2 * MIB));
 	r->releasable = page == 4 * KIB;
+	if (rc == 0 && c->shared)
+		rc = make_memfd(r, page);
 	if (rc == 0)
 		rc = page > 4 * KIB ? map_huge(r, page) : map_small(r);
 	if (rc == 0)
@@ -127,13 +155,20 @@ int ram_alloc(struct ram *r, const struct memory_config *c)
 
 bool ram_release(const struct ram *r, void *host, uint64_t len)
 {
-	return r->releasable && madvise(host, len, MADV_DONTNEED) == 0;
+	if (!r->releasable)
+		return false;
+	if (r->memfd) /* to unmap it would not take it from the file */
+		return fallocate(r->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				 (uint8_t *)host - r->host, (off_t)len) == 0;
+	return madvise(host, len, MADV_DONTNEED) == 0;
 }
 
 void ram_free(struct ram *r)
 {
 	if (r->mapping)
 		munmap(r->mapping, r->mapping_len);
+	if (r->memfd)
+		close(r->memfd);
 	*r = (struct ram){ 0 };
 }
 

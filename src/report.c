@@ -74,6 +74,9 @@ static void print_settings(FILE *out, const struct machine *m, const struct virt
 		if (vd == &m->fs[i].vd)
 			fprintf(out, ": %s, %s, %s", c->fs[i].tag, c->fs[i].path,
 				c->fs[i].readonly ? "read-only" : "read-write");
+	for (size_t i = 0; i < m->nr_fs; i++)
+		if (vd == &m->fs_vhost[i].vd)
+			fprintf(out, ": %s, by the daemon at %s", c->fs[i].tag, c->fs[i].socket);
 	if (vd == &m->balloon.vd)
 		fprintf(out, ": %s at the start%s", opt_size_text(c->balloon.size, size),
 			c->balloon.reporting ? ", and what the guest reports as free" : "");

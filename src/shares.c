@@ -14,6 +14,17 @@ static enum fuse_cache cache_of(enum fs_cache c)
 	return FUSE_CACHE_AUTO;
 }
 
+/* A dry run connects to nothing. */
+static int init_daemon(struct machine *m, size_t i, struct loop *loop)
+{
+	const struct fs_config *c = &m->config->fs[i];
+	const struct vhost_user_memory memory = { .fd = m->ram.memfd, .host = m->ram.host };
+	int rc = fs_vhost_init(&m->fs_vhost[i], c->tag, m->vm.fd >= 0 ? c->socket : NULL, &memory,
+			       loop);
+
+	return rc == 0 ? machine_add_virtio(m, &m->fs_vhost[i].vd, loop) : rc;
+}
+
 int shares_init(struct machine *m)
 {
 	const struct config *c = m->config;
@@ -29,6 +40,10 @@ int shares_init(struct machine *m)
 		};
 
 		m->nr_fs++; /* to be destroyed, however far it comes */
+		if (c->fs[i].socket) {
+			rc = init_daemon(m, i, loop);
+			continue;
+		}
 		rc = virtio_fs_init(&m->fs[i], c->fs[i].tag, &o);
 		if (rc == 0)
 			rc = machine_add_virtio(m, &m->fs[i].vd, loop);
@@ -38,7 +53,9 @@ int shares_init(struct machine *m)
 
 void shares_destroy(struct machine *m)
 {
-	for (size_t i = 0; i < m->nr_fs; i++)
+	for (size_t i = 0; i < m->nr_fs; i++) {
 		virtio_fs_destroy(&m->fs[i]);
+		fs_vhost_destroy(&m->fs_vhost[i]);
+	}
 	m->nr_fs = 0;
 }

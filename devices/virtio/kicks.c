@@ -18,7 +18,6 @@ static void kicked(struct loop_source *src, uint32_t events __unused)
 	struct virtio_kick *kick = container_of(src, struct virtio_kick, src);
 	const struct virtio_kicks *k = kick->all;
 	const uint32_t index = (uint32_t)(kick - k->kick);
-	uint64_t nr;
 
 	/* The loop may have been on its way here when it was told not to look. */
 	if (!kick->watched)
@@ -26,7 +25,7 @@ static void kicked(struct loop_source *src, uint32_t events __unused)
 	/* Empty the eventfd before looking at the queue, so that a later kick is never taken for an
 	 * earlier one. It may be empty already, if somebody else read it before we watched again.
 	 */
-	if (read(src->fd, &nr, sizeof(nr)) < 0)
+	if (!loop_take_event(src->fd))
 		return;
 	if (virtio_kick(k->vd, index))
 		virtio_kicks_send(k, index); /* once more, after the loop's other sources */

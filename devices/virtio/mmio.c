@@ -126,14 +126,12 @@ static void queue_ready(struct virtio_dev *vd, struct virtq *q, uint32_t v)
 
 static void status_write(struct virtio_mmio *t, uint32_t v)
 {
-	uint64_t nr;
-
 	virtio_kicks_set_status(&t->kicks, (uint8_t)v);
 	if ((uint8_t)v != 0)
 		return;
 	/* A reset. What was called before is nothing to the next driver. */
-	if (t->call.fd >= 0 && read(t->call.fd, &nr, sizeof(nr)) < 0)
-		assert(errno == EAGAIN);
+	if (t->call.fd >= 0)
+		loop_take_event(t->call.fd);
 	t->regs = (struct virtio_mmio_regs){ 0 };
 }
 
@@ -222,9 +220,8 @@ static void mmio_interrupt(void *ctx, int queue)
 static void called(struct loop_source *src, uint32_t events __unused)
 {
 	struct virtio_mmio *t = container_of(src, struct virtio_mmio, call);
-	uint64_t nr;
 
-	if (read(src->fd, &nr, sizeof(nr)) == sizeof(nr)) /* empty: a reset came in between */
+	if (loop_take_event(src->fd)) /* empty: a reset came in between */
 		mmio_interrupt(t, 0);
 }
 

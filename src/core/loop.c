@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 
 #include "vmm/log.h"
 
@@ -85,4 +86,15 @@ void loop_stop(struct loop *l)
 	/* EAGAIN means that a wake-up is pending already. */
 	if (write(l->wake_fd, &one, sizeof(one)) < 0)
 		return;
+}
+
+bool loop_take_event(int fd)
+{
+	uint64_t nr;
+	struct iovec iov = { &nr, sizeof(nr) };
+	ssize_t n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+
+	if (n < 0 && errno == EOPNOTSUPP) /* before Linux 5.9 */
+		n = read(fd, &nr, sizeof(nr));
+	return n == sizeof(nr);
 }

@@ -189,6 +189,12 @@ static void a_folder_has_a_tag_and_a_path(void **state __unused)
 	assert_string_equal(c.fs[1].path, "a,b");
 	assert_false(c.fs[1].readonly);
 	assert_int_equal(c.fs[1].cache, FS_CACHE_ALWAYS);
+	assert_false(c.memory.shared);
+	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "--kernel=k", "--fs=tag=a,socket=/run/s", "--memory=1G"), 0);
+	assert_string_equal(c.fs[0].socket, "/run/s");
+	assert_null(c.fs[0].path);
+	assert_true(c.memory.shared);
 	config_destroy(&c);
 }
 
@@ -197,7 +203,18 @@ static void bad_folders_are_explained(void **state __unused)
 	REFUSES("--fs path=/srv: the tag is missing; add tag=TAG, by which the guest mounts it: "
 		"mount -t virtiofs TAG DIR",
 		"--fs=path=/srv");
-	REFUSES("--fs tag=a: the folder is missing; add path=DIR", "--fs=tag=a");
+	REFUSES("--fs tag=a: the folder is missing; add path=DIR, or the socket=PATH of a daemon "
+		"that has it",
+		"--fs=tag=a");
+	REFUSES("--fs tag=a,socket=s,path=p: with socket= the daemon has the folder; leave out "
+		"path= or socket=",
+		"--fs=tag=a,socket=s,path=p");
+	REFUSES("--fs tag=a,socket=s,readonly=on: with socket= that is an option of the daemon's; "
+		"leave out readonly= and cache=",
+		"--fs=tag=a,socket=s,readonly=on");
+	REFUSES("--memory mergeable=on: the host merges no memory that a daemon shares (--fs "
+		"socket=); leave out one of them",
+		"--kernel=k", "--fs=tag=a,socket=s", "--memory=1G,mergeable=on");
 	REFUSES("--fs tag=,path=p: tag must have 1 to 36 bytes; this one has 0",
 		"--fs=tag=,path=p");
 	REFUSES("--fs tag=0123456789012345678901234567890123456,path=p: tag must have 1 to 36 "

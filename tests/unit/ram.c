@@ -2,6 +2,7 @@
 #include "ram.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -173,13 +174,16 @@ static void prefaulted_memory_is_there(void **state __unused)
 	ram_free(&r);
 }
 
-static void what_is_given_back_is_gone(void **state __unused)
+static void what_is_given_back_is_gone(void **state)
 {
-	const struct memory_config c = { .size = 64 * MIB, .prefault = true };
+	const struct memory_config c = { .size = 64 * MIB,
+					 .prefault = true,
+					 .shared = *state != NULL };
 	uint64_t before;
 	struct ram r;
 
 	assert_int_equal(ram_alloc(&r, &c), 0);
+	assert_int_equal(r.memfd > 0, c.shared);
 	memset(r.host, 1, r.size);
 	before = resident();
 	assert_true(ram_release(&r, r.host + 4 * KIB, 32 * MIB));
@@ -192,6 +196,31 @@ static void what_is_given_back_is_gone(void **state __unused)
 	assert_false(ram_release(&r, r.host, r.size));
 	assert_int_equal(r.host[0], 1);
 	ram_free(&r);
+}
+
+/* Another process sees what the guest writes, and can't take the memory from under us. */
+static void shared_memory_is_a_sealed_file(void **state __unused)
+{
+	const struct memory_config c = { .size = 32 * MIB, .shared = true };
+	const uint64_t before = resident();
+	struct ram r;
+	uint8_t *other;
+
+	assert_int_equal(ram_alloc(&r, &c), 0);
+	assert_true(resident() - before < 4 * MIB);
+	assert_string_equal(vma_of(r.host).perms, "rw-s");
+	assert_non_null(strstr(vma_of(r.host).flags, " dd"));
+	assert_guarded(&r);
+	other = mmap(NULL, r.size, PROT_READ, MAP_SHARED, r.memfd, 0);
+	assert_ptr_not_equal(other, MAP_FAILED);
+	r.host[5 * MIB] = 7;
+	assert_int_equal(other[5 * MIB], 7);
+	assert_int_equal(ftruncate(r.memfd, 0), -1);
+	assert_int_equal(ftruncate(r.memfd, 64 * MIB), -1);
+	assert_int_equal(fcntl(r.memfd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+	munmap(other, r.size);
+	ram_free(&r);
+	assert_int_equal(r.memfd, 0);
 }
 
 static void too_much_to_prefault_is_refused_not_tried(void **state __unused)
@@ -354,14 +383,14 @@ static void settings_that_defeat_a_wish_are_told(void **state __unused)
 	put(root, "/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\\n");
 	put(root, "/sys/kernel/mm/ksm/run", "1\\n");
 	listen_to_stderr();
-	hostmem_warn_if_never(root);
+	hostmem_warn_if_never(root, false);
 	hostmem_warn_if_not_merging(root);
 	assert_said_nothing();
 
 	put(root, "/sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\\n");
 	put(root, "/sys/kernel/mm/ksm/run", "0\\n");
 	listen_to_stderr();
-	hostmem_warn_if_never(root);
+	hostmem_warn_if_never(root, false);
 	assert_said("echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled");
 	listen_to_stderr();
 	hostmem_warn_if_not_merging(root);
@@ -376,6 +405,9 @@ int main(void)
 		cmocka_unit_test(a_guest_larger_than_the_host_costs_nothing_yet),
 		cmocka_unit_test(prefaulted_memory_is_there),
 		cmocka_unit_test(what_is_given_back_is_gone),
+		{ "what_is_given_back_is_gone (shared)", what_is_given_back_is_gone, NULL, NULL,
+		  "shared" },
+		cmocka_unit_test(shared_memory_is_a_sealed_file),
 		cmocka_unit_test(too_much_to_prefault_is_refused_not_tried),
 		cmocka_unit_test(transparent_huge_pages_and_merging_are_asked_for),
 		cmocka_unit_test(huge_pages_are_used_or_asked_for),
