@@ -181,9 +181,10 @@ int minivmm_on_stdio(const struct minivmm *vm);
 enum minivmm_stream { MINIVMM_STDIN, MINIVMM_STDOUT, MINIVMM_STDERR };
 
 /* A stream of the command's: one end of a stream socket, blocking, which is yours from here on.
- * Once for each of them, from minivmm_create() until it has ended: -EBADF. Close MINIVMM_STDIN (or
- * shutdown(2) it for writing) to give the command its end of file; read the others to theirs, which
- * the machine waits for, or close them, which the command notices when it writes. With option
+ * Once for each of them, after minivmm_create() and before minivmm_start(): -EBADF. Close
+ * MINIVMM_STDIN (or shutdown(2) it for writing) to give the command its end of file; read the
+ * others to theirs, which the machine waits for, or close them, which the command notices when it
+ * writes. Of those that are not taken, input is at its end and output is thrown away. With option
  * terminal, input and output of that are the first two. */
 int minivmm_stream(struct minivmm *vm, enum minivmm_stream which);
 

@@ -461,10 +461,10 @@ int minivmm_stream(struct minivmm *vm, enum minivmm_stream which)
 	pthread_mutex_lock(&vm->lock);
 	if (!vm->config.run.argv)
 		fd = api_refuse(-ENOTSUP, "the machine runs no command");
-	else if (vm->state != ENDED)
+	else if (vm->state == NEW)
 		fd = run_take_stream(&vm->m.run, (unsigned)which);
 	if (fd == -1)
-		fd = api_refuse(-EBADF, "the stream was taken before, or the machine has ended");
+		fd = api_refuse(-EBADF, "the stream was taken before, or the machine was started");
 	pthread_mutex_unlock(&vm->lock);
 	return fd;
 }

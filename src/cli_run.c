@@ -86,20 +86,29 @@ static void *copy_stream(void *arg)
 	return NULL;
 }
 
-static int start_copies(struct session *s)
+static int take_streams(struct session *s)
 {
 	static const int own[] = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO };
 
 	for (unsigned i = 0; i < 3; i++) {
 		struct copy *c = &s->copy[i];
-		int fd = minivmm_stream(s->vm, (enum minivmm_stream)i), rc;
+		int fd = minivmm_stream(s->vm, (enum minivmm_stream)i);
 
 		if (fd < 0)
 			return fd;
 		c->output = i != MINIVMM_STDIN;
 		c->from = c->output ? fd : own[i];
 		c->to = c->output ? own[i] : fd;
-		rc = pthread_create(&c->thread, NULL, copy_stream, c);
+	}
+	return 0;
+}
+
+static int start_copies(struct session *s)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		struct copy *c = &s->copy[i];
+		int rc = pthread_create(&c->thread, NULL, copy_stream, c);
+
 		if (rc)
 			return -rc;
 		c->started = true;
@@ -229,8 +238,8 @@ static int run(struct session *s)
 	int status;
 
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (s->signal_fd < 0 || take_terminal(s->vm) < 0 || minivmm_start(s->vm) < 0 ||
-	    start_copies(s) < 0)
+	if (s->signal_fd < 0 || take_terminal(s->vm) < 0 || take_streams(s) < 0 ||
+	    minivmm_start(s->vm) < 0 || start_copies(s) < 0)
 		return STATUS_FAILED;
 	tell_size(s);
 	until_end(s);

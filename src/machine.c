@@ -468,7 +468,7 @@ static void stop_threads(struct machine *m)
 
 void machine_start(struct machine *m)
 {
-	if (start_io_threads(m) < 0 || start_vcpus(m) < 0)
+	if (run_start(&m->run) < 0 || start_io_threads(m) < 0 || start_vcpus(m) < 0)
 		machine_end(m, END_FAILED, 0);
 }
 

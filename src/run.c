@@ -220,6 +220,34 @@ int run_begin(struct run *r)
 	return 0;
 }
 
+/* Output that nobody took. */
+static void on_discard(struct loop_source *src, uint32_t events __unused)
+{
+	struct run_discard *d = container_of(src, struct run_discard, src);
+	char bytes[4096];
+
+	if (recv(src->fd, bytes, sizeof(bytes), MSG_DONTWAIT) == 0)
+		loop_remove(d->loop, src);
+}
+
+/* What nobody has taken by now: input is at its end, output is thrown away. */
+int run_start(struct run *r)
+{
+	if (!r->m)
+		return 0;
+	close_fd(&r->stream[GUEST_STDIN]);
+	for (unsigned i = GUEST_STDOUT; i <= GUEST_STDERR; i++) {
+		if (r->stream[i] < 0)
+			continue;
+		r->discard[i] =
+			(struct run_discard){ .src = { .fd = r->stream[i], .fn = on_discard },
+					      .loop = &r->m->loop };
+		if (loop_add(&r->m->loop, &r->discard[i].src, EPOLLIN) < 0)
+			return log_errno("run: waiting for output");
+	}
+	return 0;
+}
+
 int run_take_stream(struct run *r, unsigned nr)
 {
 	return r->m && nr < GUEST_CONTROL ? take_fd(&r->stream[nr]) : -1;
@@ -326,6 +354,9 @@ void run_finish(struct run *r)
 {
 	if (!r->m)
 		return;
+	/* Who took one still reads it; nobody else does. */
+	close_fd(&r->stream[GUEST_STDOUT]);
+	close_fd(&r->stream[GUEST_STDERR]);
 	virtio_vsock_finish(&r->m->vsock);
 	say_how_it_ended(r);
 	run_write_json(r);

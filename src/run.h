@@ -3,9 +3,10 @@
  * The part of a machine that runs a command (`minivmm run`): its streams, what is said to and by
  * the guest's init (guest/wire.h), the time limit, how it ended.
  *
- * Life: run_init() before the devices, run_connect() behind them, run_begin() before the loop runs,
- * which the rest happens on; run_finish() when all threads are gone, run_destroy(). A machine
- * without a command goes through the same, and nothing happens.
+ * Life: run_init() before the devices, run_connect() behind them, run_begin() and, when the user
+ * has taken the streams that he wants, run_start() before the loop runs, which the rest happens on;
+ * run_finish() when all threads are gone, run_destroy(). A machine without a command goes through
+ * the same, and nothing happens.
  */
 #pragma once
 
@@ -27,7 +28,11 @@ struct run {
 	int end[GUEST_STREAMS];    /* the device's, until run_connect() */
 	int stream[GUEST_STREAMS]; /* the user's, until they are taken; control is ours */
 	struct loop_source control, delivered_src, timer;
-	unsigned delivered; /* streams of which all has come: a mask, atomic */
+	struct run_discard {
+		struct loop_source src;
+		struct loop *loop;
+	} discard[GUEST_STREAMS]; /* of output that nobody took */
+	unsigned delivered;       /* streams of which all has come: a mask, atomic */
 	char line[GUEST_MAX_LINE];
 	size_t line_len;
 
@@ -45,6 +50,7 @@ struct run {
 int run_init(struct run *r, struct machine *m) __must_check;
 int run_connect(struct run *r) __must_check;
 int run_begin(struct run *r) __must_check;
+int run_start(struct run *r) __must_check;
 void run_finish(struct run *r);
 void run_destroy(struct run *r);
 

@@ -59,12 +59,29 @@ static void no_terminal_shows_a_line_twice(void **state __unused)
 	assert_cmdline(&c, "console=ttyS0 console=hvc0 quiet panic=-1");
 }
 
+static void a_command_gets_a_quiet_kernel(void **state __unused)
+{
+	char *argv[] = { "true", NULL };
+	struct config c = { .run.argv = argv, .nr_disks = 1 };
+	char *got = cmdline_make(&c);
+
+	assert_non_null(strstr(got, "quiet panic=-1"));
+	assert_non_null(strstr(got, " rdinit=/minivmm/init"));
+	assert_null(strstr(got, "root="));
+	free(got);
+	c.run.console_log = "log";
+	got = cmdline_make(&c);
+	assert_null(strstr(got, "quiet"));
+	free(got);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_depend_on_what_there_is),
 		cmocka_unit_test(no_terminal_shows_a_line_twice),
 		cmocka_unit_test(appended_words_replace_defaults),
+		cmocka_unit_test(a_command_gets_a_quiet_kernel),
 	};
 
 	return cmocka_run_group_tests_name("cmdline", tests, NULL, NULL);

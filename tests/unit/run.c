@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What `minivmm run` gives its guest: the initrd, whose orders the guest's own parser reads here;
+ * and what it keeps of the guest's console. */
+#include "run.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "capture.h"
+#include "config_run.h"
+#include "guest/orders.h"
+#include "initramfs.h"
+#include "machine.h"
+#include "streams.h"
+
+static char folder[] = "/tmp/minivmm-run-XXXXXX";
+
+static const char *in_folder(const char *name)
+{
+	static char path[4][256];
+	static unsigned next;
+	char *p = path[next++ % ARRAY_SIZE(path)];
+
+	snprintf(p, sizeof(path[0]), "%s/%s", folder, name);
+	return p;
+}
+
+static void make(const char *name, const void *data, size_t len)
+{
+	FILE *f = fopen(in_folder(name), "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(data, 1, len, f), len);
+	fclose(f);
+}
+
+/* The file of that name in an archive, or NULL. */
+static uint8_t *find(const struct initramfs *a, const char *path, size_t *len)
+{
+	char digits[9] = { 0 };
+
+	for (size_t at = 0; at + 110 < a->len;) {
+		const char *name = (const char *)a->data + at + 110;
+		size_t name_len, data;
+
+		memcpy(digits, a->data + at + 6 + 6 * 8, 8);
+		*len = strtoul(digits, NULL, 16);
+		memcpy(digits, a->data + at + 6 + 11 * 8, 8);
+		name_len = strtoul(digits, NULL, 16);
+		data = align_up(at + 110 + name_len, 4);
+		if (!strcmp(name, path))
+			return a->data + data;
+		at = align_up(data + *len, 4);
+	}
+	return NULL;
+}
+
+struct trial {
+	struct config c;
+	struct run r;
+	struct initramfs a;
+	struct orders o;
+};
+
+static const uint8_t user_initrd[] = "not empty";
+
+/* The initrd of minivmm run with these arguments. */
+static int begin(struct trial *t, int argc, const char *const argv[])
+{
+	const struct file kernel = { 0 };
+	const struct file user = { (void *)user_initrd, sizeof(user_initrd) };
+	size_t len;
+	char *text;
+	int rc;
+
+	memset(t, 0, sizeof(*t));
+	assert_int_equal(config_parse(&t->c, argc, (char *const *)argv), 0);
+	t->r.config = &t->c;
+	t->r.kernel = NULL;
+	rc = run_initrd(&t->r, &kernel, &user, &t->a);
+	if (rc < 0) {
+		initramfs_free(&t->a);
+		return rc;
+	}
+	assert_memory_equal(t->a.data, user_initrd, sizeof(user_initrd));
+	/* Behind the user's: an archive of its own. */
+	t->a.data += align_up(sizeof(user_initrd), 4);
+	t->a.len -= align_up(sizeof(user_initrd), 4);
+	text = (char *)find(&t->a, "minivmm/orders", &len);
+	assert_non_null(text);
+	assert_null(orders_parse(&t->o, text, len));
+	return rc;
+}
+
+#define BEGIN(t, ...)                                                                              \
+	begin(t, ARRAY_SIZE(((const char *[]){ "minivmm", "run", __VA_ARGS__ })),                  \
+	      (const char *const[]){ "minivmm", "run", __VA_ARGS__, NULL })
+
+static void end(struct trial *t)
+{
+	free(t->o.argv);
+	free(t->o.env);
+	if (t->a.data)
+		t->a.data -= align_up(sizeof(user_initrd), 4);
+	initramfs_free(&t->a);
+	config_destroy(&t->c);
+}
+
+static bool has_env(const struct orders *o, const char *text)
+{
+	for (char **e = o->env; *e; e++)
+		if (!strcmp(*e, text))
+			return true;
+	return false;
+}
+
+static void the_orders_are_what_was_asked_for(void **state __unused)
+{
+	struct trial t;
+	char here[4096];
+	size_t len;
+
+	setenv("COLOUR", "blue", 1);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--env", "SIZE=a=b", "--share", "/a:/b c:rw",
+			       "--share", "/tmp", "--overlay-size=5M", "--net", "user", "-t", "--",
+			       "sh", "-c", ""),
+			 0);
+	assert_non_null(find(&t.a, "minivmm/init", &len));
+	assert_true(len > 10000);
+	assert_string_equal(t.o.argv[0], "sh");
+	assert_string_equal(t.o.argv[2], "");
+	assert_null(t.o.argv[3]);
+	assert_true(has_env(&t.o, "COLOUR=blue"));
+	assert_true(has_env(&t.o, "SIZE=a=b"));
+	assert_int_equal(t.o.uid, getuid());
+	assert_int_equal(t.o.gid, getgid());
+	assert_string_equal(t.o.folder, getcwd(here, sizeof(here)));
+	assert_string_equal(t.o.root, "root");
+	assert_string_equal(t.o.overlay, "5242880");
+	assert_int_equal(t.o.nr_shares, 2);
+	assert_string_equal(t.o.share[0].path, "/b c");
+	assert_true(t.o.share[0].writable && !t.o.share[1].writable);
+	assert_string_equal(t.o.share[1].path, "/tmp");
+	assert_true(t.o.net && t.o.terminal);
+	assert_int_equal(t.o.nr_modules, 0);
+	end(&t);
+}
+
+static void what_was_asked_for_comes_once(void **state __unused)
+{
+	struct trial t;
+
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--clean-env", "--env", "A=1", "--env", "A=2",
+			       "--user", "7:8", "--chdir", "/usr", "--", "x"),
+			 0);
+	assert_true(has_env(&t.o, "A=2"));
+	assert_false(has_env(&t.o, "A=1"));
+	assert_false(has_env(&t.o, "COLOUR=blue"));
+	assert_true(!strncmp(t.o.env[0], "PATH=", 5));
+	assert_int_equal(t.o.uid, 7);
+	assert_int_equal(t.o.gid, 8);
+	assert_string_equal(t.o.folder, "/usr");
+	end(&t);
+}
+
+static void users_are_those_of_the_root(void **state __unused)
+{
+	static const char passwd[] = "root:x:0:0::/:/bin/sh\njo:x:1001:1002::/:/bin/sh\n";
+	static const char group[] = "a:x:50:bo\nb:x:51:bo,jo\nc:x:52:jo\n";
+	struct trial t;
+	struct capture c;
+
+	mkdir(in_folder("etc"), 0700);
+	make("etc/passwd", passwd, sizeof(passwd) - 1);
+	make("etc/group", group, sizeof(group) - 1);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--user", "jo", "--", "x"),
+			 0);
+	assert_int_equal(t.o.uid, 1001);
+	assert_int_equal(t.o.gid, 1002);
+	assert_int_equal(t.o.nr_groups, 3);
+	assert_int_equal(t.o.group[1], 51);
+	assert_int_equal(t.o.group[2], 52);
+	assert_string_equal(t.o.folder, "/");
+	end(&t);
+	capture_begin(&c);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--user", "al", "--", "x"),
+			 -EINVAL);
+	assert_string_equal(capture_end(&c),
+			    "minivmm: --user al: the guest's root has no such user "
+			    "(see its /etc/passwd); UID or UID:GID works, too\n");
+	end(&t);
+}
+
+/* Every module that a machine wants is there, some packed. */
+static void make_modules(const char *dep)
+{
+	mkdir(in_folder("modules"), 0700);
+	make("modules/modules.dep", dep, strlen(dep));
+	make("modules/modules.builtin", "kernel/overlay.ko\n", 18);
+	make("modules/virtiofs.ko", "virtiofs", 8);
+	make("modules/pci.ko", "pci", 3);
+	make("modules/virtio_pci.ko.gz", gzip_stream, sizeof(gzip_stream));
+	make("modules/vmw_vsock_virtio_transport.ko", "vsock", 5);
+}
+
+static void modules_come_unpacked_and_in_order(void **state __unused)
+{
+	struct trial t;
+	uint8_t *data;
+	size_t len;
+
+	make_modules("virtiofs.ko:\npci.ko:\nvirtio_pci.ko.gz: pci.ko\n"
+		     "vmw_vsock_virtio_transport.ko:\n");
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--modules", in_folder("modules"), "--", "x"),
+			 0);
+	assert_int_equal(t.o.nr_modules, 4);
+	data = find(&t.a, t.o.module[0] + 1, &len);
+	assert_non_null(data);
+	assert_int_equal(len, 3);
+	assert_memory_equal(data, "pci", 3);
+	data = find(&t.a, t.o.module[1] + 1, &len);
+	assert_non_null(data);
+	assert_int_equal(len, 6000);
+	assert_memory_equal(data, "minivmm boots Linux\n", 20);
+	data = find(&t.a, t.o.module[2] + 1, &len);
+	assert_memory_equal(data, "virtiofs", 8);
+	end(&t);
+}
+
+static void fails(const char *message)
+{
+	struct capture c;
+	struct trial t;
+
+	capture_begin(&c);
+	assert_true(BEGIN(&t, "--kernel", "k", "--modules", in_folder("modules"), "--", "x") < 0);
+	assert_non_null(strstr(capture_end(&c), message));
+	end(&t);
+}
+
+static void modules_that_are_wrong_are_named(void **state __unused)
+{
+	make_modules("virtiofs.ko: fuse.ko\nvirtio_pci.ko.gz:\nvmw_vsock_virtio_transport.ko:\n");
+	fails("the kernel has no module fuse, which virtiofs needs; --modules names another "
+	      "folder");
+	make_modules(
+		"virtio_pci.ko.gz: virtio_pci.ko.gz virtiofs.ko\nvirtiofs.ko: virtio_pci.ko.gz\n");
+	fails("/modules.dep: virtio_pci needs itself");
+	make_modules("../virtio_pci.ko:\n");
+	fails("/modules.dep: ../virtio_pci.ko is not in the folder");
+	make_modules("virtiofs.ko:\nvirtio_pci.ko.gz:\nvmw_vsock_virtio_transport.ko:\n");
+	make("modules/virtio_pci.ko.gz", gzip_stream, sizeof(gzip_stream) - 9);
+	fails("virtio_pci.ko.gz is damaged");
+	make("modules/modules.dep", "\n", 1);
+	fails("the kernel has no module virtio_pci");
+}
+
+static void tail(const char *said, unsigned lines, size_t max, const char *expected)
+{
+	struct run_console c;
+	char text[64];
+
+	assert_int_equal(run_console_open(&c, NULL), 0);
+	assert_int_equal(stream_write(&c.stream, said, strlen(said)), strlen(said));
+	run_console_tail(&c, lines, text, max);
+	assert_string_equal(text, expected);
+	run_console_close(&c);
+}
+
+static void the_last_lines_of_the_console_are_kept(void **state __unused)
+{
+	tail("", 3, 64, "");
+	tail("one", 3, 64, "one\n");
+	tail("one\r\ntwo\r\nthree\r\nfour\r\n", 2, 64, "three\nfour\n");
+	tail("one\ntwo", 1, 64, "two\n");
+	tail("one\n", 5, 64, "one\n");
+	tail("a\033b\377\n", 5, 64, "a?b?\n");
+	tail("0123456789", 5, 8, "456789\n");
+}
+
+static void the_console_is_kept_as_a_ring(void **state __unused)
+{
+	struct run_console c;
+	char text[64];
+
+	assert_int_equal(run_console_open(&c, in_folder("log")), 0);
+	for (unsigned i = 0; i < 5000; i++) {
+		char line[32];
+		size_t len = (size_t)snprintf(line, sizeof(line), "line %u\n", i);
+
+		stream_write(&c.stream, line, len);
+	}
+	run_console_tail(&c, 2, text, sizeof(text));
+	assert_string_equal(text, "line 4998\nline 4999\n");
+	run_console_close(&c);
+}
+
+static int make_folder(void **state __unused)
+{
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state __unused)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "rm -r %s", folder);
+	return system(command);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_orders_are_what_was_asked_for),
+		cmocka_unit_test(what_was_asked_for_comes_once),
+		cmocka_unit_test(users_are_those_of_the_root),
+		cmocka_unit_test(modules_come_unpacked_and_in_order),
+		cmocka_unit_test(modules_that_are_wrong_are_named),
+		cmocka_unit_test(the_last_lines_of_the_console_are_kept),
+		cmocka_unit_test(the_console_is_kept_as_a_ring),
+	};
+
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
