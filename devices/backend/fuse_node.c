@@ -333,9 +333,14 @@ static int enter(struct fuse_server *f, struct fuse_node *dir, int *fd, const ch
 
 	if (rc < 0)
 		return rc;
+	rc = fuse_make_room(f, 1) ? 0 : -ENFILE;
 	i = find_named(&f->nodes, &st, dir, name);
-	if (!i) {
-		rc = fuse_make_room(f, 1) ? add(f, fd, &st, dir->dev) : -ENFILE;
+	if (i && rc == 0 && node_at(&f->nodes, i - 1)->fd < 0) {
+		node_at(&f->nodes, i - 1)->fd = take_fd(fd);
+		f->nodes.nr_fds++;
+	} else if (!i) {
+		if (rc == 0)
+			rc = add(f, fd, &st, dir->dev);
 		if (rc < 0)
 			return rc;
 		i = (uint32_t)rc + 1;
