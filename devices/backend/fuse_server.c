@@ -17,7 +17,7 @@
 
 #include "backend/fuse_impl.h"
 
-#define FUSE_MIN_MINOR 31 /* Linux 5.4, the first with virtio-fs */
+#define FUSE_MIN_MINOR 31   /* Linux 5.4, the first with virtio-fs */
 #define SPARE_FDS      256u /* for everything else in this process */
 
 _Static_assert(FUSE_MAX_IO / 4096 <= UINT16_MAX, "max_pages");
@@ -34,7 +34,7 @@ enum {
 
 struct opcode {
 	fuse_fn *fn;
-	uint16_t in, out; /* bytes at least; bytes */
+	uint16_t in, out;          /* bytes at least; bytes */
 	uint8_t components, texts; /* behind it: names in a folder, then any others */
 	uint8_t flags;
 };
@@ -137,7 +137,8 @@ static int do_init(struct fuse_server *f, struct fuse_request *r)
 	r->out.init.max_readahead = min(in->max_readahead, (uint32_t)FUSE_MAX_IO);
 	r->out.init.max_write = FUSE_MAX_IO;
 	r->out.init.max_pages = FUSE_MAX_IO / 4096;
-	r->out.init.max_background = VIRTQ_MAX_SIZE / 2; /* which leaves room for what is waited for */
+	r->out.init.max_background =
+		VIRTQ_MAX_SIZE / 2; /* which leaves room for what is waited for */
 	r->out.init.congestion_threshold = VIRTQ_MAX_SIZE / 8 * 3;
 	r->out.init.time_gran = 1;
 	f->up = true;
@@ -182,7 +183,8 @@ static int check_component(const char *name)
 {
 	if (strlen(name) > NAME_MAX)
 		return -ENAMETOOLONG;
-	return !*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..") ? -EINVAL : 0;
+	return !*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..") ? -EINVAL
+											: 0;
 }
 
 /* Copies what follows the header, and finds the names in it. */
@@ -311,10 +313,11 @@ static int open_root(struct fuse_server *f)
 	if (fuse_stat(f->root_fd, &st) < 0)
 		return log_errno("--fs: stat %s", f->path);
 	if (fuse_is_kernels(f->root_fd))
-		return log_ret(-EINVAL,
-			       "--fs: %s: this folder is the kernel's (as /proc and /sys are), which "
-			       "can't be shared; name another",
-			       f->path);
+		return log_ret(
+			-EINVAL,
+			"--fs: %s: this folder is the kernel's (as /proc and /sys are), which "
+			"can't be shared; name another",
+			f->path);
 	f->root_dev = fuse_dev(&st);
 	f->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (f->proc_fd < 0)
