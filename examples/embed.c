@@ -1,53 +1,59 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * embed KERNEL [OPTION=VALUE]...: boots a kernel by libminivmm, prints what it says at its serial
- * port, and ends with minivmm's status. E.g. embed bzImage initrd=initrd.img memory=512M
+ * embed COMMAND [ARGUMENT]...: runs a command in a fresh virtual machine, which sees this machine's
+ * files and can't change them, and has no network; prints what it says, and ends with its status.
  *
  * cc embed.c $(pkg-config --cflags --libs minivmm)
  */
 #include <minivmm.h>
+#include <poll.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-static void on_log(void *ctx, int level, const char *text)
+/* Copies both streams of the command until both have ended. */
+static void copy(int out, int err)
 {
-	fprintf(ctx, "%s%s\n", level == MINIVMM_ERROR ? "error: " : "", text);
+	struct pollfd from[] = { { .fd = out, .events = POLLIN }, { .fd = err, .events = POLLIN } };
+	char buf[65536];
+
+	while ((from[0].fd >= 0 || from[1].fd >= 0) && poll(from, 2, -1) > 0) {
+		for (int i = 0; i < 2; i++) {
+			ssize_t n = from[i].revents ? read(from[i].fd, buf, sizeof(buf)) : 0;
+
+			if (n > 0)
+				fwrite(buf, 1, (size_t)n, i == 0 ? stdout : stderr);
+			else if (from[i].revents && close(from[i].fd) == 0)
+				from[i].fd = -1; /* poll() passes over it */
+		}
+	}
+}
+
+static int run(struct minivmm *vm)
+{
+	int out = minivmm_stream(vm, MINIVMM_STDOUT), err = minivmm_stream(vm, MINIVMM_STDERR);
+
+	close(minivmm_stream(vm, MINIVMM_STDIN)); /* there is no input */
+	if (minivmm_start(vm) == 0) {
+		copy(out, err);
+		minivmm_wait(vm, -1);
+	}
+	if (minivmm_end(vm) != MINIVMM_COMMAND)
+		fprintf(stderr, "embed: %s\n", minivmm_why(vm));
+	return minivmm_status(vm);
 }
 
 int main(int argc, char **argv)
 {
 	struct minivmm_config *c = minivmm_config_new();
-	struct minivmm *vm;
-	char serial[16], said[4096];
-	int pair[2], status = 1, rc;
-	ssize_t n;
+	struct minivmm *vm = NULL;
+	int status = 125;
 
-	if (argc < 2 || !c || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return 1;
-	snprintf(serial, sizeof(serial), "fd=%d", pair[1]);
-	minivmm_config_log(c, on_log, stderr);
-	rc = minivmm_config_set(c, "kernel", argv[1]);
-	if (rc == 0)
-		rc = minivmm_config_set(c, "serial", serial);
-	for (int i = 2; i < argc && rc == 0; i++) {
-		char *name = strtok(argv[i], "=");
-
-		rc = minivmm_config_set(c, name, strtok(NULL, ""));
-	}
-	if (rc == 0 && minivmm_create(c, &vm) == 0) {
-		close(pair[1]); /* the machine has a copy, which it closes at its end */
-		if (minivmm_start(vm) == 0) {
-			while ((n = read(pair[0], said, sizeof(said))) > 0)
-				fwrite(said, 1, (size_t)n, stdout);
-			minivmm_wait(vm, -1);
-			fprintf(stderr, "%s\n", minivmm_why(vm));
-			status = minivmm_status(vm);
-		}
-		minivmm_destroy(vm);
-	}
+	if (argc > 1 && c && minivmm_config_command(c, argv + 1) == 0 &&
+	    minivmm_config_set(c, "memory", "512M") == 0 && minivmm_create(c, &vm) == 0)
+		status = run(vm);
+	else
+		fprintf(stderr, "embed: %s\n", minivmm_error());
+	minivmm_destroy(vm);
 	minivmm_config_free(c);
-	close(pair[0]);
 	return status;
 }

@@ -477,8 +477,7 @@ int minivmm_signal(struct minivmm *vm, int signal)
 		rc = api_refuse(-ENOTSUP, "the machine runs no command");
 	else if (rc == 0 && vm->live)
 		run_tell(&vm->m.run, "signal %d", signal);
-	pthread_mutex_unlock(&vm->lock);
-	return rc;
+	return unlock_running(vm, rc);
 }
 
 int minivmm_window_size(struct minivmm *vm, unsigned rows, unsigned columns)
@@ -489,8 +488,7 @@ int minivmm_window_size(struct minivmm *vm, unsigned rows, unsigned columns)
 		rc = api_refuse(-ENOTSUP, "the machine runs no command at a terminal");
 	else if (rc == 0 && vm->live)
 		run_tell(&vm->m.run, "size %u %u", rows, columns);
-	pthread_mutex_unlock(&vm->lock);
-	return rc;
+	return unlock_running(vm, rc);
 }
 
 int minivmm_has_terminal(const struct minivmm *vm)

@@ -21,6 +21,7 @@ for _name, _result, _arguments in (
     ("config_new", c_void_p, []),
     ("config_free", None, [c_void_p]),
     ("config_set", c_int, [c_void_p, c_char_p, c_char_p]),
+    ("config_command", c_int, [c_void_p, POINTER(c_char_p)]),
     ("config_log", None, [c_void_p, _LOG, c_void_p]),
     ("config_events", None, [c_void_p, _EVENT, c_void_p]),
     ("create", c_int, [c_void_p, POINTER(c_void_p)]),
@@ -31,6 +32,8 @@ for _name, _result, _arguments in (
     ("pause", c_int, [c_void_p]),
     ("resume", c_int, [c_void_p]),
     ("stop", c_int, [c_void_p, c_int]),
+    ("stream", c_int, [c_void_p, c_int]),
+    ("signal", c_int, [c_void_p, c_int]),
     ("balloon", c_longlong, [c_void_p, c_longlong]),
     ("memory", c_ulonglong, [c_void_p]),
     ("end", c_int, [c_void_p]),
@@ -42,7 +45,7 @@ for _name, _result, _arguments in (
 
 LEVELS = ("asked", "error", "warn", "info", "debug")
 EVENTS = ("started", "restarted", "ended")
-ENDS = (None, "power-off", "reset", "crashed", "debug-exit", "quit", "killed", "failed")
+ENDS = (None, "power-off", "reset", "crashed", "debug-exit", "quit", "killed", "failed", "command")
 
 
 class Error(OSError):
@@ -60,9 +63,12 @@ def _check(rc):
 
 
 class Machine:
-    """A virtual machine; close() or "with" ends it. on_log(text, level) and on_event(name) are called on threads of the machine."""
+    """A virtual machine; close() or "with" ends it. on_log(text, level) and on_event(name) are called on threads of the machine.
 
-    def __init__(self, on_log=None, on_event=None, **options):
+    With command, a list of arguments, it runs that as minivmm run does.
+    """
+
+    def __init__(self, command=None, on_log=None, on_event=None, **options):
         self._vm = c_void_p()
         # ctypes calls these as long as they are referred to.
         self._log = _LOG(lambda _, level, text: on_log(text.decode(), LEVELS[level])) if on_log else _NO_LOG
@@ -73,6 +79,9 @@ class Machine:
         try:
             _lib.minivmm_config_log(config, self._log, None)
             _lib.minivmm_config_events(config, self._event, None)
+            if command is not None:
+                arguments = [os.fsencode(argument) for argument in command] + [None]
+                _check(_lib.minivmm_config_command(config, (c_char_p * len(arguments))(*arguments)))
             for name, values in options.items():
                 for value in values if isinstance(values, (list, tuple)) else [values]:
                     self._set(config, name.replace("_", "-"), value)
@@ -110,6 +119,14 @@ class Machine:
     def stop(self, politely=False):
         """Presses the power button (politely), or ends it at once."""
         _check(_lib.minivmm_stop(self._vm, 0 if politely else 1))
+
+    def stream(self, which):
+        """The command's input (0), output (1) or errors (2): a descriptor, which is the caller's from here on."""
+        return _check(_lib.minivmm_stream(self._vm, which))
+
+    def signal(self, number):
+        """Sends the command a signal."""
+        _check(_lib.minivmm_signal(self._vm, number))
 
     def balloon(self, change):
         """Moves the balloon by that many bytes; returns where it is to be."""

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# install.sh EMBED.C BUILD COMPILER...: what is installed is enough to build examples/embed.c, with the shared library and with the
+# install.sh BOOT.C BUILD COMPILER...: what is installed is enough to build examples/boot.c, with the shared library and with the
 # static one. TAP.
 set -u
 source=$1 build=$2 n=0
@@ -13,8 +13,8 @@ try() {
 	local name=$1
 	shift
 	n=$((n + 1))
-	if "${compiler[@]}" "$source" -o "$work/embed" "$@" >"$work/log" 2>&1; then
-		LD_LIBRARY_PATH=$libraries "$work/embed" "$work/nothing" >"$work/log" 2>&1
+	if "${compiler[@]}" "$source" -o "$work/boot" "$@" >"$work/log" 2>&1; then
+		LD_LIBRARY_PATH=$libraries "$work/boot" "$work/nothing" >"$work/log" 2>&1
 	fi
 	if ! grep -q "^error: --kernel .*nothing: No such file or directory$" "$work/log"; then
 		sed 's/^/# /' "$work/log"

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# embed.sh EMBED IMAGES: examples/embed.c with bare-metal guests, on this machine's /dev/kvm. TAP.
+# boot.sh BOOT IMAGES: examples/boot.c with bare-metal guests, on this machine's /dev/kvm. TAP.
 set -u
-embed=$1 images=$2 n=0
+boot=$1 images=$2 n=0
 
 # point NAME STATUS OUTPUT ERRORS ARGUMENT...: a run of it ends with STATUS, having printed OUTPUT and something like ERRORS.
 point() {
 	local out err got
 	err=$(mktemp)
-	out=$(timeout 60 "$embed" "${@:5}" 2>"$err" </dev/null)
+	out=$(timeout 60 "$boot" "${@:5}" 2>"$err" </dev/null)
 	got=$?
 	n=$((n + 1))
 	if [[ $got != "$2" || $out != "$3" ]] || ! grep -q "$4" "$err"; then
