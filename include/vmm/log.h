@@ -36,6 +36,10 @@ struct log_sink {
 struct log_sink *log_use(struct log_sink *s);
 struct log_sink *log_used(void);
 
+/* The most bytes of text, which is UTF-8 and no shorter than len, up to len that don't end within a
+ * character. */
+size_t log_cut(const char *text, size_t len);
+
 /* Prints a message as it comes to a sink on standard error, by one write(2). */
 void log_print(const char *text);
 

@@ -56,6 +56,15 @@ static size_t printable(const unsigned char *s)
 	return len;
 }
 
+size_t log_cut(const char *text, size_t len)
+{
+	size_t n = len;
+
+	while (n > 0 && len - n < 3 && ((unsigned char)text[n] & 0xc0) == 0x80)
+		n--;
+	return n;
+}
+
 /* Messages repeat file names and other people's text: copies from to to with all that could move
  * the cursor or colour the terminal as \xNN. Returns the length, at most size. */
 static size_t escape(char *to, size_t size, const char *from)
@@ -118,10 +127,12 @@ static void deliver(enum log_level level, const char *text)
 
 static void log_line(enum log_level level, const char *fmt, va_list ap, const char *suffix)
 {
-	char text[1024], line[1280];
+	char text[1028], line[1280];
+	const size_t most = sizeof(text) - 4; /* what is beyond shows where a character ends */
 	size_t len;
 
-	vsnprintf(text, sizeof(text), fmt, ap);
+	if (vsnprintf(text, sizeof(text), fmt, ap) > (int)most)
+		text[log_cut(text, most)] = '\0';
 	len = escape(line, sizeof(line) - 1, text);
 	len += escape(line + len, sizeof(line) - 1 - len, suffix);
 	line[len] = '\0';

@@ -64,6 +64,24 @@ static void long_messages_are_cut(void **state __unused)
 	assert_string_equal(c.text + strlen(c.text) - 5, "\\x01\n");
 }
 
+static void long_messages_are_cut_between_characters(void **state __unused)
+{
+	char text[3000];
+	struct capture c;
+
+	for (size_t first = 0; first < 4; first++) {
+		memset(text, 'x', sizeof(text));
+		for (size_t i = first; i + 4 < sizeof(text); i += 4)
+			memcpy(text + i, "💾", 5);
+		capture_begin(&c);
+		log_msg(LOG_ERROR, "%s", text);
+		capture_end(&c);
+		assert_true(strlen(c.text) > 1000);
+		assert_null(strstr(c.text, "\\x"));
+		assert_string_equal(c.text + strlen(c.text) - 5, "💾\n");
+	}
+}
+
 struct kept {
 	struct log_sink sink;
 	enum log_level level;
@@ -211,6 +229,7 @@ int main(void)
 		cmocka_unit_test(utf8_is_left_as_it_is),
 		cmocka_unit_test(what_is_not_utf8_is_escaped),
 		cmocka_unit_test(long_messages_are_cut),
+		cmocka_unit_test(long_messages_are_cut_between_characters),
 		cmocka_unit_test(a_threads_sink_gets_its_messages),
 		cmocka_unit_test(errors_return_what_they_say),
 		cmocka_unit_test(levels_above_the_set_one_are_silent),
