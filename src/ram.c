@@ -101,6 +101,8 @@ static int advise_all(const struct ram *r, const struct memory_config *c)
 {
 	int rc = advise(r, MADV_DONTDUMP, "can't keep guest memory out of core dumps");
 
+	if (rc == 0) /* else each page that the guest writes afterwards is copied */
+		rc = advise(r, MADV_DONTFORK, "can't keep guest memory out of child processes");
 	if (rc == 0 && c->huge == HUGE_TRANSPARENT) {
 		rc = advise(r, MADV_HUGEPAGE,
 			    "hugepages=on: this host's kernel has no transparent huge pages; leave "

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "hostmem.h"
 #include "test.h"
@@ -398,12 +399,32 @@ static void settings_that_defeat_a_wish_are_told(void **state __unused)
 	remove_host(root);
 }
 
+static void a_child_has_none_of_it(void **state __unused)
+{
+	const struct memory_config c = { .size = 4 * MIB };
+	unsigned char there;
+	struct ram r;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(ram_alloc(&r, &c), 0);
+	memset(r.host, 1, 4 * KIB);
+	pid = fork();
+	if (pid == 0)
+		_exit(mincore(r.host, 4 * KIB, &there) < 0 && errno == ENOMEM ? 0 : 1);
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	ram_free(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ram_lies_below_and_above_the_hole),
 		cmocka_unit_test(a_guest_larger_than_the_host_costs_nothing_yet),
 		cmocka_unit_test(prefaulted_memory_is_there),
+		cmocka_unit_test(a_child_has_none_of_it),
 		cmocka_unit_test(what_is_given_back_is_gone),
 		{ "what_is_given_back_is_gone (shared)", what_is_given_back_is_gone, NULL, NULL,
 		  "shared" },
