@@ -369,9 +369,15 @@ static int run_script(struct net_tap *t, const char *script)
 	posix_spawnattr_destroy(&attr);
 	if (errno)
 		return log_errno("%s: script %s", t->option, script);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return log_errno("%s: script %s", t->option, script);
+	do
+		errno = 0;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR);
+	if (errno == ECHILD) /* it has ended, and somebody else in this process was told how */
+		log_warn("%s: script %s: its status is lost, as this process ignores SIGCHLD or "
+			 "waits for any child",
+			 t->option, script);
+	else if (errno)
+		return log_errno("%s: script %s", t->option, script);
 	if (WIFSIGNALED(status))
 		return log_ret(-EIO, "%s: script %s %s was ended by signal %d", t->option, script,
 			       t->name, WTERMSIG(status));

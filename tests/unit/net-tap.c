@@ -12,6 +12,7 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -320,6 +321,25 @@ static void what_cannot_be_is_explained(void **state __unused)
 	b->ops->destroy(b);
 }
 
+static void a_program_may_ignore_its_children(void **state __unused)
+{
+	const struct net_tap_options o = {
+		.option = OPTION, .name = "t", .pairs = 1, .script = "/bin/true"
+	};
+	struct net_backend *b;
+	struct capture c;
+	int rc;
+
+	need_namespace();
+	signal(SIGCHLD, SIG_IGN);
+	capture_begin(&c);
+	rc = net_tap_open(&o, &b);
+	assert_non_null(strstr(capture_end(&c), "script /bin/true: its status is lost"));
+	signal(SIGCHLD, SIG_DFL);
+	assert_int_equal(rc, 0);
+	b->ops->destroy(b);
+}
+
 /* Last: what this gives up does not come back. */
 static void without_privileges_there_are_commands(void **state __unused)
 {
@@ -346,6 +366,7 @@ int main(void)
 		cmocka_unit_test(a_tap_is_adopted),
 		cmocka_unit_test(what_is_no_tap_is_refused),
 		cmocka_unit_test(what_cannot_be_is_explained),
+		cmocka_unit_test(a_program_may_ignore_its_children),
 		cmocka_unit_test(without_privileges_there_are_commands),
 	};
 
