@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "signals.h"
 #include "term.h"
 
 enum { STATUS_TIMEOUT = 124, STATUS_FAILED = 125, STATUS_SIGNAL = 128 };
@@ -137,16 +138,12 @@ static void join_outputs(struct session *s, bool patient)
 
 static sigset_t taken_signals(void)
 {
-	sigset_t set;
+	sigset_t set = signals_to_guest();
 
-	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGQUIT);
-	sigaddset(&set, SIGUSR1);
-	sigaddset(&set, SIGUSR2);
-	sigaddset(&set, SIGWINCH);
 	return set;
 }
 
@@ -255,11 +252,10 @@ int cli_run(struct minivmm_config *c)
 	int status;
 
 	term_reserve_stdio();
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
+	signals_prepare();
 	if (minivmm_create(c, &s.vm) < 0)
 		return STATUS_FAILED;
+	sigprocmask(SIG_BLOCK, &set, NULL);
 	status = run(&s);
 	minivmm_destroy(s.vm);
 	term_restore();

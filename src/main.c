@@ -40,9 +40,10 @@ static int run(struct minivmm_config *c)
 	struct minivmm *vm;
 
 	term_reserve_stdio();
-	signals_block();
+	signals_prepare();
 	if (minivmm_create(c, &vm) < 0)
 		return STATUS_FAILED;
+	signals_block();
 	if (take_terminal(vm) == 0 && minivmm_start(vm) == 0 && signals_until_end(vm) == 0)
 		status = minivmm_status(vm);
 	minivmm_destroy(vm);

@@ -22,16 +22,32 @@ struct signals {
 
 static sigset_t taken_signals(void)
 {
-	sigset_t set;
+	sigset_t set = signals_to_guest();
 
-	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	return set;
+}
+
+sigset_t signals_to_guest(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGWINCH);
 	return set;
+}
+
+void signals_prepare(void)
+{
+	const sigset_t set = signals_to_guest();
+
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* our own output beyond ulimit -f: an error of that write */
 }
 
 void signals_block(void)
@@ -39,8 +55,6 @@ void signals_block(void)
 	const sigset_t set = taken_signals();
 
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* our own output beyond ulimit -f: an error of that write */
 }
 
 /* timeout(1) sends a signal to its child and again to the child's group: within a second, that is

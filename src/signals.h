@@ -7,10 +7,18 @@
  */
 #pragma once
 
+#include <signal.h>
+
 #include "minivmm.h"
 
-/* Blocks the signals above for this thread and those that it starts; SIGPIPE becomes EPIPE. Once a
- * process, before any thread. */
+/* Those that are for the guest and must not end the program. */
+sigset_t signals_to_guest(void);
+
+/* Blocks them, and SIGPIPE becomes EPIPE. Before the machine is made: what is to end the program
+ * still does so, as there is no guest yet that could. */
+void signals_prepare(void);
+
+/* Blocks the others, too. Before the machine is started. */
 void signals_block(void);
 
 /* Takes signals for vm, which was started, until it has ended. 0 or -errno, logged. */

@@ -103,4 +103,21 @@ wait $! 2>"$work/killed"
 [[ $? == 0 ]] && ! grep -q restart "$work/err"
 point $? "a reset after SIGTERM is the end"
 exec 3>&-
+# One whose making takes long can still be ended: a daemon that never answers.
+python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+c = s.accept()
+print("accepted", flush=True)
+time.sleep(60)' "$work/daemon" >"$work/said" 2>&1 &
+daemon=$!
+until [[ -S $work/daemon ]] || ! kill -0 "$daemon" 2>/dev/null; do sleep 0.1; done
+"$minivmm" --kernel "$images/power.bin" --memory 64M --fs tag=t,socket="$work/daemon" </dev/null >"$work/out" 2>"$work/err" &
+until grep -q accepted "$work/said" || ! kill -0 "$daemon" 2>/dev/null; do sleep 0.1; done
+kill -TERM $!
+wait $! 2>"$work/killed"
+[[ $? == 143 ]]
+point $? "SIGTERM ends minivmm while it makes a machine"
+kill "$daemon"
 echo "1..$n"
