@@ -20,16 +20,29 @@
  * standard input and output only where an option says stdio. (It does abort() when it finds itself
  * in error, as assert() does.)
  *
- * What it takes: SIGRTMAX goes between threads of its own, so don't send that one to the process. A
- * shared folder raises the process's soft limit of open files to the hard one.
+ * What it takes: SIGRTMAX goes between threads of its own, so don't send that one to the process
+ * (Valgrind keeps it for itself, so machines don't run there). A shared folder raises the process's
+ * soft limit of open files to the hard one. A script of --net is a child process, whose status is
+ * lost where SIGCHLD is ignored or somebody waits for any child: it then counts as 0.
  *
  * Errors: a function that returns int returns 0 or more, or the negative of a code of <errno.h>;
  * minivmm_error() then says in words what failed and what to do.
  *
+ * Processes: fork() is for exec: guest memory is not there in a child, in which no function of this
+ * library may be called, and the descriptors that it has (files with their locks, sockets) stay
+ * open until it execs or exits.
+ *
  * Threads: any number of machines may live in a process. The functions of a machine may be called
  * by any thread at any time, from minivmm_create() until minivmm_destroy() is called; those of a
- * configuration by one thread at a time. Callbacks come from threads of the machine; a callback
- * returns soon and calls nothing of this library but minivmm_log_stderr().
+ * configuration by one thread at a time. Calls that have begun return when it is destroyed, which
+ * waits for them.
+ *
+ * Callbacks come from threads of the machine, and messages also from those that call a function. A
+ * callback returns soon. It calls nothing of this library but minivmm_log_stderr() and, of
+ * MINIVMM_ENDED, minivmm_end(), minivmm_status() and minivmm_why(). The machine may hold locks
+ * while a message is delivered, and calls wait for callbacks: so a callback takes no lock of yours
+ * that is held anywhere while you call a function of that machine, minivmm_destroy() among them.
+ * Once minivmm_wait() has returned 0 or minivmm_destroy() has returned, none comes any more.
  *
  * Memory: strings that are passed in are copied, unless it is said otherwise.
  */
@@ -45,8 +58,8 @@ struct minivmm;        /* a machine */
 /* The library's version, as "0.1.0". What a version 0.N has, a later one of the same N has, too. */
 const char *minivmm_version(void);
 
-/* Why the last function of this library that failed on this thread did: one line. "": none did.
- * Valid until the thread's next call of the library. */
+/* Why the function of this library that was called last on this thread failed: one line. For after
+ * an error, as one that succeeds may leave it or clear it. Valid until the thread's next call. */
 const char *minivmm_error(void);
 
 /* -- messages and events --------------------------------------------------------------------- */
@@ -70,7 +83,8 @@ void minivmm_log_stderr(void *ctx, int level, const char *text);
 enum minivmm_event {
 	MINIVMM_STARTED,   /* the guest runs */
 	MINIVMM_RESTARTED, /* it has reset, and runs anew (option on-reset) */
-	MINIVMM_ENDED,     /* once, the last event: minivmm_end() and the like say how */
+	MINIVMM_ENDED,     /* once, the last event: minivmm_end() and the like say how. Who waits
+			    * for the end goes on when the callback has returned */
 };
 
 /* Something happened. The thread of the machine, which waits for it to return. */
@@ -94,7 +108,7 @@ void minivmm_config_free(struct minivmm_config *c);
  * on-reset=restart and minivmm_window_changed(), and may be closed without them.
  *
  * -EINVAL: no such option, or not this value; c is good for nothing but minivmm_config_free() then.
- * -EBUSY: a machine was created with c already. */
+ * -EBUSY: a machine was created with c. */
 int minivmm_config_set(struct minivmm_config *c, const char *name, const char *value);
 
 /* Makes it a machine that runs a command, as "minivmm run" does: argv ends with NULL. The options
@@ -128,11 +142,12 @@ int minivmm_text(const struct minivmm_config *c, enum minivmm_action what, char 
 /* -- a machine's life ------------------------------------------------------------------------ */
 
 /* Makes the machine that c asks for: opens its files, takes (lazily) its memory, loads its kernel.
- * c can't be changed from here on; it may be freed, and used for more machines. *vm is for
- * minivmm_destroy(); after an error it is NULL. */
+ * From then on c can't be changed; it may be freed, and used for more machines. *vm is for
+ * minivmm_destroy(); after an error it is NULL, and c as it was. */
 int minivmm_create(struct minivmm_config *c, struct minivmm **vm);
 
-/* Starts it, in threads of its own, and returns. Once: -EALREADY. */
+/* Starts it, in threads of its own, and returns. Once: -EALREADY. After any other error it has
+ * ended (MINIVMM_FAILED), without events. */
 int minivmm_start(struct minivmm *vm);
 
 /* Waits until it has ended and has let go of its files: 0. Or for timeout_ms (-1: for ever):
@@ -163,8 +178,8 @@ enum minivmm_stop {
  * the start, too: that is then done as soon as it is started. */
 int minivmm_stop(struct minivmm *vm, enum minivmm_stop how);
 
-/* Moves the balloon's target by that many bytes, as far as it goes. Where it is then, or -ENOTSUP:
- * there is no balloon. */
+/* Moves the balloon's target by that many bytes, as far as it goes. Where it is then; -ENOTSUP:
+ * there is no balloon; -EAGAIN: there is none just now, as the guest resets or ends. */
 long long minivmm_balloon(struct minivmm *vm, long long bytes);
 /* Bytes of the guest's memory. */
 unsigned long long minivmm_memory(const struct minivmm *vm);

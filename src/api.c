@@ -5,7 +5,7 @@
  *
  * The lock is held while the state changes and around every call on the machine from outside, which
  * is let through only while live: its threads are there. The machine's thread never waits for the
- * guest with it. Callbacks come without it.
+ * guest with it. Events come without it, messages with any lock.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -38,7 +38,9 @@ struct minivmm {
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
+	unsigned inside; /* atomic: callers, which minivmm_destroy() waits for */
 	enum { NEW, STARTED, ENDED } state;
+	bool over;                    /* ENDED, and the user was told */
 	bool live;                    /* m has threads */
 	bool paused, button, at_once; /* said by the user */
 	enum machine_end end;
@@ -48,6 +50,32 @@ struct minivmm {
 	char error[512];
 	char why[560]; /* constant once it has ended */
 };
+
+/* Every call from outside is between these, with the lock ... */
+static void enter(struct minivmm *vm)
+{
+	__atomic_add_fetch(&vm->inside, 1, __ATOMIC_RELAXED);
+	pthread_mutex_lock(&vm->lock);
+}
+
+static void leave(struct minivmm *vm)
+{
+	if (__atomic_sub_fetch(&vm->inside, 1, __ATOMIC_RELAXED) == 0)
+		pthread_cond_broadcast(&vm->changed);
+	pthread_mutex_unlock(&vm->lock);
+}
+
+/* ... or, around what it logs, between these. */
+static void hold(struct minivmm *vm)
+{
+	__atomic_add_fetch(&vm->inside, 1, __ATOMIC_RELAXED);
+}
+
+static void let_go(struct minivmm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	leave(vm);
+}
 
 /* -- the machine's thread -- */
 
@@ -93,10 +121,11 @@ static void log_stats(const struct machine *m)
 	free(text);
 }
 
-/* With the lock held. */
-static void power_on(struct minivmm *vm, bool again)
+/* With the lock held. After an error it has ended. */
+static int power_on(struct minivmm *vm, bool again)
 {
 	struct machine *m = &vm->m;
+	int rc;
 
 	if (again && (vm->button || vm->at_once))
 		machine_end(m, END_RESET, 0); /* it was not to live again */
@@ -104,10 +133,37 @@ static void power_on(struct minivmm *vm, bool again)
 		machine_end(m, END_KILLED, 0);
 	if (vm->paused)
 		machine_pause(m);
-	machine_start(m);
+	rc = machine_start(m);
+	if (rc < 0)
+		machine_end(m, END_FAILED, 0);
 	if (vm->button)
 		machine_press_power_button(m);
 	vm->live = true;
+	return rc;
+}
+
+/* Of a machine that has come to an end. */
+static void say_why(struct minivmm *vm)
+{
+	static const char *const words[] = {
+		[END_NONE] = "it failed",
+		[END_POWER_OFF] = "the guest powered off",
+		[END_RESET] = "the guest asked for a reset",
+		[END_CRASHED] = "the guest crashed",
+		[END_DEBUG_EXIT] = "the guest exited with a status",
+		[END_QUIT] = "it was quit at its terminal",
+		[END_KILLED] = "it was stopped",
+		[END_FAILED] = "it failed",
+		[END_COMMAND] = "the command ended",
+	};
+	const bool error = vm->end == END_CRASHED || vm->end == END_FAILED || vm->config.run.argv;
+
+	pthread_mutex_lock(&vm->why_lock);
+	if (error && *vm->error)
+		snprintf(vm->why, sizeof(vm->why), "%s", vm->error);
+	else
+		snprintf(vm->why, sizeof(vm->why), "%s", words[vm->end]);
+	pthread_mutex_unlock(&vm->why_lock);
 }
 
 /* One life, from when it was switched on to its end. */
@@ -121,7 +177,11 @@ static void live(struct minivmm *vm)
 	vm->end = m->end;
 	vm->status = status_of(m);
 	pthread_mutex_unlock(&vm->lock);
+	if (!m->config->run.argv)
+		say_why(vm); /* before what goes wrong on the way out */
 	machine_stop(m);
+	if (m->config->run.argv)
+		say_why(vm); /* it has just been said */
 	if (vm->config.stats)
 		log_stats(m);
 	machine_destroy(m);
@@ -146,7 +206,7 @@ static bool revive(struct minivmm *vm)
 	memset(&vm->m, 0, sizeof(vm->m));
 	if (machine_init(&vm->m, &vm->config) == 0) {
 		pthread_mutex_lock(&vm->lock);
-		power_on(vm, true);
+		(void)power_on(vm, true); /* it lives, if only to end at once */
 		pthread_mutex_unlock(&vm->lock);
 		return true;
 	}
@@ -155,35 +215,23 @@ static bool revive(struct minivmm *vm)
 	vm->end = END_FAILED;
 	vm->status = STATUS_FAILED;
 	pthread_mutex_unlock(&vm->lock);
+	say_why(vm);
 	return false;
 }
 
-static void say_why(struct minivmm *vm)
+/* With the lock held: those who wait for the end may go. */
+static void be_over(struct minivmm *vm)
 {
-	static const char *const words[] = {
-		[END_NONE] = "it failed",
-		[END_POWER_OFF] = "the guest powered off",
-		[END_RESET] = "the guest asked for a reset",
-		[END_CRASHED] = "the guest crashed",
-		[END_DEBUG_EXIT] = "the guest exited with a status",
-		[END_QUIT] = "it was quit at its terminal",
-		[END_KILLED] = "it was stopped",
-		[END_FAILED] = "it failed",
-		[END_COMMAND] = "the command ended",
-	};
-	const bool error = vm->end == END_CRASHED || vm->end == END_FAILED || vm->config.run.argv;
+	const uint64_t one = 1;
 
-	pthread_mutex_lock(&vm->why_lock);
-	if (error && *vm->error)
-		snprintf(vm->why, sizeof(vm->why), "%s", vm->error);
-	else
-		snprintf(vm->why, sizeof(vm->why), "%s", words[vm->end]);
-	pthread_mutex_unlock(&vm->why_lock);
+	if (write(vm->end_fd, &one, sizeof(one)) < 0)
+		log_errno("telling the end");
+	vm->over = true;
+	pthread_cond_broadcast(&vm->changed);
 }
 
 static void *vm_thread(void *arg)
 {
-	const uint64_t one = 1;
 	struct minivmm *vm = arg;
 
 	pthread_mutex_lock(&vm->lock); /* until it is switched on */
@@ -194,14 +242,13 @@ static void *vm_thread(void *arg)
 		tell(vm, MINIVMM_RESTARTED);
 		live(vm);
 	}
-	say_why(vm);
 	pthread_mutex_lock(&vm->lock);
 	vm->state = ENDED;
-	pthread_cond_broadcast(&vm->changed);
 	pthread_mutex_unlock(&vm->lock);
-	if (write(vm->end_fd, &one, sizeof(one)) < 0)
-		log_errno("telling the end");
 	tell(vm, MINIVMM_ENDED);
+	pthread_mutex_lock(&vm->lock);
+	be_over(vm);
+	pthread_mutex_unlock(&vm->lock);
 	return NULL;
 }
 
@@ -245,6 +292,24 @@ static struct minivmm *vm_new(struct minivmm_config *c)
 	return vm;
 }
 
+static int build(void *arg)
+{
+	struct minivmm *vm = arg;
+	int rc = machine_init(&vm->m, &vm->config);
+
+	if (rc < 0)
+		machine_destroy(&vm->m);
+	return rc;
+}
+
+static int dismantle(void *arg)
+{
+	struct minivmm *vm = arg;
+
+	machine_destroy(&vm->m);
+	return 0;
+}
+
 int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
 {
 	struct minivmm *v;
@@ -260,41 +325,46 @@ int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
 	before = api_enter(&v->log);
 	rc = v->end_fd < 0 ? log_errno("eventfd") : config_check(&v->config);
 	if (rc == 0) {
-		c->used = true;
 		config_complete_run(&v->config);
-		rc = machine_init(&v->m, &v->config);
-		if (rc < 0)
-			machine_destroy(&v->m);
+		rc = api_on_thread(build, v);
 	}
 	rc = api_leave(before, rc);
-	if (rc < 0)
+	if (rc < 0) {
 		vm_free(v);
-	else
+	} else {
+		c->used = true;
 		*vm = v;
+	}
 	return rc;
 }
 
-/* With the lock held. The vCPUs first: they are what is waited for. */
-static int start(struct minivmm *vm)
+/* With the lock held: nothing has come of it. */
+static int never_lived(struct minivmm *vm, int rc)
 {
-	int rc;
-
-	power_on(vm, false);
-	vm->state = STARTED;
-	rc = thread_start(&vm->thread, "minivmm", vm_thread, vm);
-	vm->has_thread = rc == 0;
-	if (rc == 0)
-		return 0;
 	machine_end(&vm->m, END_FAILED, 0);
 	machine_stop(&vm->m);
 	vm->live = false;
 	vm->state = ENDED;
 	vm->end = END_FAILED;
 	vm->status = STATUS_FAILED;
-	errno = -rc;
-	rc = log_errno("thread of the machine");
 	say_why(vm);
+	be_over(vm);
 	return rc;
+}
+
+/* With the lock held. The vCPUs first: they are what is waited for. */
+static int start(struct minivmm *vm)
+{
+	int rc = power_on(vm, false);
+
+	if (rc < 0)
+		return never_lived(vm, rc);
+	vm->state = STARTED;
+	errno = -thread_start(&vm->thread, "minivmm", vm_thread, vm);
+	if (errno)
+		return never_lived(vm, log_errno("thread of the machine"));
+	vm->has_thread = true;
+	return 0;
 }
 
 int minivmm_start(struct minivmm *vm)
@@ -302,9 +372,9 @@ int minivmm_start(struct minivmm *vm)
 	struct log_sink *before = api_enter(&vm->log);
 	int rc;
 
-	pthread_mutex_lock(&vm->lock);
+	enter(vm);
 	rc = vm->state == NEW ? start(vm) : api_refuse(-EALREADY, "the machine was started before");
-	pthread_mutex_unlock(&vm->lock);
+	leave(vm);
 	return api_leave(before, rc);
 }
 
@@ -317,15 +387,15 @@ int minivmm_wait(struct minivmm *vm, int timeout_ms)
 	until.tv_nsec += timeout_ms % 1000 * 1000000L;
 	until.tv_sec += timeout_ms / 1000 + until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
-	pthread_mutex_lock(&vm->lock);
+	enter(vm);
 	if (vm->state == NEW)
 		rc = api_refuse(-EINVAL, "the machine was not started");
-	while (vm->state == STARTED && rc == 0)
+	while (!vm->over && rc == 0)
 		rc = timeout_ms < 0 ? pthread_cond_wait(&vm->changed, &vm->lock)
 				    : -pthread_cond_timedwait(&vm->changed, &vm->lock, &until);
-	if (vm->state == ENDED)
+	if (vm->over)
 		rc = 0;
-	pthread_mutex_unlock(&vm->lock);
+	leave(vm);
 	return rc == -ETIMEDOUT ? api_refuse(rc, "the machine has not ended yet") : rc;
 }
 
@@ -337,14 +407,14 @@ int minivmm_end_fd(const struct minivmm *vm)
 /* Takes the lock for a call from outside. 0; -EINVAL: it was not started; -ESRCH: it has ended. */
 static int lock_running(struct minivmm *vm)
 {
-	pthread_mutex_lock(&vm->lock);
+	enter(vm);
 	return vm->state == NEW ? -EINVAL : vm->state == ENDED ? -ESRCH : 0;
 }
 
 /* Ends that call, of which rc is the result. */
 static int unlock_running(struct minivmm *vm, int rc)
 {
-	pthread_mutex_unlock(&vm->lock);
+	leave(vm);
 	return rc == -EINVAL  ? api_refuse(rc, "the machine was not started")
 	       : rc == -ESRCH ? api_refuse(rc, "the machine has ended")
 			      : rc;
@@ -363,6 +433,7 @@ static void stop(struct minivmm *vm, enum minivmm_stop how)
 
 void minivmm_destroy(struct minivmm *vm)
 {
+	struct log_sink *before;
 	bool has_thread;
 
 	if (!vm)
@@ -370,15 +441,19 @@ void minivmm_destroy(struct minivmm *vm)
 	if (lock_running(vm) == 0)
 		stop(vm, MINIVMM_AT_ONCE);
 	has_thread = vm->has_thread;
-	pthread_mutex_unlock(&vm->lock);
+	leave(vm);
 	if (has_thread) {
 		pthread_join(vm->thread, NULL);
 	} else {
-		struct log_sink *before = api_enter(&vm->log);
-
-		machine_destroy(&vm->m);
+		before = api_enter(&vm->log);
+		if (api_on_thread(dismantle, vm) < 0)
+			dismantle(vm);
 		api_leave(before, 0);
 	}
+	pthread_mutex_lock(&vm->lock);
+	while (__atomic_load_n(&vm->inside, __ATOMIC_RELAXED))
+		pthread_cond_wait(&vm->changed, &vm->lock);
+	pthread_mutex_unlock(&vm->lock);
 	vm_free(vm);
 }
 
@@ -417,14 +492,22 @@ int minivmm_stop(struct minivmm *vm, enum minivmm_stop how)
 long long minivmm_balloon(struct minivmm *vm, long long bytes)
 {
 	struct log_sink *before = api_enter(&vm->log);
-	int rc = lock_running(vm);
-	int64_t target = 0;
+	long long target = 0;
+	int rc;
 
+	hold(vm);
+	rc = lock_running(vm);
 	if (rc == 0 && !vm->config.balloon.on)
 		rc = api_refuse(-ENOTSUP, "the guest has no balloon");
-	else if (rc == 0 && vm->live)
+	else if (rc == 0 && !vm->live)
+		rc = api_refuse(-EAGAIN, "the guest is about to run anew, or to end");
+	else if (rc == 0)
 		target = machine_move_balloon(&vm->m, bytes);
-	rc = api_leave(before, unlock_running(vm, rc));
+	rc = unlock_running(vm, rc);
+	if (rc == 0)
+		log_info("balloon: the target is now %llu MiB", (unsigned long long)target / MIB);
+	let_go(vm);
+	rc = api_leave(before, rc);
 	return rc < 0 ? rc : target;
 }
 
@@ -458,14 +541,14 @@ int minivmm_stream(struct minivmm *vm, enum minivmm_stream which)
 {
 	int fd = -1;
 
-	pthread_mutex_lock(&vm->lock);
+	enter(vm);
 	if (!vm->config.run.argv)
 		fd = api_refuse(-ENOTSUP, "the machine runs no command");
 	else if (vm->state == NEW)
 		fd = run_take_stream(&vm->m.run, (unsigned)which);
 	if (fd == -1)
 		fd = api_refuse(-EBADF, "the stream was taken before, or the machine was started");
-	pthread_mutex_unlock(&vm->lock);
+	leave(vm);
 	return fd;
 }
 
@@ -498,10 +581,16 @@ int minivmm_has_terminal(const struct minivmm *vm)
 
 void minivmm_log(struct minivmm *vm, int level, const char *text)
 {
-	struct log_sink *before = log_use(&vm->log.sink);
+	struct log_sink *before;
+	struct api_log log;
 
+	hold(vm);
+	api_log_init(&log, vm->config.log_level, vm->log.fn, vm->log.ctx);
+	log.foreign = true;
+	before = log_use(&log.sink);
 	log_msg((enum log_level)level, "%s", text);
 	log_use(before);
+	let_go(vm);
 }
 
 /* -- how it ended -- */
@@ -510,9 +599,9 @@ enum minivmm_end minivmm_end(struct minivmm *vm)
 {
 	enum minivmm_end end;
 
-	pthread_mutex_lock(&vm->lock);
+	enter(vm);
 	end = vm->state == ENDED ? (enum minivmm_end)vm->end : MINIVMM_NOT_ENDED;
-	pthread_mutex_unlock(&vm->lock);
+	leave(vm);
 	return end;
 }
 
@@ -520,10 +609,10 @@ int minivmm_status(struct minivmm *vm)
 {
 	int status;
 
-	pthread_mutex_lock(&vm->lock);
+	enter(vm);
 	status = vm->state == ENDED ? vm->status
 				    : api_refuse(-EAGAIN, "the machine has not ended yet");
-	pthread_mutex_unlock(&vm->lock);
+	leave(vm);
 	return status;
 }
 

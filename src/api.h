@@ -13,6 +13,7 @@ struct api_log {
 	struct log_sink sink;
 	minivmm_log_fn *fn; /* or NULL */
 	void *ctx;
+	bool foreign; /* these messages are the user's own: no errors of ours */
 	/* The last error's first line, for minivmm_why(); NULL: nobody wants it. Under lock, a
 	 * leaf. */
 	char *why;
@@ -37,6 +38,10 @@ struct log_sink *api_enter(struct api_log *log);
 int api_leave(struct log_sink *before, int rc);
 
 void api_log_init(struct api_log *log, enum log_level level, minivmm_log_fn *fn, void *ctx);
+
+/* Runs fn(arg) on a thread of the library's, which takes no signals, and waits for it. What it
+ * returns; its error is the caller's. Or -errno, logged. */
+int api_on_thread(int (*fn)(void *arg), void *arg);
 
 /* For the error of a call that was not to be: returns rc. */
 int api_refuse(int rc, const char *text);

@@ -8,6 +8,7 @@
 
 #include "doctor.h"
 #include "machine.h"
+#include "vmm/thread.h"
 
 _Static_assert(MINIVMM_ACTION_RUN == (int)ACTION_RUN &&
 		       MINIVMM_ACTION_DRY_RUN == (int)ACTION_DRY_RUN &&
@@ -31,14 +32,14 @@ static void keep_line(char *to, size_t size, const char *text)
 
 	if (!strncmp(text, prefix, strlen(prefix)))
 		text += strlen(prefix);
-	snprintf(to, size, "%.*s", (int)strcspn(text, "\n"), text);
+	snprintf(to, size, "%.*s", (int)log_cut(text, min(strcspn(text, "\n"), size - 1)), text);
 }
 
 static void on_message(struct log_sink *s, enum log_level level, const char *text)
 {
 	struct api_log *l = container_of(s, struct api_log, sink);
 
-	if (level == LOG_ERROR)
+	if (level == LOG_ERROR && !l->foreign)
 		keep_line(last_error, sizeof(last_error), text);
 	if (level == LOG_ERROR && l->why) {
 		pthread_mutex_lock(l->lock);
@@ -75,6 +76,35 @@ int api_refuse(int rc, const char *text)
 {
 	snprintf(last_error, sizeof(last_error), "%s", text);
 	return rc;
+}
+
+struct job {
+	int (*fn)(void *arg);
+	void *arg;
+	int rc;
+	char error[sizeof(last_error)];
+};
+
+static void *do_job(void *arg)
+{
+	struct job *j = arg;
+
+	j->rc = j->fn(j->arg);
+	memcpy(j->error, last_error, sizeof(j->error));
+	return NULL;
+}
+
+int api_on_thread(int (*fn)(void *arg), void *arg)
+{
+	struct job j = { .fn = fn, .arg = arg };
+	pthread_t thread;
+
+	errno = -thread_start(&thread, "minivmm", do_job, &j);
+	if (errno)
+		return log_errno("thread for the caller");
+	pthread_join(thread, NULL);
+	memcpy(last_error, j.error, sizeof(last_error));
+	return j.rc;
 }
 
 const char *minivmm_error(void)

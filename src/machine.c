@@ -466,10 +466,13 @@ static void stop_threads(struct machine *m)
 	}
 }
 
-void machine_start(struct machine *m)
+int machine_start(struct machine *m)
 {
-	if (run_start(&m->run) < 0 || start_io_threads(m) < 0 || start_vcpus(m) < 0)
-		machine_end(m, END_FAILED, 0);
+	int rc = run_start(&m->run);
+
+	if (rc == 0)
+		rc = start_io_threads(m);
+	return rc == 0 ? start_vcpus(m) : rc;
 }
 
 void machine_run(struct machine *m)
@@ -492,13 +495,7 @@ void machine_press_power_button(struct machine *m)
 
 int64_t machine_move_balloon(struct machine *m, int64_t bytes)
 {
-	uint64_t target;
-
-	if (!m->config->balloon.on)
-		return -ENOTSUP;
-	target = virtio_balloon_move(&m->balloon, bytes);
-	log_info("balloon: the target is now %llu MiB", target / MIB);
-	return (int64_t)target;
+	return m->config->balloon.on ? (int64_t)virtio_balloon_move(&m->balloon, bytes) : -ENOTSUP;
 }
 
 void machine_pause(struct machine *m)

@@ -123,8 +123,9 @@ void machine_destroy(struct machine *m);
  * vd, before any device. 0 or -errno, logged. (transport.c) */
 int machine_add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *loop) __must_check;
 
-/* Starts the guest, in threads of its own; a failure ends it. */
-void machine_start(struct machine *m);
+/* Starts the guest, in threads of its own. 0 or -errno, logged: some of them may be there, until
+ * machine_stop(). */
+int machine_start(struct machine *m) __must_check;
 /* Returns when it has ended; m->end says how. */
 void machine_run(struct machine *m);
 /* Ends the threads and the streams. */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -33,6 +34,8 @@ struct heard {
 	pthread_mutex_t lock;
 	char log[4096];
 	int started, restarted, ended;
+	struct minivmm *ends; /* or NULL: asked by the last event, which takes its time */
+	int end, status;
 };
 
 static void on_log(void *ctx, int level, const char *text)
@@ -53,8 +56,13 @@ static void on_event(void *ctx, int event)
 	pthread_mutex_lock(&h->lock);
 	h->started += event == MINIVMM_STARTED;
 	h->restarted += event == MINIVMM_RESTARTED;
-	h->ended += event == MINIVMM_ENDED;
 	pthread_mutex_unlock(&h->lock);
+	if (event == MINIVMM_ENDED && h->ends) {
+		usleep(50000);
+		h->end = minivmm_end(h->ends);
+		h->status = minivmm_status(h->ends);
+	}
+	h->ended += event == MINIVMM_ENDED;
 }
 
 struct guest {
@@ -377,7 +385,216 @@ static void a_guest_that_spins(void)
 	point(ok, "a guest that spins can be paused and stopped");
 }
 
+/* -- calls, callbacks and the end -- */
+
+/* A thread that calls a function of the machine, and says which it is before that. */
+struct caller {
+	struct guest *g;
+	pid_t id; /* atomic */
+	pthread_t thread;
+	int rc;
+};
+
+static void *wait_for_ever(void *arg)
+{
+	struct caller *c = arg;
+
+	__atomic_store_n(&c->id, gettid(), __ATOMIC_RELEASE);
+	c->rc = minivmm_wait(c->g->vm, -1);
+	return NULL;
+}
+
+/* Until it sleeps. */
+static void await_asleep(struct caller *c)
+{
+	char path[64], line[256];
+
+	for (int seen = 0; seen < 5; usleep(1000)) {
+		const pid_t id = __atomic_load_n(&c->id, __ATOMIC_ACQUIRE);
+		FILE *f = NULL;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", id);
+		if (id)
+			f = fopen(path, "re");
+		seen = f && fgets(line, sizeof(line), f) && strstr(line, ") S ") ? seen + 1 : 0;
+		if (f)
+			fclose(f);
+	}
+}
+
+static void destroyed_while_waited_for(void)
+{
+	struct caller c[4];
+	struct guest g;
+	bool ok = true;
+
+	for (int turn = 0; turn < 10; turn++) {
+		make(&g, NULL);
+		minivmm_start(g.vm);
+		for (int i = 0; i < 4; i++) {
+			c[i] = (struct caller){ .g = &g, .rc = -1 };
+			pthread_create(&c[i].thread, NULL, wait_for_ever, &c[i]);
+		}
+		for (int i = 0; i < 4; i++)
+			await_asleep(&c[i]);
+		destroy(&g);
+		for (int i = 0; i < 4; i++) {
+			pthread_join(c[i].thread, NULL);
+			ok = c[i].rc == 0 && ok;
+		}
+	}
+	point(ok, "destroyed while threads wait for its end");
+}
+
+static void the_last_callback(void)
+{
+	struct guest g;
+	bool ok;
+
+	make(&g, NULL);
+	g.heard.ends = g.vm;
+	minivmm_start(g.vm);
+	minivmm_stop(g.vm, MINIVMM_AT_ONCE);
+	ok = minivmm_wait(g.vm, 60000) == 0 && g.heard.ended == 1;
+	ok = g.heard.end == MINIVMM_KILLED && g.heard.status == 1 && ok;
+	destroy(&g);
+	point(ok, "the last event knows the end, and the end comes after it");
+}
+
+/* A user's lock, held by who calls and wanted by who hears the balloon's message. */
+static pthread_mutex_t users = PTHREAD_MUTEX_INITIALIZER;
+static int heard_balloon; /* atomic */
+
+static void on_balloon(void *ctx, int level, const char *text)
+{
+	(void)ctx;
+	(void)level;
+	if (!strstr(text, "balloon"))
+		return;
+	__atomic_store_n(&heard_balloon, 1, __ATOMIC_RELEASE);
+	pthread_mutex_lock(&users);
+	pthread_mutex_unlock(&users);
+}
+
+static void *deflate(void *vm)
+{
+	minivmm_balloon(vm, 1 << 20);
+	return NULL;
+}
+
+static void messages_hold_up_nobody(void)
+{
+	struct minivmm_config *c = minivmm_config_new();
+	struct minivmm *vm;
+	pthread_t thread;
+	bool ok;
+
+	minivmm_config_log(c, on_balloon, NULL);
+	if (minivmm_config_set(c, "kernel", spinning) < 0 ||
+	    minivmm_config_set(c, "memory", "64M") < 0 ||
+	    minivmm_config_set(c, "balloon", NULL) < 0 ||
+	    minivmm_config_set(c, "log-level", "info") < 0 || minivmm_create(c, &vm) < 0)
+		abort();
+	ok = minivmm_balloon(vm, 1) == -EINVAL;
+	minivmm_start(vm);
+	pthread_mutex_lock(&users);
+	pthread_create(&thread, NULL, deflate, vm);
+	while (!__atomic_load_n(&heard_balloon, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	ok = minivmm_pause(vm) == 0 && minivmm_resume(vm) == 0 && ok;
+	pthread_mutex_unlock(&users);
+	pthread_join(thread, NULL);
+	ok = minivmm_balloon(vm, 0) == 1 << 20 && ok;
+	minivmm_destroy(vm);
+	minivmm_config_free(c);
+	point(ok, "a call goes on while another's message is being delivered");
+}
+
 /* -- errors -- */
+
+static int threads_left = -1; /* that can be made; -1: no limit */
+
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+	if (threads_left == 0)
+		return EAGAIN;
+	if (threads_left > 0)
+		threads_left--;
+	return __real_pthread_create(t, attr, fn, arg);
+}
+
+static void no_threads(void)
+{
+	struct minivmm_config *c = minivmm_config_new();
+	struct minivmm *vm;
+	struct guest g;
+	bool ok;
+
+	threads_left = 0;
+	ok = minivmm_config_set(c, "kernel", kernel) == 0 && minivmm_create(c, &vm) == -EAGAIN &&
+	     strstr(minivmm_error(), "temporarily");
+	minivmm_config_free(c);
+	for (int left = 0; left < 3; left++) { /* of an I/O thread, a vCPU's, the machine's */
+		struct pollfd p = { .events = POLLIN };
+
+		threads_left = -1;
+		make(&g, NULL);
+		p.fd = minivmm_end_fd(g.vm);
+		threads_left = left;
+		ok = minivmm_start(g.vm) == -EAGAIN && strstr(minivmm_error(), "thread") && ok;
+		ok = poll(&p, 1, 0) == 1 && minivmm_wait(g.vm, 0) == 0 && ok;
+		ok = minivmm_end(g.vm) == MINIVMM_FAILED && minivmm_status(g.vm) == 1 && ok;
+		ok = strstr(minivmm_why(g.vm), "thread") && ok;
+		ok = minivmm_start(g.vm) == -EALREADY && minivmm_pause(g.vm) == -ESRCH && ok;
+		destroy(&g); /* still without threads */
+		ok = !g.heard.started && !g.heard.ended && ok;
+	}
+	threads_left = -1;
+	point(ok, "threads that can't be made are an error of the start");
+}
+
+/* SIGXFSZ would end us. */
+static void no_room(void)
+{
+	char base[] = "/tmp/library-XXXXXX", overlay[64], disk[128];
+	struct minivmm_config *c = minivmm_config_new();
+	struct rlimit before, tight;
+	struct minivmm *vm;
+	int fd = mkstemp(base), rc;
+
+	if (fd < 0 || ftruncate(fd, 1 << 20) < 0 || getrlimit(RLIMIT_FSIZE, &before) < 0)
+		abort();
+	snprintf(overlay, sizeof(overlay), "%s.overlay", base);
+	snprintf(disk, sizeof(disk), "%s,overlay=%s", base, overlay);
+	tight = (struct rlimit){ .rlim_cur = 512, .rlim_max = before.rlim_max };
+	rc = minivmm_config_set(c, "kernel", kernel) | minivmm_config_set(c, "disk", disk);
+	setrlimit(RLIMIT_FSIZE, &tight);
+	rc = rc == 0 ? minivmm_create(c, &vm) : 0;
+	setrlimit(RLIMIT_FSIZE, &before);
+	point(rc == -EFBIG && strstr(minivmm_error(), overlay),
+	      "no room for a file is an error of its machine");
+	minivmm_config_free(c);
+	close(fd);
+	unlink(base);
+	unlink(overlay);
+}
+
+static void messages_of_the_users(void)
+{
+	struct guest g;
+	bool ok;
+
+	make(&g, NULL);
+	minivmm_start(g.vm);
+	ok = minivmm_start(g.vm) == -EALREADY;
+	minivmm_log(g.vm, MINIVMM_ERROR, "mine\t\303\274");
+	ok = strstr(minivmm_error(), "before") && strstr(g.heard.log, "1 mine\\x09\303\274\n") &&
+	     ok;
+	destroy(&g);
+	point(ok, "the user's own messages are no errors of the library's");
+}
 
 static void errors(void)
 {
@@ -393,9 +610,15 @@ static void errors(void)
 	ok = minivmm_create(c, &vm) == -ENOENT && !vm &&
 	     strstr(minivmm_error(), "/nonexistent: No such file") &&
 	     strstr(h.log, "/nonexistent: No such file") && ok;
-	ok = minivmm_config_set(c, "stats", NULL) == -EBUSY && *minivmm_error() && ok;
+	ok = minivmm_config_set(c, "stats", NULL) == 0 && ok;
 	minivmm_config_free(c);
 	point(ok, "no machine without a kernel");
+	c = minivmm_config_new();
+	ok = minivmm_config_set(c, "kernel", kernel) == 0 && minivmm_create(c, &vm) == 0;
+	ok = minivmm_config_set(c, "stats", NULL) == -EBUSY && *minivmm_error() && ok;
+	minivmm_config_free(c);
+	minivmm_destroy(vm);
+	point(ok, "a machine's configuration is constant");
 	c = minivmm_config_new();
 	ok = minivmm_config_set(c, "kernel", kernel) == 0;
 	ok = minivmm_text(c, MINIVMM_ACTION_DRY_RUN, &text) == 0 && strstr(text, "command line") &&
@@ -460,6 +683,12 @@ int main(int argc, char **argv)
 	a_guest_that_spins();
 	storms();
 	destroyed_in_every_state();
+	destroyed_while_waited_for();
+	the_last_callback();
+	messages_hold_up_nobody();
+	no_threads();
+	no_room();
+	messages_of_the_users();
 	look(&after);
 	point(same(&before, &after), "signals are as they were");
 	printf("1..%d\n", points);

@@ -148,6 +148,28 @@ static void each_thread_has_its_own_error(void **state __unused)
 	minivmm_config_free(c);
 }
 
+/* An error too long for its place is cut between two characters. */
+static void long_errors_are_cut(void **state __unused)
+{
+	char value[700], *text;
+
+	for (int first = 0; first < 2; first++) {
+		struct minivmm_config *c = minivmm_config_new();
+		const char *e = minivmm_error();
+		size_t len;
+
+		memset(value, 'x', sizeof(value));
+		for (size_t i = (size_t)first; i + 2 < sizeof(value); i += 2)
+			memcpy(value + i, "ü", 3); /* ends it, too */
+		assert_int_equal(minivmm_config_set(c, "kernel", value), 0);
+		assert_int_equal(minivmm_text(c, MINIVMM_ACTION_DRY_RUN, &text), -ENAMETOOLONG);
+		len = strlen(e);
+		assert_true(len == 511 || len == 510);
+		assert_memory_equal(e + len - 2, "ü", 2);
+		minivmm_config_free(c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +179,7 @@ int main(void)
 		cmocka_unit_test(command_lines_say_what_is_to_be_done),
 		cmocka_unit_test(texts),
 		cmocka_unit_test(each_thread_has_its_own_error),
+		cmocka_unit_test(long_errors_are_cut),
 	};
 
 	return cmocka_run_group_tests_name("library", tests, NULL, NULL);
