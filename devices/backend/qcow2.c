@@ -81,14 +81,17 @@ static void clear(struct disk_request *r)
 	r->len = 0;
 }
 
-/* All of r, at off of the file; what is beyond its end reads as zeroes. r is used up. */
-static int read_file(int fd, uint64_t off, struct disk_request *r)
+/* All of r, at off of the file, and past its end what at_end says: 0 for zeroes, or -errno. r is
+ * used up. */
+static int read_file(int fd, uint64_t off, struct disk_request *r, int at_end)
 {
 	while (r->len) {
 		ssize_t n = TEMP_FAILURE_RETRY(preadv(fd, r->iov, (int)r->nr_iov, (off_t)off));
 
 		if (n < 0)
 			return -errno;
+		if (n == 0 && at_end)
+			return at_end;
 		if (n == 0)
 			clear(r);
 		else
@@ -108,7 +111,8 @@ static int read_base(const struct qcow2_base *b, struct disk_request *r)
 	int rc = 0;
 
 	if (len)
-		rc = b->image ? read_disk(b->image, &part) : read_file(b->fd, r->off, &part);
+		rc = b->image ? read_disk(b->image, &part)
+			      : read_file(b->fd, r->off, &part, -ENODATA);
 	if (rc < 0)
 		return rc;
 	disk_advance(r, len);
@@ -129,7 +133,7 @@ static int read_disk(struct qcow2 *q, struct disk_request *r)
 			return rc;
 		part = first_part(r, e.len, iov);
 		if (e.kind == IN_FILE)
-			rc = read_file(q->fd, e.host, &part);
+			rc = read_file(q->fd, e.host, &part, 0);
 		else if (e.kind == IN_BASE)
 			rc = read_base(&q->base, &part);
 		else

@@ -438,6 +438,47 @@ static void an_image_is_used_by_one_writer_or_by_readers(void **state __unused)
 	image_remove(&im);
 }
 
+/* QEMU says by locks of single bytes what it does: 100 it reads, 101 it writes, 201 it does not suffer
+ * others to. */
+static void readers_agree_with_qemu(void **state __unused)
+{
+	static const struct {
+		off_t byte;
+		int rc;
+	} rows[] = { { 100, 0 }, { 101, -EBUSY }, { 103, -EBUSY }, { 200, -EBUSY }, { 201, 0 } };
+	struct image im;
+
+	image_make(&im, "/tmp", 1 * MIB);
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct flock l = {
+			.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = rows[i].byte, .l_len = 1
+		};
+		int fd = open(im.path, O_RDWR | O_CLOEXEC);
+
+		assert_int_equal(fcntl(fd, F_OFD_SETLK, &l), 0);
+		if (rows[i].rc)
+			assert_refused(&im, true, rows[i].rc, "in use");
+		else
+			assert_int_equal(image_open(&im, &im.d, true, DISK_ENGINE_AUTO), 0);
+		disk_close(&im.d);
+		assert_refused(&im, false, -EBUSY, "in use"); /* nobody else, when we write */
+		close(fd);
+	}
+	/* What QEMU looks for before it writes, and before it reads. */
+	assert_int_equal(image_open(&im, &im.d, true, DISK_ENGINE_AUTO), 0);
+	for (off_t byte = 200; byte < 204; byte++) {
+		struct flock l = {
+			.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1
+		};
+		int fd = open(im.path, O_RDWR | O_CLOEXEC);
+
+		assert_int_equal(fcntl(fd, F_OFD_GETLK, &l), 0);
+		assert_int_equal(l.l_type != F_UNLCK, byte == 201 || byte == 203);
+		close(fd);
+	}
+	image_remove(&im);
+}
+
 static void odd_sizes_are_refused(void **state __unused)
 {
 	struct image im;
@@ -563,6 +604,7 @@ int main(void)
 		WITH_BOTH(a_block_device_is_a_disk),
 		cmocka_unit_test(it_is_measured),
 		cmocka_unit_test(an_image_is_used_by_one_writer_or_by_readers),
+		cmocka_unit_test(readers_agree_with_qemu),
 		cmocka_unit_test(odd_sizes_are_refused),
 		cmocka_unit_test(what_is_no_disk_is_refused),
 		cmocka_unit_test(the_way_out_of_no_permission_is_named),

@@ -171,6 +171,23 @@ static void a_discard_does_not_show_the_base_again(void **state __unused)
 	rig_down(&t);
 }
 
+/* It was shared, and somebody cut it: not to be taken for zeroes. */
+static void what_was_cut_off_the_base_fails(void **state __unused)
+{
+	struct rig t;
+	uint8_t buf[SECTOR];
+
+	rig_up(&t);
+	assert_int_equal(truncate(t.base, 10 * CLUSTER_SECTORS * SECTOR), 0);
+	assert_disk(&t.d, 0, 10 * CLUSTER_SECTORS, BASE);
+	assert_int_equal(disk_transfer(&t.d, DISK_READ, 10 * CLUSTER_SECTORS, buf, 1), -ENODATA);
+	assert_int_equal(disk_fill(&t.d, 10 * CLUSTER_SECTORS, 1, 2), -ENODATA);
+	assert_int_equal(disk_fill(&t.d, 11 * CLUSTER_SECTORS, CLUSTER_SECTORS, 2), 0);
+	assert_disk(&t.d, 11 * CLUSTER_SECTORS, CLUSTER_SECTORS, 2);
+	make_raw(t.base, SECTORS, BASE);
+	rig_down(&t);
+}
+
 static void a_large_disk_has_more_tables_than_the_cache(void **state __unused)
 {
 	struct rig t;
@@ -546,6 +563,7 @@ int main(void)
 		cmocka_unit_test(what_is_written_stays_in_the_overlay),
 		cmocka_unit_test(zeroes_hide_the_base),
 		cmocka_unit_test(a_discard_does_not_show_the_base_again),
+		cmocka_unit_test(what_was_cut_off_the_base_fails),
 		cmocka_unit_test(a_large_disk_has_more_tables_than_the_cache),
 		cmocka_unit_test(a_large_file_has_more_refcount_blocks),
 		cmocka_unit_test(a_temporary_overlay_leaves_nothing),
