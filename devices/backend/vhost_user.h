@@ -7,7 +7,8 @@
  * The daemon has all of guest memory, so the guest has to trust it. We do not: what it says is
  * checked, each answer is waited for no longer than a few seconds, and what it says unasked ends
  * the connection. A daemon that is gone, or was given up, leaves a device that needs a reset and
- * does not start again.
+ * does not start again. What is left to a hostile one: it can make the eventfds that it shares with
+ * us blocking and keep them full, and so hold up a vCPU that starts the device.
  *
  * Deliberately missing: reconnecting (nothing is opened once the machine runs), the dirty log,
  * in-flight tables, several rings of requests, configuration space (the device answers for itself).
