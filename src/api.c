@@ -35,6 +35,7 @@ struct minivmm {
 	int end_fd;
 	pthread_t thread;
 	bool has_thread;
+	struct disk_kept kept[CONFIG_MAX_DISKS];
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -260,6 +261,8 @@ static void vm_free(struct minivmm *vm)
 	pthread_cond_destroy(&vm->changed);
 	pthread_mutex_destroy(&vm->why_lock);
 	close_fd(&vm->end_fd);
+	for (size_t i = 0; i < ARRAY_SIZE(vm->kept); i++)
+		close_fd(&vm->kept[i].temp_fd);
 	minivmm_config_free(vm->from);
 	free(vm);
 }
@@ -276,6 +279,10 @@ static struct minivmm *vm_new(struct minivmm_config *c)
 	vm->from = c;
 	vm->config = c->c;
 	vm->config.action = ACTION_RUN;
+	for (size_t i = 0; i < ARRAY_SIZE(vm->kept); i++) {
+		vm->kept[i].temp_fd = -1;
+		vm->config.disk[i].kept = &vm->kept[i];
+	}
 	vm->event = c->event;
 	vm->event_ctx = c->event_ctx;
 	vm->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

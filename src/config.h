@@ -49,6 +49,7 @@ struct disk_config {
 	enum disk_kind format;
 	bool temp;     /* what the guest writes is thrown away */
 	char *overlay; /* or goes to this file; NULL: to the disk itself */
+	struct disk_kept *kept; /* no option: from one life of the guest to the next */
 	char id[21];   /* what the guest reads as the serial number; "" = none given */
 };
 

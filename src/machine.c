@@ -157,6 +157,7 @@ static int init_virtio(struct machine *m)
 			.overlay = d->overlay,
 			.temp = d->temp,
 			.dry = m->vm.fd < 0,
+			.kept = d->kept,
 		};
 
 		m->nr_disks++; /* to be destroyed, however far it comes */

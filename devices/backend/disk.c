@@ -82,6 +82,13 @@ int disk_lock(int fd, bool readonly)
 	return rc;
 }
 
+void disk_release(int *fd)
+{
+	if (*fd >= 0)
+		(void)!try_lock(*fd, F_UNLCK, 0, 0);
+	close_fd(fd);
+}
+
 static int lock_image(const struct disk *d, const struct disk_options *o, bool readonly)
 {
 	int rc = disk_lock(d->fd, readonly);
@@ -235,8 +242,18 @@ int disk_open(struct disk *d, const struct disk_options *o,
 	int rc;
 
 	*d = (struct disk){
-		.fd = -1, .event_fd = -1, .base_fd = -1, .readonly = o->readonly, .done = done
+		.fd = -1,
+		.event_fd = -1,
+		.base_fd = -1,
+		.readonly = o->readonly,
+		.done = done,
+		.kept = o->kept,
 	};
+	if (o->kept && o->kept->failed)
+		return log_ret(-EIO,
+			       "--disk %s: the host could not store what was written: the guest is "
+			       "not restarted on that",
+			       o->path);
 	rc = open_image(d, o, o->readonly || over);
 	if (rc == 0 && over)
 		rc = disk_overlay(d, o);
@@ -256,14 +273,17 @@ void disk_close(struct disk *d)
 	d->engine = NULL;
 	if (d->image)
 		rc = qcow2_close(d->image);
-	if (rc < 0)
+	if (rc < 0) {
 		log_ret(rc, "--disk %s: what was written last is lost: %s", d->path,
 			strerrordesc_np(-rc));
+		if (d->kept)
+			d->kept->failed = true;
+	}
 	if (d->base_image)
 		(void)!qcow2_close(d->base_image);
 	d->image = d->base_image = NULL;
-	close_fd(&d->base_fd);
-	close_fd(&d->fd); /* and the lock goes with it */
+	disk_release(&d->base_fd);
+	disk_release(&d->fd);
 	free(d->path);
 	d->path = NULL;
 }

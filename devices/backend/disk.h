@@ -31,15 +31,23 @@ enum disk_engine { DISK_ENGINE_AUTO, DISK_ENGINE_URING, DISK_ENGINE_SYNC };
 
 enum disk_format { DISK_RAW, DISK_QCOW2 };
 
+/* What a disk leaves to the next one of the same options, for a guest that restarts. At first all
+ * zeroes but temp_fd, which is the owner's to close. */
+struct disk_kept {
+	int temp_fd; /* the temporary overlay; -1: there is none yet */
+	bool failed; /* what was written is lost, or may be: the disk is not opened again */
+};
+
 struct disk_options {
 	const char *path;
 	const char *id; /* serial number for the guest; NULL or "": the file's name */
 	bool readonly;
 	enum disk_engine engine;
 	enum disk_format format;
-	const char *overlay; /* file that takes the writes, made when there is none; or NULL */
-	bool temp;           /* a temporary one takes them */
-	bool dry;            /* make no file */
+	const char *overlay;    /* file that takes the writes, made when there is none; or NULL */
+	bool temp;              /* a temporary one takes them */
+	bool dry;               /* make no file */
+	struct disk_kept *kept; /* outlives the disk; or NULL */
 };
 
 enum disk_op {
@@ -101,6 +109,7 @@ struct disk {
 	/* qcow2: what fd has (NULL: raw); and below an overlay, what path has. */
 	struct qcow2 *image, *base_image;
 	int base_fd;
+	struct disk_kept *kept;
 };
 
 /* Opens, locks and measures the file, and starts an engine. 0; or -errno, logged, with *d safe to
@@ -136,6 +145,10 @@ int disk_overlay(struct disk *d, const struct disk_options *o) __must_check;
 /* Locks an image for writing or for reading. 0, -EBUSY, or -errno when its file system has no
  * locks; not logged. */
 int disk_lock(int fd, bool readonly) __must_check;
+
+/* Unlocks and closes *fd, unless it is -1. The lock is the open file description's: by close(2)
+ * alone it would stay as long as a child of fork() has that, too. */
+void disk_release(int *fd);
 
 /* Does r on the spot, blocking, by system calls. 0 or -errno. */
 int disk_do(struct disk *d, struct disk_request *r) __must_check;

@@ -63,6 +63,23 @@ static int write_new(struct overlay *v, uint64_t size)
 	return rc < 0 ? failed(v, rc, "can't make the overlay") : 0;
 }
 
+/* That of the guest's life before this one. */
+static int open_kept(struct overlay *v)
+{
+	v->fd = fcntl(v->o->kept->temp_fd, F_DUPFD_CLOEXEC, 0);
+	return v->fd < 0 ? failed(v, -errno, "the overlay") : 0;
+}
+
+static int keep(const struct overlay *v)
+{
+	int fd = fcntl(v->fd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return failed(v, -errno, "the overlay");
+	v->o->kept->temp_fd = fd;
+	return 0;
+}
+
 /* A file without a name: gone with its last descriptor. Not in memory (memfd, shm) without a word,
  * as an overlay may become as large as its base. */
 static int open_temp(struct overlay *v)
@@ -71,6 +88,8 @@ static int open_temp(struct overlay *v)
 	char path[4096];
 	struct statfs fs;
 
+	if (v->o->kept && v->o->kept->temp_fd >= 0)
+		return open_kept(v);
 	if (!dir || !*dir)
 		dir = "/var/tmp";
 	v->fd = open(dir, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
@@ -93,7 +112,7 @@ static int open_temp(struct overlay *v)
 			 "(set TMPDIR to a folder on a disk)",
 			 v->name, dir);
 	v->is_new = true;
-	return 0;
+	return v->o->kept ? keep(v) : 0;
 }
 
 /* The file gets its name when it is complete, so that none is ever found half written; unless the
@@ -197,7 +216,7 @@ static int put_on(struct disk *d, struct overlay *v)
 	struct qcow2 *image;
 	int rc = qcow2_open(&image, v->fd, v->name, v->o->dry, v->o->temp, &info);
 
-	if (rc == 0 && !v->is_new) {
+	if (rc == 0 && !v->is_new && !v->o->temp) {
 		rc = check_base(v, &info, d->fd);
 		if (rc < 0)
 			(void)!qcow2_close(image);
@@ -232,7 +251,7 @@ int disk_overlay(struct disk *d, const struct disk_options *o)
 		rc = o->dry ? 0 : make_file(&v, d->size);
 	if (rc == 0 && v.fd >= 0)
 		rc = put_on(d, &v);
-	close_fd(&v.fd);
+	disk_release(&v.fd);
 	free(v.folder);
 	return rc;
 }

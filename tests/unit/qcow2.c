@@ -8,6 +8,35 @@
 #define CLUSTER_SECTORS 128ull                     /* of 64 KiB */
 #define SECTORS         (37 * CLUSTER_SECTORS + 5) /* the last cluster is a part of one */
 
+/* What the host refuses: all calls pass through here (-Wl,--wrap). */
+static struct {
+	int write, sync; /* errno, while it does; or 0 */
+} refuse;
+
+ssize_t __real_pwrite64(int fd, const void *buf, size_t len, off_t off);
+ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t off);
+ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t off)
+{
+	errno = refuse.write;
+	return refuse.write ? -1 : __real_pwrite64(fd, buf, len, off);
+}
+
+ssize_t __real_pwritev64(int fd, const struct iovec *iov, int nr, off_t off);
+ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int nr, off_t off);
+ssize_t __wrap_pwritev64(int fd, const struct iovec *iov, int nr, off_t off)
+{
+	errno = refuse.write;
+	return refuse.write ? -1 : __real_pwritev64(fd, iov, nr, off);
+}
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+int __wrap_fdatasync(int fd)
+{
+	errno = refuse.sync;
+	return refuse.sync ? -1 : __real_fdatasync(fd);
+}
+
 struct rig {
 	struct disk d;
 	char dir[32], base[48], overlay[48], raw[48], log[48];
@@ -231,6 +260,93 @@ static void a_temporary_overlay_leaves_nothing(void **state __unused)
 	disk_close(&other.d);
 	unsetenv("TMPDIR");
 	rig_down(&t); /* removes the folder: there is no other file in it */
+}
+
+/* A guest that restarts gets another struct disk. */
+static void a_temporary_overlay_is_kept_for_a_restart(void **state __unused)
+{
+	struct disk_kept kept = { .temp_fd = -1 };
+	const struct disk_options o = { .temp = true, .kept = &kept };
+	struct rig t;
+
+	rig_files(&t);
+	setenv("TMPDIR", t.dir, 1);
+	log_set_level(LOG_ERROR);
+	for (uint32_t life = 0; life < 3; life++) {
+		assert_int_equal(rig_open(&t, &o), 0);
+		assert_disk(&t.d, life * CLUSTER_SECTORS, SECTORS - life * CLUSTER_SECTORS, BASE);
+		for (uint32_t i = 0; i < life; i++)
+			assert_disk(&t.d, i * CLUSTER_SECTORS, CLUSTER_SECTORS, 2 + i);
+		assert_int_equal(disk_fill(&t.d, life * CLUSTER_SECTORS, CLUSTER_SECTORS, 2 + life),
+				 0);
+		disk_close(&t.d);
+	}
+	log_set_level(LOG_WARN);
+	close(kept.temp_fd);
+	unsetenv("TMPDIR");
+	rig_down(&t);
+}
+
+/* After a sync that failed the kernel would call the next one a success. */
+static void a_loss_is_not_forgotten_by_a_restart(void **state __unused)
+{
+	struct disk_kept kept = { .temp_fd = -1 };
+	struct capture c;
+	struct rig t;
+	struct disk_options o = { .overlay = t.overlay, .kept = &kept };
+	int rc;
+
+	rig_files(&t);
+	assert_int_equal(rig_open(&t, &o), 0);
+	assert_int_equal(disk_fill(&t.d, 0, 1, 2), 0);
+	refuse.sync = EIO;
+	assert_int_equal(disk_range(&t.d, DISK_FLUSH, false, 0, 0), -EIO);
+	refuse.sync = 0;
+	assert_int_equal(disk_range(&t.d, DISK_FLUSH, false, 0, 0), -EIO);
+	assert_int_equal(disk_fill(&t.d, 0, 1, 2), -EIO);
+	capture_begin(&c);
+	disk_close(&t.d);
+	rc = rig_open(&t, &o);
+	disk_close(&t.d);
+	capture_end(&c);
+	assert_int_equal(rc, -EIO);
+	assert_non_null(strstr(c.text, "what was written last is lost"));
+	assert_non_null(strstr(c.text, "the guest is not restarted on that"));
+	unlink(t.overlay); /* counts what nothing uses */
+	rig_down(&t);
+}
+
+/* A child of the program's has copies of all descriptors, until it ends or calls exec. */
+static void a_child_keeps_no_lock(void **state __unused)
+{
+	struct disk_options o = { 0 };
+	int hold[2], status;
+	struct rig t;
+	pid_t pid;
+
+	rig_files(&t);
+	for (int over = 0; over < 2; over++) {
+		o.overlay = over ? t.overlay : NULL;
+		assert_int_equal(rig_open(&t, &o), 0);
+		assert_int_equal(pipe(hold), 0);
+		pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			close(hold[1]);
+			_exit((int)read(hold[0], &status, 1));
+		}
+		close(hold[0]);
+		disk_close(&t.d);
+		assert_int_equal(rig_open(&t, &o), 0);
+		disk_close(&t.d);
+		o.overlay = NULL; /* the base may be written */
+		assert_int_equal(rig_open(&t, &o), 0);
+		disk_close(&t.d);
+		close(hold[1]);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+	rig_down(&t);
 }
 
 static void assert_refused(struct rig *t, const struct disk_options *o, int want, const char *text)
@@ -567,6 +683,9 @@ int main(void)
 		cmocka_unit_test(a_large_disk_has_more_tables_than_the_cache),
 		cmocka_unit_test(a_large_file_has_more_refcount_blocks),
 		cmocka_unit_test(a_temporary_overlay_leaves_nothing),
+		cmocka_unit_test(a_temporary_overlay_is_kept_for_a_restart),
+		cmocka_unit_test(a_loss_is_not_forgotten_by_a_restart),
+		cmocka_unit_test(a_child_keeps_no_lock),
 		cmocka_unit_test(an_overlay_is_used_once_and_over_its_base),
 		cmocka_unit_test(a_dry_run_makes_no_file),
 		cmocka_unit_test(an_image_of_qemus_is_a_disk),
