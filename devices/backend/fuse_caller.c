@@ -48,7 +48,10 @@ int fuse_caller_prepare(struct fuse_caller *c)
 	c->mask = umask(0);
 	umask(c->mask);
 	c->gid = getegid();
-	c->root = geteuid() == 0 && get_caps(caps) && (caps[0].effective & wanted) == wanted;
+	if (!get_caps(caps))
+		return -errno;
+	c->root = geteuid() == 0 && (caps[0].effective & wanted) == wanted;
+	c->fsetid = caps[0].effective & CAP_TO_MASK(CAP_FSETID);
 	c->ready = true;
 	return 0;
 }
@@ -80,6 +83,6 @@ void fuse_caller_leave(const struct fuse_caller *c)
 
 void fuse_caller_humble(const struct fuse_caller *c, bool on)
 {
-	if (c->root)
+	if (c->fsetid)
 		set_cap(CAP_FSETID, !on);
 }

@@ -16,7 +16,8 @@ int fuse_do_opendir(struct fuse_server *f, struct fuse_request *r)
 	r->out.open = (struct fuse_open_out){ 0 };
 	if (f->cache == FUSE_CACHE_ALWAYS)
 		r->out.open.open_flags = FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR;
-	return fuse_handle_add(f, r->node, fd, &r->out.open.fh);
+	r->out.open.fh = fuse_handle_add(f, r->node, fd);
+	return 0;
 }
 
 /* An answer as it grows. */
@@ -112,7 +113,7 @@ static int read_dir(struct fuse_server *f, struct fuse_request *r, bool plus)
 	};
 	int rc;
 
-	if (!h)
+	if (!h || h->node != r->node || h->generation != r->node->generation)
 		return -EBADF;
 	l.room = min(l.room, (uint32_t)FUSE_MAX_DATA);
 	if (h->cookie != in->offset && lseek(h->fd, (off_t)in->offset, SEEK_SET) < 0)

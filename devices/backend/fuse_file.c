@@ -13,11 +13,16 @@
 
 /* -- handles --------------------------------------------------------------------------------- */
 
-static int grow(struct fuse_handles *t)
+int fuse_handle_reserve(struct fuse_server *f)
 {
+	struct fuse_handles *t = &f->handles;
 	const uint32_t nr = t->nr_slots ? 2 * t->nr_slots : 64;
 	struct fuse_handle *slot;
 
+	if (!fuse_make_room(f, 2))
+		return -ENFILE;
+	if (t->free)
+		return 0;
 	if (nr > FUSE_MAX_HANDLES)
 		return -ENFILE;
 	slot = reallocarray(t->slot, nr, sizeof(*slot));
@@ -32,16 +37,11 @@ static int grow(struct fuse_handles *t)
 	return 0;
 }
 
-int fuse_handle_add(struct fuse_server *f, struct fuse_node *n, int fd, uint64_t *id)
+uint64_t fuse_handle_add(struct fuse_server *f, struct fuse_node *n, int fd)
 {
 	struct fuse_handles *t = &f->handles;
-	int rc = t->free ? 0 : grow(t);
-	uint32_t i = t->free - 1;
+	const uint32_t i = t->free - 1;
 
-	if (rc < 0) {
-		close(fd);
-		return rc;
-	}
 	t->free = t->slot[i].next;
 	t->slot[i] = (struct fuse_handle){
 		.fd = fd,
@@ -51,8 +51,7 @@ int fuse_handle_add(struct fuse_server *f, struct fuse_node *n, int fd, uint64_t
 	};
 	n->handles++;
 	t->nr++;
-	*id = i;
-	return 0;
+	return i;
 }
 
 struct fuse_handle *fuse_handle(struct fuse_server *f, uint64_t id, bool dir)
@@ -112,7 +111,7 @@ int fuse_open_flags(const struct fuse_server *f, uint32_t flags)
 	return mode | ((int)flags & O_TRUNC);
 }
 
-int fuse_opened(struct fuse_server *f, struct fuse_node *n, int fd, struct fuse_open_out *out)
+void fuse_opened(struct fuse_server *f, struct fuse_node *n, int fd, struct fuse_open_out *out)
 {
 	*out = (struct fuse_open_out){ 0 };
 	switch (f->cache) {
@@ -123,10 +122,10 @@ int fuse_opened(struct fuse_server *f, struct fuse_node *n, int fd, struct fuse_
 		out->open_flags = FOPEN_KEEP_CACHE;
 		break;
 	case FUSE_CACHE_AUTO:
-		out->open_flags = fuse_node_changed(f, n, fd) ? 0 : FOPEN_KEEP_CACHE;
+		out->open_flags = fuse_node_changed(n, fd) ? 0 : FOPEN_KEEP_CACHE;
 		break;
 	}
-	return fuse_handle_add(f, n, fd, &out->fh);
+	out->fh = fuse_handle_add(f, n, fd);
 }
 
 int fuse_do_open(struct fuse_server *f, struct fuse_request *r)
@@ -144,7 +143,10 @@ int fuse_do_open(struct fuse_server *f, struct fuse_request *r)
 	fd = fuse_node_open(f, r->node, flags);
 	if (humble)
 		fuse_caller_humble(&f->caller, false);
-	return fd < 0 ? fd : fuse_opened(f, r->node, fd, &r->out.open);
+	if (fd < 0)
+		return fd;
+	fuse_opened(f, r->node, fd, &r->out.open);
+	return 0;
 }
 
 /* -- content --------------------------------------------------------------------------------- */
@@ -240,13 +242,20 @@ int fuse_do_fallocate(struct fuse_server *f, struct fuse_request *r)
 {
 	const struct fuse_fallocate_in *in = &r->in.fallocate;
 	const struct fuse_handle *h = fuse_handle(f, in->fh, false);
+	int rc;
 
 	if (!h)
 		return -EBADF;
 	if (in->mode & ~(uint32_t)FALLOCATE_MODES)
 		return -EOPNOTSUPP;
-	return fallocate(h->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0 ? -errno
-											 : 0;
+	if (r->head.uid != 0)
+		fuse_caller_humble(&f->caller, true);
+	rc = fallocate(h->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length);
+	if (rc < 0)
+		rc = -errno;
+	if (r->head.uid != 0)
+		fuse_caller_humble(&f->caller, false);
+	return rc;
 }
 
 /* Reads and writes say where, so that the descriptor's own position is nobody's. */
@@ -279,9 +288,15 @@ int fuse_do_copy_file_range(struct fuse_server *f, struct fuse_request *r)
 		return -EBADF;
 	if (in->flags)
 		return -EINVAL;
+	if (r->head.uid != 0)
+		fuse_caller_humble(&f->caller, true);
 	n = copy_file_range(from->fd, &off_in, to->fd, &off_out, min(in->len, MAX_COPY), 0);
 	if (n < 0)
-		return -errno;
+		n = -errno;
+	if (r->head.uid != 0)
+		fuse_caller_humble(&f->caller, false);
+	if (n < 0)
+		return (int)n;
 	r->out.write = (struct fuse_write_out){ .size = (uint32_t)n };
 	return 0;
 }

@@ -81,6 +81,7 @@ struct fuse_handles {
 struct fuse_caller {
 	bool ready;  /* this thread is prepared */
 	bool root;   /* we may take anybody's ids */
+	bool fsetid; /* we keep the set-id bits of what we write to */
 	mode_t mask; /* ours */
 	gid_t gid;   /* ours */
 };
@@ -176,7 +177,8 @@ void fuse_node_forget(struct fuse_server *f, uint64_t id, uint64_t lookups);
 /* Its descriptor (O_PATH), or -errno. It stays open until the next of these functions is called; if
  * it is busy, or a folder, until the request is served. */
 int fuse_node_fd(struct fuse_server *f, struct fuse_node *n);
-/* Opens a regular file or folder anew, with these flags. A descriptor or -errno. */
+/* Opens a regular file or folder anew, with these flags. A descriptor, for which there is a place
+ * among the handles, or -errno. */
 int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags);
 /* How /proc/self/fd calls fd. */
 #define FUSE_FD_NAME 16
@@ -196,7 +198,7 @@ int fuse_lookup_fd(struct fuse_server *f, struct fuse_node *dir, int fd, const c
 /* Does the guest know number ino of dir's file system? */
 bool fuse_knows(struct fuse_server *f, const struct fuse_node *dir, uint64_t ino);
 /* Was a file changed since this was last asked? */
-bool fuse_node_changed(struct fuse_server *f, struct fuse_node *n, int fd);
+bool fuse_node_changed(struct fuse_node *n, int fd);
 
 fuse_fn fuse_do_lookup;
 
@@ -214,8 +216,11 @@ fuse_fn fuse_do_getattr, fuse_do_setattr, fuse_do_readlink, fuse_do_statfs;
 
 /* -- handles and files (fuse_file.c) -- */
 
-/* Keeps fd, which is n's and then its own, also after an error. 0 and *id, or -errno. */
-int fuse_handle_add(struct fuse_server *f, struct fuse_node *n, int fd, uint64_t *id) __must_check;
+/* Makes sure of a place for one more, and of a descriptor for it and one for its node, before
+ * anything is done that couldn't be told. 0 or -errno. */
+int fuse_handle_reserve(struct fuse_server *f) __must_check;
+/* Keeps fd, which is n's, in the place that was reserved. Returns its number. */
+uint64_t fuse_handle_add(struct fuse_server *f, struct fuse_node *n, int fd);
 /* Of that number, which is the guest's word; NULL: there is none. */
 struct fuse_handle *fuse_handle(struct fuse_server *f, uint64_t id, bool dir);
 void fuse_handles_drop(struct fuse_server *f);
@@ -224,8 +229,8 @@ bool fuse_make_room(struct fuse_server *f, unsigned nr);
 
 /* flags of the guest's open(2) as ours; or -errno. */
 int fuse_open_flags(const struct fuse_server *f, uint32_t flags);
-/* Fills the answer about n's new descriptor, which is kept. 0 or -errno. */
-int fuse_opened(struct fuse_server *f, struct fuse_node *n, int fd, struct fuse_open_out *out);
+/* Fills the answer about n's new descriptor, which is kept in the place that was reserved. */
+void fuse_opened(struct fuse_server *f, struct fuse_node *n, int fd, struct fuse_open_out *out);
 
 fuse_fn fuse_do_open, fuse_do_release, fuse_do_read, fuse_do_write, fuse_do_fsync,
 	fuse_do_fallocate, fuse_do_lseek, fuse_do_copy_file_range, fuse_do_syncfs;

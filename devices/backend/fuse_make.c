@@ -142,8 +142,9 @@ static int create_new(struct fuse_server *f, struct fuse_request *r, const char 
 
 	if (dir < 0)
 		return dir;
-	if (!fuse_make_room(f, 2))
-		return -ENFILE;
+	rc = fuse_handle_reserve(f);
+	if (rc < 0)
+		return rc;
 	rc = fuse_caller_enter(&f->caller, &r->head, in->umask);
 	if (rc < 0)
 		return rc;
@@ -162,28 +163,12 @@ static int created(struct fuse_server *f, struct fuse_request *r, int fd, const 
 	if (rc < 0)
 		close(fd);
 	else
-		rc = fuse_opened(f, fuse_node(f, r->out.create.entry.nodeid), fd,
-				 &r->out.create.open);
+		fuse_opened(f, fuse_node(f, r->out.create.entry.nodeid), fd, &r->out.create.open);
 	return rc;
 }
 
-/* The name is taken: what is there is opened like any other file. */
-static int open_existing(struct fuse_server *f, struct fuse_request *r, int flags)
-{
-	struct fuse_node *n;
-	int rc = fuse_lookup(f, r->node, r->name[0], true, &r->out.create.entry);
-
-	if (rc < 0)
-		return rc;
-	n = fuse_node(f, r->out.create.entry.nodeid);
-	rc = n->type == S_IFDIR ? -EISDIR : fuse_node_open(f, n, flags);
-	if (rc >= 0)
-		rc = fuse_opened(f, n, rc, &r->out.create.open);
-	if (rc < 0)
-		fuse_node_forget(f, r->out.create.entry.nodeid, 1); /* it isn't told */
-	return rc;
-}
-
+/* A file that somebody else made in the meantime isn't opened: what its caller may do to it, the
+ * guest's kernel hasn't asked yet. ESTALE makes that look the name up again, and check. */
 int fuse_do_create(struct fuse_server *f, struct fuse_request *r)
 {
 	const uint32_t wanted = r->in.create.flags;
@@ -193,7 +178,7 @@ int fuse_do_create(struct fuse_server *f, struct fuse_request *r)
 		return flags;
 	fd = create_new(f, r, r->name[0], flags | O_CREAT | O_EXCL | O_NOFOLLOW);
 	if (fd == -EEXIST && !(wanted & O_EXCL))
-		return open_existing(f, r, flags);
+		return -ESTALE;
 	return fd < 0 ? fd : created(f, r, fd, r->name[0]);
 }
 

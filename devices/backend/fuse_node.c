@@ -155,12 +155,16 @@ void fuse_nodes_drop(struct fuse_server *f)
 
 bool fuse_is_kernels(int fd)
 {
+	/* clang-format off */
 	static const uint32_t magic[] = {
-		PROC_SUPER_MAGIC,   SYSFS_MAGIC,         DEBUGFS_MAGIC, TRACEFS_MAGIC,
-		CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, BPF_FS_MAGIC,  SECURITYFS_MAGIC,
-		BINFMTFS_MAGIC,     SELINUX_MAGIC,       SMACK_MAGIC,   NSFS_MAGIC,
-		EFIVARFS_MAGIC,     PSTOREFS_MAGIC,      0x62656570, /* configfs, in no header */
+		PROC_SUPER_MAGIC, SYSFS_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, CGROUP_SUPER_MAGIC,
+		CGROUP2_SUPER_MAGIC, BPF_FS_MAGIC, SECURITYFS_MAGIC, BINFMTFS_MAGIC, SELINUX_MAGIC,
+		SMACK_MAGIC, NSFS_MAGIC, EFIVARFS_MAGIC, PSTOREFS_MAGIC, HUGETLBFS_MAGIC,
+		RDTGROUP_SUPER_MAGIC, BINDERFS_SUPER_MAGIC, XENFS_SUPER_MAGIC, AUTOFS_SUPER_MAGIC,
+		/* In no header: configfs, fusectl, mqueue, nfsd, rpc_pipefs, functionfs. */
+		0x62656570, 0x65735543, 0x19800202, 0x6e667364, 0x67596969, 0xa647361,
 	};
+	/* clang-format on */
 	struct statfs s;
 
 	if (fstatfs(fd, &s) < 0)
@@ -414,15 +418,16 @@ int fuse_nodes_init(struct fuse_server *f)
 int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags)
 {
 	char name[FUSE_FD_NAME];
-	int fd;
+	int fd, rc;
 
 	if (n->closed)
 		return -EACCES;
 	/* Opening anything else may wait, or do something. The guest's kernel has its own. */
 	if (n->type != S_IFREG && n->type != S_IFDIR)
 		return n->type == S_IFLNK ? -ELOOP : -ENXIO;
-	if (!fuse_make_room(f, 2)) /* its own may have to return, too */
-		return -ENFILE;
+	rc = fuse_handle_reserve(f);
+	if (rc < 0)
+		return rc;
 	fd = fuse_node_fd(f, n);
 	if (fd < 0)
 		return fd;
@@ -433,7 +438,7 @@ int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags)
 
 /* A change that comes within the clock's tick of the last one, with the same size, is missed: so is
  * it by the guest's kernel, which compares the same. */
-bool fuse_node_changed(struct fuse_server *f __unused, struct fuse_node *n, int fd)
+bool fuse_node_changed(struct fuse_node *n, int fd)
 {
 	struct fuse_stamp stamp = { 0 };
 	struct statx st;

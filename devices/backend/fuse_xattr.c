@@ -9,14 +9,15 @@
 
 #include "backend/fuse_impl.h"
 
-/* No function takes an O_PATH descriptor. A link's own attributes are behind this, too. */
-#define FD_PATH (FUSE_FD_NAME + 16)
-static const char *fd_path(char path[FD_PATH], int fd)
+/* How the attributes of r's file are reached: no function takes an O_PATH descriptor. A link's own
+ * are behind this, too. 0 or -errno. */
+#define FD_PATH 32
+static int path_of(struct fuse_server *f, struct fuse_request *r, char path[FD_PATH])
 {
-	char name[FUSE_FD_NAME];
+	int fd = r->node->closed ? -EOPNOTSUPP : fuse_node_fd(f, r->node);
 
-	snprintf(path, FD_PATH, "/proc/self/fd/%s", fuse_fd_name(name, fd));
-	return path;
+	snprintf(path, FD_PATH, "/proc/self/fd/%d", fd);
+	return min(fd, 0);
 }
 
 static bool is_passed(const char *name)
@@ -29,11 +30,11 @@ static bool is_passed(const char *name)
 int fuse_do_setxattr(struct fuse_server *f, struct fuse_request *r)
 {
 	const struct fuse_setxattr_in *in = &r->in.setxattr;
-	int fd = fuse_node_fd(f, r->node);
 	char path[FD_PATH];
+	int rc = path_of(f, r, path);
 
-	if (fd < 0)
-		return fd;
+	if (rc < 0)
+		return rc;
 	if (!is_passed(r->name[0]))
 		return -EOPNOTSUPP;
 	if (in->size > FUSE_MAX_DATA)
@@ -41,7 +42,7 @@ int fuse_do_setxattr(struct fuse_server *f, struct fuse_request *r)
 	if (in->size > r->len - r->names_end)
 		return -EINVAL;
 	chain_read(r->chain, r->names_end, f->data, in->size);
-	if (setxattr(fd_path(path, fd), r->name[0], f->data, in->size,
+	if (setxattr(path, r->name[0], f->data, in->size,
 		     (int)in->flags & (XATTR_CREATE | XATTR_REPLACE)) < 0)
 		return -errno;
 	return 0;
@@ -69,26 +70,26 @@ static int answer(struct fuse_server *f, struct fuse_request *r, ssize_t n)
 
 int fuse_do_getxattr(struct fuse_server *f, struct fuse_request *r)
 {
-	int fd = fuse_node_fd(f, r->node);
 	char path[FD_PATH];
+	int rc = path_of(f, r, path);
 
-	if (fd < 0)
-		return fd;
+	if (rc < 0)
+		return rc;
 	if (!is_passed(r->name[0]))
 		return -EOPNOTSUPP;
-	return answer(f, r, getxattr(fd_path(path, fd), r->name[0], f->data, sizeof(f->data)));
+	return answer(f, r, getxattr(path, r->name[0], f->data, sizeof(f->data)));
 }
 
 int fuse_do_listxattr(struct fuse_server *f, struct fuse_request *r)
 {
-	int fd = fuse_node_fd(f, r->node);
 	char path[FD_PATH];
+	int rc = path_of(f, r, path);
 	size_t kept = 0;
 	ssize_t n;
 
-	if (fd < 0)
-		return fd;
-	n = listxattr(fd_path(path, fd), f->data, sizeof(f->data));
+	if (rc < 0)
+		return rc;
+	n = listxattr(path, f->data, sizeof(f->data));
 	for (ssize_t at = 0; at < n;) {
 		const size_t len = strnlen(f->data + at, (size_t)(n - at) - 1) + 1;
 
@@ -103,12 +104,12 @@ int fuse_do_listxattr(struct fuse_server *f, struct fuse_request *r)
 
 int fuse_do_removexattr(struct fuse_server *f, struct fuse_request *r)
 {
-	int fd = fuse_node_fd(f, r->node);
 	char path[FD_PATH];
+	int rc = path_of(f, r, path);
 
-	if (fd < 0)
-		return fd;
+	if (rc < 0)
+		return rc;
 	if (!is_passed(r->name[0]))
 		return -EOPNOTSUPP;
-	return removexattr(fd_path(path, fd), r->name[0]) < 0 ? -errno : 0;
+	return removexattr(path, r->name[0]) < 0 ? -errno : 0;
 }

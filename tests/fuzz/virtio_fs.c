@@ -16,12 +16,23 @@
 static struct client writable, readonly;
 static char secret[33]; /* another one each time */
 
+/* A guest may have left a link of that name, which is not followed. */
+static void put(const struct client *c, const char *name, const char *text)
+{
+	int fd = open(host_path(c, name), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644);
+
+	if (fd >= 0) {
+		(void)!write(fd, text, strlen(text));
+		close(fd);
+	}
+}
+
 /* Links to what lies outside, which a request must not follow, and something to do. */
 static void furnish(const struct client *c)
 {
 	if (mkdir(host_path(c, "share/dir"), 0755) == 0) {
-		host_write(c, "share/dir/below", "below\n");
-		host_write(c, "share/file", "some text\n");
+		put(c, "share/dir/below", "below\n");
+		put(c, "share/file", "some text\n");
 		(void)!symlink("../secret", host_path(c, "share/out"));
 		(void)!symlink("..", host_path(c, "share/up"));
 		(void)!symlink(c->top, host_path(c, "share/dir/top"));
@@ -172,6 +183,8 @@ static void request(struct client *c, struct fuzz_in *in)
 	h.opcode = (uint32_t)fuzz_number(in, 1) % 56;
 	h.nodeid = some_id(in);
 	how = (uint8_t)fuzz_number(in, 1);
+	if (how & 64)
+		h.uid = h.gid = 1000; /* as which a monitor of root's makes files */
 	len = how & 1 ? fixed_part(in, body, sizeof(body)) : 0;
 	for (unsigned i = 0; i < (how >> 1 & 3u); i++) {
 		const char *name = names[fuzz_number(in, 1) % ARRAY_SIZE(names)];
@@ -224,7 +237,7 @@ static void host(struct client *c, struct fuzz_in *in)
 		(void)!rename(host_path(c, "share/out"), host_path(c, "share/file"));
 		break;
 	case 3:
-		host_write(c, "share/more", "and more\n");
+		put(c, "share/more", "and more\n");
 		break;
 	case 4:
 		furnish(c);

@@ -319,10 +319,48 @@ static void test_create_write(void **state __unused)
 	assert_int_equal(write_at(fh, 5, ", indeed", O_APPEND | O_DSYNC), sizeof(c.out.write));
 	assert_true(host_has(&c, "share/new", "longer than it was, indeed"));
 	assert_int_equal(write_at(fh, UINT64_MAX, "x", 0), -EINVAL);
+	assert_int_equal(node_of(ROOT, "new"), node);
 	assert_int_equal(create(ROOT, "new", O_RDWR | O_EXCL, 0600, 0), -EEXIST);
-	assert_int_equal(create(ROOT, "new", O_RDWR | O_TRUNC, 0600, 0), sizeof(c.out.create));
-	assert_int_equal(c.out.create.entry.nodeid, node);
-	assert_true(host_has(&c, "share/new", ""));
+	down();
+}
+
+/* The guest's kernel asks for a file that isn't there, and checks nobody's right to what is. */
+static void test_create_opens_nothing(void **state __unused)
+{
+	const uint32_t flags[] = { O_RDONLY, O_RDWR, O_RDWR | O_TRUNC };
+	struct stat st;
+	unsigned fds;
+
+	up(&writable);
+	host_write(&c, "share/file", "root's");
+	assert_int_equal(chmod(host_path(&c, "share/file"), 06711), 0);
+	fds = count_fds();
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+		assert_int_equal(create(ROOT, "file", flags[i], 0600, 0), -ESTALE);
+	assert_int_equal(count_fds(), fds);
+	assert_int_equal(stat(host_path(&c, "share/file"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 06711);
+	assert_true(host_has(&c, "share/file", "root's"));
+	down();
+}
+
+/* What couldn't be told isn't made. */
+static void test_create_without_a_handle(void **state __unused)
+{
+	struct fuse_handles *t, before;
+	uint32_t fds;
+
+	up(&writable);
+	t = &c.fs.server->handles;
+	before = *t;
+	fds = c.fs.server->nodes.nr_fds;
+	t->nr_slots = FUSE_MAX_HANDLES;
+	t->free = 0;
+	assert_int_equal(create(ROOT, "new", O_RDWR, 0600, 0), -ENFILE);
+	*t = before;
+	assert_int_equal(access(host_path(&c, "share/new"), F_OK), -1);
+	assert_int_equal(c.fs.server->nodes.nr_fds, fds);
+	assert_int_equal(create(ROOT, "new", O_RDWR, 0600, 0), sizeof(c.out.create));
 	down();
 }
 
@@ -583,6 +621,13 @@ static void test_readdir(void **state __unused)
 	in.offset = UINT64_MAX - 5;
 	in.size = 4096;
 	assert_true(ask_bytes(&c, FUSE_READDIR, ROOT, &in, sizeof(in)) <= 0);
+	/* another folder's, for which the share's root would have a ".." */
+	assert_int_equal(mkdir(host_path(&c, "share/dir"), 0755), 0);
+	in.offset = 0;
+	assert_int_equal(ask_bytes(&c, FUSE_READDIR, node_of(ROOT, "dir"), &in, sizeof(in)),
+			 -EBADF);
+	assert_int_equal(ask_bytes(&c, FUSE_READDIRPLUS, node_of(ROOT, "7"), &in, sizeof(in)),
+			 -EBADF);
 	assert_int_equal(read_at(fh, 0, 10), -EBADF); /* no file's */
 	assert_int_equal(release_file(fh), -EBADF);
 	assert_int_equal(ask_bytes(&c, FUSE_RELEASEDIR, ROOT, WITH(fuse_release_in, .fh = fh)), 0);
@@ -801,7 +846,7 @@ static void test_links_lead_nowhere(void **state __unused)
 	assert_true(S_ISLNK(c.out.entry.attr.mode));
 	assert_int_equal(open_node(link, O_RDONLY), -ELOOP);
 	assert_int_equal(open_node(link, O_RDWR | O_TRUNC), -ELOOP);
-	assert_int_equal(create(ROOT, "link", O_RDWR | O_TRUNC, 0600, 0), -ELOOP);
+	assert_int_equal(create(ROOT, "link", O_RDWR | O_TRUNC, 0600, 0), -ESTALE);
 	assert_int_equal(ask_bytes(&c, FUSE_SETATTR, link,
 				   WITH(fuse_setattr_in, .valid = FATTR_SIZE)),
 			 -EINVAL);
@@ -858,7 +903,7 @@ static void test_special_files_stay_closed(void **state __unused)
 	assert_int_equal(bind(s, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(open_node(node_of(ROOT, "pipe"), O_RDONLY), -ENXIO);
 	assert_int_equal(open_node(node_of(ROOT, "pipe"), O_RDWR), -ENXIO);
-	assert_int_equal(create(ROOT, "pipe", O_WRONLY, 0600, 0), -ENXIO);
+	assert_int_equal(create(ROOT, "pipe", O_WRONLY, 0600, 0), -ESTALE);
 	assert_int_equal(open_node(node_of(ROOT, "socket"), O_RDONLY), -ENXIO);
 	assert_int_equal(open_node(ROOT, O_RDONLY), -EISDIR);
 	assert_int_equal(ask(&c, FUSE_MKNOD, ROOT, &in, sizeof(in), "disk"), -EPERM);
@@ -965,7 +1010,48 @@ static void test_overlapping(void **state __unused)
 	down();
 }
 
+/* A mount point of the host's kernel, as it would be found. */
+static void test_closed_mounts(void **state __unused)
+{
+	const struct fuse_getxattr_in get = { .size = 100 };
+	uint64_t node;
+
+	up(&writable);
+	assert_int_equal(mkdir(host_path(&c, "share/proc"), 0755), 0);
+	host_write(&c, "share/proc/version", "text");
+	node = node_of(ROOT, "proc");
+	fuse_node(c.fs.server, node)->closed = true;
+	assert_int_equal(lookup(node, "version"), sizeof(c.out.entry));
+	assert_int_equal(c.out.entry.nodeid, 0);
+	assert_int_equal(opendir_node(node), -EACCES);
+	assert_int_equal(create(node, "new", O_RDWR, 0600, 0), -EACCES);
+	assert_int_equal(ask(&c, FUSE_UNLINK, node, NULL, 0, "version"), -EACCES);
+	assert_int_equal(ask_bytes(&c, FUSE_SETATTR, node,
+				   WITH(fuse_setattr_in, .valid = FATTR_MODE)),
+			 -EPERM);
+	assert_int_equal(ask(&c, FUSE_SETXATTR, node, WITH(fuse_getxattr_in, 0), "user.a"),
+			 -EOPNOTSUPP);
+	assert_int_equal(ask(&c, FUSE_GETXATTR, node, &get, sizeof(get), "user.a"), -EOPNOTSUPP);
+	assert_int_equal(ask_bytes(&c, FUSE_LISTXATTR, node, &get, sizeof(get)), -EOPNOTSUPP);
+	assert_int_equal(ask(&c, FUSE_REMOVEXATTR, node, NULL, 0, "user.a"), -EOPNOTSUPP);
+	down();
+}
+
 /* -- who asks -------------------------------------------------------------------------------- */
+
+static int ask_as(uint32_t uid, uint32_t gid, uint32_t opcode, const void *body, size_t len)
+{
+	const struct fuse_in_header h = {
+		.len = (uint32_t)(sizeof(h) + len),
+		.opcode = opcode,
+		.nodeid = ROOT,
+		.uid = uid,
+		.gid = gid,
+	};
+
+	assert_true(send_raw(&c, &h, body, len));
+	return c.head.error;
+}
 
 static int make_dir_as(uint32_t uid, uint32_t gid, const char *name)
 {
@@ -973,17 +1059,9 @@ static int make_dir_as(uint32_t uid, uint32_t gid, const char *name)
 		struct fuse_mkdir_in in;
 		char name[16];
 	} body = { .in.mode = 0755 };
-	struct fuse_in_header h = {
-		.len = sizeof(h) + sizeof(body),
-		.opcode = FUSE_MKDIR,
-		.nodeid = ROOT,
-		.uid = uid,
-		.gid = gid,
-	};
 
 	snprintf(body.name, sizeof(body.name), "%s", name);
-	assert_true(send_raw(&c, &h, &body, sizeof(body)));
-	return c.head.error;
+	return ask_as(uid, gid, FUSE_MKDIR, &body, sizeof(body));
 }
 
 static void test_owner(void **state __unused)
@@ -1029,6 +1107,34 @@ static void test_set_id_bits_go(void **state __unused)
 	down();
 }
 
+/* Of these the guest's kernel says only who asks. */
+static void test_set_id_bits_go_with_a_user(void **state __unused)
+{
+	struct fuse_copy_file_range_in copy = { .len = 4 };
+	struct fuse_fallocate_in room = { .length = 100 };
+	struct stat st;
+
+	up(&writable);
+	host_write(&c, "share/file", "program");
+	host_write(&c, "share/from", "text");
+	copy.fh_in = opened(node_of(ROOT, "from"), O_RDONLY);
+	copy.fh_out = room.fh = opened(node_of(ROOT, "file"), O_RDWR);
+	for (unsigned i = 0; i < 4; i++) {
+		const uint32_t id = i < 2 ? 0 : 1000;
+
+		assert_int_equal(chmod(host_path(&c, "share/file"), 06755), 0);
+		if (i & 1)
+			assert_int_equal(ask_as(id, id, FUSE_COPY_FILE_RANGE, &copy, sizeof(copy)),
+					 0);
+		else
+			assert_int_equal(ask_as(id, id, FUSE_FALLOCATE, &room, sizeof(room)), 0);
+		assert_int_equal(stat(host_path(&c, "share/file"), &st), 0);
+		if (id || geteuid() == 0)
+			assert_int_equal(st.st_mode & 07777, id ? 0755 : 06755);
+	}
+	down();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1042,6 +1148,8 @@ int main(void)
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_read_scattered),
 		cmocka_unit_test(test_create_write),
+		cmocka_unit_test(test_create_opens_nothing),
+		cmocka_unit_test(test_create_without_a_handle),
 		cmocka_unit_test(test_whole_life),
 		cmocka_unit_test(test_file_operations),
 		cmocka_unit_test(test_tmpfile),
@@ -1060,8 +1168,10 @@ int main(void)
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_unanswerable),
 		cmocka_unit_test(test_overlapping),
+		cmocka_unit_test(test_closed_mounts),
 		cmocka_unit_test(test_owner),
 		cmocka_unit_test(test_set_id_bits_go),
+		cmocka_unit_test(test_set_id_bits_go_with_a_user),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
