@@ -33,9 +33,9 @@ fail:
 
 static void put(struct initramfs *a, const void *data, size_t len)
 {
-	uint8_t *p = make_room(a, len);
+	uint8_t *p = len ? make_room(a, len) : NULL;
 
-	if (p && len)
+	if (p)
 		memcpy(p, data, len);
 }
 

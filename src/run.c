@@ -294,8 +294,8 @@ static void say_failure(const struct run *r)
 		break;
 	case END_RESET:
 		log_msg(LOG_ERROR,
-			"run: the guest's kernel reset the machine %s: it most likely "
-			"panicked",
+			"run: the guest reset itself %s: its kernel panicked, or was told to "
+			"reboot",
 			when);
 		break;
 	case END_CRASHED:

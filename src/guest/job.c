@@ -19,6 +19,8 @@
 
 #include "relay.h"
 
+#define PIPE_SIZE (256 << 10)
+
 struct running {
 	struct job *job;
 	pid_t pid;
@@ -174,6 +176,8 @@ static bool make_pipes(struct running *r, int child[3])
 	for (int i = 0; i < 3; i++) {
 		if (pipe2(end[i], O_CLOEXEC) < 0)
 			return false;
+		/* Fewer changes between COMMAND and us, if we may. */
+		fcntl(end[i][0], F_SETPIPE_SZ, PIPE_SIZE);
 		/* As the bytes go: the side for reading comes first. */
 		child[i] = end[i][i == 0 ? 0 : 1];
 		set_nonblocking(end[i][i == 0 ? 1 : 0]);

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define RELAY_BUFFER 65536
+#define RELAY_BUFFER (128 << 10)
 
 enum relay_end { RELAY_PIPE, RELAY_SOCKET, RELAY_TERMINAL };
 

@@ -31,7 +31,8 @@ static void fuzz_orders(const uint8_t *data, size_t len)
 	struct orders o;
 	char *copy = malloc(len ?: 1);
 
-	memcpy(copy, data, len);
+	if (len)
+		memcpy(copy, data, len);
 	(void)orders_parse(&o, copy, len);
 	free(o.argv);
 	free(o.env);

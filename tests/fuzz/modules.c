@@ -33,7 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct modules_index x = { .dep = text, .dep_len = len };
 	const char *split;
 
-	memcpy(text, data, len);
+	if (len)
+		memcpy(text, data, len);
 	split = memmem(text, len, "\n=\n", 3);
 	if (split) {
 		x.dep_len = (size_t)(split - text);
