@@ -19,9 +19,9 @@
 /* A file that the guest knows: node id slot + 1 of the table.
  *
  * Descriptors are few, and a guest's cache may be large. So when they run out, files that it hasn't
- * used lately, nor has open, lose theirs, and are found again by their name in their folder, which
- * keeps its own; if by then that is another file, the guest is told so (ESTALE), upon which its
- * kernel looks the path up anew. */
+ * used lately, nor has open, lose theirs, and are found again by their name in their folder; if by
+ * then that is another file, the guest is told so (ESTALE), upon which its kernel looks the path up
+ * anew. */
 struct fuse_node {
 	int fd;           /* O_PATH, or -1 */
 	uint32_t next;    /* its neighbour in a hash chain or among the free ones: slot + 1, or 0 */
@@ -36,7 +36,7 @@ struct fuse_node {
 	/* For the descriptor's return. */
 	bool used;             /* since this was last looked at */
 	unsigned handles;      /* that are open */
-	char *name;            /* owned; NULL: keeps its descriptor (a folder, say) */
+	char *name;            /* owned; NULL: keeps its descriptor (as the root does) */
 	struct fuse_node *dir; /* where the name is, as long as that has this generation */
 	uint64_t dir_generation;
 
@@ -175,7 +175,7 @@ void fuse_nodes_drop(struct fuse_server *f);
 struct fuse_node *fuse_node(struct fuse_server *f, uint64_t id);
 void fuse_node_forget(struct fuse_server *f, uint64_t id, uint64_t lookups);
 /* Its descriptor (O_PATH), or -errno. It stays open until the next of these functions is called; if
- * it is busy, or a folder, until the request is served. */
+ * it is busy, until the request is served. */
 int fuse_node_fd(struct fuse_server *f, struct fuse_node *n);
 /* Opens a regular file or folder anew, with these flags. A descriptor, for which there is a place
  * among the handles, or -errno. */
@@ -199,6 +199,9 @@ int fuse_lookup_fd(struct fuse_server *f, struct fuse_node *dir, int fd, const c
 bool fuse_knows(struct fuse_server *f, const struct fuse_node *dir, uint64_t ino);
 /* Was a file changed since this was last asked? */
 bool fuse_node_changed(struct fuse_node *n, int fd);
+
+/* What is called name in dir now was not, before. */
+void fuse_renamed(struct fuse_server *f, struct fuse_node *dir, const char *name);
 
 fuse_fn fuse_do_lookup;
 

@@ -113,7 +113,12 @@ static int rename_to(struct fuse_server *f, struct fuse_request *r, unsigned fla
 		return from_fd;
 	if (to_fd < 0)
 		return to_fd;
-	return renameat2(from_fd, r->name[0], to_fd, r->name[1], flags) < 0 ? -errno : 0;
+	if (renameat2(from_fd, r->name[0], to_fd, r->name[1], flags) < 0)
+		return -errno;
+	fuse_renamed(f, to, r->name[1]);
+	if (flags & RENAME_EXCHANGE)
+		fuse_renamed(f, r->node, r->name[0]);
+	return 0;
 }
 
 int fuse_do_rename(struct fuse_server *f, struct fuse_request *r)

@@ -10,6 +10,7 @@
 #include "backend/fuse_impl.h"
 
 #define EVICTED_AT_ONCE 64
+#define MAX_DEPTH       64         /* of folders to find again; beyond it, the guest does it */
 #define MAX_EVICT_STEPS (64 * KIB) /* a fraction of a millisecond */
 
 /* -- the table ------------------------------------------------------------------------------- */
@@ -182,7 +183,7 @@ static bool has_room(const struct fuse_server *f, unsigned nr)
 	return f->nodes.nr_fds + f->handles.nr + nr <= f->max_fds;
 }
 
-/* Takes the descriptors of some files that can be found again and weren't used since the hand came
+/* Takes the descriptors of some that can be found again and weren't used since the hand came
  * by the last time. */
 static void evict(struct fuse_server *f)
 {
@@ -231,25 +232,45 @@ static bool is_file(const struct fuse_node *n, const struct statx *st)
 	       n->born.tv_nsec == st->stx_btime.tv_nsec;
 }
 
-int fuse_node_fd(struct fuse_server *f, struct fuse_node *n)
+static int node_fd(struct fuse_server *f, struct fuse_node *n, unsigned depth);
+
+/* What n's name stands for, if that is n; its folder may have to be found first. */
+static int reopen(struct fuse_server *f, struct fuse_node *n, unsigned depth)
 {
+	struct fuse_node *dir = n->dir;
 	AUTO_CLOSE int fd = -1;
 	struct statx st;
+	int rc;
 
-	n->used = true;
-	if (n->fd >= 0)
-		return n->fd;
-	if (!n->name || n->dir->generation != n->dir_generation)
+	if (!n->name || dir->generation != n->dir_generation || depth == MAX_DEPTH)
 		return -ESTALE;
-	if (!fuse_make_room(f, 1))
-		return -ENFILE;
-	fd = open_path(n->dir->fd, n->name);
-	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR ? -ESTALE : -errno;
+	dir->handles++; /* so that it keeps its own, meanwhile */
+	rc = node_fd(f, dir, depth + 1);
+	if (rc >= 0 && !fuse_make_room(f, 1))
+		rc = -ENFILE;
+	if (rc >= 0) {
+		fd = open_path(rc, n->name);
+		if (fd < 0)
+			rc = errno == ENOENT || errno == ENOTDIR ? -ESTALE : -errno;
+	}
+	dir->handles--;
+	if (rc < 0)
+		return rc;
 	if (fuse_stat(fd, &st) < 0 || !is_file(n, &st))
 		return -ESTALE;
 	f->nodes.nr_fds++;
 	return n->fd = take_fd(&fd);
+}
+
+static int node_fd(struct fuse_server *f, struct fuse_node *n, unsigned depth)
+{
+	n->used = true;
+	return n->fd >= 0 ? n->fd : reopen(f, n, depth);
+}
+
+int fuse_node_fd(struct fuse_server *f, struct fuse_node *n)
+{
+	return node_fd(f, n, 0);
 }
 
 /* -- looking up ------------------------------------------------------------------------------ */
@@ -274,9 +295,23 @@ static void fill_entry(struct fuse_server *f, uint32_t i, const struct statx *st
 static void set_place(struct fuse_node *n, struct fuse_node *dir, const char *name)
 {
 	free(n->name);
-	n->name = name && n->type != S_IFDIR ? strdup(name) : NULL;
+	n->name = name ? strdup(name) : NULL;
 	n->dir = dir;
 	n->dir_generation = dir->generation;
+}
+
+void fuse_renamed(struct fuse_server *f, struct fuse_node *dir, const char *name)
+{
+	int dir_fd = fuse_node_fd(f, dir);
+	struct statx st;
+	uint32_t i;
+
+	if (dir_fd < 0 ||
+	    statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, FUSE_STATX, &st) < 0)
+		return;
+	i = find(&f->nodes, fuse_dev(&st), st.stx_ino, st.stx_mnt_id);
+	if (i > FUSE_ROOT_ID)
+		set_place(node_at(&f->nodes, i - 1), dir, name);
 }
 
 /* The slot + 1 of what is called name in dir, or 0. */

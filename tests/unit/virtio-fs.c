@@ -749,6 +749,60 @@ static void test_descriptors_that_return(void **state __unused)
 	down();
 }
 
+static uint64_t make_dir(uint64_t dir, const char *name)
+{
+	const struct fuse_mkdir_in in = { .mode = 0755 };
+
+	assert_int_equal(ask(&c, FUSE_MKDIR, dir, &in, sizeof(in), name), sizeof(c.out.entry));
+	return c.out.entry.nodeid;
+}
+
+static void test_more_folders_than_descriptors(void **state __unused)
+{
+	uint64_t deep[12] = { ROOT }, wide[100], from, to;
+	char name[32];
+	unsigned before;
+
+	up(&writable);
+	c.fs.server->max_fds = 20;
+	before = count_fds();
+	for (unsigned i = 1; i < ARRAY_SIZE(deep); i++)
+		deep[i] = make_dir(deep[i - 1], "deep");
+	assert_int_equal(create(deep[11], "file", O_RDWR, 0644, 0), sizeof(c.out.create));
+	assert_int_equal(release_file(c.out.create.open.fh), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(wide); i++) {
+		snprintf(name, sizeof(name), "%u", i);
+		wide[i] = make_dir(ROOT, name);
+	}
+	assert_true(lookup(deep[11], "file") > 0 && c.out.entry.nodeid);
+	for (unsigned i = 0; i < ARRAY_SIZE(wide); i++)
+		assert_int_equal(getattr(wide[i]), sizeof(c.out.attr));
+	/* The guest moves a folder that it is in: nothing has to be looked up again. */
+	from = deep[3], to = wide[5];
+	assert_int_equal(ask(&c, FUSE_RENAME, from, &to, sizeof(to), "deep", "moved"), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(wide); i++)
+		assert_int_equal(getattr(wide[i]), sizeof(c.out.attr));
+	assert_true(lookup(deep[11], "file") > 0 && c.out.entry.nodeid);
+	for (unsigned i = 0; i < ARRAY_SIZE(wide); i++)
+		assert_int_equal(getattr(wide[i]), sizeof(c.out.attr));
+	assert_int_equal(ask(&c, FUSE_RENAME2, ROOT,
+			     WITH(fuse_rename2_in, ROOT, RENAME_EXCHANGE, 0), "5", "6"),
+			 0);
+	for (unsigned i = 10; i < ARRAY_SIZE(wide); i++)
+		assert_int_equal(getattr(wide[i]), sizeof(c.out.attr));
+	assert_true(lookup(deep[11], "file") > 0 && c.out.entry.nodeid);
+	assert_true(count_fds() <= before + 20);
+	/* The host puts another in its place: what is in that is not shown. */
+	for (unsigned i = 10; i < ARRAY_SIZE(wide); i++)
+		getattr(wide[i]);
+	assert_int_equal(rename(host_path(&c, "share/6"), host_path(&c, "outside")), 0);
+	assert_int_equal(symlink("../outside", host_path(&c, "share/6")), 0);
+	assert_int_equal(getattr(wide[5]), -ESTALE);
+	assert_int_equal(lookup(deep[11], "file"), -ESTALE);
+	assert_int_equal(create(wide[5], "new", O_RDWR, 0600, 0), -ESTALE);
+	down();
+}
+
 static void test_limits(void **state __unused)
 {
 	uint64_t node[30];
@@ -1159,6 +1213,7 @@ int main(void)
 		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_more_files_than_descriptors),
 		cmocka_unit_test(test_descriptors_that_return),
+		cmocka_unit_test(test_more_folders_than_descriptors),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_readonly),
 		cmocka_unit_test(test_names_lead_nowhere_else),
