@@ -803,6 +803,26 @@ static void test_more_folders_than_descriptors(void **state __unused)
 	down();
 }
 
+/* The host turned two folders inside out, and the guest knows one half of it. */
+static void test_folders_in_a_circle(void **state __unused)
+{
+	uint64_t a, b, node[100];
+
+	up(&writable);
+	a = make_dir(ROOT, "a");
+	b = make_dir(a, "b");
+	assert_int_equal(rename(host_path(&c, "share/a/b"), host_path(&c, "share/b")), 0);
+	assert_int_equal(rename(host_path(&c, "share/a"), host_path(&c, "share/b/a")), 0);
+	assert_int_equal(ask(&c, FUSE_RENAME, b, &b, sizeof(b), "a", "x"), 0);
+	c.fs.server->max_fds = 20;
+	fill(100, node);
+	assert_int_equal(getattr(a), -ESTALE);
+	assert_int_equal(getattr(b), -ESTALE);
+	assert_int_equal(node_of(ROOT, "b"), b);
+	assert_int_equal(getattr(a), sizeof(c.out.attr));
+	down();
+}
+
 static void test_limits(void **state __unused)
 {
 	uint64_t node[30];
@@ -1214,6 +1234,7 @@ int main(void)
 		cmocka_unit_test(test_more_files_than_descriptors),
 		cmocka_unit_test(test_descriptors_that_return),
 		cmocka_unit_test(test_more_folders_than_descriptors),
+		cmocka_unit_test(test_folders_in_a_circle),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_readonly),
 		cmocka_unit_test(test_names_lead_nowhere_else),
