@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a file is like, and changing that. */
+#include <linux/magic.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
@@ -13,6 +14,28 @@ uint64_t fuse_dev(const struct statx *st)
 int fuse_stat(int fd, struct statx *st)
 {
 	return statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, FUSE_STATX, st) < 0 ? -errno : 0;
+}
+
+bool fuse_is_kernels(int fd)
+{
+	/* clang-format off */
+	static const uint32_t magic[] = {
+		PROC_SUPER_MAGIC, SYSFS_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, CGROUP_SUPER_MAGIC,
+		CGROUP2_SUPER_MAGIC, BPF_FS_MAGIC, SECURITYFS_MAGIC, BINFMTFS_MAGIC, SELINUX_MAGIC,
+		SMACK_MAGIC, NSFS_MAGIC, EFIVARFS_MAGIC, PSTOREFS_MAGIC, HUGETLBFS_MAGIC,
+		RDTGROUP_SUPER_MAGIC, BINDERFS_SUPER_MAGIC, XENFS_SUPER_MAGIC, AUTOFS_SUPER_MAGIC,
+		/* In no header: configfs, fusectl, mqueue, nfsd, rpc_pipefs, functionfs. */
+		0x62656570, 0x65735543, 0x19800202, 0x6e667364, 0x67596969, 0xa647361,
+	};
+	/* clang-format on */
+	struct statfs s;
+
+	if (fstatfs(fd, &s) < 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(magic); i++)
+		if ((uint32_t)s.f_type == magic[i])
+			return true;
+	return false;
 }
 
 /* What a device's number becomes in the guest, whose one file system may be several here. */

@@ -184,10 +184,6 @@ int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags);
 #define FUSE_FD_NAME 16
 const char *fuse_fd_name(char name[FUSE_FD_NAME], int fd);
 
-/* File systems that are not files but levers and windows of the host's kernel, this process's
- * memory among them. */
-bool fuse_is_kernels(int fd);
-
 /* Makes the guest know what is called name (a component) in dir. known: it probably does already. 0
  * and *out, or -errno. */
 int fuse_lookup(struct fuse_server *f, struct fuse_node *dir, const char *name, bool known,
@@ -214,6 +210,10 @@ uint64_t fuse_dev(const struct statx *st);
 /* What the guest sees as number ino of a device: unique also where mount points are below. */
 uint64_t fuse_ino(const struct fuse_server *f, uint64_t dev, uint64_t ino);
 void fuse_fill_attr(const struct fuse_server *f, const struct statx *st, struct fuse_attr *a);
+
+/* File systems that are not files but levers and windows of the host's kernel, this process's
+ * memory among them. */
+bool fuse_is_kernels(int fd);
 
 fuse_fn fuse_do_getattr, fuse_do_setattr, fuse_do_readlink, fuse_do_statfs;
 

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The files that the guest knows, each once, found by id and by what it is; and looking them up. */
-#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 
 #include "backend/fuse_impl.h"
 
@@ -152,28 +150,6 @@ void fuse_nodes_drop(struct fuse_server *f)
 		free(t->chunk[i]);
 	free(t->bucket);
 	*t = (struct fuse_nodes){ .generations = generations };
-}
-
-bool fuse_is_kernels(int fd)
-{
-	/* clang-format off */
-	static const uint32_t magic[] = {
-		PROC_SUPER_MAGIC, SYSFS_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, CGROUP_SUPER_MAGIC,
-		CGROUP2_SUPER_MAGIC, BPF_FS_MAGIC, SECURITYFS_MAGIC, BINFMTFS_MAGIC, SELINUX_MAGIC,
-		SMACK_MAGIC, NSFS_MAGIC, EFIVARFS_MAGIC, PSTOREFS_MAGIC, HUGETLBFS_MAGIC,
-		RDTGROUP_SUPER_MAGIC, BINDERFS_SUPER_MAGIC, XENFS_SUPER_MAGIC, AUTOFS_SUPER_MAGIC,
-		/* In no header: configfs, fusectl, mqueue, nfsd, rpc_pipefs, functionfs. */
-		0x62656570, 0x65735543, 0x19800202, 0x6e667364, 0x67596969, 0xa647361,
-	};
-	/* clang-format on */
-	struct statfs s;
-
-	if (fstatfs(fd, &s) < 0)
-		return true;
-	for (size_t i = 0; i < ARRAY_SIZE(magic); i++)
-		if ((uint32_t)s.f_type == magic[i])
-			return true;
-	return false;
 }
 
 /* -- descriptors ----------------------------------------------------------------------------- */
