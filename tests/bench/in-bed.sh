@@ -141,8 +141,8 @@ run() {
 		echo "$key $((${to/./} - ${from/./}))"
 	}
 	for ((i = 0; i < RUNS; i++)); do
-		whole run.minivmm ./minivmm run --kernel "$tiny" --json /run/run.json -- true
-		jq -r '.times_us // {} | to_entries[] | "run.step.\(.key) \(.value)"' /run/run.json
+		whole run.minivmm ./minivmm run --cpus 1 --memory 512M --kernel "$tiny" --json /run/run.json -- true
+		python3 -c 'import json; [print("run.step." + k, v) for k, v in json.load(open("/run/run.json"))["times_us"].items()]'
 		whole run.microvm "${qemu[@]}" -M microvm,acpi=on,x-option-roms=off -kernel "$tiny" -initrd initrd -append "$append"
 	done
 }
