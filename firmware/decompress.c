@@ -230,10 +230,10 @@ static bool lz4_at_once(const uint8_t *src, size_t len, uint8_t *dst, size_t dst
 	while (j.block && j.nr < nr && lz4_next(&src, &len, &b) > 0)
 		j.block[j.nr++] = b;
 	j.bad = j.nr != nr || len > 4;
-	while (!j.bad && started < threads - 1 &&
+	while (!__atomic_load_n(&j.bad, __ATOMIC_RELAXED) && started < threads - 1 &&
 	       thread_start(&thread[started], "unpack", lz4_work, &j) == 0)
 		started++;
-	if (!j.bad)
+	if (!__atomic_load_n(&j.bad, __ATOMIC_RELAXED))
 		lz4_work(&j);
 	while (started)
 		pthread_join(thread[--started], NULL);

@@ -48,7 +48,8 @@ struct daemon {
 	} region[8];
 	unsigned nr;
 	struct vu_ring ring[2];
-	bool bad; /* we were told something that the specification does not allow */
+	bool bad;             /* we were told something that the specification does not allow */
+	pthread_mutex_t lock; /* around obey(), and while somebody else looks */
 };
 
 static void expect(struct daemon *m, bool ok, const char *what)
@@ -259,7 +260,11 @@ static void *daemon_main(void *arg)
 				close(fds[--nr]);
 			break;
 		}
-		if (obey(m, &msg, fds, nr) || (wanted && m->protocol_agreed & 8)) {
+		pthread_mutex_lock(&m->lock);
+		const bool answers = obey(m, &msg, fds, nr);
+
+		pthread_mutex_unlock(&m->lock);
+		if (answers || (wanted && m->protocol_agreed & 8)) {
 			if (msg.size != 8 || wanted)
 				msg = (struct vu_message){ msg.request, 0, 8,
 							   .u64 = fault == REFUSAL };
@@ -294,7 +299,8 @@ static int rig_up(struct rig *t, uint64_t features, uint64_t protocol, enum faul
 				  .fault = fault,
 				  .at = at,
 				  .ring = { { .kick = -1, .call = -1 },
-					    { .kick = -1, .call = -1 } } } };
+					    { .kick = -1, .call = -1 } },
+				  .lock = PTHREAD_MUTEX_INITIALIZER } };
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	assert_int_equal(fcntl(pair[1], F_SETFL, O_NONBLOCK), 0);
 	t->m.fd = pair[0];
@@ -346,25 +352,35 @@ static uint32_t ask(struct rig *t, unsigned queue, gpa_t gpa)
 	return *(uint32_t *)ram_at(&t->d.ram, gpa, 4);
 }
 
+/* What it holds now. */
+#define SEEN(t, field)                                                                             \
+	({                                                                                         \
+		pthread_mutex_lock(&(t)->m.lock);                                                  \
+		const __typeof__((t)->m.field) seen_ = (t)->m.field;                               \
+		pthread_mutex_unlock(&(t)->m.lock);                                                \
+		seen_;                                                                             \
+	})
+
 static void the_daemon_serves_the_queues(void **state __unused)
 {
 	struct rig t;
 
 	for (uint64_t protocol = 0; protocol <= 0xff; protocol += 0xff) {
 		assert_int_equal(rig_up(&t, VU_FEATURES | 1 << 24, protocol, NONE, 0), 0);
-		assert_int_equal(t.m.protocol_agreed, protocol & 8);
+		assert_int_equal(SEEN(&t, protocol_agreed), protocol & 8);
 		for (unsigned life = 0; life < 3; life++) {
 			assert_true(driver_start(&t.d, t.s.vd.features));
 			assert_int_equal(ask(&t, 1, 0xff000), 1000 + 2 * life);
 			assert_int_equal(ask(&t, 1, 4 * MIB + 64),
 					 1001 + 2 * life); /* the other region */
 			assert_int_equal(ask(&t, 0, 4 * MIB), 1000 + life);
-			assert_true(t.m.owned);
-			assert_int_equal(t.m.agreed, VU_FEATURES);
+			assert_true(SEEN(&t, owned));
+			assert_int_equal(SEEN(&t, agreed), VU_FEATURES);
 			assert_true(t.d.unwatched[0] && t.d.unwatched[1]);
 			virtio_reset(&t.s.vd);
-			assert_int_equal(t.m.ring[0].kick, -1); /* it has stopped, and said so */
-			assert_int_equal(t.m.ring[1].kick, -1);
+			assert_int_equal(SEEN(&t, ring[0].kick),
+					 -1); /* it has stopped, and said so */
+			assert_int_equal(SEEN(&t, ring[1].kick), -1);
 		}
 		assert_int_equal(virtio_config_read(&t.s.vd, 36, 4), 1);
 		assert_int_equal(virtio_config_read(&t.s.vd, 0, 4), 'g' << 16 | 'a' << 8 | 't');
