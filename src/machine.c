@@ -89,11 +89,17 @@ static void on_vcpu_end(void *ctx, enum vcpu_end end)
 
 /* -- the parts ------------------------------------------------------------------------------- */
 
+/* Shared folders have one of their own: a request to the host's file system may take its time. */
+static unsigned nr_io_threads(const struct machine *m)
+{
+	return m->config->io_threads + (m->config->nr_fs > 0);
+}
+
 static int init_loops(struct machine *m)
 {
 	int rc = loop_init(&m->loop);
 
-	for (unsigned i = 0; i < m->config->io_threads && rc == 0; i++)
+	for (unsigned i = 0; i < nr_io_threads(m) && rc == 0; i++)
 		rc = loop_init(&m->io[i].loop);
 	return rc;
 }
@@ -429,7 +435,7 @@ static void *io_thread(void *arg)
 
 static int start_io_threads(struct machine *m)
 {
-	for (unsigned i = 0; i < m->config->io_threads; i++) {
+	for (unsigned i = 0; i < nr_io_threads(m); i++) {
 		struct io_thread *io = &m->io[i];
 
 		io->machine = m;

@@ -79,7 +79,7 @@ struct machine {
 	struct vm vm;
 	struct bus pio, mmio;
 	struct loop loop; /* the machine's own thread's */
-	struct io_thread io[CONFIG_MAX_IO_THREADS];
+	struct io_thread io[CONFIG_MAX_IO_THREADS + 1]; /* the last: shared folders' */
 	struct vcpu vcpu[CONFIG_MAX_CPUS];
 	unsigned nr_vcpus;
 

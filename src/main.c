@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli_run.h"
@@ -32,6 +33,17 @@ static int take_terminal(struct minivmm *vm)
 		minivmm_log(vm, MINIVMM_ERROR, text);
 	}
 	return rc;
+}
+
+/* This process is ours, and shared folders take many. */
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
 }
 
 static int run(struct minivmm_config *c)
@@ -70,6 +82,7 @@ int main(int argc, char **argv)
 	struct minivmm_config *c = minivmm_config_new();
 	int status = STATUS_FAILED, action;
 
+	allow_descriptors();
 	if (c) {
 		minivmm_config_log(c, minivmm_log_stderr, NULL);
 		action = minivmm_config_args(c, argc, argv);

@@ -31,7 +31,7 @@ int shares_init(struct machine *m)
 	int rc = 0;
 
 	for (size_t i = 0; i < c->nr_fs && rc == 0; i++) {
-		struct loop *loop = &m->io[i % c->io_threads].loop;
+		struct loop *loop = &m->io[c->io_threads].loop; /* their own */
 		const struct fuse_options o = {
 			.path = c->fs[i].path,
 			.readonly = c->fs[i].readonly,

@@ -31,7 +31,7 @@ struct fuse_options {
 	const char *path;
 	bool readonly;
 	enum fuse_cache cache;
-	unsigned sharers; /* how many servers share the descriptors that this process may have */
+	unsigned sharers; /* how many servers share the descriptors that a machine may have */
 };
 
 struct fuse_server;

@@ -35,6 +35,19 @@ static void set_cap(unsigned cap, bool on)
 	syscall(SYS_capset, &head, caps);
 }
 
+/* For ever: setfsuid(0) would bring some back. */
+static void give_up(unsigned cap)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2];
+
+	if (!get_caps(caps))
+		return;
+	caps[CAP_TO_INDEX(cap)].effective &= ~CAP_TO_MASK(cap);
+	caps[CAP_TO_INDEX(cap)].permitted &= ~CAP_TO_MASK(cap);
+	syscall(SYS_capset, &head, caps);
+}
+
 int fuse_caller_prepare(struct fuse_caller *c)
 {
 	const uint32_t wanted = CAP_TO_MASK(CAP_SETUID) | CAP_TO_MASK(CAP_SETGID);
@@ -50,6 +63,8 @@ int fuse_caller_prepare(struct fuse_caller *c)
 	c->gid = getegid();
 	if (!get_caps(caps))
 		return -errno;
+	give_up(CAP_SYS_RESOURCE); /* blocks that are kept for root, and more than a quota */
+	give_up(CAP_LINUX_IMMUTABLE);
 	c->root = geteuid() == 0 && (caps[0].effective & wanted) == wanted;
 	c->fsetid = caps[0].effective & CAP_TO_MASK(CAP_FSETID);
 	c->ready = true;

@@ -50,6 +50,7 @@ uint64_t fuse_handle_add(struct fuse_server *f, struct fuse_node *n, int fd)
 		.generation = n->generation,
 	};
 	n->handles++;
+	fuse_node_touch(f, n);
 	t->nr++;
 	return i;
 }
@@ -69,8 +70,10 @@ static int release(struct fuse_server *f, uint64_t id, bool dir)
 	if (!h)
 		return -EBADF;
 	close(h->fd);
-	if (h->node->generation == h->generation)
+	if (h->node->generation == h->generation) {
 		h->node->handles--;
+		fuse_node_touch(f, h->node);
+	}
 	*h = (struct fuse_handle){ .fd = -1, .next = t->free };
 	t->free = (uint32_t)id + 1;
 	t->nr--;

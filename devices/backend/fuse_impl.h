@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 
 #include "backend/fuse.h"
@@ -34,11 +35,12 @@ struct fuse_node {
 	bool hashed; /* is what its number says */
 
 	/* For the descriptor's return. */
-	bool used;             /* since this was last looked at */
 	unsigned handles;      /* that are open */
 	char *name;            /* owned; NULL: keeps its descriptor (as the root does) */
 	struct fuse_node *dir; /* where the name is, as long as that has this generation */
 	uint64_t dir_generation;
+	bool listed; /* among those that may lose theirs, with its neighbours by last use */
+	struct fuse_node *older, *newer;
 
 	/* When it was last opened, for FUSE_CACHE_AUTO. */
 	struct fuse_stamp {
@@ -54,11 +56,11 @@ struct fuse_nodes {
 	struct fuse_node *chunk[FUSE_MAX_NODES / FUSE_NODES_A_CHUNK];
 	uint32_t nr_slots;    /* that there are */
 	uint32_t nr_fds;      /* that they hold */
-	uint32_t hand;        /* who is next to be asked for its descriptor */
 	uint32_t free;        /* slot + 1, or 0 */
 	uint32_t *bucket;     /* slot + 1 of the first, or 0 */
 	uint32_t nr_buckets;  /* a power of two */
 	uint64_t generations; /* given out; never the same twice */
+	struct fuse_node *oldest, *newest; /* of those that may lose their descriptor */
 };
 
 /* A file that the guest opened: its number is the slot's. */
@@ -198,6 +200,11 @@ bool fuse_node_changed(struct fuse_node *n, int fd);
 
 /* What is called name in dir now was not, before. */
 void fuse_renamed(struct fuse_server *f, struct fuse_node *dir, const char *name);
+
+/* n was used, or what decides about its descriptor's loss has changed. */
+void fuse_node_touch(struct fuse_server *f, struct fuse_node *n);
+/* openat2(2), for which some files lose their descriptors if this process has no more. */
+int fuse_openat(struct fuse_server *f, int dir_fd, const char *name, const struct open_how *how);
 
 fuse_fn fuse_do_lookup;
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Making, naming and removing files. */
-#include <linux/openat2.h>
 #include <stdio.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #include "backend/fuse_impl.h"
@@ -153,9 +151,7 @@ static int create_new(struct fuse_server *f, struct fuse_request *r, const char 
 	rc = fuse_caller_enter(&f->caller, &r->head, in->umask);
 	if (rc < 0)
 		return rc;
-	rc = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
-	if (rc < 0)
-		rc = -errno;
+	rc = fuse_openat(f, dir, name, &how);
 	fuse_caller_leave(&f->caller);
 	return rc;
 }

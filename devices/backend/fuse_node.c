@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The files that the guest knows, each once, found by id and by what it is; and looking them up. */
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -8,8 +7,7 @@
 #include "backend/fuse_impl.h"
 
 #define EVICTED_AT_ONCE 64
-#define MAX_DEPTH       64         /* of folders to find again; beyond it, the guest does it */
-#define MAX_EVICT_STEPS (64 * KIB) /* a fraction of a millisecond */
+#define MAX_DEPTH       64 /* of folders to find again; beyond it, the guest does it */
 
 /* -- the table ------------------------------------------------------------------------------- */
 
@@ -98,8 +96,32 @@ static void unchain(struct fuse_nodes *t, uint32_t slot)
 	n->hashed = false;
 }
 
+static void unlist(struct fuse_nodes *t, struct fuse_node *n)
+{
+	if (!n->listed)
+		return;
+	*(n->older ? &n->older->newer : &t->oldest) = n->newer;
+	*(n->newer ? &n->newer->older : &t->newest) = n->older;
+	n->listed = false;
+}
+
+void fuse_node_touch(struct fuse_server *f, struct fuse_node *n)
+{
+	struct fuse_nodes *t = &f->nodes;
+
+	unlist(t, n);
+	if (n->fd < 0 || !n->name || n->handles)
+		return;
+	n->older = t->newest;
+	n->newer = NULL;
+	*(t->newest ? &t->newest->newer : &t->oldest) = n;
+	t->newest = n;
+	n->listed = true;
+}
+
 static void drop_fd(struct fuse_nodes *t, struct fuse_node *n)
 {
+	unlist(t, n);
 	t->nr_fds -= n->fd >= 0;
 	close_fd(&n->fd);
 }
@@ -159,26 +181,21 @@ static bool has_room(const struct fuse_server *f, unsigned nr)
 	return f->nodes.nr_fds + f->handles.nr + nr <= f->max_fds;
 }
 
-/* Takes the descriptors of some that can be found again and weren't used since the hand came
- * by the last time. */
-static void evict(struct fuse_server *f)
+/* Takes the descriptors of those that can be found again and weren't used for the longest time.
+ * False: there are none. */
+static bool evict(struct fuse_server *f)
 {
-	struct fuse_nodes *t = &f->nodes;
-	const uint32_t most = min(2 * t->nr_slots, (uint32_t)MAX_EVICT_STEPS);
+	struct fuse_node *n = f->nodes.oldest, *newer;
 	unsigned taken = 0;
 
-	for (uint32_t i = 0; i < most && taken < EVICTED_AT_ONCE; i++) {
-		struct fuse_node *n = node_at(t, t->hand);
-
-		t->hand = (t->hand + 1) % t->nr_slots;
-		if (n->fd < 0 || !n->name || n->handles || n == f->busy)
+	for (; n && taken < EVICTED_AT_ONCE; n = newer) {
+		newer = n->newer;
+		if (n == f->busy)
 			continue;
-		if (!n->used) {
-			drop_fd(t, n);
-			taken++;
-		}
-		n->used = false;
+		drop_fd(&f->nodes, n);
+		taken++;
 	}
+	return taken;
 }
 
 bool fuse_make_room(struct fuse_server *f, unsigned nr)
@@ -188,8 +205,17 @@ bool fuse_make_room(struct fuse_server *f, unsigned nr)
 	return has_room(f, nr);
 }
 
-/* What is called name (a component) in the folder of dir_fd: a descriptor or -1. */
-static int open_path(int dir_fd, const char *name)
+int fuse_openat(struct fuse_server *f, int dir_fd, const char *name, const struct open_how *how)
+{
+	int fd = (int)syscall(SYS_openat2, dir_fd, name, how, sizeof(*how));
+
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE) && evict(f))
+		fd = (int)syscall(SYS_openat2, dir_fd, name, how, sizeof(*how));
+	return fd < 0 ? -errno : fd;
+}
+
+/* What is called name (a component) in the folder of dir_fd: a descriptor or -errno. */
+static int open_path(struct fuse_server *f, int dir_fd, const char *name)
 {
 	/* RESOLVE_* are a second lock: a component that is not ".." leads nowhere else, and a link
 	 * that isn't followed neither. */
@@ -198,7 +224,7 @@ static int open_path(int dir_fd, const char *name)
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
 
-	return (int)syscall(SYS_openat2, dir_fd, name, &how, sizeof(how));
+	return fuse_openat(f, dir_fd, name, &how);
 }
 
 static bool is_file(const struct fuse_node *n, const struct statx *st)
@@ -206,6 +232,13 @@ static bool is_file(const struct fuse_node *n, const struct statx *st)
 	return is_same(n, fuse_dev(st), st->stx_ino, st->stx_mnt_id) &&
 	       n->type == (st->stx_mode & S_IFMT) && n->born.tv_sec == st->stx_btime.tv_sec &&
 	       n->born.tv_nsec == st->stx_btime.tv_nsec;
+}
+
+static void keep_fd(struct fuse_server *f, struct fuse_node *n, int *fd)
+{
+	n->fd = take_fd(fd);
+	f->nodes.nr_fds++;
+	fuse_node_touch(f, n);
 }
 
 static int node_fd(struct fuse_server *f, struct fuse_node *n, unsigned depth);
@@ -225,23 +258,26 @@ static int reopen(struct fuse_server *f, struct fuse_node *n, unsigned depth)
 	if (rc >= 0 && !fuse_make_room(f, 1))
 		rc = -ENFILE;
 	if (rc >= 0) {
-		fd = open_path(rc, n->name);
-		if (fd < 0)
-			rc = errno == ENOENT || errno == ENOTDIR ? -ESTALE : -errno;
+		rc = fd = open_path(f, rc, n->name);
+		if (rc == -ENOENT || rc == -ENOTDIR)
+			rc = -ESTALE;
 	}
 	dir->handles--;
+	fuse_node_touch(f, dir);
 	if (rc < 0)
 		return rc;
 	if (fuse_stat(fd, &st) < 0 || !is_file(n, &st))
 		return -ESTALE;
-	f->nodes.nr_fds++;
-	return n->fd = take_fd(&fd);
+	keep_fd(f, n, &fd);
+	return n->fd;
 }
 
 static int node_fd(struct fuse_server *f, struct fuse_node *n, unsigned depth)
 {
-	n->used = true;
-	return n->fd >= 0 ? n->fd : reopen(f, n, depth);
+	if (n->fd < 0)
+		return reopen(f, n, depth);
+	fuse_node_touch(f, n);
+	return n->fd;
 }
 
 int fuse_node_fd(struct fuse_server *f, struct fuse_node *n)
@@ -286,8 +322,10 @@ void fuse_renamed(struct fuse_server *f, struct fuse_node *dir, const char *name
 	    statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, FUSE_STATX, &st) < 0)
 		return;
 	i = find(&f->nodes, fuse_dev(&st), st.stx_ino, st.stx_mnt_id);
-	if (i > FUSE_ROOT_ID)
+	if (i > FUSE_ROOT_ID) {
 		set_place(node_at(&f->nodes, i - 1), dir, name);
+		fuse_node_touch(f, node_at(&f->nodes, i - 1));
+	}
 }
 
 /* The slot + 1 of what is called name in dir, or 0. */
@@ -351,8 +389,7 @@ static int enter(struct fuse_server *f, struct fuse_node *dir, int *fd, const ch
 	rc = fuse_make_room(f, 1) ? 0 : -ENFILE;
 	i = find_named(&f->nodes, &st, dir, name);
 	if (i && rc == 0 && node_at(&f->nodes, i - 1)->fd < 0) {
-		node_at(&f->nodes, i - 1)->fd = take_fd(fd);
-		f->nodes.nr_fds++;
+		keep_fd(f, node_at(&f->nodes, i - 1), fd);
 	} else if (!i) {
 		if (rc == 0)
 			rc = add(f, fd, &st, dir->dev);
@@ -360,6 +397,7 @@ static int enter(struct fuse_server *f, struct fuse_node *dir, int *fd, const ch
 			return rc;
 		i = (uint32_t)rc + 1;
 		set_place(node_at(&f->nodes, i - 1), dir, name);
+		fuse_node_touch(f, node_at(&f->nodes, i - 1));
 	}
 	fill_entry(f, i - 1, &st, out);
 	return 0;
@@ -388,8 +426,17 @@ int fuse_lookup(struct fuse_server *f, struct fuse_node *dir, const char *name, 
 			return 0;
 		}
 	}
-	fd = open_path(dir_fd, name);
-	return fd < 0 ? -errno : enter(f, dir, &fd, name, out);
+	fd = open_path(f, dir_fd, name);
+	return fd < 0 ? fd : enter(f, dir, &fd, name, out);
+}
+
+/* What fd is, opened anew. */
+static int open_fd(struct fuse_server *f, int fd, int flags)
+{
+	const struct open_how how = { .flags = (unsigned)flags | O_CLOEXEC };
+	char name[FUSE_FD_NAME];
+
+	return fuse_openat(f, f->proc_fd, fuse_fd_name(name, fd), &how);
 }
 
 const char *fuse_fd_name(char name[FUSE_FD_NAME], int fd)
@@ -401,10 +448,9 @@ const char *fuse_fd_name(char name[FUSE_FD_NAME], int fd)
 int fuse_lookup_fd(struct fuse_server *f, struct fuse_node *dir, int fd, const char *name,
 		   struct fuse_entry_out *out)
 {
-	char number[FUSE_FD_NAME];
-	AUTO_CLOSE int path_fd = openat(f->proc_fd, fuse_fd_name(number, fd), O_PATH | O_CLOEXEC);
+	AUTO_CLOSE int path_fd = open_fd(f, fd, O_PATH);
 
-	return path_fd < 0 ? -errno : enter(f, dir, &path_fd, name, out);
+	return path_fd < 0 ? path_fd : enter(f, dir, &path_fd, name, out);
 }
 
 bool fuse_knows(struct fuse_server *f, const struct fuse_node *dir, uint64_t ino)
@@ -428,7 +474,6 @@ int fuse_nodes_init(struct fuse_server *f)
 
 int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags)
 {
-	char name[FUSE_FD_NAME];
 	int fd, rc;
 
 	if (n->closed)
@@ -443,8 +488,7 @@ int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags)
 	if (fd < 0)
 		return fd;
 	/* O_NONBLOCK: not even for a lease of somebody else's. */
-	fd = openat(f->proc_fd, fuse_fd_name(name, fd), flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	return fd < 0 ? -errno : fd;
+	return open_fd(f, fd, flags | O_NONBLOCK | O_NOCTTY);
 }
 
 /* A change that comes within the clock's tick of the last one, with the same size, is missed: so is

@@ -9,7 +9,6 @@
  * poll and bmap have no answer here. INTERRUPT finds nothing to interrupt.
  */
 #include <limits.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -18,7 +17,7 @@
 #include "backend/fuse_impl.h"
 
 #define FUSE_MIN_MINOR 31   /* Linux 5.4, the first with virtio-fs */
-#define SPARE_FDS      256u /* for everything else in this process */
+#define MAX_FDS        (64 * KIB)
 
 _Static_assert(FUSE_MAX_IO / 4096 <= UINT16_MAX, "max_pages");
 
@@ -288,17 +287,15 @@ int fuse_serve(struct fuse_server *f, const struct virtq_chain *c)
 
 /* -- life ------------------------------------------------------------------------------------ */
 
-/* How many descriptors this process may have, which it may say itself up to a limit. */
-static uint32_t fd_limit(void)
+/* How many descriptors a server may have: a part of what this process may, in which there may be
+ * other machines, and which needs some for itself. */
+static uint32_t fd_share(unsigned sharers)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return SPARE_FDS;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 && getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return SPARE_FDS;
-	return (uint32_t)min(limit.rlim_cur, (rlim_t)(1 << 30));
+		limit.rlim_cur = 1024;
+	return (uint32_t)min(limit.rlim_cur / 4, (rlim_t)MAX_FDS * sharers) / sharers;
 }
 
 static int open_root(struct fuse_server *f)
@@ -333,7 +330,6 @@ static int open_root(struct fuse_server *f)
 int fuse_server_new(struct fuse_server **f, const struct fuse_options *o)
 {
 	struct fuse_server *s = *f = calloc(1, sizeof(*s));
-	const uint32_t fds = fd_limit();
 	int rc;
 
 	if (!s)
@@ -342,7 +338,7 @@ int fuse_server_new(struct fuse_server **f, const struct fuse_options *o)
 	s->readonly = o->readonly;
 	s->cache = o->cache;
 	s->valid_s = o->cache == FUSE_CACHE_NONE ? 0 : o->cache == FUSE_CACHE_AUTO ? 1 : 86400;
-	s->max_fds = (fds > 2 * SPARE_FDS ? fds - SPARE_FDS : fds / 2) / max(o->sharers, 1u);
+	s->max_fds = fd_share(max(o->sharers, 1u));
 	s->path = strdup(o->path);
 	rc = s->path ? open_root(s) : log_ret(-ENOMEM, "--fs: out of memory");
 	if (rc < 0) {

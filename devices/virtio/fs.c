@@ -14,7 +14,8 @@
 
 #include <errno.h>
 
-#define MAX_ROUND 32          /* requests, of up to a mebibyte each */
+#define MAX_ROUND 32          /* requests, of up to a mebibyte each, */
+#define ROUND_NS  5000000     /* none of which begins later than this */
 #define MAX_QUIET (256 * KIB) /* of answers that the driver isn't told of yet */
 
 struct config_space {
@@ -28,11 +29,12 @@ enum { HIGH_PRIORITY, REQUESTS, NR_QUEUES };
 static int fs_kick(struct virtio_dev *vd, struct virtq *q)
 {
 	struct virtio_fs *s = container_of(vd, struct virtio_fs, vd);
+	const uint64_t end = monotonic_ns() + ROUND_NS;
 	struct virtq_chain c;
 	uint64_t told = 0;
 	int rc;
 
-	for (unsigned i = 0; i < MAX_ROUND; i++) {
+	for (unsigned i = 0; i < MAX_ROUND && (i == 0 || monotonic_ns() < end); i++) {
 		int len;
 
 		rc = virtq_pop(q, &c);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <dirent.h>
+#include <linux/capability.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -823,6 +826,64 @@ static void test_folders_in_a_circle(void **state __unused)
 	down();
 }
 
+/* This process has no more, which others may have used up. */
+static void test_descriptors_of_the_process(void **state __unused)
+{
+	struct rlimit before, few;
+	uint64_t node[100], fh;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	up(&writable);
+	assert_true(c.fs.server->max_fds <= before.rlim_cur / 4);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(few.rlim_cur, before.rlim_cur); /* which isn't ours to change */
+	for (unsigned i = 0; i < 20; i++)
+		host_write(&c, "share/file", "text"); /* what the C library opens once is open */
+	few.rlim_cur = count_fds() + 20;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "%u", i);
+		assert_int_equal(ask(&c, FUSE_MKNOD, ROOT,
+				     WITH(fuse_mknod_in, .mode = S_IFREG | 0600), name),
+				 sizeof(c.out.entry));
+		node[i] = c.out.entry.nodeid;
+	}
+	for (unsigned i = 0; i < 100; i++) {
+		fh = opened(node[i], O_RDONLY);
+		assert_int_equal(release_file(fh), 0);
+	}
+	assert_int_equal(create(ROOT, "new", O_RDWR, 0600, 0), sizeof(c.out.create));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	down();
+}
+
+/* All are in use: nobody searches for some again and again. */
+static void test_nothing_to_take(void **state __unused)
+{
+	struct fuse_read_in in = { .size = 4096 };
+	uint64_t node[30], fh[9];
+
+	up(&writable);
+	c.fs.server->max_fds = 20;
+	fill(30, node);
+	assert_int_equal(opendir_node(ROOT), sizeof(c.out.open));
+	in.fh = c.out.open.fh;
+	for (unsigned i = 0; i < 9; i++)
+		fh[i] = opened(node[i], O_RDONLY);
+	assert_int_equal(c.fs.server->nodes.nr_fds + c.fs.server->handles.nr, 20);
+	assert_null(c.fs.server->nodes.oldest);
+	assert_int_equal(getattr(node[20]), -ENFILE);
+	assert_true(ask_bytes(&c, FUSE_READDIRPLUS, ROOT, &in, sizeof(in)) > 0);
+	assert_int_equal(release_file(fh[0]), 0);
+	assert_non_null(c.fs.server->nodes.oldest);
+	for (unsigned i = 20; i < 30; i++)
+		assert_int_equal(getattr(node[i]), sizeof(c.out.attr));
+	assert_true(c.fs.server->nodes.nr_fds + c.fs.server->handles.nr <= 20);
+	down();
+}
+
 static void test_limits(void **state __unused)
 {
 	uint64_t node[30];
@@ -1163,6 +1224,20 @@ static void test_owner(void **state __unused)
 	down();
 }
 
+/* What the host keeps for root isn't the guest's. */
+static void test_no_more_than_its_share(void **state __unused)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2];
+	const uint32_t not = CAP_TO_MASK(CAP_SYS_RESOURCE) | CAP_TO_MASK(CAP_LINUX_IMMUTABLE);
+
+	up(&writable);
+	make_dir_as(1234, 5678, "dir"); /* which takes some and gives them back */
+	assert_int_equal(syscall(SYS_capget, &head, caps), 0);
+	assert_int_equal((caps[0].effective | caps[0].permitted) & not, 0);
+	down();
+}
+
 static void test_set_id_bits_go(void **state __unused)
 {
 	struct __attribute__((packed)) {
@@ -1235,6 +1310,8 @@ int main(void)
 		cmocka_unit_test(test_descriptors_that_return),
 		cmocka_unit_test(test_more_folders_than_descriptors),
 		cmocka_unit_test(test_folders_in_a_circle),
+		cmocka_unit_test(test_descriptors_of_the_process),
+		cmocka_unit_test(test_nothing_to_take),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_readonly),
 		cmocka_unit_test(test_names_lead_nowhere_else),
@@ -1246,6 +1323,7 @@ int main(void)
 		cmocka_unit_test(test_overlapping),
 		cmocka_unit_test(test_closed_mounts),
 		cmocka_unit_test(test_owner),
+		cmocka_unit_test(test_no_more_than_its_share),
 		cmocka_unit_test(test_set_id_bits_go),
 		cmocka_unit_test(test_set_id_bits_go_with_a_user),
 	};

@@ -138,7 +138,16 @@ echo "root:x:0:0::/:/bin/sh" >>/etc/passwd
 su user -c "mkdir /rw/made; echo text >/rw/made/file; chmod 4755 /rw/made/file; ls -ln /rw/made; echo more >>/rw/made/file; ls -ln /rw/made"
 echo "set-id $(stat -c %a /rw/made/file)"
 cat /rw/made/file >/dev/null
-' --memory 256M $(options ",cache=none")
+mkdir -p /also
+mount -t virtiofs also /also || echo "bad: mount"
+ls /also/late /also/shared 2>/dev/null # which it may believe are not there
+echo program >/rw/late && chmod 6711 /rw/late
+echo first >/rw/shared && chmod 666 /rw/shared
+su user -c "echo more >>/also/late" 2>&1 | grep -q denied || echo "bad: a file of somebody else was opened"
+su user -c "echo more >>/also/shared"
+echo "late $(cat /rw/late) $(stat -c %a /rw/late)"
+echo "shared" $(cat /rw/shared)
+' --memory 256M $(options ",cache=none") --fs "tag=also,path=$shares/rw,readonly=off,cache=always"
 	ends 0
 	prints_not "bad: "
 	prints "below mounted"
@@ -146,10 +155,14 @@ cat /rw/made/file >/dev/null
 	is "owner" "$(stat -c %u:%g "$shares/rw/made" "$shares/rw/made/file" | sort -u)" 1234:5678
 	prints "set-id 755"
 	point "root's guest: what a user makes is the user's, and set-id bits go when a file is written"
+	prints "late program 6711"
+	prints "shared first more"
+	point "root's guest: a file that was made in the meantime is opened by whom it is for"
 	umount "$shares/ro/sub/dir" "$shares/ro/many"
 else
 	skip_point "mount points belong to the share, those of the kernel don't" "not root"
 	skip_point "root's guest: what a user makes is the user's" "not root"
+	skip_point "root's guest: a file that was made in the meantime" "not root"
 fi
 ((EUID != 0)) || umount "$shares"
 done_testing
