@@ -201,15 +201,9 @@ static int open_qcow2(struct disk *d, bool readonly)
 			       "--disk %s: has a base, %s (give that, with this one as its "
 			       "overlay=)",
 			       d->path, info.backing);
-	rc = qcow2_is_compressed(d->image);
-	if (rc > 0)
-		return log_ret(
-			-EINVAL,
-			"--disk %s: is compressed; convert it with qemu-img convert -O qcow2",
-			d->path);
+	rc = qcow2_check_compression(d->image);
 	if (rc < 0)
-		return log_ret(rc, "--disk %s: the qcow2 image is damaged (see qemu-img check)",
-			       d->path);
+		return rc;
 	d->size = info.size;
 	d->block_size = DISK_SECTOR;
 	d->physical_block_size = d->min_io_size = 4096;

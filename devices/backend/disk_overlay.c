@@ -218,6 +218,8 @@ static int put_on(struct disk *d, struct overlay *v)
 
 	if (rc == 0 && !v->is_new && !v->o->temp) {
 		rc = check_base(v, &info, d->fd);
+		if (rc == 0)
+			rc = qcow2_check_compression(image);
 		if (rc < 0)
 			(void)!qcow2_close(image);
 	}

@@ -81,17 +81,16 @@ static void clear(struct disk_request *r)
 	r->len = 0;
 }
 
-/* All of r, at off of the file, and past its end what at_end says: 0 for zeroes, or -errno. r is
- * used up. */
-static int read_file(int fd, uint64_t off, struct disk_request *r, int at_end)
+/* All of r, at off of a file of len bytes; what is beyond those reads as zeroes. r is used up. */
+static int read_file(int fd, uint64_t len, uint64_t off, struct disk_request *r)
 {
 	while (r->len) {
 		ssize_t n = TEMP_FAILURE_RETRY(preadv(fd, r->iov, (int)r->nr_iov, (off_t)off));
 
 		if (n < 0)
 			return -errno;
-		if (n == 0 && at_end)
-			return at_end;
+		if (n == 0 && off < len)
+			return -ENODATA; /* it was cut short under us */
 		if (n == 0)
 			clear(r);
 		else
@@ -112,7 +111,7 @@ static int read_base(const struct qcow2_base *b, struct disk_request *r)
 
 	if (len)
 		rc = b->image ? read_disk(b->image, &part)
-			      : read_file(b->fd, r->off, &part, -ENODATA);
+			      : read_file(b->fd, b->size, r->off, &part);
 	if (rc < 0)
 		return rc;
 	disk_advance(r, len);
@@ -133,7 +132,7 @@ static int read_disk(struct qcow2 *q, struct disk_request *r)
 			return rc;
 		part = first_part(r, e.len, iov);
 		if (e.kind == IN_FILE)
-			rc = read_file(q->fd, e.host, &part, 0);
+			rc = read_file(q->fd, q->len, e.host, &part);
 		else if (e.kind == IN_BASE)
 			rc = read_base(&q->base, &part);
 		else
@@ -147,15 +146,16 @@ static int read_disk(struct qcow2 *q, struct disk_request *r)
 
 /* -- writing --------------------------------------------------------------------------------- */
 
-static int write_file(int fd, uint64_t off, struct disk_request *r)
+static int write_file(struct qcow2 *q, uint64_t off, struct disk_request *r)
 {
 	while (r->len) {
-		ssize_t n = TEMP_FAILURE_RETRY(pwritev(fd, r->iov, (int)r->nr_iov, (off_t)off));
+		ssize_t n = TEMP_FAILURE_RETRY(pwritev(q->fd, r->iov, (int)r->nr_iov, (off_t)off));
 
 		if (n <= 0)
 			return n < 0 ? -errno : -EIO;
 		disk_advance(r, (size_t)n);
 		off += (uint64_t)n;
+		q->len = max(q->len, off);
 	}
 	return 0;
 }
@@ -196,7 +196,11 @@ static int write_around(struct qcow2 *q, uint64_t host, struct disk_request *r)
 	p = q->bounce + in;
 	for (unsigned i = 0; i < r->nr_iov; p += r->iov[i++].iov_len)
 		memcpy(p, r->iov[i].iov_base, r->iov[i].iov_len);
-	return qcow2_pwrite(q->fd, q->bounce, q->cluster, host);
+	iov = (struct iovec){ q->bounce, q->cluster };
+
+	struct disk_request all = { .len = q->cluster, .iov = &iov, .nr_iov = 1 };
+
+	return write_file(q, host, &all);
 }
 
 /* Up to want clusters, one behind the other in the file; *nr is how many they are. */
@@ -255,7 +259,7 @@ static int write_new(struct qcow2 *q, struct disk_request *r)
 		return rc;
 	len = whole ? nr << q->cluster_bits : min(r->len, q->cluster - in);
 	part = first_part(r, len, iov);
-	rc = whole ? write_file(q->fd, host, &part) : write_around(q, host, &part);
+	rc = whole ? write_file(q, host, &part) : write_around(q, host, &part);
 	for (uint64_t k = 0; k < nr; k++) {
 		if (rc == 0)
 			replace(q, t, i + k, (host + (k << q->cluster_bits)) | QCOW2_COPIED);
@@ -279,7 +283,7 @@ static int write_disk(struct qcow2 *q, struct disk_request *r)
 			struct iovec iov[VIRTQ_MAX_SIZE];
 			struct disk_request part = first_part(r, e.len, iov);
 
-			rc = write_file(q->fd, e.host, &part);
+			rc = write_file(q, e.host, &part);
 			if (rc == 0)
 				disk_advance(r, e.len);
 		} else {
@@ -373,6 +377,12 @@ int qcow2_do(struct qcow2 *q, struct disk_request *r)
 		return -EBADF;
 	if (q->failed)
 		return -EIO;
+	if (q->autoclear) {
+		int rc = qcow2_clear_autoclear(q);
+
+		if (rc < 0)
+			return rc;
+	}
 	return r->op == DISK_WRITE ? write_disk(q, r) : zero_disk(q, r);
 }
 

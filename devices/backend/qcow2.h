@@ -57,9 +57,9 @@ int qcow2_open(struct qcow2 **out, int fd, const char *name, bool readonly, bool
 /* Puts base below an open image; before the first request. */
 void qcow2_set_base(struct qcow2 *q, const struct qcow2_base *base);
 
-/* Is there a compressed cluster? Looks at 256 L2 tables, or 128 GiB of a usual image; a cluster
- * that it misses fails when it is read. 1, 0 or -errno, not logged. */
-int qcow2_is_compressed(struct qcow2 *q) __must_check;
+/* Is there no compressed cluster? Looks at 256 L2 tables, or 128 GiB of a usual image; a cluster
+ * that it misses fails when it is read. 0 or -errno, logged. */
+int qcow2_check_compression(struct qcow2 *q) __must_check;
 
 /* Flushes and frees. 0; or -errno of that flush, not logged. */
 int qcow2_close(struct qcow2 *q);

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "vmm/log.h"
 
@@ -144,7 +143,7 @@ static int read_table(struct qcow2 *q, struct qcow2_table *t, uint64_t off, uint
 	t->data = malloc(len);
 	if (!t->data)
 		return log_ret(-ENOMEM, "--disk %s: out of memory", q->name);
-	rc = qcow2_pread(q->fd, t->data, len, off);
+	rc = qcow2_pread(q, t->data, len, off);
 	return rc < 0 ? log_ret(rc, "--disk %s: %s", q->name, strerrordesc_np(-rc)) : 0;
 }
 
@@ -190,14 +189,26 @@ static int check_header(struct qcow2 *q, const struct header *h)
 	return 0;
 }
 
+/* A cluster that is counted too low would be taken for something else. */
+static int check_counts(struct qcow2 *q)
+{
+	int rc = qcow2_check_counts(q);
+
+	q->next = 1;
+	return rc == -EUCLEAN ? corrupt(q, "its refcounts")
+	       : rc < 0       ? log_ret(rc, "--disk %s: %s", q->name, strerrordesc_np(-rc))
+			      : 0;
+}
+
 static int read_image(struct qcow2 *q, struct qcow2_info *info)
 {
 	uint8_t *first = malloc(FIRST_LEN);
 	struct header h;
-	struct stat st;
-	int rc = first ? qcow2_pread(q->fd, first, FIRST_LEN, 0) : -ENOMEM;
+	off_t len;
+	int rc = first ? qcow2_pread(q, first, FIRST_LEN, 0) : -ENOMEM;
 
-	if (rc == 0 && fstat(q->fd, &st) < 0)
+	len = lseek(q->fd, 0, SEEK_END); /* a block device has one, too */
+	if (rc == 0 && len < 0)
 		rc = -errno;
 	if (rc < 0) {
 		free(first);
@@ -206,19 +217,16 @@ static int read_image(struct qcow2 *q, struct qcow2_info *info)
 	memcpy(&h, first, sizeof(h));
 	rc = check_header(q, &h);
 	if (rc == 0) {
-		q->file_end = ((uint64_t)st.st_size + q->cluster - 1) >> q->cluster_bits;
+		q->autoclear = h.autoclear;
+		q->len = (uint64_t)len;
+		q->file_end = (q->len + q->cluster - 1) >> q->cluster_bits;
 		info->size = q->size;
 		rc = read_extensions(q, &h, first, info);
 	}
 	if (rc == 0)
 		rc = read_tables(q, &h);
-	/* Who writes and does not know such a feature says so by clearing its bit. */
-	if (rc == 0 && !q->readonly && h.autoclear) {
-		h.autoclear = 0;
-		rc = qcow2_pwrite(q->fd, &h, sizeof(h), 0);
-		if (rc < 0)
-			rc = log_ret(rc, "--disk %s: %s", q->name, strerrordesc_np(-rc));
-	}
+	if (rc == 0 && !q->readonly)
+		rc = check_counts(q);
 	free(first);
 	return rc;
 }
@@ -231,7 +239,6 @@ static void destroy(struct qcow2 *q)
 		free(q->block[i].data);
 	free(q->l1.data);
 	free(q->reftable.data);
-	free(q->free);
 	free(q->freed);
 	free(q->bounce);
 	free(q->name);
@@ -259,10 +266,19 @@ int qcow2_open(struct qcow2 **out, int fd, const char *name, bool readonly, bool
 		destroy(q);
 		return rc;
 	}
-	if (!readonly)
-		qcow2_find_end(q);
 	*out = q;
 	return 0;
+}
+
+int qcow2_clear_autoclear(struct qcow2 *q)
+{
+	const uint64_t none = 0;
+	int rc = qcow2_pwrite(q->fd, &none, sizeof(none), offsetof(struct header, autoclear));
+
+	if (rc == 0)
+		rc = qcow2_barrier(q);
+	q->autoclear = rc < 0;
+	return rc;
 }
 
 void qcow2_set_base(struct qcow2 *q, const struct qcow2_base *base)
@@ -278,7 +294,7 @@ int qcow2_close(struct qcow2 *q)
 	return rc;
 }
 
-int qcow2_is_compressed(struct qcow2 *q)
+static int is_compressed(struct qcow2 *q)
 {
 	unsigned ttl = 256;
 
@@ -297,6 +313,18 @@ int qcow2_is_compressed(struct qcow2 *q)
 				return 1;
 	}
 	return 0;
+}
+
+int qcow2_check_compression(struct qcow2 *q)
+{
+	int rc = is_compressed(q);
+
+	if (rc > 0)
+		return log_ret(
+			-EINVAL,
+			"--disk %s: is compressed; convert it with qemu-img convert -O qcow2",
+			q->name);
+	return rc < 0 ? corrupt(q, "an L2 table") : 0;
 }
 
 /* -- making one ------------------------------------------------------------------------------ */

@@ -32,21 +32,24 @@ struct qcow2 {
 	int fd;
 	char *name;
 	bool readonly, scratch;
-	bool failed; /* a sync did: what is on the disk is unknown, so nothing more is written */
+	bool autoclear; /* the header has bits that who writes and does not know them clears */
+	bool failed;    /* a sync did: what is on the disk is unknown, so nothing more is written */
 	unsigned cluster_bits, l2_bits, block_bits; /* block_bits: clusters that a block counts */
 	uint64_t cluster;                           /* bytes */
 	uint64_t size;                              /* of the disk, bytes */
 	uint64_t file_end; /* of what the file holds, or will when all is written; clusters */
+	uint64_t len;      /* of the file, bytes: less was cut off */
 	struct qcow2_base base;
 
 	struct qcow2_table l1, reftable;
 	struct qcow2_table l2[QCOW2_NR_L2], block[QCOW2_NR_BLOCKS];
 	uint64_t clock;
 
-	/* Where clusters come from: next counts up; free[] are some that were used before. */
+	/* Where clusters come from: those from next on that are not counted, then the file's end.
+	 */
 	uint64_t next;
-	uint64_t *free;
-	size_t nr_free;
+	bool unused_behind; /* some before next are not counted any more */
+	uint64_t nr_blocks; /* entries of reftable, to the last that is used */
 	/* Given up by L2 tables that the file does not have yet. */
 	uint64_t *freed;
 	size_t nr_freed;
@@ -72,8 +75,9 @@ static inline uint64_t qcow2_entries(const struct qcow2_table *t)
 void qcow2_touch(struct qcow2_table *t, size_t off, size_t len);
 void qcow2_set_entry(struct qcow2_table *t, uint64_t i, uint64_t value);
 
-/* All of len bytes at off; what lies beyond the end of the file reads as zeroes. 0 or -errno. */
-int qcow2_pread(int fd, void *buf, size_t len, uint64_t off) __must_check;
+/* All of len bytes at off; what lies beyond the end of the file reads as zeroes. 0; -ENODATA: it
+ * was cut off; or -errno. */
+int qcow2_pread(const struct qcow2 *q, void *buf, size_t len, uint64_t off) __must_check;
 int qcow2_pwrite(int fd, const void *buf, size_t len, uint64_t off) __must_check;
 
 /* Is there a whole cluster for a table or data at off? */
@@ -90,8 +94,15 @@ void qcow2_free(struct qcow2 *q, uint64_t off);
  * none. It stays until the next call. 0 or -errno. */
 int qcow2_l2(struct qcow2 *q, uint64_t off, bool make, struct qcow2_table **t) __must_check;
 
+/* Before the first write: says that who writes does not know what those bits stand for. 0 or
+ * -errno. */
+int qcow2_clear_autoclear(struct qcow2 *q) __must_check;
+
+/* What was written is stable before what follows is written. 0 or -errno. */
+int qcow2_barrier(struct qcow2 *q) __must_check;
+
 /* Everything that was done is on stable storage. 0 or -errno. */
 int qcow2_flush(struct qcow2 *q) __must_check;
 
-/* Sets next to where the file's unused end begins. */
-void qcow2_find_end(struct qcow2 *q);
+/* Is what a cluster must not be taken from counted as used? 0, -EUCLEAN or -errno. */
+int qcow2_check_counts(struct qcow2 *q) __must_check;

@@ -11,15 +11,17 @@
 
 /* -- tables ---------------------------------------------------------------------------------- */
 
-int qcow2_pread(int fd, void *buf, size_t len, uint64_t off)
+int qcow2_pread(const struct qcow2 *q, void *buf, size_t len, uint64_t off)
 {
 	uint8_t *p = buf;
 
 	while (len) {
-		ssize_t n = TEMP_FAILURE_RETRY(pread(fd, p, len, (off_t)off));
+		ssize_t n = TEMP_FAILURE_RETRY(pread(q->fd, p, len, (off_t)off));
 
 		if (n < 0)
 			return -errno;
+		if (n == 0 && off < q->len)
+			return -ENODATA;
 		if (n == 0) {
 			memset(p, 0, len);
 			return 0;
@@ -82,6 +84,7 @@ static int write_table(struct qcow2 *q, struct qcow2_table *t)
 			  t->off + t->dirty_from);
 	if (rc < 0)
 		return rc;
+	q->len = max(q->len, t->off + t->dirty_to);
 	t->dirty_from = t->dirty_to = 0;
 	return 1;
 }
@@ -105,18 +108,18 @@ bool qcow2_is_cluster(const struct qcow2 *q, uint64_t off)
 	return off && off % q->cluster == 0 && off >> q->cluster_bits < q->file_end;
 }
 
-/* The slot of the table at off, or else the one to be used for it. */
+/* The slot of the table at off, or else the one to be used for it: a clean one if there is any. */
 static struct qcow2_table *find_slot(struct qcow2_table *t, size_t nr, uint64_t off)
 {
-	struct qcow2_table *oldest = t;
+	struct qcow2_table *best = t;
 
 	for (struct qcow2_table *end = t + nr; t < end; t++) {
 		if (t->off == off)
 			return t;
-		if (t->used < oldest->used) /* a free one's is 0 */
-			oldest = t;
+		if (is_dirty(t) == is_dirty(best) ? t->used < best->used : is_dirty(best))
+			best = t; /* a free one is clean, and its used is 0 */
 	}
-	return oldest;
+	return best;
 }
 
 /* The table at off, from the cache or the file; or all zeroes, and dirty, when it is fresh. How a
@@ -138,7 +141,7 @@ static int fill_slot(struct qcow2 *q, struct qcow2_table *t, uint64_t off, bool 
 	else if (fresh)
 		memset(t->data, 0, t->len);
 	else
-		rc = qcow2_pread(q->fd, t->data, t->len, off);
+		rc = qcow2_pread(q, t->data, t->len, off);
 	if (rc < 0) {
 		t->used = 0;
 		return rc;
@@ -210,47 +213,100 @@ static int new_block(struct qcow2 *q, uint64_t n)
 		return rc;
 	set_count(q, t, n, 1);
 	qcow2_set_entry(&q->reftable, n >> q->block_bits, off);
+	q->nr_blocks = max(q->nr_blocks, (n >> q->block_bits) + 1);
 	return 0;
 }
 
-/* Takes cluster n if it is unused. 1: it is ours; 0: it is not; or -errno. */
+/* -- taking clusters and giving them back ---------------------------------------------------- */
+
+static bool holds(const struct qcow2_table *t, uint64_t off)
+{
+	return off >= t->off && off - t->off < t->len;
+}
+
+static bool refers_to(const struct qcow2_table *t, uint64_t nr, uint64_t off)
+{
+	for (uint64_t i = 0; i < nr; i++)
+		if ((qcow2_entry(t, i) & QCOW2_OFFSET) == off)
+			return true;
+	return false;
+}
+
+/* Whatever its count is: a damaged image must not get worse. */
+static bool is_metadata(const struct qcow2 *q, uint64_t off)
+{
+	return off == 0 || holds(&q->l1, off) || holds(&q->reftable, off) ||
+	       refers_to(&q->l1, qcow2_entries(&q->l1), off) ||
+	       refers_to(&q->reftable, q->nr_blocks, off);
+}
+
+/* Takes cluster n, which is not counted. 1: it is ours; 0: it became a refcount block; or -errno.
+ */
 static int take(struct qcow2 *q, uint64_t n)
 {
 	struct qcow2_table *t;
-	int rc = get_block(q, n, &t);
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	if (!t)
-		rc = new_block(q, n);
-	else if (get_count(q, t, n) == 0)
+	if (n >> q->block_bits >= qcow2_entries(&q->reftable) ||
+	    n > QCOW2_OFFSET >> q->cluster_bits)
+		return -ENOSPC;
+	if (is_metadata(q, n << q->cluster_bits))
+		return -EUCLEAN;
+	rc = get_block(q, n, &t);
+	if (rc == 0 && t)
 		set_count(q, t, n, 1);
-	else
-		return 0;
+	else if (rc == 0)
+		rc = new_block(q, n);
 	if (rc < 0)
 		return rc;
 	q->file_end = max(q->file_end, n + 1);
 	return t != NULL;
 }
 
-int qcow2_alloc(struct qcow2 *q, uint64_t *off)
-{
-	/* Of the file that next has passed, nothing is unused but what free[] knows. */
-	for (unsigned ttl = 1u << 16; ttl; ttl--) {
-		uint64_t n;
-		int rc;
+/* How many refcount blocks are searched while a guest waits: 8 GiB of a usual file. */
+#define SEARCH_BLOCKS 4
 
-		if (!q->nr_free && (q->next >> q->block_bits >= qcow2_entries(&q->reftable) ||
-				    q->next > QCOW2_OFFSET >> q->cluster_bits))
-			return -ENOSPC;
-		n = q->nr_free ? q->free[--q->nr_free] : q->next++;
-		rc = take(q, n);
-		if (rc) {
-			*off = n << q->cluster_bits;
-			return rc < 0 ? rc : 0;
+/* A cluster that is not counted, from next on; or the file's end, when there is none so near. The
+ * next search goes on where this one ended, and once more round when some were given back. */
+static int find_unused(struct qcow2 *q, uint64_t *n)
+{
+	if (q->next >= q->file_end && q->unused_behind) {
+		q->next = 1;
+		q->unused_behind = false;
+	}
+	for (unsigned ttl = SEARCH_BLOCKS; ttl && q->next < q->file_end; ttl--) {
+		const uint64_t region = q->next >> q->block_bits;
+		const uint64_t end = min(q->file_end, (region + 1) << q->block_bits);
+		struct qcow2_table *t;
+		int rc = get_block(q, q->next, &t);
+
+		if (rc < 0)
+			return rc;
+		while (t && q->next < end && get_count(q, t, q->next))
+			q->next++;
+		if (q->next < end) {
+			*n = q->next++;
+			return 0;
 		}
 	}
-	return -EUCLEAN; /* a file that says its whole empty end is in use */
+	*n = q->file_end;
+	if (q->next == *n)
+		q->next++;
+	return 0;
+}
+
+int qcow2_alloc(struct qcow2 *q, uint64_t *off)
+{
+	uint64_t n;
+	int rc;
+
+	do {
+		rc = find_unused(q, &n);
+		if (rc == 0)
+			rc = take(q, n);
+	} while (rc == 0);
+	*off = n << q->cluster_bits;
+	return rc < 0 ? rc : 0;
 }
 
 /* Takes one off the count of a cluster. Is it unused now? */
@@ -264,23 +320,17 @@ static bool put(struct qcow2 *q, uint64_t n)
 	count = get_count(q, t, n);
 	if (count)
 		set_count(q, t, n, count - 1);
-	return count == 1;
-}
-
-static void keep_free(struct qcow2 *q, uint64_t n)
-{
-	if (!q->free)
-		q->free = malloc(QCOW2_NR_FREED * sizeof(*q->free));
-	if (q->free && q->nr_free < QCOW2_NR_FREED)
-		q->free[q->nr_free++] = n;
+	if (count != 1)
+		return false;
+	if (n + 1 == q->next)
+		q->next = n;
+	q->unused_behind |= n < q->next;
+	return true;
 }
 
 void qcow2_unalloc(struct qcow2 *q, uint64_t off)
 {
-	const uint64_t n = off >> q->cluster_bits;
-
-	if (put(q, n))
-		keep_free(q, n);
+	(void)put(q, off >> q->cluster_bits);
 }
 
 void qcow2_free(struct qcow2 *q, uint64_t off)
@@ -293,46 +343,85 @@ void qcow2_free(struct qcow2 *q, uint64_t off)
 		q->freed[q->nr_freed++] = off >> q->cluster_bits;
 }
 
-/* What the tables in the file have given up: unused from now on. Backwards, so that qcow2_alloc()
- * finds neighbours in their order. Failures leak. */
+/* What the tables in the file have given up: unused from now on. Failures leak. */
 static void apply_freed(struct qcow2 *q)
 {
 	while (q->nr_freed) {
 		const uint64_t n = q->freed[--q->nr_freed];
 
-		if (!put(q, n))
-			continue;
-		(void)fallocate(q->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				(off_t)(n << q->cluster_bits), (off_t)q->cluster);
-		keep_free(q, n);
+		if (put(q, n))
+			(void)fallocate(q->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					(off_t)(n << q->cluster_bits), (off_t)q->cluster);
 	}
 	(void)!write_tables(q, q->block, QCOW2_NR_BLOCKS);
 }
 
-void qcow2_find_end(struct qcow2 *q)
+static int check_count(struct qcow2 *q, uint64_t off)
 {
+	const uint64_t n = off >> q->cluster_bits;
 	struct qcow2_table *t;
+	int rc = get_block(q, n, &t);
 
-	q->next = q->file_end;
-	for (unsigned ttl = 1u << 20; q->next > 1 && ttl; ttl--, q->next--)
-		if (get_block(q, q->next - 1, &t) < 0 || !t || get_count(q, t, q->next - 1))
-			break;
+	return rc < 0 ? rc : t && get_count(q, t, n) ? 0 : -EUCLEAN;
+}
+
+static int check_table(struct qcow2 *q, const struct qcow2_table *t)
+{
+	int rc = 0;
+
+	for (uint64_t off = 0; off < t->len && rc == 0; off += q->cluster)
+		rc = check_count(q, t->off + off);
+	return rc;
+}
+
+int qcow2_check_counts(struct qcow2 *q)
+{
+	unsigned ttl = 256; /* blocks, or 512 GiB of a usual file */
+	int rc;
+
+	for (uint64_t i = 0; i < qcow2_entries(&q->reftable); i++)
+		if (qcow2_entry(&q->reftable, i))
+			q->nr_blocks = i + 1;
+	rc = check_count(q, 0);
+	if (rc == 0)
+		rc = check_table(q, &q->l1);
+	if (rc == 0)
+		rc = check_table(q, &q->reftable);
+	for (uint64_t i = 0; i < q->nr_blocks && rc == 0 && ttl; i++) {
+		const uint64_t off = qcow2_entry(&q->reftable, i) & QCOW2_OFFSET;
+
+		if (!off)
+			continue;
+		rc = qcow2_is_cluster(q, off) ? check_count(q, off) : -EUCLEAN;
+		ttl--;
+	}
+	return rc;
 }
 
 /* -- L2 tables and the order of things ------------------------------------------------------- */
 
+/* Before the table at off is changed (0: a new one): leaves a slot clean, so that another table can
+ * be read even when nothing can be written, on a host that is full. */
+static int make_room(struct qcow2 *q, uint64_t off)
+{
+	unsigned dirty = 0;
+
+	for (size_t i = 0; i < QCOW2_NR_L2; i++)
+		dirty += is_dirty(&q->l2[i]) && q->l2[i].off != off;
+	return dirty < QCOW2_NR_L2 - 1 ? 0 : qcow2_flush(q);
+}
+
 static int new_l2(struct qcow2 *q, uint64_t i, struct qcow2_table **t)
 {
 	uint64_t off;
-	int rc = qcow2_alloc(q, &off);
+	int rc = make_room(q, 0);
 
+	if (rc == 0)
+		rc = qcow2_alloc(q, &off);
 	if (rc < 0)
 		return rc;
 	*t = find_slot(q->l2, QCOW2_NR_L2, off);
-	if (is_dirty(*t))
-		rc = qcow2_flush(q);
-	if (rc == 0)
-		rc = fill_slot(q, *t, off, true);
+	rc = fill_slot(q, *t, off, true);
 	if (rc < 0)
 		qcow2_unalloc(q, off);
 	else
@@ -352,15 +441,14 @@ int qcow2_l2(struct qcow2 *q, uint64_t off, bool make, struct qcow2_table **t)
 	/* A table that is not ours alone is a snapshot's, and those were refused. */
 	if (!qcow2_is_cluster(q, at) || (make && !(entry & QCOW2_COPIED)))
 		return -EUCLEAN;
+	if (make)
+		rc = make_room(q, at);
 	*t = find_slot(q->l2, QCOW2_NR_L2, at);
-	if ((*t)->off != at && is_dirty(*t))
-		rc = qcow2_flush(q);
 	return rc == 0 ? fill_slot(q, *t, at, false) : rc;
 }
 
-/* What was written is stable before what follows is written. After a failure the kernel forgets
- * what was not, and would call the next try a success. */
-static int barrier(struct qcow2 *q)
+/* After a failure the kernel forgets what was not stable, and would call the next try a success. */
+int qcow2_barrier(struct qcow2 *q)
 {
 	if (q->scratch || TEMP_FAILURE_RETRY(fdatasync(q->fd)) == 0)
 		return 0;
@@ -388,7 +476,7 @@ int qcow2_flush(struct qcow2 *q)
 		int rc = write_tables(q, order[i].t, order[i].nr);
 
 		if (rc > 0 || (rc == 0 && i == 0))
-			rc = barrier(q);
+			rc = qcow2_barrier(q);
 		if (rc < 0)
 			return rc;
 	}

@@ -81,7 +81,7 @@ static void reopen(void)
 		return;
 	assert(memchr(info.backing, '\0', sizeof(info.backing)));
 	qcow2_set_base(t.q, &t.base);
-	rc = qcow2_is_compressed(t.q);
+	rc = qcow2_check_compression(t.q);
 	assert(rc == 0 || !t.sound);
 }
 
