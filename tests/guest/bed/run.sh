@@ -1,0 +1,256 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck disable=SC2016 # the guests' scripts are in quotes
+#
+# run.sh MINIVMM FOLDER: the part of ../run.sh that runs in the test bed.
+# shellcheck source=tests/guest/bed/lib.sh
+here=$(dirname "$(realpath "$0")")
+. "$here/lib.sh"
+people=$here/console.py
+kernel=$from/tiny memory=192M
+debian=$(echo "$from"/debian/boot/vmlinuz-*)
+
+# Nobody in particular, and where he is at home.
+home=$work/home
+mkdir "$home"
+chmod 755 "$work"
+cd "$home" || exit
+plain=$minivmm
+if ((EUID == 0)); then
+	chown 1234:1235 "$home"
+	printf '#!/bin/bash\nexec setpriv --reuid 1234 --regid 1235 --groups 1235,1236 env HOME=%q COLOUR=blue %q "$@"\n' \
+		"$home" "$minivmm" >"$work/as-user"
+	chmod +x "$work/as-user"
+	minivmm=$work/as-user
+else
+	export COLOUR=blue
+fi
+
+# sandbox [OPTION...] -- COMMAND: minivmm run, until it has ended. begin: in the background.
+begin() { start run --kernel "$kernel" --memory "$memory" "$@"; }
+sandbox() { begin "$@" && finish; }
+sh() { sandbox "${@:2}" -- sh -c "$1"; } # sh SCRIPT OPTION...
+says() { prints "$1"; }
+
+sandbox -- true
+ends 0
+is "messages" "$(cat "$err")" ""
+sandbox -- false
+ends 1
+for code in 42 255; do
+	sh "exit $code"
+	ends $code
+done
+point "the command's exit status"
+
+sh 'kill -KILL $$'
+ends 137
+sandbox -- no-such-command
+ends 127
+logs "no-such-command: No such file or directory"
+sandbox -- /etc/passwd
+ends 126
+point "signals, and what can't be run, as in a shell"
+
+head -c 104857600 /dev/urandom >"$home/data"
+input=$home/data
+sh 'cat; echo "this is standard error" >&2' --json "$home/json"
+input=/dev/null
+ends 0
+is "checksum of 100 MiB" "$(md5sum <"$out")" "$(md5sum <"$home/data")"
+is "standard error" "$(cat "$err")" "this is standard error"
+is "summary" "$(python3 -c 'import json, sys
+j = json.load(open(sys.argv[1]))
+t = j["times_us"]
+print(j["status"], j["end"], j["bytes"], all(t[k] > 0 for k in t), j["exits"] > 0, j["peak_memory"] > 1 << 20)' "$home/json")" \
+	"0 exit {'stdin': 104857600, 'stdout': 104857600, 'stderr': 23} True True True"
+rm "$home/data"
+point "100 MiB through it, standard error apart, a summary"
+
+begin -- yes
+until_true test -s "$out"
+kill -TERM "$pid"
+finish
+ends 143
+: >"$out"
+sandbox -- sh -c 'exec <&-; echo closed'
+ends 0
+says closed
+point "a command that never ends, and one that reads nothing"
+
+sh 'pwd; id -u; id -g; id -G; umask; echo "$COLOUR $HOME"; touch new && echo written; ls /dev/kvm 2>&1
+ip addr show lo | grep -o 127.0.0.1/8; sleep 1000 & exit 3' --env EMPTY=
+ends 3
+says "$home"
+says "$(stat -c %u "$home")"
+says "$(umask)"
+says "blue $home"
+says written
+says "ls: cannot access '/dev/kvm': No such file or directory"
+says 127.0.0.1/8
+[[ ! -e $home/new ]] || wrong+=("the guest has written to the host's files")
+sh 'id -u; pwd; env | grep -vE "^(PWD|SHLVL|OLDPWD|_)=" | sort; hostname; touch /usr/new && echo "root writes"' \
+	--clean-env --env A=1 --env A=2 --user root --chdir /usr
+ends 0
+is "what it printed" "$(head -n 4 "$lines" | tr '\n' ' ')" \
+	"0 /usr A=2 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "
+says "$(hostname)"
+says "root writes"
+point "user, folder, environment; nothing that it writes stays"
+
+mkdir "$home/share" "$home/look"
+echo before >"$home/share/there"
+echo look >"$home/look/file"
+((EUID != 0)) || chown -R 1234:1235 "$home"/{share,look}
+begin --share "$home/share:/mnt/in:rw" --share look -- bash -c 'set -e
+cd /mnt/in
+[ "$(cat there)" = before ]
+echo text >file; ln file hard; ln -s file soft; mkdir -p a/b; mkfifo pipe; echo >>there more
+truncate -s 1G sparse; chmod 751 file; mv a/b a/c; rm there; touch -d "2001-02-03 04:05:06 UTC" a
+head -c 3000000 /dev/zero >large
+exec 3>gone; rm gone; echo >&3 still; flock file true
+[ "$(cat "$1/file")" = look ]
+! echo x >"$1/file" || exit 9
+echo fine' bash "$home/look"
+finish
+ends 0
+says fine
+is "files" "$(cd "$home/share" && stat -c '%n %F %A %h %s' ./* ./a/* | grep -v '^./a ' | tr '\n' ' ')" \
+	"./file regular file -rwxr-x--x 2 5 ./hard regular file -rwxr-x--x 2 5 ./large regular file -rw-r--r-- 1 3000000\
+ ./pipe fifo prw-r--r-- 1 0 ./soft symbolic link lrwxrwxrwx 1 4 ./sparse regular file -rw-r--r-- 1 1073741824\
+ ./a/c directory drwxr-xr-x 2 40 "
+is "a's time" "$(stat -c %Y "$home/share/a")" 981173106
+is "owner" "$(stat -c %u:%g "$home/share/file")" "$(stat -c %u:%g "$home/look")"
+is "the other share" "$(cat "$home/look/file")" look
+point "files of every kind in a share, and one that is read-only"
+
+# A program of the host's, with its output where a guest's would be.
+outside() {
+	"$@" >"$out" 2>"$err" </dev/null
+	status=$?
+	tr -d '\r\0' <"$out" >"$lines"
+}
+mkdir "$home/out"
+((EUID != 0)) || chown 1234:1235 "$home/out"
+outside env MINIVMM="$minivmm" MINIVMM_OPTIONS="--kernel $kernel --memory $memory" "$from/ci/job" "$home/out"
+ends 0
+says "building words"
+grep -qx "2 tests passed on .*, as user $(stat -c %u "$home")" "$lines" || wrong+=("the tests have not passed")
+is "the program that it made" "$(echo a b c | "$home/out/words")" 3
+sed -i 's/words += /words -= /' "$from/ci/project/words.c"
+outside env MINIVMM="$minivmm" MINIVMM_OPTIONS="--kernel $kernel --memory $memory" "$from/ci/job" "$home/out"
+ends 2
+logs "Error 1"
+point "examples/ci: compiles and tests a C program, and finds a mistake in it"
+
+if [[ -x $from/sandbox ]]; then
+	outside env KERNEL="$kernel" "$from/sandbox" sh -c 'echo "small letters"; cat; echo lost >&2; exit 6'
+	ends 6
+	says "SMALL LETTERS"
+	logs "the command ended, with status 6"
+	point "examples/sandbox.c"
+fi
+
+# At a terminal of 24 rows and 80 columns.
+printf '#!/bin/bash\nexec %q terminal 24 80 %q %q "$@"\n' "$people" '
+await ready 24 80
+type hello
+await got hello
+size 50 132
+await 50 132
+type '$'\003''
+await interrupted
+type exit 9' "$minivmm" >"$work/on-terminal"
+chmod +x "$work/on-terminal"
+minivmm=$work/on-terminal
+begin -t -- bash --norc --noprofile -c 'until [ "$(stty size)" = "24 80" ]; do :; done; echo "ready $(stty size)"
+read -r line; echo "got $line"; line=
+until [ "$(stty size)" = "50 132" ]; do :; done; stty size
+trap "echo interrupted; trap - INT" INT; sleep 1000
+until [ -n "$line" ]; do read -r line; done; eval "$line"'
+finish
+minivmm=$plain
+((EUID != 0)) || minivmm=$work/as-user
+ends 9
+point "a terminal: lines, its size, Ctrl-C"
+
+begin -- bash -c 'trap "echo has TERM; exit 5" TERM; echo ready; while :; do :; done'
+await ready
+kill -TERM "$pid"
+finish
+ends 5
+says "has TERM"
+begin -- bash -c 'trap "echo has INT" INT; echo ready; while :; do :; done'
+await ready
+kill -INT "$pid"
+await "has INT"
+kill -INT "$pid"
+finish
+ends 130
+logs "second signal: ending the guest"
+point "signals are passed on, and the second one ends it"
+
+begin --timeout 45 -- bash -c 'trap "echo has TERM" TERM; echo ready; while :; do :; done'
+finish
+ends 124
+says "has TERM"
+logs "still there 5 s after --timeout"
+point "--timeout, and its grace period"
+
+begin -- sh -c 'echo ready; sleep 1000'
+await ready
+kill -KILL "$pid"
+finish
+ends 137
+is "processes left" "$(pgrep -x minivmm | wc -l)" 0
+point "nothing is left after SIGKILL"
+
+sh 'echo c >/proc/sysrq-trigger; sleep 1000' --user 0 --console-log "$home/console"
+ends 125
+logs "the guest crashed before the command had ended"
+logs "Kernel panic - not syncing: sysrq triggered crash"
+grep -q "Run /minivmm/init" "$home/console" || wrong+=("the log of the console has no beginning")
+sh 'echo o >/proc/sysrq-trigger; sleep 1000' --user 0
+ends 125
+logs "switched itself off before the command had ended"
+point "a guest that panics or switches itself off"
+
+memory=64M
+sandbox -- tail -c 1G /dev/zero
+ends 137
+logs "the guest ran out of memory"
+memory=192M
+sandbox --overlay-size 1M -- dd if=/dev/zero of="$home/big" bs=64k count=100
+ends 1
+logs "the layer over the guest's root is full"
+point "a guest out of memory, and one out of room"
+
+kernel=$debian
+memory=256M
+sandbox -- true
+ends 0
+echo "through Debian" >"$home/text"
+input=$home/text
+sandbox --net user -- sh -c 'cat; ip -4 -o addr show eth0; cat /etc/resolv.conf; echo err >&2'
+input=/dev/null
+ends 0
+says "through Debian"
+grep -q "inet 10.0.2.15/24" "$lines" || wrong+=("no address")
+says "nameserver 10.0.2.3"
+is "standard error" "$(cat "$err")" err
+point "Debian's kernel with its modules, and a network"
+kernel=$from/tiny
+
+begun=()
+for i in {1..20}; do
+	"$minivmm" run --kernel "$kernel" --memory 64M -- sh -c "echo $i; exit $i" >"$work/out$i" 2>"$work/err$i" </dev/null &
+	begun+=($!)
+done
+for i in {1..20}; do
+	wait "${begun[i - 1]}"
+	is "exit status of guest $i" $? "$i"
+	is "output of guest $i" "$(cat "$work/out$i" "$work/err$i")" "$i"
+done
+point "20 at once"
+
+done_testing
