@@ -32,9 +32,11 @@ int main(int argc, char **argv)
 	if (rc == 0)
 		rc = minivmm_config_set(c, "serial", serial);
 	for (int i = 2; i < argc && rc == 0; i++) {
-		char *name = strtok(argv[i], "=");
+		char *value = strchr(argv[i], '=');
 
-		rc = minivmm_config_set(c, name, strtok(NULL, ""));
+		if (value)
+			*value++ = '\0';
+		rc = minivmm_config_set(c, argv[i], value);
 	}
 	if (rc == 0 && minivmm_create(c, &vm) == 0) {
 		close(pair[1]); /* the machine has a copy, which it closes at its end */

@@ -7,8 +7,12 @@
 Options are those of minivmm(1), with _ for -; a list gives an option several times, True a switch. include/minivmm.h says what each
 function does. The library is libminivmm.so.0, or what the environment variable LIBMINIVMM names.
 """
+import atexit
 import ctypes
+import errno
+import math
 import os
+import time
 from ctypes import CFUNCTYPE, POINTER, byref, c_char_p, c_int, c_longlong, c_ulonglong, c_void_p
 
 _lib = ctypes.CDLL(os.environ.get("LIBMINIVMM", "libminivmm.so.0"))
@@ -51,6 +55,14 @@ ENDS = (None, "power-off", "reset", "crashed", "debug-exit", "quit", "killed", "
 class Error(OSError):
     """A function of the library failed: errno, and why in words."""
 
+_open = set()  # machines whose threads may call us
+
+
+@atexit.register
+def _close_all():
+    for machine in list(_open):
+        machine.close()
+
 
 def version():
     return _lib.minivmm_version().decode()
@@ -63,14 +75,15 @@ def _check(rc):
 
 
 class Machine:
-    """A virtual machine; close() or "with" ends it. on_log(text, level) and on_event(name) are called on threads of the machine.
+    """A virtual machine; close(), "with" or the end of the program ends it, and after that it is good for nothing. on_log(text, level)
+    and on_event(name) are called on threads of the machine.
 
     With command, a list of arguments, it runs that as minivmm run does.
     """
 
     def __init__(self, command=None, on_log=None, on_event=None, **options):
-        self._vm = c_void_p()
-        # ctypes calls these as long as they are referred to.
+        self._pointer = c_void_p()
+        # ctypes calls these as long as they are referred to: by us, and we by _open.
         self._log = _LOG(lambda _, level, text: on_log(text.decode(), LEVELS[level])) if on_log else _NO_LOG
         self._event = _EVENT(lambda _, event: on_event(EVENTS[event])) if on_event else _NO_EVENT
         config = _lib.minivmm_config_new()
@@ -85,9 +98,16 @@ class Machine:
             for name, values in options.items():
                 for value in values if isinstance(values, (list, tuple)) else [values]:
                     self._set(config, name.replace("_", "-"), value)
-            _check(_lib.minivmm_create(config, byref(self._vm)))
+            _check(_lib.minivmm_create(config, byref(self._pointer)))
+            _open.add(self)
         finally:
             _lib.minivmm_config_free(config)
+
+    @property
+    def _vm(self):
+        if not self._pointer:
+            raise ValueError("the machine was closed")
+        return self._pointer
 
     @staticmethod
     def _set(config, name, value):
@@ -99,14 +119,24 @@ class Machine:
 
     def wait(self, timeout=None):
         """Waits for the end; False: it has not come within timeout seconds."""
-        rc = _lib.minivmm_wait(self._vm, -1 if timeout is None else int(timeout * 1000))
-        return False if rc == -110 else not _check(rc)  # ETIMEDOUT
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            left = max(until - time.monotonic(), 0)
+            rc = _lib.minivmm_wait(self._vm, math.ceil(min(left, 1000000) * 1000))
+            if rc != -errno.ETIMEDOUT:
+                return not _check(rc)
+            if left == 0:
+                return False
 
     def run(self, timeout=None):
         """Starts it, waits for its end and returns the status; after timeout seconds it is stopped."""
         self.start()
         if not self.wait(timeout):
-            self.stop()
+            try:
+                self.stop()
+            except Error as error:
+                if error.errno != errno.ESRCH:  # it has just ended
+                    raise
             self.wait()
         return self.status
 
@@ -154,8 +184,9 @@ class Machine:
         return _lib.minivmm_why(self._vm).decode()
 
     def close(self):
-        vm, self._vm = self._vm, c_void_p()
+        vm, self._pointer = self._pointer, c_void_p()
         _lib.minivmm_destroy(vm)
+        _open.discard(self)
 
     def __enter__(self):
         return self

@@ -26,4 +26,6 @@ fi
 point "output and status of a guest" 33 pio "exited with a status" "$images/pio.bin" memory=64M debug-exit
 point "a guest that crashes" 3 "about to fault" "^vCPU 0 stopped: triple fault" "$images/triple.bin" memory=64M
 point "a bad option" 1 "" "^error: memroy: there is no such option; did you mean memory?" "$images/pio.bin" memroy=64M
+point "no option at all" 1 "" "^error: : there is no such option" "$images/pio.bin" ""
+point "a value without an option" 1 "" "^error: : there is no such option" "$images/pio.bin" "=memory"
 echo "1..$n"

@@ -67,5 +67,43 @@ point(events == ["started", "ended"] and logs[0][0] == "asked" and "exits of" in
 
 with minivmm.Machine(kernel=image("spin"), memory="64M") as vm:
     point(vm.run(timeout=0.1) == 1 and vm.end == "killed", "a time limit")
+
+
+def closed(use):
+    try:
+        use()
+        return False
+    except ValueError:
+        return True
+
+
+point(all(map(closed, (vm.start, vm.stop, vm.wait, vm.fileno, lambda: vm.end, lambda: vm.why, lambda: vm.status, lambda: vm.memory))),
+      "a closed machine is an exception")
+vm.close()
+
+# One that nobody refers to goes on, and calls us until the end of the program.
+done = subprocess.run([sys.executable, "-B", "-c", """
+import gc, sys
+sys.path.insert(0, sys.argv[1])
+import minivmm
+minivmm.Machine(kernel=sys.argv[2], memory="64M", log_level="info", stats=True, on_log=lambda text, level: None,
+                on_event=lambda event: print(event, flush=True)).start()
+gc.collect()
+"""[1:], examples + "/python", image("spin")], capture_output=True, timeout=300)
+point((done.returncode, done.stdout, done.stderr) == (0, b"started\nended\n", b""), "a machine that is forgotten")
+
+with minivmm.Machine(kernel=image("triple"), memory="64M") as vm:
+    point(vm.run(timeout=5000000) == 3, "a long time limit")
+
+
+class EndsJustThen(minivmm.Machine):
+    def stop(self):
+        super().stop()
+        super().wait()
+        super().stop()
+
+
+with EndsJustThen(kernel=image("spin"), memory="64M") as vm:
+    point(vm.run(timeout=0.01) == 1 and vm.end == "killed", "a machine that ends at its time limit")
 print(f"1..{points}")
 sys.exit(failures > 0)
