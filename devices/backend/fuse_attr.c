@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a file is like, and changing that. */
 #include <linux/magic.h>
+#include <stdio.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
@@ -36,6 +37,30 @@ bool fuse_is_kernels(int fd)
 		if ((uint32_t)s.f_type == magic[i])
 			return true;
 	return false;
+}
+
+const char *fuse_fd_name(char name[FUSE_FD_NAME], int fd)
+{
+	snprintf(name, FUSE_FD_NAME, "%d", fd);
+	return name;
+}
+
+/* A change that comes within the clock's tick of the last one, with the same size, is missed: so is
+ * it by the guest's kernel, which compares the same. */
+bool fuse_node_changed(struct fuse_node *n, int fd)
+{
+	struct fuse_stamp stamp = { 0 };
+	struct statx st;
+	bool changed;
+
+	if (fuse_stat(fd, &st) < 0)
+		return true;
+	stamp.mtime = st.stx_mtime;
+	stamp.ctime = st.stx_ctime;
+	stamp.size = st.stx_size;
+	changed = memcmp(&stamp, &n->stamp, sizeof(stamp)) != 0;
+	n->stamp = stamp;
+	return changed;
 }
 
 /* What a device's number becomes in the guest, whose one file system may be several here. */

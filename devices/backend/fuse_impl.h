@@ -54,12 +54,12 @@ struct fuse_node {
 /* Nodes stay where they are while the table grows. */
 struct fuse_nodes {
 	struct fuse_node *chunk[FUSE_MAX_NODES / FUSE_NODES_A_CHUNK];
-	uint32_t nr_slots;    /* that there are */
-	uint32_t nr_fds;      /* that they hold */
-	uint32_t free;        /* slot + 1, or 0 */
-	uint32_t *bucket;     /* slot + 1 of the first, or 0 */
-	uint32_t nr_buckets;  /* a power of two */
-	uint64_t generations; /* given out; never the same twice */
+	uint32_t nr_slots;                 /* that there are */
+	uint32_t nr_fds;                   /* that they hold */
+	uint32_t free;                     /* slot + 1, or 0 */
+	uint32_t *bucket;                  /* slot + 1 of the first, or 0 */
+	uint32_t nr_buckets;               /* a power of two */
+	uint64_t generations;              /* given out; never the same twice */
 	struct fuse_node *oldest, *newest; /* of those that may lose their descriptor */
 };
 
@@ -182,9 +182,6 @@ int fuse_node_fd(struct fuse_server *f, struct fuse_node *n);
 /* Opens a regular file or folder anew, with these flags. A descriptor, for which there is a place
  * among the handles, or -errno. */
 int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags);
-/* How /proc/self/fd calls fd. */
-#define FUSE_FD_NAME 16
-const char *fuse_fd_name(char name[FUSE_FD_NAME], int fd);
 
 /* Makes the guest know what is called name (a component) in dir. known: it probably does already. 0
  * and *out, or -errno. */
@@ -195,8 +192,6 @@ int fuse_lookup_fd(struct fuse_server *f, struct fuse_node *dir, int fd, const c
 		   struct fuse_entry_out *out);
 /* Does the guest know number ino of dir's file system? */
 bool fuse_knows(struct fuse_server *f, const struct fuse_node *dir, uint64_t ino);
-/* Was a file changed since this was last asked? */
-bool fuse_node_changed(struct fuse_node *n, int fd);
 
 /* What is called name in dir now was not, before. */
 void fuse_renamed(struct fuse_server *f, struct fuse_node *dir, const char *name);
@@ -214,6 +209,11 @@ fuse_fn fuse_do_lookup;
 /* 0 or -errno. */
 int fuse_stat(int fd, struct statx *st);
 uint64_t fuse_dev(const struct statx *st);
+/* How /proc/self/fd calls fd. */
+#define FUSE_FD_NAME 16
+const char *fuse_fd_name(char name[FUSE_FD_NAME], int fd);
+/* Was a file changed since this was last asked? */
+bool fuse_node_changed(struct fuse_node *n, int fd);
 /* What the guest sees as number ino of a device: unique also where mount points are below. */
 uint64_t fuse_ino(const struct fuse_server *f, uint64_t dev, uint64_t ino);
 void fuse_fill_attr(const struct fuse_server *f, const struct statx *st, struct fuse_attr *a);

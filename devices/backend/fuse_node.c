@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The files that the guest knows, each once, found by id and by what it is; and looking them up. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 
@@ -439,12 +438,6 @@ static int open_fd(struct fuse_server *f, int fd, int flags)
 	return fuse_openat(f, f->proc_fd, fuse_fd_name(name, fd), &how);
 }
 
-const char *fuse_fd_name(char name[FUSE_FD_NAME], int fd)
-{
-	snprintf(name, FUSE_FD_NAME, "%d", fd);
-	return name;
-}
-
 int fuse_lookup_fd(struct fuse_server *f, struct fuse_node *dir, int fd, const char *name,
 		   struct fuse_entry_out *out)
 {
@@ -489,24 +482,6 @@ int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags)
 		return fd;
 	/* O_NONBLOCK: not even for a lease of somebody else's. */
 	return open_fd(f, fd, flags | O_NONBLOCK | O_NOCTTY);
-}
-
-/* A change that comes within the clock's tick of the last one, with the same size, is missed: so is
- * it by the guest's kernel, which compares the same. */
-bool fuse_node_changed(struct fuse_node *n, int fd)
-{
-	struct fuse_stamp stamp = { 0 };
-	struct statx st;
-	bool changed;
-
-	if (fuse_stat(fd, &st) < 0)
-		return true;
-	stamp.mtime = st.stx_mtime;
-	stamp.ctime = st.stx_ctime;
-	stamp.size = st.stx_size;
-	changed = memcmp(&stamp, &n->stamp, sizeof(stamp)) != 0;
-	n->stamp = stamp;
-	return changed;
 }
 
 /* -- opcodes --------------------------------------------------------------------------------- */
