@@ -176,12 +176,55 @@ static int open_file(struct overlay *v)
 	return 0;
 }
 
+/* A path as a shell reads it, for commands in messages. */
+static const char *quoted(char *to, size_t size, const char *path)
+{
+	size_t n = 0;
+
+	to[n++] = '\'';
+	for (; *path && n + 6 < size; path++) {
+		if (*path == '\'')
+			n = (size_t)(stpcpy(to + n, "'\\'") - to);
+		to[n++] = *path;
+	}
+	to[n++] = '\'';
+	to[n] = '\0';
+	return to;
+}
+
+/* How to say that the overlay's base is what was given: in the user's words, not the image's. */
+static const char *rebase(char *to, size_t size, const struct overlay *v)
+{
+	char *real = realpath(v->o->path, NULL), base[1024], file[1024];
+
+	snprintf(to, size, "qemu-img rebase -u -F %s -b %s %s", format_name(v->o),
+		 quoted(base, sizeof(base), real ?: v->o->path),
+		 quoted(file, sizeof(file), v->o->overlay));
+	free(real);
+	return to;
+}
+
+/* A base that was written since is another one. The overlay is written whenever it is used. */
+static void check_age(const struct overlay *v, const struct stat *base)
+{
+	struct stat st;
+
+	if (!S_ISREG(base->st_mode) || fstat(v->fd, &st) < 0)
+		return;
+	if (base->st_mtim.tv_sec > st.st_mtim.tv_sec ||
+	    (base->st_mtim.tv_sec == st.st_mtim.tv_sec &&
+	     base->st_mtim.tv_nsec > st.st_mtim.tv_nsec))
+		log_warn("--disk %s: the base was changed after the overlay was last written: what "
+			 "the guest finds may make no sense",
+			 v->name);
+}
+
 /* Over another base, or the same read in another way, the overlay's data would be nonsense. */
 static int check_base(const struct overlay *v, const struct qcow2_info *info, int base_fd)
 {
 	const char *format = format_name(v->o), *slash = *info->backing == '/' ? "" : "/";
 	struct stat recorded, given;
-	char path[4096 + QCOW2_MAX_NAME];
+	char path[4096 + QCOW2_MAX_NAME], how[2200];
 	int n;
 
 	if (!*info->backing)
@@ -194,14 +237,15 @@ static int check_base(const struct overlay *v, const struct qcow2_info *info, in
 	    given.st_dev != recorded.st_dev || given.st_ino != recorded.st_ino)
 		return log_ret(-EINVAL,
 			       "--disk %s: the overlay is for another base, %s (if that was moved "
-			       "here: qemu-img rebase -u -F %s -b %s %s)",
-			       v->name, info->backing, format, v->o->path, v->o->overlay);
+			       "here: %s)",
+			       v->name, info->backing, rebase(how, sizeof(how), v));
 	if (strcmp(info->backing_format, format))
 		return log_ret(-EINVAL,
 			       "--disk %s: the overlay records its base as %s, and it was given as "
-			       "%s (say format=, or correct it: qemu-img rebase -u -F %s -b %s %s)",
+			       "%s (say format=, or correct it: %s)",
 			       v->name, *info->backing_format ? info->backing_format : "nothing",
-			       format, format, info->backing, v->o->overlay);
+			       format, rebase(how, sizeof(how), v));
+	check_age(v, &given);
 	return 0;
 }
 

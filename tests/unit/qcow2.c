@@ -389,21 +389,6 @@ static void an_overlay_is_used_once_and_over_its_base(void **state __unused)
 	rig_down(&t);
 }
 
-static void a_dry_run_makes_no_file(void **state __unused)
-{
-	struct rig t;
-
-	rig_files(&t);
-	assert_int_equal(rig_open(&t, &(struct disk_options){ .overlay = t.overlay, .dry = true }),
-			 0);
-	assert_int_equal(t.d.size, SECTORS * SECTOR);
-	disk_close(&t.d);
-	assert_int_equal(access(t.overlay, F_OK), -1);
-	assert_refused(&t, &(struct disk_options){ .overlay = "/nowhere/x" }, -ENOENT,
-		       "overlay's folder");
-	rig_down(&t);
-}
-
 static void poke(const char *path, uint64_t off, uint64_t value, unsigned size)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -421,6 +406,76 @@ static uint64_t peek(const char *path, uint64_t off)
 	assert_int_equal(pread(fd, &v, sizeof(v), (off_t)off), sizeof(v));
 	close(fd);
 	return be64toh(v);
+}
+
+/* What an image says of its base is not put into a command. */
+static void hints_are_safe_to_paste(void **state __unused)
+{
+	struct disk_options o = { 0 };
+	char odd[64], hint[256];
+	struct rig t;
+
+	rig_files(&t);
+	snprintf(odd, sizeof(odd), "%s/it's;odd", t.dir);
+	o.overlay = odd;
+	assert_int_equal(rig_open(&t, &o), 0);
+	disk_close(&t.d);
+	make_raw(t.raw, SECTORS, BASE);
+	o.path = t.raw;
+	snprintf(hint, sizeof(hint),
+		 "(if that was moved here: qemu-img rebase -u -F raw -b '%s' "
+		 "'%s/it'\\''s;odd')",
+		 t.raw, t.dir);
+	assert_refused(&t, &o, -EINVAL, hint);
+	o.path = t.base;
+	poke(odd, 112, 0x786177, 3); /* "xaw" */
+	snprintf(hint, sizeof(hint),
+		 "as xaw, and it was given as raw (say format=, or correct it: "
+		 "qemu-img rebase -u -F raw -b '%s' ",
+		 t.base);
+	assert_refused(&t, &o, -EINVAL, hint);
+	unlink(odd);
+	rig_down(&t);
+}
+
+static void a_base_that_was_changed_is_told_of(void **state __unused)
+{
+	struct timespec times[2];
+	struct capture c;
+	struct stat st;
+	struct rig t;
+
+	rig_up(&t);
+	disk_close(&t.d);
+	assert_int_equal(stat(t.overlay, &st), 0);
+	times[0] = times[1] = st.st_mtim;
+	for (int newer = 0; newer < 2; newer++) {
+		times[1].tv_sec += newer;
+		assert_int_equal(utimensat(AT_FDCWD, t.base, times, 0), 0);
+		capture_begin(&c);
+		reopen(&t);
+		disk_close(&t.d);
+		capture_end(&c);
+		assert_int_equal(!!strstr(c.text, "the base was changed after the overlay"), newer);
+	}
+	log_set_level(LOG_ERROR);
+	rig_down(&t);
+	log_set_level(LOG_WARN);
+}
+
+static void a_dry_run_makes_no_file(void **state __unused)
+{
+	struct rig t;
+
+	rig_files(&t);
+	assert_int_equal(rig_open(&t, &(struct disk_options){ .overlay = t.overlay, .dry = true }),
+			 0);
+	assert_int_equal(t.d.size, SECTORS * SECTOR);
+	disk_close(&t.d);
+	assert_int_equal(access(t.overlay, F_OK), -1);
+	assert_refused(&t, &(struct disk_options){ .overlay = "/nowhere/x" }, -ENOENT,
+		       "overlay's folder");
+	rig_down(&t);
 }
 
 /* All that the one refcount block counts is in use: the next clusters need a block of their own. */
@@ -862,6 +917,8 @@ int main(void)
 		cmocka_unit_test(a_loss_is_not_forgotten_by_a_restart),
 		cmocka_unit_test(a_child_keeps_no_lock),
 		cmocka_unit_test(an_overlay_is_used_once_and_over_its_base),
+		cmocka_unit_test(hints_are_safe_to_paste),
+		cmocka_unit_test(a_base_that_was_changed_is_told_of),
 		cmocka_unit_test(a_dry_run_makes_no_file),
 		cmocka_unit_test(an_image_of_qemus_is_a_disk),
 		cmocka_unit_test(chains_with_qemu),
