@@ -211,21 +211,23 @@ int fuse_do_write(struct fuse_server *f, struct fuse_request *r)
 	return 0;
 }
 
-static int sync_handle(const struct fuse_handle *h, uint32_t flags)
+static int sync_handle(const struct fuse_server *f, const struct fuse_handle *h, uint32_t flags)
 {
 	if (!h)
 		return -EBADF;
+	if (f->readonly)
+		return 0; /* nothing in it is the guest's */
 	return (flags & FUSE_FSYNC_FDATASYNC ? fdatasync(h->fd) : fsync(h->fd)) < 0 ? -errno : 0;
 }
 
 int fuse_do_fsync(struct fuse_server *f, struct fuse_request *r)
 {
-	return sync_handle(fuse_handle(f, r->in.fsync.fh, false), r->in.fsync.fsync_flags);
+	return sync_handle(f, fuse_handle(f, r->in.fsync.fh, false), r->in.fsync.fsync_flags);
 }
 
 int fuse_do_fsyncdir(struct fuse_server *f, struct fuse_request *r)
 {
-	return sync_handle(fuse_handle(f, r->in.fsync.fh, true), r->in.fsync.fsync_flags);
+	return sync_handle(f, fuse_handle(f, r->in.fsync.fh, true), r->in.fsync.fsync_flags);
 }
 
 /* The guest's sync(2). There is nothing of its in a read-only share. */
