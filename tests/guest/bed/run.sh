@@ -158,6 +158,7 @@ type hello
 await got hello
 size 50 132
 await 50 132
+await waiting
 type '$'\003''
 await interrupted
 type exit 9' "$minivmm" >"$work/on-terminal"
@@ -166,7 +167,8 @@ minivmm=$work/on-terminal
 begin -t -- bash --norc --noprofile -c 'until [ "$(stty size)" = "24 80" ]; do :; done; echo "ready $(stty size)"
 read -r line; echo "got $line"; line=
 until [ "$(stty size)" = "50 132" ]; do :; done; stty size
-trap "echo interrupted; trap - INT" INT; sleep 1000
+trap "echo interrupted; caught=1" INT; echo waiting
+until [ -n "$caught" ]; do :; done
 until [ -n "$line" ]; do read -r line; done; eval "$line"'
 finish
 minivmm=$plain
