@@ -273,9 +273,9 @@ int run_status(const struct run *r)
 
 static void say_console(const struct run *r)
 {
-	char text[2048];
+	char text[4096];
 
-	run_console_tail(&r->console, 20, text, sizeof(text));
+	run_console_tail(&r->console, 40, text, sizeof(text));
 	if (*text) {
 		log_msg(LOG_ERROR, "the last lines of its kernel:");
 		log_block(LOG_ERROR, text);
