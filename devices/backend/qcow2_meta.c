@@ -297,7 +297,7 @@ static int find_unused(struct qcow2 *q, uint64_t *n)
 
 int qcow2_alloc(struct qcow2 *q, uint64_t *off)
 {
-	uint64_t n;
+	uint64_t n = 0; /* gcc at -O3 doesn't see that it is set */
 	int rc;
 
 	do {
