@@ -71,7 +71,7 @@ static int discard(struct disk *d, struct disk_request *r)
 
 static int write_zeroes(struct disk *d, const struct disk_request *r)
 {
-	static const uint8_t zeroes[4096];
+	static _Alignas(4096) const uint8_t zeroes[4096];
 	uint64_t off = r->off, left = r->len;
 
 	while (left) {

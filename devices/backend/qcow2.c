@@ -299,7 +299,9 @@ static int write_disk(struct qcow2 *q, struct disk_request *r)
 
 static int write_zeroes(struct qcow2 *q, uint64_t off, uint64_t len)
 {
-	static const uint8_t zeroes[64 * KIB];
+	/* Aligned as sectors are: a kill may cut a write where a page ends that was not there yet.
+	 */
+	static _Alignas(4096) const uint8_t zeroes[64 * KIB];
 	struct iovec iov[(1u << QCOW2_MAX_CLUSTER_BITS) / sizeof(zeroes)];
 	struct disk_request w = { .op = DISK_WRITE, .off = off, .len = len, .iov = iov };
 

@@ -153,6 +153,7 @@ static inline int assert_sound(const char *image, const char *log)
 	const char *leaks;
 	FILE *f = fopen(log, "r");
 
+	assert_non_null(f); /* or it was not even started: status */
 	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
 	fclose(f);
 	if (status != 0 && status != 3)
