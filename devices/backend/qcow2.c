@@ -181,7 +181,7 @@ static int write_around(struct qcow2 *q, uint64_t host, struct disk_request *r)
 	int rc;
 
 	if (!q->bounce)
-		q->bounce = malloc(q->cluster);
+		q->bounce = aligned_alloc(4096, q->cluster); /* as write_zeroes() has it */
 	if (!q->bounce)
 		return -ENOMEM;
 	struct iovec iov = { q->bounce, len };

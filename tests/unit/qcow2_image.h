@@ -86,7 +86,8 @@ static inline int disk_transfer(struct disk *d, enum disk_op op, uint64_t sector
 
 static inline int disk_fill(struct disk *d, uint64_t sector, uint64_t nr, uint32_t value)
 {
-	uint8_t *buf = malloc(nr * SECTOR);
+	/* On pages, as a guest's are: a write that is killed may end where one of its pages does. */
+	uint8_t *buf = aligned_alloc(4096, (nr * SECTOR + 4095) & ~4095ull);
 	int rc;
 
 	for (uint64_t i = 0; i < nr; i++)
