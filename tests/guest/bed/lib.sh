@@ -8,7 +8,7 @@
 # Nothing here depends on how fast anything is: $patience only ends what hangs.
 set -u
 minivmm=$1 from=$2
-patience=400
+patience=700
 work=$(mktemp -d)
 nr=0 failed=0 wrong=()
 
