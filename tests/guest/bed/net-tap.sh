@@ -36,7 +36,14 @@ printf '#!/bin/bash\nip addr add 10.9.0.1/24 dev $1 && echo "script of $1" >&2\n
 printf '#!/bin/bash\nip addr add 10.9.0.1/24 dev $1 && ethtool -K $1 tx off sg off tso off gso off gro off\n' >"$work/up-plain"
 chmod 755 "$work"/{give,sum,up,up-plain}
 filesum=$(md5sum <"$work/file")
-iperf3 -s >/dev/null 2>&1 &
+# A guest that was killed in the middle leaves an iperf3 behind that waits for it.
+measure() {
+	[[ -z ${iperf-} ]] || kill -KILL "$iperf"
+	iperf3 -s >/dev/null 2>&1 &
+	iperf=$!
+}
+measure
+before_retry=measure
 busybox nc -ll -p 7000 -e "$work/give" >/dev/null 2>&1 &
 busybox nc -ll -p 7001 -e "$work/sum" >/dev/null 2>&1 &
 
