@@ -102,7 +102,7 @@ net() {
 fs() {
 	local i where="fs=1" out daemon
 	local shared=(-object memory-backend-memfd,id=m,share=on,size=512M -chardev socket,id=c,path=/run/fs.socket)
-	mkdir /run/share && cp -a "$work/tree" "$work/again" /run/share/ && truncate -s 1G /run/share/big || return 1
+	mkdir /run/share && tar -C /run/share -xf "$work/share.tar" && truncate -s 1G /run/share/big || return 1
 	bench() { # KEY COMMAND...
 		local key=$1
 		shift
