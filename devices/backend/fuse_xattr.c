@@ -27,16 +27,24 @@ static bool is_passed(const char *name)
 	       !strcmp(name, "security.capability");
 }
 
-int fuse_do_setxattr(struct fuse_server *f, struct fuse_request *r)
+/* path_of(), where the attribute that r names may be passed on. */
+static int path_for_name(struct fuse_server *f, struct fuse_request *r, char path[FD_PATH])
 {
-	const struct fuse_setxattr_in *in = &r->in.setxattr;
-	char path[FD_PATH];
 	int rc = path_of(f, r, path);
 
 	if (rc < 0)
 		return rc;
-	if (!is_passed(r->name[0]))
-		return -EOPNOTSUPP;
+	return is_passed(r->name[0]) ? 0 : -EOPNOTSUPP;
+}
+
+int fuse_do_setxattr(struct fuse_server *f, struct fuse_request *r)
+{
+	const struct fuse_setxattr_in *in = &r->in.setxattr;
+	char path[FD_PATH];
+	int rc = path_for_name(f, r, path);
+
+	if (rc < 0)
+		return rc;
 	if (in->size > FUSE_MAX_DATA)
 		return -E2BIG;
 	if (in->size > r->len - r->names_end)
@@ -71,12 +79,10 @@ static int answer(struct fuse_server *f, struct fuse_request *r, ssize_t n)
 int fuse_do_getxattr(struct fuse_server *f, struct fuse_request *r)
 {
 	char path[FD_PATH];
-	int rc = path_of(f, r, path);
+	int rc = path_for_name(f, r, path);
 
 	if (rc < 0)
 		return rc;
-	if (!is_passed(r->name[0]))
-		return -EOPNOTSUPP;
 	return answer(f, r, getxattr(path, r->name[0], f->data, sizeof(f->data)));
 }
 
@@ -105,11 +111,9 @@ int fuse_do_listxattr(struct fuse_server *f, struct fuse_request *r)
 int fuse_do_removexattr(struct fuse_server *f, struct fuse_request *r)
 {
 	char path[FD_PATH];
-	int rc = path_of(f, r, path);
+	int rc = path_for_name(f, r, path);
 
 	if (rc < 0)
 		return rc;
-	if (!is_passed(r->name[0]))
-		return -EOPNOTSUPP;
 	return removexattr(path, r->name[0]) < 0 ? -errno : 0;
 }
