@@ -22,9 +22,7 @@ struct config_space {
 	char tag[VIRTIO_FS_TAG];
 	le32_t num_request_queues;
 };
-_Static_assert(sizeof(struct config_space) == 40, "virtio 1.2 §5.11.4");
-
-enum { HIGH_PRIORITY, REQUESTS, NR_QUEUES };
+_Static_assert(sizeof(struct config_space) == VIRTIO_FS_CONFIG_SIZE, "virtio 1.2 §5.11.4");
 
 static int fs_kick(struct virtio_dev *vd, struct virtq *q)
 {
@@ -64,21 +62,25 @@ static void fs_reset(struct virtio_dev *vd, struct virtq *q)
 		fuse_server_reset(s->server);
 }
 
+uint64_t virtio_fs_config(const char tag[VIRTIO_FS_TAG], uint32_t off, unsigned size)
+{
+	struct config_space config = { .num_request_queues = to_le32(VIRTIO_FS_QUEUES - 1) };
+
+	memcpy(config.tag, tag, sizeof(config.tag));
+	return load_le((const char *)&config + off, size);
+}
+
 static uint64_t fs_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
 {
-	const struct virtio_fs *s = container_of(vd, struct virtio_fs, vd);
-	struct config_space config = { .num_request_queues = to_le32(NR_QUEUES - 1) };
-
-	memcpy(config.tag, s->tag, sizeof(config.tag));
-	return load_le((const char *)&config + off, size);
+	return virtio_fs_config(container_of(vd, struct virtio_fs, vd)->tag, off, size);
 }
 
 static const struct virtio_ops virtio_fs_ops = {
 	.name = "fs",
 	.device_id = VIRTIO_ID_FS,
-	.nr_queues = NR_QUEUES,
+	.nr_queues = VIRTIO_FS_QUEUES,
 	.queue_size = VIRTQ_MAX_SIZE,
-	.config_size = sizeof(struct config_space),
+	.config_size = VIRTIO_FS_CONFIG_SIZE,
 	.kick = fs_kick,
 	.reset = fs_reset,
 	.config_read = fs_config_read,

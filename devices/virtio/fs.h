@@ -5,7 +5,13 @@
 #include "backend/fuse.h"
 #include "vmm/virtio.h"
 
-#define VIRTIO_FS_TAG 36 /* bytes at most: virtio 1.2 §5.11.4 */
+/* What this device and the one of fs_vhost.h have in common: queues, and the configuration space.
+ */
+enum { VIRTIO_FS_HIGH_PRIORITY, VIRTIO_FS_REQUESTS, VIRTIO_FS_QUEUES };
+#define VIRTIO_FS_TAG         36 /* bytes at most: virtio 1.2 §5.11.4 */
+#define VIRTIO_FS_CONFIG_SIZE 40
+/* A driver's read of it. */
+uint64_t virtio_fs_config(const char tag[VIRTIO_FS_TAG], uint32_t off, unsigned size);
 
 struct virtio_fs {
 	struct virtio_dev vd;

@@ -10,13 +10,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-struct config_space {
-	char tag[VIRTIO_FS_TAG];
-	le32_t num_request_queues;
-};
-
-enum { HIGH_PRIORITY, REQUESTS, NR_QUEUES };
-
 static int fs_kick(struct virtio_dev *vd __unused, struct virtq *q __unused)
 {
 	return 0; /* the queues are the daemon's */
@@ -40,19 +33,15 @@ static void fs_reset(struct virtio_dev *vd, struct virtq *q __unused)
 
 static uint64_t fs_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
 {
-	const struct fs_vhost *s = container_of(vd, struct fs_vhost, vd);
-	struct config_space config = { .num_request_queues = to_le32(NR_QUEUES - 1) };
-
-	memcpy(config.tag, s->tag, sizeof(config.tag));
-	return load_le((const char *)&config + off, size);
+	return virtio_fs_config(container_of(vd, struct fs_vhost, vd)->tag, off, size);
 }
 
 static const struct virtio_ops fs_ops = {
 	.name = "fs",
 	.device_id = VIRTIO_ID_FS,
-	.nr_queues = NR_QUEUES,
+	.nr_queues = VIRTIO_FS_QUEUES,
 	.queue_size = VIRTQ_MAX_SIZE,
-	.config_size = sizeof(struct config_space),
+	.config_size = VIRTIO_FS_CONFIG_SIZE,
 	.kick = fs_kick,
 	.activate = fs_activate,
 	.reset = fs_reset,
