@@ -55,11 +55,13 @@ int fuse_caller_prepare(struct fuse_caller *c)
 
 	if (c->ready)
 		return 0;
-	/* The umask would be that of all threads, otherwise. */
-	if (unshare(CLONE_FS) < 0)
-		return -errno;
-	c->mask = umask(0);
-	umask(c->mask);
+	/* The umask would be that of all threads, otherwise. Where this is forbidden (as Docker's
+	 * filter does), the process's own counts beside the caller's. */
+	c->masks = unshare(CLONE_FS) == 0;
+	if (c->masks) {
+		c->mask = umask(0);
+		umask(c->mask);
+	}
 	c->gid = getegid();
 	if (!get_caps(caps))
 		return -errno;
@@ -71,9 +73,13 @@ int fuse_caller_prepare(struct fuse_caller *c)
 	return 0;
 }
 
-int fuse_caller_enter(const struct fuse_caller *c, const struct fuse_in_header *h, uint32_t mask)
+int fuse_caller_enter(const struct fuse_caller *c, const struct fuse_in_header *h, uint32_t mask,
+		      mode_t *mode)
 {
-	umask(mask & 0777);
+	if (c->masks)
+		umask(mask & 0777);
+	else
+		*mode &= ~(mask & 0777);
 	if (!c->root || (h->uid == 0 && h->gid == c->gid))
 		return 0;
 	setfsgid(h->gid);
@@ -93,7 +99,8 @@ void fuse_caller_leave(const struct fuse_caller *c)
 		setfsuid(0);
 		setfsgid(c->gid);
 	}
-	umask(c->mask);
+	if (c->masks)
+		umask(c->mask);
 }
 
 void fuse_caller_humble(const struct fuse_caller *c, bool on)

@@ -82,9 +82,10 @@ struct fuse_handles {
 /* The caller's rights for the length of a request (fuse_caller.c). */
 struct fuse_caller {
 	bool ready;  /* this thread is prepared */
+	bool masks;  /* it has a umask of its own */
 	bool root;   /* we may take anybody's ids */
 	bool fsetid; /* we keep the set-id bits of what we write to */
-	mode_t mask; /* ours */
+	mode_t mask; /* ours, of a thread that masks */
 	gid_t gid;   /* ours */
 };
 
@@ -259,9 +260,10 @@ fuse_fn fuse_do_setxattr, fuse_do_getxattr, fuse_do_listxattr, fuse_do_removexat
 
 /* On the thread that serves, once. 0 or -errno. */
 int fuse_caller_prepare(struct fuse_caller *c) __must_check;
-/* What is made from here on is the caller's, with its umask. 0; or -errno, with nothing changed. */
-int fuse_caller_enter(const struct fuse_caller *c, const struct fuse_in_header *h,
-		      uint32_t mask) __must_check;
+/* What is made from here on, with *mode of which fewer bits may be left, is the caller's, with its
+ * umask. 0; or -errno, with nothing changed. */
+int fuse_caller_enter(const struct fuse_caller *c, const struct fuse_in_header *h, uint32_t mask,
+		      mode_t *mode) __must_check;
 void fuse_caller_leave(const struct fuse_caller *c);
 /* Lets the kernel take the set-id bits of a file that is written or cut, as from anybody else's. */
 void fuse_caller_humble(const struct fuse_caller *c, bool on);

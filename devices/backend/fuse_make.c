@@ -26,6 +26,7 @@ int fuse_do_mknod(struct fuse_server *f, struct fuse_request *r)
 {
 	const struct fuse_mknod_in *in = &r->in.mknod;
 	const mode_t type = in->mode & S_IFMT;
+	mode_t mode = in->mode & 07777;
 	int dir = dir_of(f, r->node), rc;
 
 	if (dir < 0)
@@ -34,33 +35,35 @@ int fuse_do_mknod(struct fuse_server *f, struct fuse_request *r)
 		return -EPERM;
 	if (type == S_IFDIR || type == S_IFLNK)
 		return -EINVAL;
-	rc = fuse_caller_enter(&f->caller, &r->head, in->umask);
+	rc = fuse_caller_enter(&f->caller, &r->head, in->umask, &mode);
 	if (rc < 0)
 		return rc;
-	return made(f, r, mknodat(dir, r->name[0], in->mode & (S_IFMT | 07777), 0), r->name[0]);
+	return made(f, r, mknodat(dir, r->name[0], type | mode, 0), r->name[0]);
 }
 
 int fuse_do_mkdir(struct fuse_server *f, struct fuse_request *r)
 {
 	const struct fuse_mkdir_in *in = &r->in.mkdir;
+	mode_t mode = in->mode & 07777;
 	int dir = dir_of(f, r->node), rc;
 
 	if (dir < 0)
 		return dir;
-	rc = fuse_caller_enter(&f->caller, &r->head, in->umask);
+	rc = fuse_caller_enter(&f->caller, &r->head, in->umask, &mode);
 	if (rc < 0)
 		return rc;
-	return made(f, r, mkdirat(dir, r->name[0], in->mode & 07777), r->name[0]);
+	return made(f, r, mkdirat(dir, r->name[0], mode), r->name[0]);
 }
 
 /* The target is nothing but a text here. */
 int fuse_do_symlink(struct fuse_server *f, struct fuse_request *r)
 {
 	int dir = dir_of(f, r->node), rc;
+	mode_t mode = 0777; /* links have no other */
 
 	if (dir < 0)
 		return dir;
-	rc = fuse_caller_enter(&f->caller, &r->head, 0);
+	rc = fuse_caller_enter(&f->caller, &r->head, 0, &mode);
 	if (rc < 0)
 		return rc;
 	return made(f, r, symlinkat(r->name[1], dir, r->name[0]), r->name[0]);
@@ -136,9 +139,9 @@ int fuse_do_rename2(struct fuse_server *f, struct fuse_request *r)
 static int create_new(struct fuse_server *f, struct fuse_request *r, const char *name, int flags)
 {
 	const struct fuse_create_in *in = &r->in.create;
+	mode_t mode = in->mode & 07777;
 	struct open_how how = {
 		.flags = (unsigned)flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-		.mode = in->mode & 07777,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
 	int dir = dir_of(f, r->node), rc;
@@ -148,9 +151,10 @@ static int create_new(struct fuse_server *f, struct fuse_request *r, const char 
 	rc = fuse_handle_reserve(f);
 	if (rc < 0)
 		return rc;
-	rc = fuse_caller_enter(&f->caller, &r->head, in->umask);
+	rc = fuse_caller_enter(&f->caller, &r->head, in->umask, &mode);
 	if (rc < 0)
 		return rc;
+	how.mode = mode;
 	rc = fuse_openat(f, dir, name, &how);
 	fuse_caller_leave(&f->caller);
 	return rc;

@@ -132,6 +132,11 @@ static int do_init(struct fuse_server *f, struct fuse_request *r)
 		errno = -rc;
 		return guest_errno(&f->log, "--fs %s: the guest can't be served", f->path);
 	}
+	if (!f->readonly && !f->caller.masks)
+		guest_err(&f->log,
+			  "--fs %s: this thread can't have a umask of its own (Docker's seccomp "
+			  "filter forbids unshare): new files get minivmm's as well as the guest's",
+			  f->path);
 	r->out.init.flags = in->flags & wanted;
 	r->out.init.max_readahead = min(in->max_readahead, (uint32_t)FUSE_MAX_IO);
 	r->out.init.max_write = FUSE_MAX_IO;

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <dirent.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -324,6 +328,52 @@ static void test_create_write(void **state __unused)
 	assert_int_equal(write_at(fh, UINT64_MAX, "x", 0), -EINVAL);
 	assert_int_equal(node_of(ROOT, "new"), node);
 	assert_int_equal(create(ROOT, "new", O_RDWR | O_EXCL, 0600, 0), -EEXIST);
+	down();
+}
+
+/* Forbids unshare(2) to this thread, as Docker does. */
+static void forbid_unshare(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = { ARRAY_SIZE(code), code };
+
+	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
+}
+
+static void *make_without_unshare(void *unused __unused)
+{
+	const struct fuse_mkdir_in dir = { .mode = 0777, .umask = 022 };
+	struct capture told;
+
+	forbid_unshare();
+	capture_begin(&told);
+	up(&writable);
+	assert_non_null(strstr(capture_end(&told), "umask"));
+	assert_int_equal(create(ROOT, "new", O_RDWR, S_IFREG | 0666, 027), sizeof(c.out.create));
+	assert_int_equal(ask(&c, FUSE_MKDIR, ROOT, &dir, sizeof(dir), "dir"), sizeof(c.out.entry));
+	return NULL;
+}
+
+/* The thread's umask is the process's, then: it counts too, and stays as it is. */
+static void test_no_umask_of_its_own(void **state __unused)
+{
+	const mode_t mask = umask(05);
+	pthread_t thread;
+	struct stat st;
+
+	assert_int_equal(pthread_create(&thread, NULL, make_without_unshare, NULL), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(umask(mask), 05);
+	assert_int_equal(stat(host_path(&c, "share/new"), &st), 0);
+	assert_int_equal(st.st_mode, S_IFREG | 0640);
+	assert_int_equal(stat(host_path(&c, "share/dir"), &st), 0);
+	assert_int_equal(st.st_mode, S_IFDIR | 0750);
 	down();
 }
 
@@ -1297,6 +1347,7 @@ int main(void)
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_read_scattered),
 		cmocka_unit_test(test_create_write),
+		cmocka_unit_test(test_no_umask_of_its_own),
 		cmocka_unit_test(test_create_opens_nothing),
 		cmocka_unit_test(test_create_without_a_handle),
 		cmocka_unit_test(test_whole_life),
