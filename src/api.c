@@ -25,59 +25,6 @@ _Static_assert(MINIVMM_NOT_ENDED == (int)END_NONE && MINIVMM_POWER_OFF == (int)E
 
 enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_CRASHED = 3 }; /* docs/minivmm.1 */
 
-struct minivmm {
-	struct machine m;
-	struct config config;        /* what its pointers point to is from's */
-	struct minivmm_config *from; /* a reference */
-	struct api_log log;
-	minivmm_event_fn *event;
-	void *event_ctx;
-	int end_fd;
-	pthread_t thread;
-	bool has_thread;
-	struct disk_kept kept[CONFIG_MAX_DISKS];
-
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	unsigned inside; /* atomic: callers, which minivmm_destroy() waits for */
-	enum { NEW, STARTED, ENDED } state;
-	bool over;                    /* ENDED, and the user was told */
-	bool live;                    /* m has threads */
-	bool paused, button, at_once; /* said by the user */
-	enum machine_end end;
-	int status;
-
-	pthread_mutex_t why_lock; /* a leaf: of error */
-	char error[512];
-	char why[560]; /* constant once it has ended */
-};
-
-/* Every call from outside is between these, with the lock ... */
-static void enter(struct minivmm *vm)
-{
-	__atomic_add_fetch(&vm->inside, 1, __ATOMIC_RELAXED);
-	pthread_mutex_lock(&vm->lock);
-}
-
-static void leave(struct minivmm *vm)
-{
-	if (__atomic_sub_fetch(&vm->inside, 1, __ATOMIC_RELAXED) == 0)
-		pthread_cond_broadcast(&vm->changed);
-	pthread_mutex_unlock(&vm->lock);
-}
-
-/* ... or, around what it logs, between these. */
-static void hold(struct minivmm *vm)
-{
-	__atomic_add_fetch(&vm->inside, 1, __ATOMIC_RELAXED);
-}
-
-static void let_go(struct minivmm *vm)
-{
-	pthread_mutex_lock(&vm->lock);
-	leave(vm);
-}
-
 /* -- the machine's thread -- */
 
 static int status_of(const struct machine *m)
@@ -379,9 +326,9 @@ int minivmm_start(struct minivmm *vm)
 	struct log_sink *before = api_enter(&vm->log);
 	int rc;
 
-	enter(vm);
+	api_call(vm);
 	rc = vm->state == NEW ? start(vm) : api_refuse(-EALREADY, "the machine was started before");
-	leave(vm);
+	api_return(vm);
 	return api_leave(before, rc);
 }
 
@@ -394,7 +341,7 @@ int minivmm_wait(struct minivmm *vm, int timeout_ms)
 	until.tv_nsec += timeout_ms % 1000 * 1000000L;
 	until.tv_sec += timeout_ms / 1000 + until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
-	enter(vm);
+	api_call(vm);
 	if (vm->state == NEW)
 		rc = api_refuse(-EINVAL, "the machine was not started");
 	while (!vm->over && rc == 0)
@@ -402,40 +349,13 @@ int minivmm_wait(struct minivmm *vm, int timeout_ms)
 				    : -pthread_cond_timedwait(&vm->changed, &vm->lock, &until);
 	if (vm->over)
 		rc = 0;
-	leave(vm);
+	api_return(vm);
 	return rc == -ETIMEDOUT ? api_refuse(rc, "the machine has not ended yet") : rc;
 }
 
 int minivmm_end_fd(const struct minivmm *vm)
 {
 	return vm->end_fd;
-}
-
-/* Takes the lock for a call from outside. 0; -EINVAL: it was not started; -ESRCH: it has ended. */
-static int lock_running(struct minivmm *vm)
-{
-	enter(vm);
-	return vm->state == NEW ? -EINVAL : vm->state == ENDED ? -ESRCH : 0;
-}
-
-/* Ends that call, of which rc is the result. */
-static int unlock_running(struct minivmm *vm, int rc)
-{
-	leave(vm);
-	return rc == -EINVAL  ? api_refuse(rc, "the machine was not started")
-	       : rc == -ESRCH ? api_refuse(rc, "the machine has ended")
-			      : rc;
-}
-
-/* With the lock held, and unless it has ended. */
-static void stop(struct minivmm *vm, enum minivmm_stop how)
-{
-	vm->button |= how == MINIVMM_POWER_BUTTON;
-	vm->at_once |= how != MINIVMM_POWER_BUTTON;
-	if (vm->live && how == MINIVMM_POWER_BUTTON)
-		machine_press_power_button(&vm->m);
-	else if (vm->live)
-		machine_end(&vm->m, END_KILLED, 0);
 }
 
 void minivmm_destroy(struct minivmm *vm)
@@ -445,10 +365,10 @@ void minivmm_destroy(struct minivmm *vm)
 
 	if (!vm)
 		return;
-	if (lock_running(vm) == 0)
-		stop(vm, MINIVMM_AT_ONCE);
+	if (api_call_running(vm) == 0)
+		api_stop(vm, MINIVMM_AT_ONCE);
 	has_thread = vm->has_thread;
-	leave(vm);
+	api_return(vm);
 	if (has_thread) {
 		pthread_join(vm->thread, NULL);
 	} else {
@@ -464,166 +384,3 @@ void minivmm_destroy(struct minivmm *vm)
 	vm_free(vm);
 }
 
-/* -- while it runs -- */
-
-static int set_paused(struct minivmm *vm, bool paused)
-{
-	int rc = lock_running(vm);
-
-	if (rc != -ESRCH)
-		vm->paused = paused;
-	if (rc == 0 && vm->live)
-		(paused ? machine_pause : machine_resume)(&vm->m);
-	return unlock_running(vm, rc == -EINVAL ? 0 : rc);
-}
-
-int minivmm_pause(struct minivmm *vm)
-{
-	return set_paused(vm, true);
-}
-
-int minivmm_resume(struct minivmm *vm)
-{
-	return set_paused(vm, false);
-}
-
-int minivmm_stop(struct minivmm *vm, enum minivmm_stop how)
-{
-	int rc = lock_running(vm);
-
-	if (rc != -ESRCH)
-		stop(vm, how);
-	return unlock_running(vm, rc == -EINVAL ? 0 : rc);
-}
-
-long long minivmm_balloon(struct minivmm *vm, long long bytes)
-{
-	struct log_sink *before = api_enter(&vm->log);
-	long long target = 0;
-	int rc;
-
-	hold(vm);
-	rc = lock_running(vm);
-	if (rc == 0 && !vm->config.balloon.on)
-		rc = api_refuse(-ENOTSUP, "the guest has no balloon");
-	else if (rc == 0 && !vm->live)
-		rc = api_refuse(-EAGAIN, "the guest is about to run anew, or to end");
-	else if (rc == 0)
-		target = machine_move_balloon(&vm->m, bytes);
-	rc = unlock_running(vm, rc);
-	if (rc == 0)
-		log_info("balloon: the target is now %llu MiB", (unsigned long long)target / MIB);
-	let_go(vm);
-	rc = api_leave(before, rc);
-	return rc < 0 ? rc : target;
-}
-
-unsigned long long minivmm_memory(const struct minivmm *vm)
-{
-	return vm->config.memory.size;
-}
-
-int minivmm_window_changed(struct minivmm *vm)
-{
-	int rc = lock_running(vm);
-
-	if (rc == 0 && vm->live)
-		machine_window_changed(&vm->m);
-	return unlock_running(vm, rc);
-}
-
-int minivmm_on_stdio(const struct minivmm *vm)
-{
-	const struct config *c = &vm->config;
-
-	for (size_t i = 0; i < c->nr_ports; i++)
-		if (c->port[i].end.kind == HOST_STDIO)
-			return 1;
-	return c->serial.kind == HOST_STDIO || c->console.kind == HOST_STDIO;
-}
-
-/* -- the command -- */
-
-int minivmm_stream(struct minivmm *vm, enum minivmm_stream which)
-{
-	int fd = -1;
-
-	enter(vm);
-	if (!vm->config.run.argv)
-		fd = api_refuse(-ENOTSUP, "the machine runs no command");
-	else if (vm->state == NEW)
-		fd = run_take_stream(&vm->m.run, (unsigned)which);
-	if (fd == -1)
-		fd = api_refuse(-EBADF, "the stream was taken before, or the machine was started");
-	leave(vm);
-	return fd;
-}
-
-int minivmm_signal(struct minivmm *vm, int signal)
-{
-	int rc = lock_running(vm);
-
-	if (rc == 0 && !vm->config.run.argv)
-		rc = api_refuse(-ENOTSUP, "the machine runs no command");
-	else if (rc == 0 && vm->live)
-		run_tell(&vm->m.run, "signal %d", signal);
-	return unlock_running(vm, rc);
-}
-
-int minivmm_window_size(struct minivmm *vm, unsigned rows, unsigned columns)
-{
-	int rc = lock_running(vm);
-
-	if (rc == 0 && !vm->config.run.terminal)
-		rc = api_refuse(-ENOTSUP, "the machine runs no command at a terminal");
-	else if (rc == 0 && vm->live)
-		run_tell(&vm->m.run, "size %u %u", rows, columns);
-	return unlock_running(vm, rc);
-}
-
-int minivmm_has_terminal(const struct minivmm *vm)
-{
-	return vm->config.run.terminal;
-}
-
-void minivmm_log(struct minivmm *vm, int level, const char *text)
-{
-	struct log_sink *before;
-	struct api_log log;
-
-	hold(vm);
-	api_log_init(&log, vm->config.log_level, vm->log.fn, vm->log.ctx);
-	log.foreign = true;
-	before = log_use(&log.sink);
-	log_msg((enum log_level)level, "%s", text);
-	log_use(before);
-	let_go(vm);
-}
-
-/* -- how it ended -- */
-
-enum minivmm_end minivmm_end(struct minivmm *vm)
-{
-	enum minivmm_end end;
-
-	enter(vm);
-	end = vm->state == ENDED ? (enum minivmm_end)vm->end : MINIVMM_NOT_ENDED;
-	leave(vm);
-	return end;
-}
-
-int minivmm_status(struct minivmm *vm)
-{
-	int status;
-
-	enter(vm);
-	status = vm->state == ENDED ? vm->status
-				    : api_refuse(-EAGAIN, "the machine has not ended yet");
-	leave(vm);
-	return status;
-}
-
-const char *minivmm_why(struct minivmm *vm)
-{
-	return minivmm_end(vm) == MINIVMM_NOT_ENDED ? "" : vm->why;
-}

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the halves of the library (api.c, api_config.c) share. */
+/* What the parts of the library (api.c, api_calls.c, api_config.c) share. */
 #pragma once
 
 #include <pthread.h>
 
 #include "config.h"
+#include "machine.h"
 #include "minivmm.h"
 #include "vmm/log.h"
 
@@ -45,3 +46,48 @@ int api_on_thread(int (*fn)(void *arg), void *arg);
 
 /* For the error of a call that was not to be: returns rc. */
 int api_refuse(int rc, const char *text);
+
+/* -- a machine -- */
+
+struct minivmm {
+	struct machine m;
+	struct config config;        /* what its pointers point to is from's */
+	struct minivmm_config *from; /* a reference */
+	struct api_log log;
+	minivmm_event_fn *event;
+	void *event_ctx;
+	int end_fd;
+	pthread_t thread;
+	bool has_thread;
+	struct disk_kept kept[CONFIG_MAX_DISKS];
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	unsigned inside; /* atomic: callers, which minivmm_destroy() waits for */
+	enum { NEW, STARTED, ENDED } state;
+	bool over;                    /* ENDED, and the user was told */
+	bool live;                    /* m has threads */
+	bool paused, button, at_once; /* said by the user */
+	enum machine_end end;
+	int status;
+
+	pthread_mutex_t why_lock; /* a leaf: of error */
+	char error[512];
+	char why[560]; /* constant once it has ended */
+};
+
+/* Every call from outside is between these, with the lock ... */
+void api_call(struct minivmm *vm);
+void api_return(struct minivmm *vm);
+/* ... or, around what it logs, between these. */
+void api_hold(struct minivmm *vm);
+void api_let_go(struct minivmm *vm);
+
+/* A call on a machine that runs, with the lock. 0; -EINVAL: it was not started; -ESRCH: it has
+ * ended. */
+int api_call_running(struct minivmm *vm);
+/* Ends that call, of which rc is the result. Returns it. */
+int api_return_running(struct minivmm *vm, int rc);
+
+/* With the lock held, and unless it has ended. */
+void api_stop(struct minivmm *vm, enum minivmm_stop how);
