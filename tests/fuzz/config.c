@@ -7,14 +7,6 @@
 
 #include "fuzz.h"
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-int LLVMFuzzerInitialize(int *argc __unused, char ***argv __unused)
-{
-	log_set_level(LOG_QUIET);
-	return 0;
-}
-
 static void check_end(const struct host_end *e)
 {
 	assert((e->kind != HOST_FILE && e->kind != HOST_SOCKET) || (e->path && *e->path));

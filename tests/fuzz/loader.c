@@ -9,18 +9,9 @@
 
 #include "boot.h"
 #include "fuzz.h"
-#include "vmm/log.h"
 
 #define RAM   (8 * MIB)
 #define GUARD (1 * MIB)
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-int LLVMFuzzerInitialize(int *argc __unused, char ***argv __unused)
-{
-	log_set_level(LOG_QUIET);
-	return 0;
-}
 
 /* RAM that is the same for all inputs: only what is asserted below must be fresh. */
 static uint8_t *ram(void)

@@ -11,7 +11,6 @@
 #include <sys/un.h>
 
 #include "net_end.h"
-#include "vmm/log.h"
 
 #define STREAM (512 * 1024)
 
@@ -36,7 +35,6 @@ static void prepare(void)
 	char dir[] = "/tmp/fuzz-net_socket.XXXXXX";
 	bool ok;
 
-	log_set_level(LOG_QUIET);
 	ok = mkdtemp(dir);
 	snprintf(path, sizeof(path), "%s/s", dir);
 	strcpy(a.sun_path, path);

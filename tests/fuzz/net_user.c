@@ -9,7 +9,6 @@
 #include <sched.h>
 
 #include "net_end.h"
-#include "vmm/log.h"
 
 static struct net_end e;
 static bool ready, alone;
@@ -17,7 +16,6 @@ static bool ready, alone;
 static void prepare(void)
 {
 	ready = true;
-	log_set_level(LOG_QUIET);
 	alone = unshare(CLONE_NEWNET) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0;
 }
 

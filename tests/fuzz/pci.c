@@ -26,14 +26,6 @@
 #define HIGH  0x100000000
 #define LEN   0x40000 /* small, so that BARs meet */
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-int LLVMFuzzerInitialize(int *argc __unused, char ***argv __unused)
-{
-	log_set_level(LOG_QUIET);
-	return 0;
-}
-
 struct function {
 	struct virtio_dev vd;
 	struct virtio_pci t;

@@ -15,7 +15,6 @@
 #include "backend/qcow2.h"
 
 #include "fuzz.h"
-#include "vmm/log.h"
 
 #define CLUSTER   (64 * KIB)
 #define DISK_SIZE (11 * CLUSTER + 3 * DISK_SECTOR)
@@ -188,14 +187,6 @@ static void step(struct fuzz_in *in)
 		poke(in);
 		break;
 	}
-}
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-int LLVMFuzzerInitialize(int *argc __unused, char ***argv __unused)
-{
-	log_set_level(LOG_QUIET);
-	return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -12,7 +12,6 @@
 #include "pm.h"
 #include "pvpanic.h"
 #include "rtc.h"
-#include "vmm/log.h"
 
 static int64_t now;
 
@@ -29,13 +28,6 @@ static void tell(void *ctx, enum power_event what, unsigned value)
 }
 
 static void ignore_line(void *ctx __unused, unsigned n __unused, bool level __unused) {}
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerInitialize(int *argc __unused, char ***argv __unused)
-{
-	log_set_level(LOG_QUIET);
-	return 0;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #include "uart8250.h"
-#include "vmm/log.h"
 
 #define MOST 4096
 
@@ -127,13 +126,6 @@ static void operate(struct fixture *f)
 	check(u->loop.len <= UART_FIFO_SIZE);
 	check(u->irq_level == f->line);
 	check(u->ier || !f->line);
-}
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerInitialize(int *argc __unused, char ***argv __unused)
-{
-	log_set_level(LOG_QUIET);
-	return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

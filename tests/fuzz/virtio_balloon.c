@@ -41,14 +41,6 @@ static bool take(void *ctx, void *host, uint64_t len)
 	return true;
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-int LLVMFuzzerInitialize(int *argc __unused, char ***argv __unused)
-{
-	log_set_level(LOG_QUIET);
-	return 0;
-}
-
 static void target_init(struct target *t)
 {
 	const struct balloon_options o = { .size = 64 * BALLOON_PAGE,

@@ -78,14 +78,6 @@ static void target_init(struct target *t, bool ro)
 	t->restart = t->d.next_alloc;
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-int LLVMFuzzerInitialize(int *argc __unused, char ***argv __unused)
-{
-	log_set_level(LOG_QUIET);
-	return 0;
-}
-
 /* Header and data as they should be, but for the values, cut into pieces of any size. */
 static void send_request(struct target *t, struct fuzz_in *in)
 {

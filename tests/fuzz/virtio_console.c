@@ -28,14 +28,6 @@ struct target {
 
 static struct target console, ports;
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-int LLVMFuzzerInitialize(int *argc __unused, char ***argv __unused)
-{
-	log_set_level(LOG_QUIET);
-	return 0;
-}
-
 static void target_init(struct target *t)
 {
 	static const char *const names[PORTS] = { "a", "org.example.agent", "c" };

@@ -100,7 +100,6 @@ static void start(void)
 		abort();
 	snprintf(secret, sizeof(secret), "%016llx%016llx", (unsigned long long)random[0],
 		 (unsigned long long)random[1]);
-	log_set_level(LOG_QUIET);
 	umask(022);
 	atexit(clean_up);
 }

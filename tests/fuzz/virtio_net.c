@@ -123,14 +123,6 @@ static void target_init(void)
 	t.restart = t.d.next_alloc;
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-int LLVMFuzzerInitialize(int *argc __unused, char ***argv __unused)
-{
-	log_set_level(LOG_QUIET);
-	return 0;
-}
-
 static unsigned any_queue(struct fuzz_in *in)
 {
 	return (unsigned)fuzz_number(in, 1) % t.n.vd.nr_queues;

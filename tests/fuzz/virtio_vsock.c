@@ -75,14 +75,6 @@ static void target_init(void)
 		t.fd[i] = -1;
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-int LLVMFuzzerInitialize(int *argc __unused, char ***argv __unused)
-{
-	log_set_level(LOG_QUIET);
-	return 0;
-}
-
 /* The loop, for as long as it has work, within reason: a device that keeps itself busy is a
  * finding. */
 static void settle(void)

@@ -8,20 +8,11 @@
 #include <stdlib.h>
 
 #include "fuzz.h"
-#include "vmm/log.h"
 #include "vmm/virtq.h"
 
 /* Two regions that touch, so that there are ranges that cross. */
 #define LOW_SIZE  (8 * KIB)
 #define HIGH_SIZE (4 * KIB)
-
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-
-int LLVMFuzzerInitialize(int *argc __unused, char ***argv __unused)
-{
-	log_set_level(LOG_QUIET);
-	return 0;
-}
 
 static bool in_ram(const struct gmem *m, const struct iovec *v)
 {
