@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# run.sh MINIVMM [SANDBOX]: `minivmm run` (and examples/sandbox.c) in the test bed, as somebody who has no privileges but /dev/kvm;
-# bed/run.sh does it. The guests' root is that of the test bed, which is this machine's.
+# run.sh MINIVMM: `minivmm run` in the test bed, as somebody who has no privileges but /dev/kvm; bed/run.sh does it. The guests'
+# root is that of the test bed, which is this machine's.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$(realpath "$0")")/lib.sh"
 prepare "$1" gcc libc6-dev make iproute2 python3
@@ -14,6 +14,5 @@ cp --remove-destination "$(realpath "$work/tiny")" "$work/tiny"
 rm "$work/debian"
 cp -r "$debian" "$work/debian"
 cp -r "$guest_tests/../../examples/ci" "$work/ci"
-[[ -z ${2-} ]] || cp "$2" "$work/sandbox"
 chmod -R a+rwX "$work"
 in_bed run.sh --memory 5G # for 20 of them at once, with sanitizers

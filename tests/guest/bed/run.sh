@@ -143,14 +143,6 @@ ends 2
 logs "Error 1"
 point "examples/ci: compiles and tests a C program, and finds a mistake in it"
 
-if [[ -x $from/sandbox ]]; then
-	outside env KERNEL="$kernel" "$from/sandbox" sh -c 'echo "small letters"; cat; echo lost >&2; exit 6'
-	ends 6
-	says "SMALL LETTERS"
-	logs "the command ended, with status 6"
-	point "examples/sandbox.c"
-fi
-
 # At a terminal of 24 rows and 80 columns.
 printf '#!/bin/bash\nexec %q terminal 24 80 %q %q "$@"\n' "$people" '
 await ready 24 80
