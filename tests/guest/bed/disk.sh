@@ -42,6 +42,22 @@ qemu-img convert -f qcow2 -O raw "$work/over" "$work/raw" || wrong+=("qemu-img c
 e2fsck -fn "$work/raw" >"$work/check" 2>&1 || wrong+=("e2fsck: $(tail -n 3 "$work/check")")
 point "what a guest wrote is in its overlay the next time, and the base is as it was"
 
+# ---- overlays when the guest starts again ----
+
+lives='[ -e /root/mark ] && { echo "second life"; umount /root; drain; poweroff -f; }
+echo "first life"; echo mark >/root/mark; umount /root; drain; reboot -f'
+for overlay in temp "$work/twice"; do
+	before_retry='rm -f "$work/twice"'
+	boot "$mounted; $lives" --disk "$base,overlay=$overlay" --on-reset restart --append reboot=k
+	ends 0
+	prints_not "bad: "
+	is "lives" "$(grep -a life "$lines" | tr '\n' ' ')" "first life second life "
+	base_untouched
+done
+before_retry=
+sound "$work/twice"
+point "--on-reset restart: both kinds of overlay keep what was written"
+
 # ---- many guests on one base, and an overlay that is thrown away ----
 
 mkdir "$work/tmp"
