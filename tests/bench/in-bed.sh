@@ -8,7 +8,7 @@ cd /run || exit 1
 tiny=/run/$(basename "$tiny") debian=/run/$(basename "$debian")
 # The image is on an ext4 of its own, as images are kept on file systems like it; on tmpfs io_uring does worse: docs/benchmarks.md.
 [[ -e /dev/loop-control ]] || insmod "$4"/lib/modules/*/kernel/drivers/block/loop.ko
-mke2fs -qF -t ext4 -O ^has_journal /run/fs 300M 2>/dev/null && mkdir /run/image && mount -o loop /run/fs /run/image || exit 1
+mke2fs -qF -t ext4 -O ^has_journal /run/fs 300M >/dev/null 2>&1 && mkdir /run/image && mount -o loop /run/fs /run/image || exit 1
 mv /run/disk /run/image/disk && cat /run/image/disk >/dev/null || exit 1
 append="console=ttyS0 quiet panic=-1"
 early="earlyprintk=ttyS0 ignore_loglevel"
@@ -26,6 +26,14 @@ watch_for() { # MARKER KEY COMMAND...: one run until the guest prints MARKER
 	us=$(timeout 120 ./stopwatch "$marker" "$@" 2>/dev/null) && echo "$key $us"
 }
 watch() { watch_for bench-user-space "$@"; } # to user space's first output
+
+bench() { # KEY COMMAND...: one run of the guest's measurements, which results names
+	local key=$1 line n
+	shift
+	line=$(timeout 300 "$@" </dev/null 2>err | tr -d '\r' | grep -a bench-result) || { echo "bench: $key: no result: $(tail -n 1 err)" >&2 && return; }
+	read -ra n <<<"$line"
+	printf '%s\n' "${results[0]}.$key ${n[1]}" "${results[1]}.$key ${n[2]}" "${results[2]}.$key ${n[3]}"
+}
 
 account() { # KIND OPTION...: a boot to the end, and where its time went
 	timeout 120 "${mmio[@]}" "${@:2}" --stats </dev/null 2>err >out
@@ -56,14 +64,8 @@ boot() {
 }
 
 block() {
-	local i where="bench=/dev/vda" out
-	bench() { # KEY COMMAND...
-		local key=$1
-		shift
-		out=$(timeout 90 "$@" </dev/null 2>/dev/null | tr -d '\r' | grep -a bench-result) || return 0
-		read -r _ a b c <<<"$out"
-		printf '%s\n' "block.sequential.$key $a" "block.random1.$key $b" "block.random32.$key $c"
-	}
+	local i where="bench=/dev/vda"
+	results=(block.sequential block.random1 block.random32)
 	for ((i = 0; i < RUNS; i++)); do
 		bench minivmm "${mmio[@]}" --kernel "$tiny" --append "$where"
 		bench ours-pci "${pci[@]}" --kernel "$tiny" --append "$where"
@@ -75,16 +77,10 @@ block() {
 
 # One TAP for all, one guest after the other.
 net() {
-	local i v where="net=1" out netdev=tap,id=n,ifname=t0,script=no,downscript=no kernel=(-kernel "$tiny" -initrd initrd)
+	local i v where="net=1" netdev=tap,id=n,ifname=t0,script=no,downscript=no kernel=(-kernel "$tiny" -initrd initrd)
 	ip tuntap add dev t0 mode tap vnet_hdr && ip addr add 10.8.0.1/24 dev t0 && ip link set t0 up || return 1
 	./net-peer &
-	bench() { # KEY COMMAND...
-		local key=$1
-		shift
-		out=$(timeout 90 "$@" </dev/null 2>/dev/null | tr -d '\r' | grep -a bench-result) || return 0
-		read -r _ a b c <<<"$out"
-		printf '%s\n' "net.out.$key $a" "net.in.$key $b" "net.turns.$key $c"
-	}
+	results=(net.out net.in net.turns)
 	for ((i = 0; i < RUNS; i++)); do
 		for v in off on; do
 			bench "minivmm.$v" ./minivmm --initrd initrd --kernel "$tiny" --append "$where" --net "tap=t0,vhost=$v" --transport mmio
@@ -100,18 +96,12 @@ net() {
 
 # The same folders for all, on a tmpfs, read through a cold cache of the guest's.
 fs() {
-	local i where="fs=1" out daemon
+	local i where="fs=1" daemon
 	local shared=(-object memory-backend-memfd,id=m,share=on,size=512M -chardev socket,id=c,path=/run/fs.socket)
 	mkdir /run/share && tar -C /run/share -xf "$work/share.tar" && truncate -s 1G /run/share/big || return 1
-	bench() { # KEY COMMAND...
-		local key=$1
-		shift
-		out=$(timeout 300 "$@" </dev/null 2>/dev/null | tr -d '\r' | grep -a bench-result) || return 0
-		read -r _ a b c <<<"$out"
-		printf '%s\n' "fs.status.$key $a" "fs.tar.$key $b" "fs.read.$key $c"
-	}
+	results=(fs.status fs.tar fs.read)
 	behind_qemu() { # KEY COMMAND...
-		/usr/lib/qemu/virtiofsd --socket-path=/run/fs.socket -o source=/ -o cache=auto >/dev/null 2>&1 &
+		/usr/lib/qemu/virtiofsd --socket-path=/run/fs.socket -o source=/ -o cache=auto -o sandbox=chroot >/dev/null 2>&1 &
 		daemon=$!
 		until [[ -S /run/fs.socket ]]; do sleep 0.1; done
 		bench "$@"
@@ -123,8 +113,6 @@ fs() {
 		for k in mmio pci; do
 			bench "$k" ./minivmm --initrd initrd --kernel "$tiny" --append "$where" --fs tag=root,path=/ --transport "$k"
 		done
-		behind_qemu microvm "${qemu[@]}" "${shared[@]}" -M microvm,acpi=on,x-option-roms=off,memory-backend=m -kernel "$tiny" -initrd initrd \
-			-append "$append $where" -device vhost-user-fs-device,chardev=c,tag=root
 		behind_qemu pc "${qemu[@]}" "${shared[@]}" -M pc,memory-backend=m -kernel "$tiny" -initrd initrd \
 			-append "$append $where" -device vhost-user-fs-pci,chardev=c,tag=root
 	done
