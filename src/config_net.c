@@ -8,10 +8,9 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define MAX_IFNAME      15   /* IFNAMSIZ less its end */
-#define MIN_USER_MTU    1280 /* IPv6 has no smaller (RFC 8200 §5) */
-#define MAX_USER_MTU    65521
-#define MAX_SOCKET_PATH 107 /* sun_path less its end */
+#define MAX_IFNAME   15    /* IFNAMSIZ less its end */
+#define MIN_USER_MTU 1280  /* IPv6 has no smaller (RFC 8200 §5); libslirp takes 1000 */
+#define MAX_USER_MTU 65521 /* libslirp's */
 
 /* -- MODE -- */
 
@@ -53,9 +52,9 @@ static int set_user(const struct opt_value *v __unused, struct net_config *n)
 static int set_socket(const struct opt_value *v, struct net_config *n)
 {
 	n->mode = NET_SOCKET;
-	if (strlen(v->text) > MAX_SOCKET_PATH)
+	if (strlen(v->text) > CONFIG_MAX_SOCKET_PATH)
 		return opt_fail(v, "a socket's path has at most %d bytes; this one has %zu",
-				MAX_SOCKET_PATH, strlen(v->text));
+				CONFIG_MAX_SOCKET_PATH, strlen(v->text));
 	return opt_path(v, &n->path);
 }
 

@@ -6,9 +6,6 @@
 
 #include "net.h"
 
-#define NET_USER_MIN_MTU 1280  /* IPv6 has no smaller (RFC 8200 §5); libslirp takes 1000 */
-#define NET_USER_MAX_MTU 65521 /* libslirp's */
-
 /* What arrives at a port of the host's goes to one of the guest's. */
 struct net_user_forward {
 	bool udp;
@@ -20,7 +17,7 @@ struct net_user_options {
 	const struct net_user_forward *forward;
 	size_t nr_forwards;
 	bool restricted; /* nothing goes out but what answers a forward */
-	unsigned mtu;    /* NET_USER_MIN_MTU to NET_USER_MAX_MTU; 0: 1500 */
+	unsigned mtu;    /* that libslirp takes; 0: 1500 */
 };
 
 /* *o need not outlive the call. *b is freed by its destroy. 0, or -errno, logged. */

@@ -5,8 +5,6 @@
 #include "vmm/stream.h"
 #include "vmm/virtio.h"
 
-#define CONSOLE_MAX_PORTS 15 /* besides the console; all queues there are */
-
 struct virtio_console;
 
 struct console_port {

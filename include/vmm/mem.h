@@ -33,6 +33,3 @@ void *gmem_slice(const struct gmem *m, gpa_t gpa, uint64_t len);
 /* Copy len bytes out of or into guest RAM. 0, or -EFAULT with nothing copied. */
 int gmem_read(const struct gmem *m, gpa_t gpa, void *dst, uint64_t len) __must_check;
 int gmem_write(const struct gmem *m, gpa_t gpa, const void *src, uint64_t len) __must_check;
-
-/* Sum of all regions, in bytes. */
-uint64_t gmem_total(const struct gmem *m);

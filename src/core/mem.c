@@ -57,12 +57,3 @@ int gmem_write(const struct gmem *m, gpa_t gpa, const void *src, uint64_t len)
 	memcpy(dst, src, len);
 	return 0;
 }
-
-uint64_t gmem_total(const struct gmem *m)
-{
-	uint64_t total = 0;
-
-	for (size_t i = 0; i < m->nr; i++)
-		total += m->region[i].size;
-	return total;
-}
