@@ -71,7 +71,6 @@ enum minivmm_level {
 	MINIVMM_ERROR,
 	MINIVMM_WARN,
 	MINIVMM_INFO,
-	MINIVMM_DEBUG,
 };
 
 /* A message, as far as the option log-level lets it through. text is printable UTF-8: one line
@@ -145,8 +144,8 @@ int minivmm_text(const struct minivmm_config *c, enum minivmm_action what, char 
 
 /* Makes the machine that c asks for: opens its files, takes (lazily) its memory, loads its kernel.
  * From then on c can't be changed; it may be freed, and used for more machines. *vm is for
- * minivmm_destroy(); after an error it is NULL, and c as it was. A disk's overlay=temp is made in the
- * folder that TMPDIR names, which is read here and nowhere else, or in /var/tmp. */
+ * minivmm_destroy(); after an error it is NULL, and c as it was. A disk's overlay=temp is made in
+ * the folder that TMPDIR names, which is read here and nowhere else, or in /var/tmp. */
 int minivmm_create(struct minivmm_config *c, struct minivmm **vm);
 
 /* Starts it, in threads of its own, and returns. Once: -EALREADY. After any other error it has

@@ -104,7 +104,8 @@ static void say_why(struct minivmm *vm)
 		[END_FAILED] = "it failed",
 		[END_COMMAND] = "the command ended",
 	};
-	const bool error = vm->end == END_CRASHED || vm->end == END_FAILED || vm->config.run.argv;
+	const bool error = vm->end == END_CRASHED || vm->end == END_FAILED ||
+			   (vm->config.run.argv && !run_went_well(&vm->m.run));
 
 	pthread_mutex_lock(&vm->why_lock);
 	if (error && *vm->error)
@@ -300,7 +301,7 @@ static int never_lived(struct minivmm *vm, int rc)
 	vm->live = false;
 	vm->state = ENDED;
 	vm->end = END_FAILED;
-	vm->status = STATUS_FAILED;
+	vm->status = status_of(&vm->m);
 	say_why(vm);
 	be_over(vm);
 	return rc;
@@ -383,4 +384,3 @@ void minivmm_destroy(struct minivmm *vm)
 	pthread_mutex_unlock(&vm->lock);
 	vm_free(vm);
 }
-

@@ -18,8 +18,7 @@ _Static_assert(MINIVMM_ACTION_RUN == (int)ACTION_RUN &&
 		       MINIVMM_ACTION_COMMAND == (int)ACTION_COMMAND,
 	       "the same by another name");
 _Static_assert(MINIVMM_ASKED == (int)LOG_ASKED && MINIVMM_ERROR == (int)LOG_ERROR &&
-		       MINIVMM_WARN == (int)LOG_WARN && MINIVMM_INFO == (int)LOG_INFO &&
-		       MINIVMM_DEBUG == (int)LOG_DEBUG,
+		       MINIVMM_WARN == (int)LOG_WARN && MINIVMM_INFO == (int)LOG_INFO,
 	       "the same by another name");
 
 /* -- messages -- */

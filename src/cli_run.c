@@ -29,6 +29,7 @@ struct copy {
 	int from, to;
 	bool output; /* from the guest */
 	bool started;
+	int error; /* atomic: errno of a write that lost output; 0: none did */
 	pthread_t thread;
 };
 
@@ -60,12 +61,28 @@ static bool write_all(int fd, const char *data, size_t len)
 	return true;
 }
 
+/* Waits, if a read has failed because the terminal's input is somebody else's now. */
+static bool in_background(int fd)
+{
+	pid_t owner = errno == EIO ? tcgetpgrp(fd) : -1;
+
+	if (owner <= 0 || owner == getpgrp())
+		return false;
+	sleep(1);
+	return true;
+}
+
 static void *copy_stream(void *arg)
 {
 	struct copy *c = arg;
 	char buffer[65536];
 	bool taken = true;
+	sigset_t set;
 
+	/* A command that may not want any input is not stopped for ours in the background. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTTIN);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	while (taken) {
 		ssize_t n = read(c->from, buffer, sizeof(buffer));
 
@@ -73,12 +90,15 @@ static void *copy_stream(void *arg)
 			poll(&(struct pollfd){ .fd = c->from, .events = POLLIN }, 1, -1);
 			continue;
 		}
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && (errno == EINTR || in_background(c->from)))
 			continue;
 		if (n <= 0)
 			break;
 		taken = write_all(c->to, buffer, (size_t)n);
 	}
+	/* A reader that has gone wanted no more; what can't be stored is lost. */
+	if (!taken && c->output && errno != EPIPE)
+		__atomic_store_n(&c->error, errno, __ATOMIC_RELAXED);
 	/* The end of the input; or the guest is told that nobody reads its output. */
 	if (c->output)
 		close(c->from);
@@ -134,17 +154,61 @@ static void join_outputs(struct session *s, bool patient)
 	}
 }
 
+/* Of the outputs that have ended. False: something is lost, and that was said. */
+static bool all_written(struct session *s)
+{
+	static const char *const name[] = { "", "standard output", "standard error" };
+	char text[160];
+	bool all = true;
+
+	for (unsigned i = MINIVMM_STDOUT; i <= MINIVMM_STDERR; i++) {
+		const int error = __atomic_load_n(&s->copy[i].error, __ATOMIC_RELAXED);
+
+		if (!error)
+			continue;
+		snprintf(text, sizeof(text),
+			 "run: %s: %s: the rest of what the command wrote is lost", name[i],
+			 strerror(error));
+		minivmm_log(s->vm, MINIVMM_ERROR, text);
+		all = false;
+	}
+	return all;
+}
+
 /* -- signals -- */
+
+/* Those that would end us. */
+static sigset_t ending_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	signals_add(&set, SIGTERM);
+	signals_add(&set, SIGINT);
+	signals_add(&set, SIGHUP);
+	signals_add(&set, SIGQUIT);
+	return set;
+}
 
 static sigset_t taken_signals(void)
 {
-	sigset_t set = signals_to_guest();
+	const sigset_t to_guest = signals_to_guest(), ending = ending_signals();
+	sigset_t set;
 
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGQUIT);
+	sigorset(&set, &to_guest, &ending);
 	return set;
+}
+
+/* Without a guest to tell, they end us: our output's reader may keep us for ever. Those that have
+ * come by now were for the command. */
+static void signals_end_us(const struct session *s)
+{
+	const sigset_t set = ending_signals();
+	struct signalfd_siginfo info;
+
+	while (read(s->signal_fd, &info, sizeof(info)) > 0)
+		;
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static void tell_size(const struct session *s)
@@ -240,15 +304,18 @@ static int run(struct session *s)
 		return STATUS_FAILED;
 	tell_size(s);
 	until_end(s);
+	signals_end_us(s);
 	status = minivmm_status(s->vm);
-	join_outputs(s, !s->ended_by_force && status != STATUS_TIMEOUT);
-	return s->ended_by_force ? STATUS_SIGNAL + s->signalled : status;
+	join_outputs(s, !s->ended_by_force && minivmm_end(s->vm) != MINIVMM_KILLED);
+	if (s->ended_by_force)
+		return STATUS_SIGNAL + s->signalled;
+	return all_written(s) || status == STATUS_TIMEOUT ? status : STATUS_FAILED;
 }
 
 int cli_run(struct minivmm_config *c)
 {
 	const sigset_t set = taken_signals();
-	struct session s = { .signal_fd = -1 };
+	static struct session s = { .signal_fd = -1 }; /* threads that are left behind have it */
 	int status;
 
 	term_reserve_stdio();

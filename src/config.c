@@ -230,8 +230,10 @@ static const struct opt_choice transports[] = {
 	{ NULL, 0 },
 };
 static const struct opt_choice log_levels[] = {
-	{ "error", LOG_ERROR }, { "warn", LOG_WARN }, { "info", LOG_INFO },
-	{ "debug", LOG_DEBUG }, { NULL, 0 },
+	{ "error", LOG_ERROR },
+	{ "warn", LOG_WARN },
+	{ "info", LOG_INFO },
+	{ NULL, 0 },
 };
 
 static const struct opt_range cpus_range = { 1, CONFIG_MAX_CPUS };
@@ -293,7 +295,7 @@ static const struct opt rows[] = {
 	       "a virtio console, hvc0, which becomes the guest's console (none);\n"
 	       "when both are on stdio, the serial port has the early messages"),
 	OPTION("port", "name=NAME,WHERE", config_set_port, nr_ports,
-	       "a virtio port with that name; WHERE as above", .repeats = true),
+	       "a virtio port with that name; WHERE as above, but none", .repeats = true),
 	OPTION("on-reset", "exit|restart", opt_choice, on_reset,
 	       "what to do when the guest resets (exit)", .kind = reset_choices),
 	OPTION("io-threads", "N", opt_number, io_threads,
@@ -305,7 +307,7 @@ static const struct opt rows[] = {
 	OPTION("debug-exit", NULL, opt_switch, debug_exit,
 	       "port 0xf4: a write of v ends with status (v << 1) | 1"),
 	OPTION("stats", NULL, opt_switch, stats, "print the table of exits at the end"),
-	OPTION("log-level", "LEVEL", opt_choice, log_level, "error, warn, info or debug (warn)",
+	OPTION("log-level", "LEVEL", opt_choice, log_level, "error, warn or info (warn)",
 	       .kind = log_levels),
 	OPTION("root", "DIR", opt_path, run.root,
 	       "run: the folder that is the guest's root, read-only with a layer in\n"
@@ -341,7 +343,8 @@ static const struct opt rows[] = {
 static const struct opt_table table = {
 	.row = rows,
 	.nr = ARRAY_SIZE(rows),
-	.bare = "write --kernel FILE to boot a file, or --disk FILE to attach one",
+	.bare = "write --kernel FILE to boot a file, --disk FILE to attach one, or minivmm run -- "
+		"COMMAND to run a command",
 };
 
 static const struct opt_table run_table = {
@@ -503,7 +506,11 @@ void config_help(FILE *out)
 	      "Sizes are whole numbers with K, M, G or T. A comma in a path is written ,,\n"
 	      "\n"
 	      "Exit status: 0 the guest powered off or reset, 1 minivmm failed, 2 bad usage,\n"
-	      "3 the guest crashed. More: man minivmm\n",
+	      "3 the guest crashed. Of run: the command's, 128 + N when signal N killed it,\n"
+	      "124 --timeout, 125 minivmm or the guest failed, or bad usage, 126 the command\n"
+	      "can't be run, 127 it isn't there.\n"
+	      "Defaults of run: --memory a quarter of what is free, 256M to 2G; --cpus as many\n"
+	      "as you may use; --serial none; --kernel the host's. More: man minivmm\n",
 	      out);
 }
 

@@ -47,10 +47,10 @@ struct disk_config {
 	char *path;
 	bool readonly;
 	enum disk_kind format;
-	bool temp;     /* what the guest writes is thrown away */
-	char *overlay; /* or goes to this file; NULL: to the disk itself */
+	bool temp;              /* what the guest writes is thrown away */
+	char *overlay;          /* or goes to this file; NULL: to the disk itself */
 	struct disk_kept *kept; /* no option: from one life of the guest to the next */
-	char id[21];   /* what the guest reads as the serial number; "" = none given */
+	char id[21];            /* what the guest reads as the serial number; "" = none given */
 };
 
 /* From a port of the host's to one of a guest's; IPv4 addresses as numbers. */
@@ -107,9 +107,10 @@ enum fs_cache { FS_CACHE_AUTO, FS_CACHE_ALWAYS, FS_CACHE_NONE };
 
 /* A folder for the guest. */
 struct fs_config {
-	char tag[37]; /* what the guest calls it */
-	char *path;   /* the folder; or */
-	char *socket; /* of the daemon that has it */
+	const char *option; /* for messages; NULL: --fs */
+	char tag[37];       /* what the guest calls it */
+	char *path;         /* the folder; or */
+	char *socket;       /* of the daemon that has it */
 	bool readonly;
 	enum fs_cache cache;
 	bool limited; /* readonly= or cache= was given */
@@ -135,8 +136,9 @@ struct run_config {
 	char *env[CONFIG_MAX_ENV];
 	size_t nr_env;
 	bool clean_env;
-	char *user, *folder; /* NULL: the caller's */
-	unsigned timeout;    /* seconds; 0: none */
+	uint64_t descriptors; /* RLIMIT_NOFILE of whoever asked; minivmm takes more for itself */
+	char *user, *folder;  /* NULL: the caller's */
+	unsigned timeout;     /* seconds; 0: none */
 	bool terminal;
 	char *console_log, *json;
 };

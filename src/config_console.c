@@ -118,7 +118,7 @@ int config_set_port(const struct opt_value *v, void *field)
 		return opt_fail(v, "the port has no name; add name=NAME");
 	if (p->end.kind == HOST_NONE)
 		return opt_fail(v, "the port is connected to nothing; add socket=PATH, file=PATH, "
-				   "pty or stdio");
+				   "fd=N, pty or stdio");
 	for (const struct port_config *o = c->port; o < p; o++) {
 		if (!strcmp(o->name, p->name))
 			return opt_fail(v, "another port has this name already; give each its own");

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #define MOST_MEMORY  (2 * GIB)
 #define LEAST_MEMORY (256 * MIB)
@@ -93,6 +94,7 @@ static unsigned default_cpus(void)
 
 int config_command(struct config *c, char *const argv[], bool memory_seen, bool cpus_seen)
 {
+	struct rlimit limit;
 	size_t nr = 0;
 
 	while (argv[nr])
@@ -110,20 +112,87 @@ int config_command(struct config *c, char *const argv[], bool memory_seen, bool 
 		c->memory.size = default_memory();
 	if (!cpus_seen)
 		c->cpus = default_cpus();
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+		c->run.descriptors = limit.rlim_cur;
+	return 0;
+}
+
+/* An option of run that was given, or NULL. */
+static const char *option_of_run(const struct run_config *r)
+{
+	const struct {
+		bool given;
+		const char *name;
+	} option[] = {
+		{ r->root, "root" },
+		{ r->modules, "modules" },
+		{ r->nr_shares, "share" },
+		{ r->overlay_size, "overlay-size" },
+		{ r->nr_env, "env" },
+		{ r->clean_env, "clean-env" },
+		{ r->user, "user" },
+		{ r->folder, "chdir" },
+		{ r->timeout, "timeout" },
+		{ r->terminal, "terminal" },
+		{ r->console_log, "console-log" },
+		{ r->json, "json" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(option); i++)
+		if (option[i].given)
+			return option[i].name;
+	return NULL;
+}
+
+/* The command's streams are the only ones there. */
+static int check_ends(const struct config *c)
+{
+	bool stdio = c->serial.kind == HOST_STDIO || c->console.kind == HOST_STDIO;
+
+	for (size_t i = 0; i < c->nr_ports; i++)
+		stdio |= c->port[i].end.kind == HOST_STDIO;
+	if (stdio)
+		return log_ret(-EINVAL,
+			       "run: standard input and output are the command's; give --serial, "
+			       "--console and --port another end, as pty or socket=PATH");
+	if (c->serial.kind != HOST_NONE && c->run.console_log)
+		return log_ret(-EINVAL, "run: what the kernel says goes to --serial or to "
+					"--console-log; leave out one of them");
+	return 0;
+}
+
+static int check_tags(const struct config *c)
+{
+	for (size_t i = 0; i < c->nr_fs; i++)
+		if (!strcmp(c->fs[i].tag, RUN_TAG_ROOT) ||
+		    !strncmp(c->fs[i].tag, RUN_TAG_SHARE, strlen(RUN_TAG_SHARE)))
+			return log_ret(-EINVAL,
+				       "--fs tag=%s: " RUN_TAG_ROOT " and " RUN_TAG_SHARE
+				       "... are run's own tags; choose another",
+				       c->fs[i].tag);
 	return 0;
 }
 
 int config_check_run(const struct config *c)
 {
 	const struct run_config *r = &c->run;
+	const char *given = r->argv ? NULL : option_of_run(r);
+	int rc;
 
-	if (!r->argv && (r->root || r->modules || r->nr_shares || r->overlay_size || r->nr_env ||
-			 r->clean_env || r->user || r->folder || r->timeout || r->terminal ||
-			 r->console_log || r->json))
-		return log_ret(-EINVAL, "--root, --share, --env and other options of run are for a "
-					"command: write minivmm run [OPTION]... -- COMMAND");
+	if (given)
+		return log_ret(-EINVAL,
+			       "--%s is for a command: write minivmm run [OPTION]... -- COMMAND",
+			       given);
 	if (!r->argv)
 		return 0;
+	rc = check_ends(c);
+	if (rc == 0)
+		rc = check_tags(c);
+	if (rc < 0)
+		return rc;
+	if (c->debug_exit)
+		return log_ret(-EINVAL, "run: the exit status is the command's; leave out "
+					"--debug-exit");
 	if (c->vsock.vhost)
 		return log_ret(-EINVAL, "run: the command's streams need minivmm's own vsock; use "
 					"--vsock with socket= in place of vhost=on");
@@ -132,11 +201,12 @@ int config_check_run(const struct config *c)
 	return 0;
 }
 
-static void add_fs(struct config *c, const char *tag, const char *path, bool readonly)
+static void add_fs(struct config *c, const char *option, const char *tag, const char *path,
+		   bool readonly)
 {
 	struct fs_config *f = &c->fs[c->nr_fs++];
 
-	*f = (struct fs_config){ .path = (char *)path, .readonly = readonly };
+	*f = (struct fs_config){ .option = option, .path = (char *)path, .readonly = readonly };
 	snprintf(f->tag, sizeof(f->tag), "%s", tag);
 }
 
@@ -146,10 +216,10 @@ void config_complete_run(struct config *c)
 
 	if (!c->run.argv)
 		return;
-	add_fs(c, "root", c->run.root ?: "/", true);
+	add_fs(c, "--root", RUN_TAG_ROOT, c->run.root ?: "/", true);
 	for (size_t i = 0; i < c->run.nr_shares; i++) {
-		snprintf(tag, sizeof(tag), "share%u", (unsigned)i);
-		add_fs(c, tag, c->run.share[i].path, !c->run.share[i].writable);
+		snprintf(tag, sizeof(tag), RUN_TAG_SHARE "%u", (unsigned)i);
+		add_fs(c, "--share", tag, c->run.share[i].path, !c->run.share[i].writable);
 	}
 	if (!c->vsock.cid)
 		c->vsock.cid = 3;

@@ -5,7 +5,11 @@
 #include "config.h"
 #include "options.h"
 
-#define CONFIG_SHARE_METAVAR "DIR[:GUESTDIR][:rw]"
+#define CONFIG_SHARE_METAVAR "DIR[:GUESTDIR][:rw|:ro]"
+
+/* The virtio-fs tags of the root and, with a number behind it, of the shares. */
+#define RUN_TAG_ROOT  "root"
+#define RUN_TAG_SHARE "share"
 
 opt_set config_set_share; /* struct config, its run.nr_shares */
 opt_set config_set_env;   /* struct config, its run.nr_env */

@@ -365,13 +365,13 @@ int machine_init(struct machine *m, const struct config *c)
 
 	machine_none(m, c);
 	m->times.begin = monotonic_ns();
-	rc = ram_alloc(&m->ram, &c->memory);
+	rc = run_init(&m->run, m);
+	if (rc == 0)
+		rc = ram_alloc(&m->ram, &c->memory);
 	if (rc == 0)
 		rc = ram_layout(&m->ram, &m->mem);
 	if (rc == 0)
 		rc = init_loops(m);
-	if (rc == 0)
-		rc = run_init(&m->run, m);
 	m->times.memory = monotonic_ns();
 	if (rc == 0 && live)
 		rc = init_vm(m);

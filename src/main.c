@@ -2,6 +2,7 @@
 /* The program: a command line to the library (minivmm.h), and its end to an exit status. Nothing
  * else exits. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,17 +80,17 @@ static int print(const struct minivmm_config *c, enum minivmm_action what)
 
 int main(int argc, char **argv)
 {
+	/* Whatever of its own goes wrong with a command must not look like the command's status. */
+	const bool for_command = argc > 1 && !strcmp(argv[1], "run");
 	struct minivmm_config *c = minivmm_config_new();
-	int status = STATUS_FAILED, action;
+	int status = STATUS_FAILED, action = -1;
 
-	allow_descriptors();
 	if (c) {
 		minivmm_config_log(c, minivmm_log_stderr, NULL);
 		action = minivmm_config_args(c, argc, argv);
-		if (action <
-		    0) /* those of run's that aren't the command's are far from what it may use */
-			status = argc > 1 && !strcmp(argv[1], "run") ? STATUS_RUN_FAILED
-								     : STATUS_USAGE;
+		allow_descriptors(); /* now: the command has the limits that we had */
+		if (action < 0)
+			status = STATUS_USAGE;
 		else if (action == MINIVMM_ACTION_RUN)
 			status = run(c);
 		else if (action == MINIVMM_ACTION_COMMAND)
@@ -98,5 +99,7 @@ int main(int argc, char **argv)
 			status = print(c, (enum minivmm_action)action);
 	}
 	minivmm_config_free(c);
-	return status;
+	return for_command && action != MINIVMM_ACTION_COMMAND && status != STATUS_OK
+		       ? STATUS_RUN_FAILED
+		       : status;
 }

@@ -422,7 +422,7 @@ int opt_argv(struct opt_table t, void *target, int argc, char *const argv[])
 		if (argv[i][0] != '-' && find_row(t, argv[i], strlen(argv[i])))
 			return log_ret(-EINVAL, "%s: options begin with two dashes: --%s", argv[i],
 				       argv[i]);
-		if (argv[i][0] != '-')
+		if (argv[i][0] != '-' || !strcmp(argv[i], "--"))
 			return log_ret(-EINVAL, "'%.*s' belongs to no option; %s", SHOWN_MAX,
 				       argv[i], t.bare);
 		taken = take_option(t, &v, argc, argv, i);

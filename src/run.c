@@ -12,7 +12,8 @@
 
 #include "machine.h"
 
-#define GRACE_SECONDS 5 /* from --timeout's SIGTERM to the end */
+#define GRACE_SECONDS 5             /* from --timeout's SIGTERM to the end */
+#define MAX_INIT_US   1000000000000 /* nothing takes as long */
 #define OUTPUTS       (1u << GUEST_STDOUT | 1u << GUEST_STDERR)
 
 enum { STATUS_TIMEOUT = 124, STATUS_FAILED = 125, STATUS_SIGNAL = 128 };
@@ -46,7 +47,7 @@ static void on_line(struct run *r, const char *line)
 	int value;
 	long long us;
 
-	if (sscanf(line, "started %lld", &us) == 1 && !r->started) {
+	if (sscanf(line, "started %lld", &us) == 1 && us >= 0 && us < MAX_INIT_US && !r->started) {
 		r->started = true;
 		r->started_ns = monotonic_ns();
 		r->init_us = us;
@@ -55,7 +56,7 @@ static void on_line(struct run *r, const char *line)
 	} else if (!strcmp(line, "full")) {
 		r->full = true;
 	} else if (!strncmp(line, "warn ", 5)) {
-		log_warn("the guest: %s", line + 5);
+		guest_err(&r->log, "the guest: %s", line + 5);
 	} else if (!strncmp(line, "error ", 6)) {
 		snprintf(r->error, sizeof(r->error), "%s", line + 6);
 		has_ended(r, RUN_ERROR, 0);
@@ -126,8 +127,8 @@ static void on_timer(struct loop_source *src, uint32_t events __unused)
 	struct run *r = container_of(src, struct run, timer);
 	uint64_t nr;
 
-	if (read(src->fd, &nr, sizeof(nr)) < 0)
-		return;
+	if (read(src->fd, &nr, sizeof(nr)) < 0 || r->ended)
+		return; /* what it wrote last may take its reader longer */
 	r->grace_over = r->timed_out || !r->started;
 	r->timed_out = true;
 	if (!r->grace_over) {
@@ -176,7 +177,9 @@ int run_init(struct run *r, struct machine *m)
 		return 0;
 	r->m = m;
 	r->config = m->config;
-	rc = run_console_open(&r->console, live ? m->config->run.console_log : NULL);
+	rc = live ? run_empty_json(r) : 0;
+	if (rc == 0)
+		rc = run_console_open(&r->console, live ? m->config->run.console_log : NULL);
 	for (unsigned i = 0; i < GUEST_STREAMS && rc == 0; i++) {
 		int pair[2];
 
@@ -273,41 +276,42 @@ int run_status(const struct run *r)
 
 static void say_console(const struct run *r)
 {
+	static const char head[] = "the last lines of its kernel:\n";
 	char text[4096];
+	size_t len = sizeof(head) - 1;
 
-	run_console_tail(&r->console, 40, text, sizeof(text));
-	if (*text) {
-		log_msg(LOG_ERROR, "the last lines of its kernel:");
+	memcpy(text, head, sizeof(head));
+	run_console_tail(&r->console, 40, text + len, sizeof(text) - len);
+	if (text[len])
 		log_block(LOG_ERROR, text);
-	}
 }
 
-/* It ended, and COMMAND had not. */
+/* It ended, and COMMAND had not. What the kernel said comes first: the reason is the last error,
+ * which minivmm_why() returns. */
 static void say_failure(const struct run *r)
 {
 	const char *when =
 		r->started ? "before the command had ended" : "before the command was started";
+	const char *what;
 
 	switch (r->m->end) {
 	case END_POWER_OFF:
-		log_msg(LOG_ERROR, "run: the guest switched itself off %s", when);
+		what = "the guest switched itself off";
 		break;
 	case END_RESET:
-		log_msg(LOG_ERROR,
-			"run: the guest reset itself %s: its kernel panicked, or was told to "
-			"reboot",
-			when);
+		what = "the guest reset itself (its kernel panicked, or was told to reboot)";
 		break;
 	case END_CRASHED:
-		log_msg(LOG_ERROR, "run: the guest crashed %s", when);
+		what = "the guest crashed";
 		break;
 	case END_FAILED:
-		log_msg(LOG_ERROR, "run: minivmm could not go on, %s", when);
+		what = "minivmm could not go on";
 		break;
 	default:
 		return; /* who stopped it knows */
 	}
 	say_console(r);
+	log_msg(LOG_ERROR, "run: %s %s", what, when);
 }
 
 static void say_timeout(const struct run *r)
@@ -315,11 +319,11 @@ static void say_timeout(const struct run *r)
 	const unsigned seconds = r->config->run.timeout;
 
 	if (!r->started) {
+		say_console(r);
 		log_msg(LOG_ERROR,
 			"run: the guest had not started the command within the %u s of "
 			"--timeout",
 			seconds);
-		say_console(r);
 	} else if (r->grace_over) {
 		log_msg(LOG_ERROR,
 			"run: the command was still there %d s after --timeout's SIGTERM: "
@@ -335,8 +339,8 @@ static void say_how_it_ended(const struct run *r)
 	if (r->timed_out) {
 		say_timeout(r);
 	} else if (r->ended == RUN_ERROR) {
-		log_msg(LOG_ERROR, "run: the guest could not start the command: %s", r->error);
 		say_console(r);
+		log_msg(LOG_ERROR, "run: the guest could not start the command: %s", r->error);
 	} else if (!r->ended) {
 		say_failure(r);
 	}
@@ -358,8 +362,14 @@ void run_finish(struct run *r)
 	close_fd(&r->stream[GUEST_STDOUT]);
 	close_fd(&r->stream[GUEST_STDERR]);
 	virtio_vsock_finish(&r->m->vsock);
-	say_how_it_ended(r);
 	run_write_json(r);
+	say_how_it_ended(r); /* last, as minivmm_why() has it */
+}
+
+bool run_went_well(const struct run *r)
+{
+	return (r->ended == RUN_EXITED || r->ended == RUN_SIGNALLED) && !r->timed_out && !r->oom &&
+	       !r->full;
 }
 
 void run_destroy(struct run *r)

@@ -13,6 +13,7 @@
 #include "file.h"
 #include "guest/wire.h"
 #include "run_console.h"
+#include "vmm/log.h"
 #include "vmm/loop.h"
 
 struct config;
@@ -44,6 +45,7 @@ struct run {
 	uint64_t started_ns, ended_ns; /* CLOCK_MONOTONIC; 0: not yet */
 	char *kernel;                  /* that was found; NULL: the user's */
 	struct run_console console;
+	struct ratelimit log;
 };
 
 /* 0 or -errno, logged. */
@@ -64,6 +66,9 @@ void run_tell(const struct run *r, const char *fmt, ...) __printf(2, 3);
 /* The exit status of `minivmm run`, once the loop has ended. */
 int run_status(const struct run *r);
 
+/* The command has come to its end, whatever its status, and there is no more to say about it. */
+bool run_went_well(const struct run *r);
+
 /* The kernel to boot, for messages, too. -ENOENT, logged: there is none. (run_kernel.c) */
 int run_find_kernel(struct run *r, const char **path) __must_check;
 
@@ -72,7 +77,9 @@ int run_find_kernel(struct run *r, const char **path) __must_check;
 int run_initrd(struct run *r, const struct file *kernel, const struct file *user,
 	       struct initramfs *a) __must_check;
 
-/* What --json asks for. (run_json.c) */
+/* What --json asks for. Empties the file at the beginning, so that another run's isn't taken for
+ * this one's: 0 or -errno, logged. (run_json.c) */
+int run_empty_json(const struct run *r) __must_check;
 void run_write_json(const struct run *r);
 
 /* Who the command runs as, as text for the orders: "uid", "gid" and "group" records. 0 or -errno,

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "config_run.h"
 #include "decompress.h"
 #include "guest_init.h"
 #include "initramfs.h"
@@ -229,15 +230,17 @@ static void put_env(const struct run_config *c, FILE *out)
 			fprintf(out, "env=%s%c", c->env[i], 0);
 }
 
-/* The caller's, as far as there are any. */
-static void put_limits(FILE *out)
+/* The caller's; "none" is one, too, where the guest's kernel has another. */
+static void put_limits(const struct run_config *c, FILE *out)
 {
 	for (unsigned i = 0; i < RLIM_NLIMITS; i++) {
 		struct rlimit l;
 
-		if (getrlimit((__rlimit_resource_t)i, &l) == 0 &&
-		    (l.rlim_cur != RLIM_INFINITY || l.rlim_max != RLIM_INFINITY))
-			fprintf(out, "limit=%u %lu %lu%c", i, l.rlim_cur, l.rlim_max, 0);
+		if (getrlimit((__rlimit_resource_t)i, &l) < 0)
+			continue;
+		if (i == RLIMIT_NOFILE && c->descriptors)
+			l.rlim_cur = min(l.rlim_cur, c->descriptors);
+		fprintf(out, "limit=%u %lu %lu%c", i, l.rlim_cur, l.rlim_max, 0);
 	}
 }
 
@@ -254,14 +257,19 @@ static unsigned callers_umask(void)
 	return mask;
 }
 
-static void put_folder(const struct run_config *c, FILE *out)
+/* Where the caller is, or from there on; under another root, from / on. 0 or -errno, logged. */
+static int put_folder(const struct run_config *c, FILE *out)
 {
-	char here[4096];
+	char here[4096] = "";
+	const bool from_here = c->root ? false : !c->folder || c->folder[0] != '/';
 
-	if (c->folder)
-		fprintf(out, "folder=%s%c", c->folder, 0);
-	else if (!c->root && getcwd(here, sizeof(here)))
-		fprintf(out, "folder=%s%c", here, 0);
+	if (from_here && !getcwd(here, sizeof(here)))
+		return log_errno("run: the name of this folder; write --chdir and a whole path");
+	if (!c->folder)
+		fprintf(out, "folder=%s%c", *here ? here : "/", 0);
+	else
+		fprintf(out, "folder=%s%s%s%c", here, c->folder[0] == '/' ? "" : "/", c->folder, 0);
+	return 0;
 }
 
 static int put_orders(const struct run *r, FILE *out)
@@ -270,13 +278,14 @@ static int put_orders(const struct run *r, FILE *out)
 	const struct run_config *c = &config->run;
 	const uint64_t layer = c->overlay_size ?: config->memory.size / 2;
 	char name[256] = "";
+	int rc;
 
-	fprintf(out, "root=root%coverlay=%llu%cumask=%u%c", 0, (unsigned long long)layer, 0,
-		callers_umask(), 0);
+	fprintf(out, "root=" RUN_TAG_ROOT "%coverlay=%llu%cumask=%u%c", 0,
+		(unsigned long long)layer, 0, callers_umask(), 0);
 	for (size_t i = 0; i < c->nr_shares; i++) {
 		char *same = c->share[i].guest ? NULL : realpath(c->share[i].path, NULL);
 
-		fprintf(out, "share=%s:share%zu:%s%c", c->share[i].writable ? "rw" : "ro", i,
+		fprintf(out, "share=%s:" RUN_TAG_SHARE "%zu:%s%c", c->share[i].writable ? "rw" : "ro", i,
 			c->share[i].guest ?: same ?: c->share[i].path, 0);
 		free(same);
 	}
@@ -286,8 +295,10 @@ static int put_orders(const struct run *r, FILE *out)
 		fprintf(out, "net=%c", 0);
 	if (c->terminal)
 		fprintf(out, "terminal=24 80%c", 0);
-	put_folder(c, out);
-	put_limits(out);
+	rc = put_folder(c, out);
+	if (rc < 0)
+		return rc;
+	put_limits(c, out);
 	put_env(c, out);
 	for (char **arg = c->argv; *arg; arg++)
 		fprintf(out, "arg=%s%c", *arg, 0);

@@ -18,12 +18,19 @@ static FILE *open_in(const struct config *c, const char *name)
 
 static void put_caller(FILE *out)
 {
-	gid_t group[GUEST_MAX_GROUPS];
-	int nr = getgroups(GUEST_MAX_GROUPS, group);
+	static const int max_groups = 65536; /* the kernel's */
+	gid_t *group = calloc((size_t)max_groups, sizeof(*group));
+	int nr = group ? getgroups(max_groups, group) : 0;
 
+	if (nr > GUEST_MAX_GROUPS) {
+		log_warn("run: you are in %d groups; the command will be in the first %d of them",
+			 nr, GUEST_MAX_GROUPS);
+		nr = GUEST_MAX_GROUPS;
+	}
 	fprintf(out, "uid=%u%cgid=%u%c", getuid(), 0, getgid(), 0);
 	for (int i = 0; i < nr; i++)
 		fprintf(out, "group=%u%c", group[i], 0);
+	free(group);
 }
 
 /* The groups that name is a member of. */
@@ -47,15 +54,35 @@ static void put_groups(const struct config *c, const char *name, gid_t own, FILE
 		fclose(f);
 }
 
+/* -1 is nobody's: for setresuid(2) it is "as it was". */
+static bool take_id(const char **text, unsigned *id)
+{
+	char *end;
+	unsigned long n;
+
+	if (**text < '0' || **text > '9')
+		return false;
+	errno = 0;
+	n = strtoul(*text, &end, 10);
+	*text = end;
+	*id = (unsigned)n;
+	return errno == 0 && n < UINT32_MAX;
+}
+
 /* UID, or UID:GID. */
 static bool put_numbers(const char *text, FILE *out)
 {
 	unsigned uid, gid;
-	int len = -1;
 
-	if (sscanf(text, "%u%n", &uid, &len) == 1 && !text[len])
-		gid = uid;
-	else if (sscanf(text, "%u:%u%n", &uid, &gid, &len) != 2 || text[len])
+	if (!take_id(&text, &uid))
+		return false;
+	gid = uid;
+	if (*text == ':') {
+		text++;
+		if (!take_id(&text, &gid))
+			return false;
+	}
+	if (*text)
 		return false;
 	fprintf(out, "uid=%u%cgid=%u%cgroup=%u%c", uid, 0, gid, 0, gid, 0);
 	return true;

@@ -33,6 +33,7 @@ int shares_init(struct machine *m)
 	for (size_t i = 0; i < c->nr_fs && rc == 0; i++) {
 		struct loop *loop = &m->io[c->io_threads].loop; /* their own */
 		const struct fuse_options o = {
+			.option = c->fs[i].option ?: "--fs",
 			.path = c->fs[i].path,
 			.readonly = c->fs[i].readonly,
 			.cache = cache_of(c->fs[i].cache),

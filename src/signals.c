@@ -24,10 +24,19 @@ static sigset_t taken_signals(void)
 {
 	sigset_t set = signals_to_guest();
 
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
+	signals_add(&set, SIGTERM);
+	signals_add(&set, SIGINT);
+	signals_add(&set, SIGHUP);
 	return set;
+}
+
+/* One that is blocked would be queued, ignored or not. */
+void signals_add(sigset_t *set, int signal)
+{
+	struct sigaction now;
+
+	if (sigaction(signal, NULL, &now) < 0 || now.sa_handler != SIG_IGN)
+		sigaddset(set, signal);
 }
 
 sigset_t signals_to_guest(void)

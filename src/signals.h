@@ -11,6 +11,9 @@
 
 #include "minivmm.h"
 
+/* Adds signal to *set, unless it is ignored, as nohup(1) has it: that stays so. */
+void signals_add(sigset_t *set, int signal);
+
 /* Those that are for the guest and must not end the program. */
 sigset_t signals_to_guest(void);
 

@@ -28,6 +28,7 @@ enum fuse_cache {
 };
 
 struct fuse_options {
+	const char *option; /* a constant, for messages; NULL: "--fs" */
 	const char *path;
 	bool readonly;
 	enum fuse_cache cache;

@@ -90,7 +90,8 @@ struct fuse_caller {
 };
 
 struct fuse_server {
-	char *path; /* for messages */
+	const char *option; /* for messages, */
+	char *path;         /* this too */
 	bool readonly;
 	enum fuse_cache cache;
 	uint64_t valid_s; /* how long the guest may believe an answer */

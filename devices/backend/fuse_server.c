@@ -16,7 +16,7 @@
 
 #include "backend/fuse_impl.h"
 
-#define FUSE_MIN_MINOR 31   /* Linux 5.4, the first with virtio-fs */
+#define FUSE_MIN_MINOR 31 /* Linux 5.4, the first with virtio-fs */
 #define MAX_FDS        (64 * KIB)
 
 _Static_assert(FUSE_MAX_IO / 4096 <= UINT16_MAX, "max_pages");
@@ -130,13 +130,13 @@ static int do_init(struct fuse_server *f, struct fuse_request *r)
 	if (rc < 0) {
 		drop(f);
 		errno = -rc;
-		return guest_errno(&f->log, "--fs %s: the guest can't be served", f->path);
+		return guest_errno(&f->log, "%s %s: the guest can't be served", f->option, f->path);
 	}
 	if (!f->readonly && !f->caller.masks)
 		guest_err(&f->log,
-			  "--fs %s: this thread can't have a umask of its own (Docker's seccomp "
+			  "%s %s: this thread can't have a umask of its own (Docker's seccomp "
 			  "filter forbids unshare): new files get minivmm's as well as the guest's",
-			  f->path);
+			  f->option, f->path);
 	r->out.init.flags = in->flags & wanted;
 	r->out.init.max_readahead = min(in->max_readahead, (uint32_t)FUSE_MAX_IO);
 	r->out.init.max_write = FUSE_MAX_IO;
@@ -311,23 +311,22 @@ static int open_root(struct fuse_server *f)
 
 	f->root_fd = open(f->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (f->root_fd < 0)
-		return log_errno("--fs: open %s", f->path);
+		return log_errno("%s %s", f->option, f->path);
 	if (fuse_stat(f->root_fd, &st) < 0)
-		return log_errno("--fs: stat %s", f->path);
+		return log_errno("%s %s: statx", f->option, f->path);
 	if (fuse_is_kernels(f->root_fd))
-		return log_ret(
-			-EINVAL,
-			"--fs: %s: this folder is the kernel's (as /proc and /sys are), which "
-			"can't be shared; name another",
-			f->path);
+		return log_ret(-EINVAL,
+			       "%s %s: this folder is the kernel's (as /proc and /sys are), which "
+			       "can't be shared; name another",
+			       f->option, f->path);
 	f->root_dev = fuse_dev(&st);
 	f->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (f->proc_fd < 0)
-		return log_errno("--fs needs /proc: open /proc/self/fd");
+		return log_errno("%s needs /proc: open /proc/self/fd", f->option);
 	fd = (int)syscall(SYS_openat2, f->root_fd, ".", &how, sizeof(how));
 	if (fd < 0)
-		return log_errno("--fs: openat2 in %s (Linux 5.6 has it, if no filter forbids it)",
-				 f->path);
+		return log_errno("%s %s: openat2 (Linux 5.6 has it, if no filter forbids it)",
+				 f->option, f->path);
 	close(fd);
 	return 0;
 }
@@ -338,14 +337,15 @@ int fuse_server_new(struct fuse_server **f, const struct fuse_options *o)
 	int rc;
 
 	if (!s)
-		return log_ret(-ENOMEM, "--fs: out of memory");
+		return log_ret(-ENOMEM, "shared folders: out of memory");
+	s->option = o->option ?: "--fs";
 	s->root_fd = s->proc_fd = -1;
 	s->readonly = o->readonly;
 	s->cache = o->cache;
 	s->valid_s = o->cache == FUSE_CACHE_NONE ? 0 : o->cache == FUSE_CACHE_AUTO ? 1 : 86400;
 	s->max_fds = fd_share(max(o->sharers, 1u));
 	s->path = strdup(o->path);
-	rc = s->path ? open_root(s) : log_ret(-ENOMEM, "--fs: out of memory");
+	rc = s->path ? open_root(s) : log_ret(-ENOMEM, "shared folders: out of memory");
 	if (rc < 0) {
 		fuse_server_free(s);
 		*f = NULL;

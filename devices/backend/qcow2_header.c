@@ -68,7 +68,8 @@ static int check_magic(const struct qcow2 *q, const struct header *h)
 	if (be32toh(h->magic) != MAGIC)
 		return log_ret(
 			-EINVAL,
-			"--disk %s: is no qcow2 image (leave out format=qcow2 for a raw one)",
+			"--disk %s: is no qcow2 image (leave out format=qcow2 for a raw one; for "
+			"overlay=, name a file that isn't there: it is made)",
 			q->name);
 	if (version == 2)
 		return log_ret(-EINVAL,

@@ -14,10 +14,10 @@ def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__.split("\n", maxsplit=1)[0])
     ours, guests = socket.socketpair()
-    options = {"serial": f"fd={guests.fileno()}"}
+    options = {"serial": [f"fd={guests.fileno()}"]}
     for argument in sys.argv[2:]:
         name, equals, value = argument.partition("=")
-        options[name] = value if equals else True
+        options.setdefault(name, []).append(value if equals else True)
     try:
         vm = minivmm.Machine(kernel=sys.argv[1], on_log=lambda text, _: print(text, file=sys.stderr), **options)
     except minivmm.Error:

@@ -47,7 +47,7 @@ for _name, _result, _arguments in (
     _function = getattr(_lib, "minivmm_" + _name)
     _function.restype, _function.argtypes = _result, _arguments
 
-LEVELS = ("asked", "error", "warn", "info", "debug")
+LEVELS = ("asked", "error", "warn", "info")
 EVENTS = ("started", "restarted", "ended")
 ENDS = (None, "power-off", "reset", "crashed", "debug-exit", "quit", "killed", "failed", "command")
 

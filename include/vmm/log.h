@@ -16,10 +16,10 @@
 #include "vmm/types.h"
 
 /* LOG_ASKED: what the user asked for, such as statistics. No level hides it. */
-enum log_level { LOG_ASKED, LOG_QUIET = LOG_ASKED, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum log_level { LOG_ASKED, LOG_QUIET = LOG_ASKED, LOG_ERROR, LOG_WARN, LOG_INFO };
 
 /* The one mutable global of the core: messages of threads without a sink that are above this level
- * are not printed. */
+ * are not printed. For tests; machines have sinks. */
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
 
@@ -44,9 +44,8 @@ size_t log_cut(const char *text, size_t len);
 void log_print(const char *text);
 
 void log_msg(enum log_level level, const char *fmt, ...) __printf(2, 3);
-#define log_warn(...)  log_msg(LOG_WARN, __VA_ARGS__)
-#define log_info(...)  log_msg(LOG_INFO, __VA_ARGS__)
-#define log_debug(...) log_msg(LOG_DEBUG, __VA_ARGS__)
+#define log_warn(...) log_msg(LOG_WARN, __VA_ARGS__)
+#define log_info(...) log_msg(LOG_INFO, __VA_ARGS__)
 
 /* Logs "MESSAGE: what errno says" as an error. Returns -errno. */
 int log_errno(const char *fmt, ...) __printf(1, 2);

@@ -180,6 +180,9 @@ static bool make_pipes(struct running *r, int child[3])
 		fcntl(end[i][0], F_SETPIPE_SZ, PIPE_SIZE);
 		/* As the bytes go: the side for reading comes first. */
 		child[i] = end[i][i == 0 ? 0 : 1];
+		/* It opens /dev/stderr as itself. */
+		if (geteuid() == 0 && fchown(child[i], r->job->orders->uid, (gid_t)-1) < 0)
+			return false;
 		set_nonblocking(end[i][i == 0 ? 1 : 0]);
 	}
 	set_relay(&r->relay[0], RELAY_SOCKET, stream[GUEST_STDIN], RELAY_PIPE, end[0][1]);

@@ -18,14 +18,16 @@ static void end_from(struct relay *r)
 	r->from = -1;
 }
 
-/* A terminal has no end of file but the character for it, at the beginning of a line. */
+/* A terminal has no end of file but the character for it, at the beginning of a line: the first
+ * ends a line that has no end. */
 static void type_end(int fd)
 {
 	struct termios t;
 
 	/* Where it finds no room there is input that nobody reads: let that wait for ever. */
-	if (tcgetattr(fd, &t) == 0 && write(fd, &t.c_cc[VEOF], 1) < 0)
-		return;
+	for (int i = 0; i < 2; i++)
+		if (tcgetattr(fd, &t) < 0 || write(fd, &t.c_cc[VEOF], 1) < 0)
+			return;
 }
 
 /* No more will be written there: the reader finds the end. */

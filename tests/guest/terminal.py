@@ -31,13 +31,17 @@ class Shell:
         os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        self.start(command, True)
+
+    def start(self, command, foreground):
         self.job = os.fork()
         if self.job == 0:
             os.setpgid(0, 0)
-            os.tcsetpgrp(slave, os.getpid())
+            if foreground:
+                os.tcsetpgrp(self.slave, os.getpid())
             signal.signal(signal.SIGTTOU, signal.SIG_DFL)
             for fd in range(2):
-                os.dup2(slave, fd)
+                os.dup2(self.slave, fd)
             os.execv(command[0], command)
 
     def point(self, ok, name):
@@ -61,7 +65,7 @@ class Shell:
         status = os.waitpid(self.job, os.WUNTRACED)[1]
         return os.WSTOPSIG(status) if os.WIFSTOPPED(status) else None
 
-    def run(self):
+    def run(self, in_background):
         self.point(self.becomes_raw(), "the terminal becomes raw")
         self.kill(signal.SIGTSTP)
         self.point(self.stopped_by() == signal.SIGTSTP and not self.is_raw(), "stopped: as it was before")
@@ -79,6 +83,10 @@ class Shell:
         os.write(self.master, b"p")
         status = os.waitpid(self.job, 0)[1]
         self.point(status == 0 and not self.is_raw(), "and the guest gets what is typed")
+        os.tcsetpgrp(self.slave, os.getpgrp())
+        self.start(in_background, False)
+        status = os.waitpid(self.job, os.WUNTRACED)[1]
+        self.point(os.WIFEXITED(status) and os.WEXITSTATUS(status) == 124, "a command in the background is not stopped for its input")
         print(f"1..{self.points}", flush=True)
 
 
@@ -90,7 +98,9 @@ def main():
     master, slave = pty.openpty()
     shell = os.fork()
     if shell == 0:
-        Shell(master, slave, [minivmm, "--kernel", f"{images}/talk.bin", "--memory", "64M"]).run()
+        # No guest that runs a command: all that counts is before it would.
+        command = [minivmm, "run", "--kernel", f"{images}/spin.bin", "--memory", "64M", "--timeout", "1", "--", "true"]
+        Shell(master, slave, [minivmm, "--kernel", f"{images}/talk.bin", "--memory", "64M"]).run(command)
         os._exit(0)
     threading.Thread(target=drain, args=[master], daemon=True).start()
     sys.exit(os.waitpid(shell, 0)[1] != 0)

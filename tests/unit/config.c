@@ -85,7 +85,7 @@ static void check_all(struct config *c)
 	assert_string_equal(c->serial.path, "s,=");
 	assert_int_equal(c->on_reset, ON_RESET_RESTART);
 	assert_int_equal(c->io_threads, 16);
-	assert_int_equal(c->log_level, LOG_DEBUG);
+	assert_int_equal(c->log_level, LOG_INFO);
 	assert_true(c->kaslr && c->debug_exit && c->stats);
 	config_destroy(c);
 }
@@ -98,12 +98,12 @@ static void every_option_is_understood_in_both_forms(void **state __unused)
 			       "--memory", "2G,hugepages=on,prefault=on,mergeable=on", "--cpus",
 			       "64", "--disk", "d0,readonly=on,id=01234567890123456789", "--disk",
 			       "d,,1", "--serial", "file=s,=", "--on-reset", "restart",
-			       "--io-threads", "16", "--log-level", "debug", "--kaslr",
+			       "--io-threads", "16", "--log-level", "info", "--kaslr",
 			       "--debug-exit", "--stats", "--dry-run"),
 			 0);
 	check_all(&c);
 	assert_int_equal(PARSE(&c, "--dry-run", "--stats", "--debug-exit", "--kaslr",
-			       "--log-level=debug", "--io-threads=16", "--on-reset=restart",
+			       "--log-level=info", "--io-threads=16", "--on-reset=restart",
 			       "--serial=file=s,=", "--disk=d0,id=01234567890123456789,readonly=on",
 			       "--disk=d,,1,readonly=off", "--cpus=64",
 			       "--memory=2048M,mergeable=on,prefault=on,hugepages=on",
@@ -237,7 +237,8 @@ static void bad_vsocks_are_explained(void **state __unused)
 	char longest[160];
 	struct config c;
 
-	REFUSES("--vsock cid=3: the host's end is missing; add socket=PATH, or vhost=on", "--vsock=cid=3");
+	REFUSES("--vsock cid=3: the host's end is missing; add socket=PATH, or vhost=on",
+		"--vsock=cid=3");
 	REFUSES("--vsock socket=v: the guest's CID is missing; add cid=N, a number from 3 on that "
 		"no other guest of yours has",
 		"--vsock=socket=v");
@@ -347,9 +348,8 @@ static void commands_are_checked(void **state __unused)
 	REFUSES("doctor --cpus: doctor takes no arguments; write minivmm doctor alone", "doctor",
 		"--cpus");
 	REFUSES("docter: there is no such command; did you mean doctor?", "docter");
-	REFUSES("'doctor' belongs to no option; write --kernel FILE to boot a file, or "
-		"--disk FILE to "
-		"attach one",
+	REFUSES("'doctor' belongs to no option; write --kernel FILE to boot a file, "
+		"--disk FILE to attach one, or minivmm run -- COMMAND to run a command",
 		"--stats", "doctor");
 }
 
@@ -376,7 +376,6 @@ static void unknown_options_get_the_nearest(void **state __unused)
 	REFUSES("-kernel: options begin with two dashes; did you mean --kernel?", "-kernel", "x");
 	REFUSES("-m: options begin with two dashes; did you mean --memory?", "-m", "1G");
 	REFUSES("-h: options begin with two dashes; did you mean --help?", "-h");
-	REFUSES("--: there is no such option; minivmm --help lists them", "--");
 	REFUSES("-: there is no such option; minivmm --help lists them", "-");
 	REFUSES("--\\x1b[2J\\xff: there is no such option; minivmm --help lists them",
 		"--\x1b[2J\xff");
@@ -385,13 +384,11 @@ static void unknown_options_get_the_nearest(void **state __unused)
 static void stray_arguments_are_refused(void **state __unused)
 {
 	REFUSES("help: options begin with two dashes: --help", "help");
-	REFUSES("'bzImage' belongs to no option; write --kernel FILE to boot a file, or "
-		"--disk FILE to "
-		"attach one",
+	REFUSES("'bzImage' belongs to no option; write --kernel FILE to boot a file, "
+		"--disk FILE to attach one, or minivmm run -- COMMAND to run a command",
 		"bzImage");
-	REFUSES("'' belongs to no option; write --kernel FILE to boot a file, or --disk "
-		"FILE to attach "
-		"one",
+	REFUSES("'' belongs to no option; write --kernel FILE to boot a file, --disk "
+		"FILE to attach one, or minivmm run -- COMMAND to run a command",
 		"--kernel=x", "");
 }
 
@@ -545,8 +542,8 @@ static void user_networks_are_understood(void **state __unused)
 	assert_int_equal(PARSE(&c, "--kernel=k",
 			       "--net=user,hostfwd=tcp:127.0.0.2:2222-10.0.2.20:22,"
 			       "hostfwd=udp::53-:5353,mtu=65521",
-			       "--net=user,restrict=on,hostfwd=tcp:0.0.0.0:1-:65535",
-			       "--net", "socket=/tmp/a,,b"),
+			       "--net=user,restrict=on,hostfwd=tcp:0.0.0.0:1-:65535", "--net",
+			       "socket=/tmp/a,,b"),
 			 0);
 	assert_int_equal(c.nr_nets, 3);
 	assert_int_equal(c.net[0].mode, NET_USER);
@@ -571,27 +568,31 @@ static void user_networks_are_understood(void **state __unused)
 
 static void bad_user_networks_are_explained(void **state __unused)
 {
-	static const char *const shapes[] = { "",	  "tcp",	 "tcp:",	 "tcp:1-:2",
-					      "tcp::22",  "tcp::22-22",	 "tcp:a:22" };
+	static const char *const shapes[] = { "",        "tcp",        "tcp:",    "tcp:1-:2",
+					      "tcp::22", "tcp::22-22", "tcp:a:22" };
 	char value[64], why[256];
 
 	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
 		snprintf(value, sizeof(value), "--net=user,hostfwd=%s", shapes[i]);
 		snprintf(why, sizeof(why),
-			 "--net user,hostfwd=%s: hostfwd is PROTOCOL:HOST:PORT-GUEST:PORT, where HOST "
+			 "--net user,hostfwd=%s: hostfwd is PROTOCOL:HOST:PORT-GUEST:PORT, where "
+			 "HOST "
 			 "and GUEST may be empty, as in hostfwd=tcp:127.0.0.1:2222-:22",
 			 shapes[i]);
 		REFUSES(why, value);
 	}
 	REFUSES("--net user,hostfwd=sctp::1-:2: hostfwd begins with tcp: or udp:, not 'sctp:'",
 		"--net=user,hostfwd=sctp::1-:2");
-	REFUSES("--net user,hostfwd=tcp:localhost:1-:2: 'localhost' in hostfwd is no IPv4 address, as "
+	REFUSES("--net user,hostfwd=tcp:localhost:1-:2: 'localhost' in hostfwd is no IPv4 address, "
+		"as "
 		"127.0.0.1 is",
 		"--net=user,hostfwd=tcp:localhost:1-:2");
-	REFUSES("--net user,hostfwd=tcp::65536-:2: '65536' in hostfwd is no port, which is a number "
+	REFUSES("--net user,hostfwd=tcp::65536-:2: '65536' in hostfwd is no port, which is a "
+		"number "
 		"from 1 to 65535",
 		"--net=user,hostfwd=tcp::65536-:2");
-	REFUSES("--net user,hostfwd=tcp::1-:: '' in hostfwd is no port, which is a number from 1 to "
+	REFUSES("--net user,hostfwd=tcp::1-:: '' in hostfwd is no port, which is a number from 1 "
+		"to "
 		"65535",
 		"--net=user,hostfwd=tcp::1-:");
 	REFUSES("--net user,hostfwd=tcp::1-10.0.3.1:2: the guest's address in hostfwd is one of "
@@ -607,7 +608,8 @@ static void bad_user_networks_are_explained(void **state __unused)
 	REFUSES("--net socket=s,restrict=on: restrict is for user only; leave it out",
 		"--net=socket=s,restrict=on");
 	REFUSES("--net socket=: the path is empty; name a file", "--net=socket=");
-	REFUSES("--net usr: a network is tap=NAME, tap=auto, fd=N, user or socket=PATH; did you mean "
+	REFUSES("--net usr: a network is tap=NAME, tap=auto, fd=N, user or socket=PATH; did you "
+		"mean "
 		"user?",
 		"--net=usr");
 }
@@ -678,7 +680,8 @@ static void ports_have_names_and_places(void **state __unused)
 		argv);
 
 	REFUSES("--port socket=s: the port has no name; add name=NAME", "--port=socket=s");
-	REFUSES("--port name=a: the port is connected to nothing; add socket=PATH, file=PATH, pty "
+	REFUSES("--port name=a: the port is connected to nothing; add socket=PATH, file=PATH, "
+		"fd=N, pty "
 		"or stdio",
 		"--port=name=a");
 	REFUSES("--port name=a,pty,file=f: a port is connected to one thing; leave out file",
@@ -715,20 +718,24 @@ static void standard_input_has_one_reader(void **state __unused)
 
 static void bad_choices_are_explained(void **state __unused)
 {
-	REFUSES("--serial stdin: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did you "
+	REFUSES("--serial stdin: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did "
+		"you "
 		"mean stdio?",
 		"--serial=stdin");
-	REFUSES("--serial file: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did you mean "
+	REFUSES("--serial file: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did "
+		"you mean "
 		"file=PATH?",
 		"--serial=file");
-	REFUSES("--serial fd: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did you mean "
+	REFUSES("--serial fd: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did you "
+		"mean "
 		"fd=N?",
 		"--serial", "fd");
 	REFUSES("--serial fd=2: fd must be a whole number from 3 to 1048576", "--serial", "fd=2");
-	REFUSES("--serial com1: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N", "--serial",
-		"com1");
+	REFUSES("--serial com1: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N",
+		"--serial", "com1");
 	REFUSES("--serial file=: the path is empty; name a file", "--serial", "file=");
-	REFUSES("--console stdin: console is stdio, none, pty, file=PATH, socket=PATH or fd=N; did you "
+	REFUSES("--console stdin: console is stdio, none, pty, file=PATH, socket=PATH or fd=N; did "
+		"you "
 		"mean stdio?",
 		"--console=stdin");
 	REFUSES("--console socket=" SOCKET_108 ": the path of a socket has at most 107 bytes; "
@@ -737,7 +744,7 @@ static void bad_choices_are_explained(void **state __unused)
 	REFUSES("--transport isa: transport is pci or mmio, not 'isa'", "--transport=isa");
 	REFUSES("--on-reset reboot: on-reset is exit or restart, not 'reboot'",
 		"--on-reset=reboot");
-	REFUSES("--log-level warning: log-level is error, warn, info or debug, not 'warning'",
+	REFUSES("--log-level warning: log-level is error, warn or info, not 'warning'",
 		"--log-level=warning");
 }
 
@@ -774,8 +781,8 @@ static void help_fits_a_terminal(void **state __unused)
 	}
 	assert_true(lines > 20);
 	assert_non_null(strstr(help, "\n  --kernel FILE           the kernel"));
-	assert_non_null(strstr(
-		help, "\n  --disk PATH[,KEY=VALUE]...\n                          image"));
+	assert_non_null(
+		strstr(help, "\n  --disk PATH[,KEY=VALUE]...\n                          image"));
 	free(help);
 }
 
@@ -861,20 +868,37 @@ static void run_without_sense_is_refused(void **state __unused)
 	REFUSES("'true' belongs to no option; a command comes behind --, as in minivmm run -- "
 		"COMMAND",
 		"run", "true", "--", "x");
-	REFUSES("--share :/x: the folder to share is missing", "run", "--share", ":/x", "--",
-		"x");
+	REFUSES("--share :/x: the folder to share is missing", "run", "--share", ":/x", "--", "x");
 	REFUSES("--share a:b: the folder in the guest must begin with a slash", "run", "--share",
 		"a:b", "--", "x");
-	REFUSES("--env =x: the name is missing; write NAME=VALUE", "run", "--env", "=x", "--",
-		"x");
+	REFUSES("--env =x: the name is missing; write NAME=VALUE", "run", "--env", "=x", "--", "x");
 	REFUSES("run: the command's streams need minivmm's own vsock; use --vsock with socket= in "
 		"place of vhost=on",
 		"run", "--vsock", "cid=3,vhost=on", "--", "x");
 	REFUSES("run: a command runs once; leave out --on-reset", "run", "--on-reset", "restart",
 		"--", "x");
-	REFUSES("--root, --share, --env and other options of run are for a command: write minivmm "
-		"run [OPTION]... -- COMMAND",
-		"--kernel", "x", "--root", "/");
+	REFUSES("--root is for a command: write minivmm run [OPTION]... -- COMMAND", "--kernel",
+		"x", "--root", "/");
+	REFUSES("--timeout is for a command: write minivmm run [OPTION]... -- COMMAND", "--kernel",
+		"x", "--timeout", "5");
+	REFUSES("run: the exit status is the command's; leave out --debug-exit", "run",
+		"--debug-exit", "--", "x");
+	REFUSES("run: standard input and output are the command's; give --serial, --console and "
+		"--port another end, as pty or socket=PATH",
+		"run", "--serial", "stdio", "--", "x");
+	REFUSES("run: standard input and output are the command's; give --serial, --console and "
+		"--port another end, as pty or socket=PATH",
+		"run", "--port", "name=a,stdio", "--", "x");
+	REFUSES("run: what the kernel says goes to --serial or to --console-log; leave out one of "
+		"them",
+		"run", "--serial", "pty", "--console-log", "x", "--", "x");
+	REFUSES("--fs tag=root: root and share... are run's own tags; choose another", "run",
+		"--fs", "tag=root,path=/", "--", "x");
+	REFUSES("--fs tag=share1: root and share... are run's own tags; choose another", "run",
+		"--fs", "tag=share1,path=/", "--", "x");
+	REFUSES("'--' belongs to no option; write --kernel FILE to boot a file, --disk FILE to "
+		"attach one, or minivmm run -- COMMAND to run a command",
+		"--kernel", "x", "--", "true");
 	REFUSES("rum: there is no such command; did you mean run?", "rum");
 }
 

@@ -356,7 +356,9 @@ static void it_can_have_a_terminal(void **state __unused)
 	await(&t, "got one\r\n");
 	type(&t, "two\n\004"); /* Ctrl-D */
 	await(&t, "two\r\ntwo\r\nend\r\n");
-	end_stream(&t, GUEST_STDIN); /* is another one */
+	type(&t, "three");
+	end_stream(&t, GUEST_STDIN); /* is another one, behind a line that has no end */
+	await(&t, "threethree");
 	finish(&t);
 	assert_string_equal(t.control, "started\nexit 0\n");
 }

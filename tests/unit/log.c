@@ -107,8 +107,6 @@ static void a_threads_sink_gets_its_messages(void **state __unused)
 	log_info("a\x1b%d", 1);
 	assert_string_equal(k.text, "a\\x1b1");
 	assert_int_equal(k.level, LOG_INFO);
-	log_debug("no");
-	assert_string_equal(k.text, "a\\x1b1");
 	errno = ENOENT;
 	log_errno("b");
 	assert_string_equal(k.text, "b: No such file or directory");

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "capture.h"
@@ -165,6 +166,61 @@ static void what_was_asked_for_comes_once(void **state __unused)
 	end(&t);
 }
 
+static void a_folder_may_be_below_the_callers(void **state __unused)
+{
+	char here[4096], want[4200];
+	struct trial t;
+
+	assert_non_null(getcwd(here, sizeof(here)));
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--chdir", "sub/dir", "--", "x"), 0);
+	snprintf(want, sizeof(want), "%s/sub/dir", here);
+	assert_string_equal(t.o.folder, want);
+	end(&t);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--chdir", "sub", "--", "x"),
+			 0);
+	assert_string_equal(t.o.folder, "/sub");
+	end(&t);
+}
+
+/* Even where minivmm has taken more for itself, and where there is none. */
+static void limits_are_the_callers(void **state __unused)
+{
+	struct rlimit was, less, core;
+	struct trial t;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(getrlimit(RLIMIT_CORE, &core), 0);
+	less = (struct rlimit){ 99, was.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &less), 0);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--", "x"), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(t.o.nr_limits, RLIM_NLIMITS);
+	assert_int_equal(t.o.limit[RLIMIT_NOFILE].value.rlim_cur, 99);
+	assert_int_equal(t.o.limit[RLIMIT_NOFILE].value.rlim_max, was.rlim_max);
+	assert_int_equal(t.o.limit[RLIMIT_CORE].value.rlim_cur, core.rlim_cur);
+	end(&t);
+}
+
+static void numbers_of_users_are_checked(void **state __unused)
+{
+	const char *const wrong[] = { "4294967295", "4294967296", "1:4294967295",
+				      "1:",         "1:x",        "18446744073709551617" };
+	struct capture c;
+	struct trial t;
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		capture_begin(&c);
+		assert_int_equal(BEGIN(&t, "--kernel", "k", "--user", wrong[i], "--", "x"),
+				 -EINVAL);
+		assert_non_null(strstr(capture_end(&c), "no such user"));
+		end(&t);
+	}
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--user", "4294967294", "--", "x"), 0);
+	assert_int_equal(t.o.uid, 4294967294);
+	assert_int_equal(t.o.gid, 4294967294);
+	end(&t);
+}
+
 static void users_are_those_of_the_root(void **state __unused)
 {
 	static const char passwd[] = "root:x:0:0::/:/bin/sh\njo:x:1001:1002::/:/bin/sh\n";
@@ -315,6 +371,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_orders_are_what_was_asked_for),
 		cmocka_unit_test(what_was_asked_for_comes_once),
+		cmocka_unit_test(a_folder_may_be_below_the_callers),
+		cmocka_unit_test(limits_are_the_callers),
+		cmocka_unit_test(numbers_of_users_are_checked),
 		cmocka_unit_test(users_are_those_of_the_root),
 		cmocka_unit_test(modules_come_unpacked_and_in_order),
 		cmocka_unit_test(modules_that_are_wrong_are_named),

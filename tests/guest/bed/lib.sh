@@ -48,7 +48,8 @@ launch() {
 	: >"$out"
 	: >"$lines"
 	used='' looked=$SECONDS
-	eval "exec ${commands[$name]}" <"$input" >"$out" 2>"$err" &
+	# What a script has in the background ignores SIGINT, and minivmm would leave it at that.
+	eval "exec env --default-signal=INT,QUIT ${commands[$name]}" <"$input" >"$out" 2>"$err" &
 	pid=$!
 	pids[$name]=$pid
 }
