@@ -276,7 +276,7 @@ int run_status(const struct run *r)
 
 static void say_console(const struct run *r)
 {
-	static const char head[] = "the last lines of its kernel:\n";
+	static const char head[] = "minivmm: the last lines of its kernel:\n";
 	char text[4096];
 	size_t len = sizeof(head) - 1;
 
