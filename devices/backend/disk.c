@@ -309,15 +309,6 @@ void disk_drain(struct disk *d)
 void disk_finish(struct disk *d, struct disk_request *r, int result)
 {
 	d->in_flight--;
-	/* The kernel tells of a write that failed once, and forgets what was in it: the next sync,
-	 * which would succeed, can't make up for that. (An image keeps that itself.) */
-	if (r->op == DISK_FLUSH && !d->image) {
-		if (d->lost)
-			result = -EIO;
-		d->lost = result < 0;
-		if (d->lost && d->kept)
-			d->kept->failed = true;
-	}
 	r->result = result;
 	d->done(d, r); /* r is the caller's again from here on */
 }

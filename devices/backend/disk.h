@@ -110,7 +110,6 @@ struct disk {
 	struct qcow2 *image, *base_image;
 	int base_fd;
 	struct disk_kept *kept;
-	bool lost; /* a sync failed: what is on stable storage is unknown, and no flush succeeds */
 };
 
 /* Opens, locks and measures the file, and starts an engine. 0; or -errno, logged, with *d safe to

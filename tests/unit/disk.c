@@ -19,17 +19,6 @@
 
 #define BLOCK 4096u
 
-/* Every fdatasync() passes through here (-Wl,--wrap). */
-static int refused; /* errno */
-
-int __real_fdatasync(int fd);
-int __wrap_fdatasync(int fd);
-int __wrap_fdatasync(int fd)
-{
-	errno = refused;
-	return refused ? -1 : __real_fdatasync(fd);
-}
-
 /* An image in a folder of its own, and what its disk has reported. */
 struct image {
 	struct disk d;
@@ -449,8 +438,8 @@ static void an_image_is_used_by_one_writer_or_by_readers(void **state __unused)
 	image_remove(&im);
 }
 
-/* QEMU says by locks of single bytes what it does: 100 it reads, 101 it writes, 201 it does not
- * suffer others to. */
+/* QEMU says by locks of single bytes what it does: 100 it reads, 101 it writes, 201 it does not suffer
+ * others to. */
 static void readers_agree_with_qemu(void **state __unused)
 {
 	static const struct {
@@ -600,36 +589,6 @@ static void closing_what_never_was_is_safe(void **state __unused)
 	}
 #define WITH_BOTH(test) WITH(DISK_ENGINE_SYNC, test), WITH(DISK_ENGINE_URING, test)
 
-/* The kernel has dropped what it could not write, and would say nothing of it the next time. */
-static void no_flush_succeeds_after_one_that_failed(void **state __unused)
-{
-	struct image im;
-	struct disk_kept kept = { .temp_fd = -1 };
-	struct disk_options o = { .engine = DISK_ENGINE_SYNC, .kept = &kept };
-	struct capture err;
-	uint8_t text[512] = "text";
-
-	image_make(&im, "/tmp", 1 << 20);
-	o.path = im.path;
-	assert_int_equal(disk_open(&im.d, &o, count_done), 0);
-	assert_int_equal(transfer(&im, DISK_WRITE, 0, text, sizeof(text)), 0);
-	assert_int_equal(range(&im, DISK_FLUSH, false, 0, 0), 0);
-	refused = ENOSPC;
-	assert_int_equal(range(&im, DISK_FLUSH, false, 0, 0), -ENOSPC);
-	refused = 0;
-	assert_int_equal(range(&im, DISK_FLUSH, false, 0, 0), -EIO);
-	assert_int_equal(range(&im, DISK_FLUSH, false, 0, 0), -EIO);
-	assert_int_equal(transfer(&im, DISK_READ, 0, text, sizeof(text)), 0);
-	disk_close(&im.d);
-	capture_begin(&err);
-	assert_int_equal(disk_open(&im.d, &o, count_done), -EIO); /* for a guest that restarts */
-	assert_non_null(strstr(capture_end(&err), "could not store what was written"));
-	kept.failed = false;
-	assert_int_equal(disk_open(&im.d, &o, count_done), 0);
-	assert_int_equal(range(&im, DISK_FLUSH, false, 0, 0), 0);
-	image_remove(&im);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -643,7 +602,6 @@ int main(void)
 		WITH_BOTH(a_write_that_the_host_refuses_fails),
 		WITH_BOTH(a_readonly_disk_is_not_written),
 		WITH_BOTH(a_block_device_is_a_disk),
-		cmocka_unit_test(no_flush_succeeds_after_one_that_failed),
 		cmocka_unit_test(it_is_measured),
 		cmocka_unit_test(an_image_is_used_by_one_writer_or_by_readers),
 		cmocka_unit_test(readers_agree_with_qemu),
