@@ -101,7 +101,7 @@ with_script "$look $bus"'
 use vda
 md5sum </dev/vda
 echo "bars $(bar vda)"'
-run --kernel "$from/tiny" --initrd "$initrd" --cpus 2 --disk "$work/one"
+run --kernel "$from/tiny" --initrd "$initrd" --disk "$work/one"
 ends 0
 prints_not "bad: "
 prints "bars 0x00000000c0000000"
