@@ -201,6 +201,15 @@ static int check_counts(struct qcow2 *q)
 			      : 0;
 }
 
+static int claim_tables(struct qcow2 *q)
+{
+	int rc = qcow2_claim_all(q, &q->l1);
+
+	if (rc == 0)
+		rc = qcow2_claim_all(q, &q->reftable);
+	return rc < 0 ? log_ret(rc, "--disk %s: out of memory", q->name) : 0;
+}
+
 static int read_image(struct qcow2 *q, struct qcow2_info *info)
 {
 	uint8_t *first = malloc(FIRST_LEN);
@@ -228,6 +237,8 @@ static int read_image(struct qcow2 *q, struct qcow2_info *info)
 		rc = read_tables(q, &h);
 	if (rc == 0 && !q->readonly)
 		rc = check_counts(q);
+	if (rc == 0 && !q->readonly)
+		rc = claim_tables(q);
 	free(first);
 	return rc;
 }
@@ -240,6 +251,7 @@ static void destroy(struct qcow2 *q)
 		free(q->block[i].data);
 	free(q->l1.data);
 	free(q->reftable.data);
+	qcow2_forget_claims(q);
 	free(q->freed);
 	free(q->bounce);
 	free(q->name);

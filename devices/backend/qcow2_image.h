@@ -50,6 +50,7 @@ struct qcow2 {
 	uint64_t next;
 	bool unused_behind; /* some before next are not counted any more */
 	uint64_t nr_blocks; /* entries of reftable, to the last that is used */
+	void *claims;       /* qcow2_claims.c */
 	/* Given up by L2 tables that the file does not have yet. */
 	uint64_t *freed;
 	size_t nr_freed;
@@ -106,3 +107,14 @@ int qcow2_flush(struct qcow2 *q) __must_check;
 
 /* Is what a cluster must not be taken from counted as used? 0, -EUCLEAN or -errno. */
 int qcow2_check_counts(struct qcow2 *q) __must_check;
+
+/* -- qcow2_claims.c: a set of clusters, unless the image is readonly -- */
+
+/* The cluster at off, an entry of L1 or the refcount table, holds an L2 table or a refcount block
+ * from now on. 0, also when it was known; or -ENOMEM. */
+int qcow2_claim(struct qcow2 *q, uint64_t off) __must_check;
+/* The same for all entries of t. */
+int qcow2_claim_all(struct qcow2 *q, const struct qcow2_table *t) __must_check;
+/* Takes some 20 steps at most, however large the image is. */
+bool qcow2_is_claimed(const struct qcow2 *q, uint64_t off);
+void qcow2_forget_claims(struct qcow2 *q);

@@ -208,6 +208,8 @@ static int new_block(struct qcow2 *q, uint64_t n)
 	int rc = write_table(q, t);
 
 	if (rc >= 0)
+		rc = qcow2_claim(q, off);
+	if (rc == 0)
 		rc = fill_slot(q, t, off, true);
 	if (rc < 0)
 		return rc;
@@ -224,20 +226,11 @@ static bool holds(const struct qcow2_table *t, uint64_t off)
 	return off >= t->off && off - t->off < t->len;
 }
 
-static bool refers_to(const struct qcow2_table *t, uint64_t nr, uint64_t off)
-{
-	for (uint64_t i = 0; i < nr; i++)
-		if ((qcow2_entry(t, i) & QCOW2_OFFSET) == off)
-			return true;
-	return false;
-}
-
 /* Whatever its count is: a damaged image must not get worse. */
 static bool is_metadata(const struct qcow2 *q, uint64_t off)
 {
 	return off == 0 || holds(&q->l1, off) || holds(&q->reftable, off) ||
-	       refers_to(&q->l1, qcow2_entries(&q->l1), off) ||
-	       refers_to(&q->reftable, q->nr_blocks, off);
+	       qcow2_is_claimed(q, off);
 }
 
 /* Takes cluster n, which is not counted. 1: it is ours; 0: it became a refcount block; or -errno.
@@ -420,8 +413,10 @@ static int new_l2(struct qcow2 *q, uint64_t i, struct qcow2_table **t)
 		rc = qcow2_alloc(q, &off);
 	if (rc < 0)
 		return rc;
+	rc = qcow2_claim(q, off);
 	*t = find_slot(q->l2, QCOW2_NR_L2, off);
-	rc = fill_slot(q, *t, off, true);
+	if (rc == 0)
+		rc = fill_slot(q, *t, off, true);
 	if (rc < 0)
 		qcow2_unalloc(q, off);
 	else
