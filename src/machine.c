@@ -456,12 +456,17 @@ static int start_vcpus(struct machine *m)
 	return rc;
 }
 
+void machine_stop_guest(struct machine *m)
+{
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		vcpu_ask(&m->vcpu[i], VCPU_STOP);
+}
+
 /* vCPUs first: they are what makes new work for the I/O threads. */
 static void stop_threads(struct machine *m)
 {
 	uart_stop(&m->com1); /* a vCPU may wait for room there */
-	for (unsigned i = 0; i < m->nr_vcpus; i++)
-		vcpu_ask(&m->vcpu[i], VCPU_STOP);
+	machine_stop_guest(m);
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
 		vcpu_join(&m->vcpu[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(m->io); i++) {

@@ -135,6 +135,10 @@ void machine_stop(struct machine *m);
  * thread, with any lock held. */
 void machine_end(struct machine *m, enum machine_end why, unsigned value);
 
+/* The guest runs no more; devices and loops go on until the run ends. The machine's thread, between
+ * machine_start() and machine_stop(). */
+void machine_stop_guest(struct machine *m);
+
 /* The rest is for any thread but the guest's, from machine_start() to machine_stop(), one at a
  * time. */
 

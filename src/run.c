@@ -31,7 +31,8 @@ static void end_if_done(struct run *r)
 		machine_end(r->m, END_COMMAND, 0);
 }
 
-/* The last line. */
+/* The last line, which nothing that the guest has to say or do comes after (guest/wire.h). So it is
+ * stopped here: from now on only readers are waited for, and no limit is left for it to escape. */
 static void has_ended(struct run *r, enum run_end how, int value)
 {
 	if (r->ended)
@@ -39,6 +40,8 @@ static void has_ended(struct run *r, enum run_end how, int value)
 	r->ended = how;
 	r->value = value;
 	r->ended_ns = monotonic_ns();
+	machine_stop_guest(r->m);
+	virtio_vsock_guest_stopped(&r->m->vsock);
 }
 
 /* From the guest: nothing in it is to be believed but by us who print it. */
@@ -128,7 +131,7 @@ static void on_timer(struct loop_source *src, uint32_t events __unused)
 	uint64_t nr;
 
 	if (read(src->fd, &nr, sizeof(nr)) < 0 || r->ended)
-		return; /* what it wrote last may take its reader longer */
+		return; /* the guest runs no more; its last output may take the reader longer */
 	r->grace_over = r->timed_out || !r->started;
 	r->timed_out = true;
 	if (!r->grace_over) {

@@ -81,8 +81,8 @@ void vcpu_join(struct vcpu *v);
 /* The exit loop: runs the guest on the calling thread until something in enum vcpu_end happens. */
 enum vcpu_end vcpu_run(struct vcpu *v);
 
-/* Asks, and makes the vCPU leave the guest. A stopped vCPU stays stopped. Any thread but a vCPU's,
- * between vcpu_init() and vcpu_join(); one at a time. */
+/* Asks, and makes the vCPU leave the guest. A stopped vCPU stays stopped, whatever else is asked.
+ * Any thread but a vCPU's, between vcpu_init() and vcpu_join(). */
 void vcpu_ask(struct vcpu *v, enum vcpu_ask ask);
 /* After vcpu_ask(VCPU_PAUSE), by the same thread: waits until the vCPU is outside the guest. It
  * need not wait there: it may still finish what the guest's last instruction began. */

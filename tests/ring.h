@@ -31,19 +31,19 @@
 #define RAM_HIGH_SIZE (64 * KIB)
 #define RAM_END       (RAM_HIGH + RAM_HIGH_SIZE)
 
-struct ram {
+struct fake_ram {
 	struct gmem mem;
 	void *host[2];
 };
 
-static inline void ram_init(struct ram *ram)
+static inline void ram_init(struct fake_ram *ram)
 {
 	const struct {
 		gpa_t base;
 		uint64_t size;
 	} region[] = { { 0, RAM_LOW_SIZE }, { RAM_HIGH, RAM_HIGH_SIZE } };
 
-	*ram = (struct ram){ 0 };
+	*ram = (struct fake_ram){ 0 };
 	for (unsigned i = 0; i < ARRAY_SIZE(region); i++) {
 		int rc = posix_memalign(&ram->host[i], 4096, region[i].size);
 
@@ -54,14 +54,14 @@ static inline void ram_init(struct ram *ram)
 	}
 }
 
-static inline void ram_destroy(struct ram *ram)
+static inline void ram_destroy(struct fake_ram *ram)
 {
 	free(ram->host[0]);
 	free(ram->host[1]);
 }
 
 /* The driver's view of its own memory; it must be there. */
-static inline void *ram_at(const struct ram *ram, gpa_t gpa, uint64_t len)
+static inline void *ram_at(const struct fake_ram *ram, gpa_t gpa, uint64_t len)
 {
 	void *host = gmem_slice(&ram->mem, gpa, len);
 
@@ -77,7 +77,7 @@ struct ring_buf {
 };
 
 struct ring {
-	const struct ram *ram;
+	const struct fake_ram *ram;
 	uint16_t size;
 	gpa_t desc_gpa, avail_gpa, used_gpa;
 	struct vring_desc *desc;
@@ -92,7 +92,7 @@ struct ring {
 #define RING_BYTES (16 * KIB)
 
 /* A zeroed ring of size descriptors in [gpa, gpa + RING_BYTES), a multiple of 16. */
-static inline void ring_init(struct ring *r, const struct ram *ram, gpa_t gpa, uint16_t size)
+static inline void ring_init(struct ring *r, const struct fake_ram *ram, gpa_t gpa, uint16_t size)
 {
 	*r = (struct ring){ .ram = ram, .size = size };
 	r->desc_gpa = gpa;
@@ -191,7 +191,7 @@ static inline void ring_attach(const struct ring *r, struct virtq *q)
 }
 
 struct driver {
-	struct ram ram;
+	struct fake_ram ram;
 	struct virtio_dev *vd;
 	pthread_mutex_t lock; /* the device's; tests with threads take it as bus and loop would */
 	struct ring ring[VIRTIO_MAX_QUEUES];

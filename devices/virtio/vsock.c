@@ -332,6 +332,21 @@ void virtio_vsock_on_delivered(struct virtio_vsock *v, void (*fn)(void *ctx, uin
 	v->delivered_ctx = ctx;
 }
 
+void virtio_vsock_guest_stopped(struct virtio_vsock *v)
+{
+	pthread_mutex_lock(v->vd.lock);
+	(void)virtio_kick(&v->vd, TX); /* its last packets, whose kick may be on its way */
+	vsock_conns_end_offered(v);
+	for (unsigned i = 0; i < v->nr_offers; i++) {
+		if (v->offer[i].fd < 0)
+			continue;
+		close_fd(&v->offer[i].fd);
+		if (v->delivered)
+			v->delivered(v->delivered_ctx, v->offer[i].port);
+	}
+	pthread_mutex_unlock(v->vd.lock);
+}
+
 void virtio_vsock_finish(struct virtio_vsock *v)
 {
 	if (!v->loop)

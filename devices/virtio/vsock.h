@@ -85,6 +85,11 @@ int virtio_vsock_offer(struct virtio_vsock *v, uint32_t port, int fd) __must_che
 void virtio_vsock_on_delivered(struct virtio_vsock *v, void (*fn)(void *ctx, uint32_t port),
 			       void *ctx);
 
+/* The guest never runs again. What it has sent is taken, and every offered port is at its end, as
+ * if the guest had said so, one that it never connected to as well; their readers may take their
+ * time with the rest. Takes the device's lock. Any thread, while the loop runs. */
+void virtio_vsock_guest_stopped(struct virtio_vsock *v);
+
 /* Ends all connections, but waits a little for those who read what the guest sent. The loop isn't
  * running and will not run again. */
 void virtio_vsock_finish(struct virtio_vsock *v);

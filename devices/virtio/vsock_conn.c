@@ -478,6 +478,13 @@ void vsock_conns_drop(struct virtio_vsock *v, bool all)
 	v->ready = v->last_ready = NULL;
 }
 
+void vsock_conns_end_offered(struct virtio_vsock *v)
+{
+	for (unsigned i = 0; i < v->nr_touched; i++)
+		if (v->conn[i].state == VSOCK_OPEN && v->conn[i].offer)
+			conn_guest_shuts(&v->conn[i], VIRTIO_VSOCK_SHUTDOWN_SEND);
+}
+
 void vsock_conns_flush(struct virtio_vsock *v)
 {
 	const uint64_t end = monotonic_ns() + FLUSH_NS;

@@ -111,8 +111,11 @@ void vsock_conn_settle(struct vsock_conn *c);
  * unless all: then nothing is left. Any thread. */
 void vsock_conns_drop(struct virtio_vsock *v, bool all);
 
-/* After that, at the end: waits a little for those who read what the guest sent. The loop isn't
- * running. */
+/* The guest sends no more on those that answer an offered port. */
+void vsock_conns_end_offered(struct virtio_vsock *v);
+
+/* After vsock_conns_drop(), at the end: waits a little for those who read what the guest sent. The
+ * loop isn't running. */
 void vsock_conns_flush(struct virtio_vsock *v);
 
 /* The guest asks for a connection to h's port. False: refused. */

@@ -14,8 +14,9 @@
  *   signal N      a signal ended it; the last line
  *
  * to the guest: "signal N", to COMMAND and its process group, and "size ROWS COLUMNS", of its
- * terminal. The last line comes when nothing more is to be sent to standard output and error; then
- * the guest waits until the host ends it, or closes the connection.
+ * terminal. The last line comes when all is sent to standard output and error, on the same queue and
+ * before it, and all is written that is to be kept: the host stops the guest when it reads that
+ * line, whatever its streams are like, and delivers what has come.
  *
  * The orders are a file in the initrd, of records "KEY=VALUE" that end with a NUL each; orders.c
  * has the list.

@@ -23,7 +23,7 @@ struct cat {
 	struct virtio_mmio mmio;
 	struct bus bus;
 	struct loop loop;
-	struct ram ram;
+	struct fake_ram ram;
 	struct ring ring[2];
 	bool level;
 	unsigned edges;      /* atomic */
@@ -657,7 +657,7 @@ static void it_works_across_threads(void **state __unused)
 
 static void a_failed_set_up_is_cleaned_up(void **state __unused)
 {
-	struct ram ram;
+	struct fake_ram ram;
 	struct virtio_dev vd;
 	struct virtio_mmio t;
 	struct loop none = { .epoll_fd = -1, .wake_fd = -1 };

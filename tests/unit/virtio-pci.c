@@ -33,7 +33,7 @@ struct cat {
 	struct test_wires wires;
 	struct bus mmio;
 	struct loop loop;
-	struct ram ram;
+	struct fake_ram ram;
 	struct ring ring[QUEUES];
 	unsigned queue_resets;
 	uint8_t config[12];

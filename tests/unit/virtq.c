@@ -15,7 +15,7 @@
 #define TABLE 0xa000 /* … and some for indirect tables */
 
 struct bench {
-	struct ram ram;
+	struct fake_ram ram;
 	struct ring ring;
 	struct virtq q;
 };

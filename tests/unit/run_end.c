@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* How a command's machine ends: by what a guest says, which may be a lie, and by its time limit.
+ * The guest is a driver of the machine's virtio-vsock device in here. */
+#include "run.h"
+
+#include <linux/kvm.h>
+#include <linux/virtio_vsock.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+
+#include "../ring.h"
+#include "capture.h"
+#include "machine.h"
+
+#define CID  3u
+#define RX   0u
+#define TX   1u
+#define DATA (64 * KIB) /* in one packet */
+
+struct rig {
+	struct machine m;
+	struct config c;
+	struct driver d;
+	struct kvm_run run; /* of its one vCPU, which never gets to run */
+	gpa_t out;
+};
+
+static void rig_up(struct rig *t)
+{
+	static char *command[] = { "true", NULL };
+	const struct vsock_options o = { .cid = CID };
+
+	memset(t, 0, sizeof(*t));
+	t->c.run.argv = command;
+	t->m.config = &t->c;
+	t->m.nr_vcpus = 1;
+	t->m.vcpu[0] = (struct vcpu){ .fd = -1, .run = &t->run };
+	pthread_mutex_init(&t->m.vcpu[0].lock, NULL);
+	pthread_cond_init(&t->m.vcpu[0].changed, NULL);
+	assert_int_equal(loop_init(&t->m.loop), 0);
+	assert_int_equal(run_init(&t->m.run, &t->m), 0);
+	assert_int_equal(virtio_vsock_init(&t->m.vsock, &o, &t->m.loop), 0);
+	assert_int_equal(run_connect(&t->m.run), 0);
+	assert_int_equal(run_begin(&t->m.run), 0);
+	driver_init(&t->d, &t->m.vsock.vd);
+	assert_true(driver_start(&t->d, 0));
+	t->d.next_alloc = VIRTIO_MAX_QUEUES * RING_BYTES;
+	t->out = driver_alloc(&t->d, 128 * KIB);
+}
+
+static void rig_down(struct rig *t)
+{
+	driver_destroy(&t->d);
+	virtio_vsock_destroy(&t->m.vsock);
+	run_destroy(&t->m.run);
+	loop_destroy(&t->m.loop);
+}
+
+/* The machine's loop, until it would wait. */
+static void settle(struct rig *t)
+{
+	struct epoll_event ev;
+
+	while (epoll_wait(t->m.loop.epoll_fd, &ev, 1, 0) == 1) {
+		struct loop_source *src = ev.data.ptr;
+
+		if (src)
+			src->fn(src, ev.events);
+		else
+			break; /* it is stopped */
+	}
+}
+
+static void send_packet(struct rig *t, uint16_t op, unsigned stream, const void *data, uint32_t len)
+{
+	const struct virtio_vsock_hdr h = {
+		.src_cid = CID,
+		.dst_cid = VSOCK_HOST_CID,
+		.src_port = 1000 + stream,
+		.dst_port = GUEST_PORT(stream),
+		.len = len,
+		.type = VIRTIO_VSOCK_TYPE_STREAM,
+		.op = op,
+		.flags = op == VIRTIO_VSOCK_OP_SHUTDOWN ? VIRTIO_VSOCK_SHUTDOWN_SEND : 0,
+		.buf_alloc = VSOCK_BUFFER,
+	};
+	struct ring_elem e;
+
+	memcpy(ram_at(&t->d.ram, t->out, sizeof(h)), &h, sizeof(h));
+	if (len)
+		memcpy(ram_at(&t->d.ram, t->out + sizeof(h), len), data, len);
+	ring_send(&t->d.ring[TX],
+		  (struct ring_buf[]){ { t->out, sizeof(h), false },
+				       { t->out + sizeof(h), len, false } },
+		  2);
+	driver_kick(&t->d, TX);
+	(void)ring_take(&t->d.ring[TX], &e);
+}
+
+static void connect_all(struct rig *t)
+{
+	for (unsigned i = 0; i < GUEST_STREAMS; i++)
+		send_packet(t, VIRTIO_VSOCK_OP_REQUEST, i, NULL, 0);
+	settle(t);
+}
+
+static void say(struct rig *t, const char *line)
+{
+	send_packet(t, VIRTIO_VSOCK_OP_RW, GUEST_CONTROL, line, (uint32_t)strlen(line));
+	settle(t);
+}
+
+/* Its time is over, without waiting for that. */
+static void let_time_pass(struct rig *t)
+{
+	const struct itimerspec now = { .it_value.tv_nsec = 1 };
+	struct pollfd p = { .fd = t->m.run.timer.fd, .events = POLLIN };
+
+	assert_int_equal(timerfd_settime(p.fd, 0, &now, NULL), 0);
+	assert_int_equal(poll(&p, 1, -1), 1);
+	settle(t);
+}
+
+static bool guest_is_stopped(const struct rig *t)
+{
+	return t->m.vcpu[0].ask == VCPU_STOP;
+}
+
+/* More than the socket pair holds, as output. How much. */
+static size_t send_much(struct rig *t, unsigned stream)
+{
+	static uint8_t data[DATA];
+	size_t sent = 0;
+
+	for (unsigned i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7);
+	for (; sent < 4 * DATA; sent += DATA) {
+		send_packet(t, VIRTIO_VSOCK_OP_RW, stream, data, DATA);
+		settle(t);
+	}
+	return sent;
+}
+
+/* All that comes, to the end. */
+static size_t read_all(struct rig *t, int fd)
+{
+	static uint8_t buf[4096];
+	size_t total = 0;
+	ssize_t n;
+
+	while ((n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			assert_int_equal(buf[i], (uint8_t)((total + (size_t)i) % DATA * 7));
+		total += (size_t)n;
+		settle(t);
+	}
+	assert_int_equal(n, 0);
+	return total;
+}
+
+static void a_guest_that_says_exit_and_goes_on_is_stopped(void **state __unused)
+{
+	struct rig t;
+
+	rig_up(&t);
+	connect_all(&t);
+	say(&t, "started 1\n");
+	assert_false(guest_is_stopped(&t));
+	say(&t, "exit 7\n"); /* with all of its streams open */
+	assert_true(guest_is_stopped(&t));
+	assert_int_equal(t.m.end, END_COMMAND);
+	assert_int_equal(run_status(&t.m.run), 7);
+	rig_down(&t);
+}
+
+static void one_that_never_opened_its_streams_is_stopped_too(void **state __unused)
+{
+	struct rig t;
+
+	rig_up(&t);
+	send_packet(&t, VIRTIO_VSOCK_OP_REQUEST, GUEST_CONTROL, NULL, 0);
+	say(&t, "signal 9\n");
+	assert_true(guest_is_stopped(&t));
+	assert_int_equal(t.m.end, END_COMMAND);
+	assert_int_equal(run_status(&t.m.run), 128 + 9);
+	rig_down(&t);
+}
+
+/* Whether the guest has ended the stream or not. */
+static void a_slow_reader_gets_all(bool ends_stream)
+{
+	struct rig t;
+	size_t sent;
+	int out;
+
+	rig_up(&t);
+	connect_all(&t);
+	out = run_take_stream(&t.m.run, GUEST_STDOUT);
+	say(&t, "started 1\n");
+	sent = send_much(&t, GUEST_STDOUT);
+	if (ends_stream) {
+		send_packet(&t, VIRTIO_VSOCK_OP_SHUTDOWN, GUEST_STDOUT, NULL, 0);
+		send_packet(&t, VIRTIO_VSOCK_OP_SHUTDOWN, GUEST_STDERR, NULL, 0);
+	}
+	say(&t, "exit 0\n");
+	assert_true(guest_is_stopped(&t));
+	assert_int_equal(t.m.end, END_NONE); /* there is more than the reader has taken */
+	let_time_pass(&t);
+	let_time_pass(&t);
+	assert_int_equal(t.m.end, END_NONE);
+	assert_int_equal(read_all(&t, out), sent);
+	assert_int_equal(t.m.end, END_COMMAND);
+	assert_int_equal(run_status(&t.m.run), 0);
+	close(out);
+	rig_down(&t);
+}
+
+static void a_slow_reader_has_all_the_time(void **state __unused)
+{
+	a_slow_reader_gets_all(true);
+	a_slow_reader_gets_all(false);
+}
+
+static void time_is_over_whatever_the_guest_says(void **state __unused)
+{
+	static const char *const words[] = { "", "started 1\nstarted 2\n", "warn wait\noom\nfull\n",
+					     "exit\n", "signal\nexit x\n" };
+	struct capture c;
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		struct rig t;
+
+		rig_up(&t);
+		connect_all(&t);
+		capture_begin(&c);
+		say(&t, words[i]);
+		let_time_pass(&t); /* SIGTERM */
+		say(&t, words[i]);
+		let_time_pass(&t); /* the end of its grace */
+		(void)capture_end(&c);
+		assert_int_equal(t.m.end, END_KILLED);
+		assert_int_equal(run_status(&t.m.run), 124);
+		rig_down(&t);
+	}
+}
+
+/* A word of the guest's in the time of grace ends it, and is no way back to a status of its own. */
+static void a_late_exit_is_a_timeout_still(void **state __unused)
+{
+	struct rig t;
+
+	rig_up(&t);
+	connect_all(&t);
+	say(&t, "started 1\n");
+	let_time_pass(&t);
+	assert_int_equal(t.m.end, END_NONE);
+	say(&t, "exit 0\n");
+	assert_true(guest_is_stopped(&t));
+	assert_int_equal(t.m.end, END_COMMAND);
+	assert_int_equal(run_status(&t.m.run), 124);
+	rig_down(&t);
+}
+
+/* The first reason for an end is the one. */
+static void nothing_comes_after_the_last_line(void **state __unused)
+{
+	struct rig t;
+
+	rig_up(&t);
+	connect_all(&t);
+	say(&t, "exit 3\nexit 0\nerror no\nsignal 1\n");
+	assert_int_equal(t.m.end, END_COMMAND);
+	assert_int_equal(run_status(&t.m.run), 3);
+	rig_down(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_guest_that_says_exit_and_goes_on_is_stopped),
+		cmocka_unit_test(one_that_never_opened_its_streams_is_stopped_too),
+		cmocka_unit_test(a_slow_reader_has_all_the_time),
+		cmocka_unit_test(time_is_over_whatever_the_guest_says),
+		cmocka_unit_test(a_late_exit_is_a_timeout_still),
+		cmocka_unit_test(nothing_comes_after_the_last_line),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
