@@ -415,6 +415,12 @@ int config_check(const struct config *c)
 		return log_ret(-EINVAL,
 			       "--memory mergeable=on: the host merges no memory that a daemon "
 			       "shares (--fs socket=); leave out one of them");
+	if (c->memory.shared && (c->memory.huge == HUGE_2M || c->memory.huge == HUGE_1G))
+		return log_ret(-EINVAL,
+			       "--memory hugepages=%s: a daemon that shares such pages (--fs "
+			       "socket=) could take them away, and that would be the end of "
+			       "minivmm; use hugepages=on",
+			       c->memory.huge == HUGE_2M ? "2M" : "1G");
 	rc = config_check_stdio(c);
 	return rc == 0 ? check_balloon(c) : rc;
 }

@@ -44,13 +44,13 @@ static int reserve(struct ram *r, uint64_t size, uint64_t align)
 	return 0;
 }
 
-/* Seals, so that who we give it to can't take pages away from under us. */
-static int make_memfd(struct ram *r, uint64_t page)
+/* Seals, so that whoever we give it to can't make it shorter under us. No seal that lets others
+ * write keeps them from punching holes: where a page was, our next touch then finds a new one, of
+ * zeroes. Huge pages of hugetlbfs may all be taken by then, and that touch would be a SIGBUS:
+ * config_check() keeps them from others. */
+static int make_memfd(struct ram *r)
 {
-	const unsigned huge = page == 4 * KIB   ? 0
-			      : page == 1 * GIB ? MFD_HUGETLB | MFD_HUGE_1GB
-						: MFD_HUGETLB | MFD_HUGE_2MB;
-	AUTO_CLOSE int fd = memfd_create("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING | huge);
+	AUTO_CLOSE int fd = memfd_create("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd < 0 || ftruncate(fd, (off_t)r->size) < 0 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
@@ -61,26 +61,22 @@ static int make_memfd(struct ram *r, uint64_t page)
 	return r->memfd > 0 ? 0 : log_errno("memory: memfd");
 }
 
-static int sharing(const struct ram *r)
-{
-	return r->memfd ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
-}
-
 /* Huge pages of hugetlbfs are set aside for us at once, so that this fails rather than the guest
  * later. */
 static int map_huge(struct ram *r, uint64_t page)
 {
-	const int flags = sharing(r) | MAP_FIXED | MAP_HUGETLB |
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB |
 			  (page == 1 * GIB ? MAP_HUGE_1GB : MAP_HUGE_2MB);
 
-	if (mmap(r->host, r->size, PROT_READ | PROT_WRITE, flags, r->memfd ?: -1, 0) == MAP_FAILED)
+	if (mmap(r->host, r->size, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED)
 		return hostmem_no_huge_pages(errno, r->size, page, "");
 	return 0;
 }
 
 static int map_small(struct ram *r)
 {
-	const int flags = sharing(r) | MAP_FIXED | MAP_NORESERVE;
+	const int sharing = r->memfd ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+	const int flags = sharing | MAP_FIXED | MAP_NORESERVE;
 
 	/* MAP_NORESERVE is ignored where vm.overcommit_memory is 2. */
 	if (mmap(r->host, r->size, PROT_READ | PROT_WRITE, flags, r->memfd ?: -1, 0) == MAP_FAILED)
@@ -137,13 +133,14 @@ int ram_alloc(struct ram *r, const struct memory_config *c)
 	const uint64_t page = page_size(c->huge);
 	int rc;
 
+	assert(!c->shared || page == 4 * KIB);
 	assert(c->size > 0 && c->size <= CONFIG_MAX_MEMORY && c->size % page == 0);
 	*r = (struct ram){ 0 };
 	/* At least 2 MiB, so that transparent huge pages can back huge pages of the guest. */
 	rc = reserve(r, c->size, max(page, 2 * MIB));
 	r->releasable = page == 4 * KIB;
 	if (rc == 0 && c->shared)
-		rc = make_memfd(r, page);
+		rc = make_memfd(r);
 	if (rc == 0)
 		rc = page > 4 * KIB ? map_huge(r, page) : map_small(r);
 	if (rc == 0)

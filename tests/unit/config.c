@@ -215,6 +215,12 @@ static void bad_folders_are_explained(void **state __unused)
 	REFUSES("--memory mergeable=on: the host merges no memory that a daemon shares (--fs "
 		"socket=); leave out one of them",
 		"--kernel=k", "--fs=tag=a,socket=s", "--memory=1G,mergeable=on");
+	REFUSES("--memory hugepages=2M: a daemon that shares such pages (--fs socket=) could take "
+		"them away, and that would be the end of minivmm; use hugepages=on",
+		"--kernel=k", "--fs=tag=a,socket=s", "--memory=1G,hugepages=2M");
+	REFUSES("--memory hugepages=1G: a daemon that shares such pages (--fs socket=) could take "
+		"them away, and that would be the end of minivmm; use hugepages=on",
+		"--kernel=k", "--memory=1G,hugepages=1G", "--fs=tag=a,socket=s");
 	REFUSES("--fs tag=,path=p: tag must have 1 to 36 bytes; this one has 0",
 		"--fs=tag=,path=p");
 	REFUSES("--fs tag=0123456789012345678901234567890123456,path=p: tag must have 1 to 36 "
