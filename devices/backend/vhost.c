@@ -18,9 +18,10 @@
 	(VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |                \
 	 VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX))
 
+/* A guest that starts its device, again and again, gets here as often. */
 static int failed(const struct vhost *v, const char *what)
 {
-	return log_errno("%s: vhost: %s", v->option, what);
+	return guest_errno(&v->vd->log, "%s: vhost: %s", v->option, what);
 }
 
 int vhost_open(struct vhost *v, const char *option, const char *path, const char *module)
@@ -42,9 +43,9 @@ int vhost_open(struct vhost *v, const char *option, const char *path, const char
 	if (v->fd < 0)
 		return log_errno("%s: %s", option, path);
 	if (ioctl(v->fd, VHOST_SET_OWNER) < 0)
-		return failed(v, "VHOST_SET_OWNER");
+		return log_errno("%s: vhost: VHOST_SET_OWNER", option);
 	if (ioctl(v->fd, VHOST_GET_FEATURES, &v->features) < 0)
-		return failed(v, "VHOST_GET_FEATURES");
+		return log_errno("%s: vhost: VHOST_GET_FEATURES", option);
 	return 0;
 }
 

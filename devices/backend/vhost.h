@@ -35,7 +35,7 @@ uint64_t vhost_offer(const struct vhost *v, uint64_t features);
 /* In activate: gives the kernel the features that were negotiated and are its own, guest memory,
  * and nr queues from first on, all of them ready. Our loop reads their kicks no more until the
  * device is reset. Afterwards the device says that it runs, and calls vhost_kick(). 0 or -errno,
- * logged. */
+ * logged, but no more often than guest_errno() does. */
 int vhost_start(struct vhost *v, struct virtio_dev *vd, unsigned first, unsigned nr) __must_check;
 /* Lets the kernel look at each queue once, whether or not the driver kicked it before. */
 void vhost_kick(const struct vhost *v);

@@ -269,7 +269,6 @@ static void balloon_reset(struct virtio_dev *vd, struct virtq *q)
 		return;
 	b->actual_pages = b->poison = b->stats = 0;
 	memset(b->stat, 0, sizeof(b->stat));
-	b->reached = false;
 }
 
 static uint64_t balloon_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)

@@ -32,7 +32,7 @@ static int vhost_set_backend(const struct vhost *v, int fd)
 		const struct vhost_vring_file file = { .index = ring, .fd = fd };
 
 		if (ioctl(v->fd, VHOST_NET_SET_BACKEND, &file) < 0)
-			return log_errno("%s: VHOST_NET_SET_BACKEND", v->option);
+			return guest_errno(&v->vd->log, "%s: VHOST_NET_SET_BACKEND", v->option);
 	}
 	return 0;
 }

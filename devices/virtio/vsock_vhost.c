@@ -46,7 +46,7 @@ static int vsock_activate(struct virtio_dev *vd)
 		rc = set_running(v, 1);
 		errno = -rc;
 		if (rc < 0)
-			log_errno("--vsock: vhost: VHOST_VSOCK_SET_RUNNING");
+			guest_errno(&vd->log, "--vsock: vhost: VHOST_VSOCK_SET_RUNNING");
 	}
 	if (rc < 0)
 		vsock_stop(v);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a function prints on standard error. */
+/* What a function prints on standard error, and how many messages it is. */
 #pragma once
 
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "vmm/log.h"
 
 #include "test.h"
 
@@ -31,4 +33,16 @@ static inline const char *capture_end(struct capture *c)
 	assert_true(len >= 0);
 	c->text[len] = '\0';
 	return c->text;
+}
+
+/* Between log_use(&c.sink) and log_use(NULL). */
+struct message_count {
+	struct log_sink sink;
+	unsigned nr;
+};
+
+static inline void count_message(struct log_sink *s, enum log_level level __unused,
+				 const char *text __unused)
+{
+	container_of(s, struct message_count, sink)->nr++;
 }

@@ -2,6 +2,7 @@
 #include "virtio/balloon.h"
 
 #include "../ring.h"
+#include "capture.h"
 #include "test.h"
 
 #define PAGE BALLOON_PAGE
@@ -320,6 +321,23 @@ static void without_reporting_there_is_no_queue_for_it(void **state __unused)
 	bed_destroy(&t);
 }
 
+/* A guest chooses how often it resets its device, but not how often that is said. */
+static void that_the_target_is_reached_is_said_once(void **state __unused)
+{
+	struct message_count count = { .sink = { count_message, LOG_INFO } };
+	struct bed t;
+
+	bed_init(&t, false, 0);
+	log_use(&count.sink);
+	for (unsigned i = 0; i < 10; i++) {
+		assert_true(driver_start(&t.d, 0));
+		virtio_config_write(&t.b.vd, 4, 4, t.b.target_pages);
+	}
+	assert_int_equal(count.nr, 1);
+	log_use(NULL);
+	bed_destroy(&t);
+}
+
 /* -- statistics ------------------------------------------------------------------------------ */
 
 /* Puts a tag and a value at p. */
@@ -495,6 +513,7 @@ int main(void)
 		cmocka_unit_test(reported_ranges_are_taken),
 		cmocka_unit_test(reports_come_on_any_queue_that_they_may_be_on),
 		cmocka_unit_test(a_guest_that_poisons_its_pages_keeps_them),
+		cmocka_unit_test(that_the_target_is_reached_is_said_once),
 		cmocka_unit_test(without_reporting_there_is_no_queue_for_it),
 		cmocka_unit_test(statistics_are_asked_for_by_giving_the_buffer_back),
 		cmocka_unit_test(a_second_statistics_buffer_replaces_the_first),

@@ -1613,6 +1613,28 @@ static void what_nobody_took_is_closed_in_the_end(void **state __unused)
 	rig_down(&t);
 }
 
+/* A kernel that refuses everything, and a guest that tries again and again. */
+static void a_guest_can_t_flood_the_log_by_vhost(void **state __unused)
+{
+	struct message_count count = { .sink = { count_message, LOG_INFO } };
+	const unsigned tries = 2000;
+	struct vsock_vhost v;
+	struct driver d;
+
+	assert_int_equal(vsock_vhost_init(&v, 3, false), 0);
+	v.open = true;
+	v.vhost = (struct vhost){ .fd = open("/dev/null", O_RDWR | O_CLOEXEC), .option = "-" };
+	assert_true(v.vhost.fd >= 0);
+	driver_init(&d, &v.vd);
+	log_use(&count.sink);
+	for (unsigned i = 0; i < tries; i++)
+		assert_false(driver_start(&d, 0));
+	log_use(NULL);
+	assert_in_range(count.nr, 1, tries); /* two each, if they weren't limited */
+	driver_destroy(&d);
+	vsock_vhost_destroy(&v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1662,6 +1684,7 @@ int main(void)
 		cmocka_unit_test(who_closes_or_is_reset_is_done),
 		cmocka_unit_test(what_nobody_took_is_closed_in_the_end),
 		cmocka_unit_test(vhost_needs_the_host_s_module),
+		cmocka_unit_test(a_guest_can_t_flood_the_log_by_vhost),
 	};
 
 	return cmocka_run_group_tests_name("virtio-vsock", tests, NULL, NULL);
