@@ -80,7 +80,7 @@ static int refuse_unknown(const struct boot_request *r)
 		return boot_refuse(r, "is a %s file; unpack it first", codec->name);
 	for (size_t i = 0; i < ARRAY_SIZE(not_kernels); i++)
 		if (r->kernel_len >= not_kernels[i].at + not_kernels[i].len &&
-		    !memcmp((const char *)r->kernel + not_kernels[i].at, not_kernels[i].bytes,
+		    !memcmp(r->kernel + not_kernels[i].at, not_kernels[i].bytes,
 			    not_kernels[i].len))
 			return boot_refuse(r, "%s", not_kernels[i].what);
 	return boot_refuse(r, "is neither a bzImage nor an ELF or Multiboot 1 kernel");

@@ -33,7 +33,7 @@
 
 struct boot_request {
 	const struct gmem *mem; /* one region begins at 0; fresh, that is, zeroed */
-	const void *kernel;     /* the file's bytes */
+	const uint8_t *kernel;  /* the file's bytes, which are no text */
 	size_t kernel_len;
 	const char *kernel_name; /* for messages */
 	const void *initrd;      /* NULL: none */

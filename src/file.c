@@ -16,7 +16,7 @@ static int read_all(struct file *f, int fd, const char *option, const char *path
 	size_t done = 0;
 
 	while (done < f->len) {
-		ssize_t n = read(fd, (char *)f->data + done, f->len - done);
+		ssize_t n = read(fd, f->data + done, f->len - done);
 
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -5,8 +5,10 @@
 
 #include "vmm/types.h"
 
+/* Bytes, and no text: they end where len says, so str*() is never for them. The type sees to it
+ * that a compiler warns, and tests/unit/bytes_are_no_text that nobody casts that away. */
 struct file {
-	void *data; /* owned; NULL: none */
+	uint8_t *data; /* owned; NULL: none */
 	size_t len;
 };
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+/* Of a file, and not terminated: eat() and mem*() are all that is for it. */
 struct text {
 	const char *at;
 	size_t len;

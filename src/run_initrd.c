@@ -18,24 +18,28 @@
 #include "machine.h"
 #include "modules.h"
 
-#define MODULE_MAX (64 * MIB) /* unpacked */
+#define MODULE_MAX  (64 * MIB) /* unpacked */
+#define RELEASE_MAX 200
 
 /* -- modules -- */
 
-/* The version that a bzImage says it is (boot.rst, kernel_version): "6.1.0-56-cloud-amd64 (…". */
-static bool kernel_release(const struct file *kernel, char *release, size_t size)
+/* The version that a bzImage says it is (boot.rst, kernel_version): "6.1.0-56-cloud-amd64 (…". The
+ * bytes are anybody's: copied until one is no part of a folder's name. */
+static bool kernel_release(const struct file *kernel, char release[RELEASE_MAX])
 {
 	const uint8_t *data = kernel->data;
-	size_t at;
+	size_t at, n = 0;
 
 	if (kernel->len < 0x1000 || memcmp(data + 0x202, "HdrS", 4))
 		return false;
 	at = load_le(data + 0x20e, 2) + 0x200;
-	if (at >= kernel->len - 256)
+	while (n < RELEASE_MAX && at < kernel->len && data[at] > ' ' && data[at] < 0x7f &&
+	       data[at] != '/')
+		release[n++] = (char)data[at++];
+	if (n == 0 || n == RELEASE_MAX || at >= kernel->len || release[0] == '.')
 		return false;
-	snprintf(release, size, "%.*s", (int)strcspn((const char *)data + at, " /\n"),
-		 (const char *)data + at);
-	return *release && strlen(release) < 200;
+	release[n] = '\0';
+	return true;
 }
 
 /* dir/name, for free(); NULL: out of memory. */
@@ -67,11 +71,11 @@ static int read_in(struct file *f, const char *dir, const char *name, size_t len
 /* The folder of the kernel's modules, for free(), or NULL: it has none. */
 static char *find_modules(const struct run *r, const char *kernel_path, const struct file *kernel)
 {
-	char release[256], *near, *dir = NULL;
+	char release[RELEASE_MAX], *near, *dir = NULL;
 
 	if (r->config->run.modules)
 		return strdup(r->config->run.modules);
-	if (!kernel_release(kernel, release, sizeof(release)))
+	if (!kernel_release(kernel, release))
 		return NULL;
 	near = strdup(kernel_path);
 	if (near && asprintf(&dir, "%s/../lib/modules/%s", dirname(near), release) < 0)
@@ -185,7 +189,12 @@ static int add_modules(const struct run *r, const char *dir, struct initramfs *a
 
 	if (rc == 0 && has_file(dir, "modules.builtin"))
 		rc = read_in(&builtin, dir, "modules.builtin", strlen("modules.builtin"));
-	const struct modules_index x = { dep.data, builtin.data, dep.len, builtin.len };
+	const struct modules_index x = {
+		.dep = (const char *)dep.data,
+		.builtin = (const char *)builtin.data,
+		.dep_len = dep.len,
+		.builtin_len = builtin.len,
+	};
 
 	for (size_t i = 0; i < nr && rc == 0; i++) {
 		const char *culprit;

@@ -67,10 +67,10 @@ struct trial {
 
 static const uint8_t user_initrd[] = "not empty";
 
-/* The initrd of minivmm run with these arguments. */
-static int begin(struct trial *t, int argc, const char *const argv[])
+/* The initrd of minivmm run with these arguments, for that kernel. */
+static int begin_kernel(struct trial *t, const struct file *kernel, int argc,
+			const char *const argv[])
 {
-	const struct file kernel = { 0 };
 	const struct file user = { (void *)user_initrd, sizeof(user_initrd) };
 	size_t len;
 	char *text;
@@ -80,7 +80,7 @@ static int begin(struct trial *t, int argc, const char *const argv[])
 	assert_int_equal(config_parse(&t->c, argc, (char *const *)argv), 0);
 	t->r.config = &t->c;
 	t->r.kernel = NULL;
-	rc = run_initrd(&t->r, &kernel, &user, &t->a);
+	rc = run_initrd(&t->r, kernel, &user, &t->a);
 	if (rc < 0) {
 		initramfs_free(&t->a);
 		return rc;
@@ -93,6 +93,11 @@ static int begin(struct trial *t, int argc, const char *const argv[])
 	assert_non_null(text);
 	assert_null(orders_parse(&t->o, text, len));
 	return rc;
+}
+
+static int begin(struct trial *t, int argc, const char *const argv[])
+{
+	return begin_kernel(t, &(struct file){ 0 }, argc, argv);
 }
 
 #define BEGIN(t, ...)                                                                              \
@@ -313,6 +318,54 @@ static void modules_that_are_wrong_are_named(void **state __unused)
 	fails("the kernel has no module virtio_pci");
 }
 
+/* A kernel file of len bytes that says it is that release, at the offset at; no byte of the rest
+ * ends a name. How many modules its guest gets of a folder that is found by the release alone. */
+static size_t modules_of(const char *release, size_t release_len, size_t at, size_t len)
+{
+	uint8_t *data = malloc(len); /* ASan sees the byte that comes after it */
+	const struct file kernel = { data, len };
+	const char *path = in_folder("boot/vmlinuz");
+	const char *argv[] = { "minivmm", "run", "--kernel", path, "--", "x", NULL };
+	struct trial t;
+	size_t nr;
+
+	memset(data, 'A', len);
+	memcpy(data + 0x202, "HdrS", 4);
+	store_le(data + 0x20e, 2, at - 0x200);
+	if (at + release_len <= len)
+		memcpy(data + at, release, release_len);
+	assert_int_equal(begin_kernel(&t, &kernel, 6, argv), 0);
+	nr = t.o.nr_modules;
+	end(&t);
+	free(data);
+	return nr;
+}
+
+static void a_release_is_read_from_no_byte_beyond_the_kernel(void **state __unused)
+{
+	const size_t len = 0x10000;
+
+	make_modules("virtiofs.ko:\npci.ko:\nvirtio_pci.ko.gz: pci.ko\n"
+		     "vmw_vsock_virtio_transport.ko:\n");
+	mkdir(in_folder("lib"), 0700);
+	mkdir(in_folder("lib/modules"), 0700);
+	mkdir(in_folder("boot"), 0700);
+	assert_int_equal(symlink("../../modules", in_folder("lib/modules/6.1-x")), 0);
+	assert_int_equal(symlink("../../modules/modules.dep", in_folder("lib/modules/modules.dep")),
+			 0);
+	assert_int_equal(modules_of("6.1-x", 6, 0x4200, len), 4);
+	assert_int_equal(modules_of("6.1-x (me@home)", 15, 0x4200, len), 4);
+	assert_int_equal(modules_of("6.1-x", 6, len - 6, len), 4); /* with its NUL, the last byte */
+	assert_int_equal(modules_of("6.1-x", 5, len - 5, len), 0);
+	assert_int_equal(modules_of("", 0, 0x4200, len), 0); /* it has no end */
+	assert_int_equal(modules_of("6.1-x", 5, 0x4200, len), 0);
+	assert_int_equal(modules_of("", 1, 0x4200, len), 0);
+	assert_int_equal(modules_of("", 0, 0x101ff, len), 0); /* beyond it */
+	assert_int_equal(modules_of(".", 2, 0x4200, len), 0); /* no folder of a kernel's */
+	assert_int_equal(modules_of("..", 3, 0x4200, len), 0);
+	assert_int_equal(modules_of("../modules/6.1-x", 17, 0x4200, len), 0);
+}
+
 static void tail(const char *said, unsigned lines, size_t max, const char *expected)
 {
 	struct run_console c;
@@ -377,6 +430,7 @@ int main(void)
 		cmocka_unit_test(users_are_those_of_the_root),
 		cmocka_unit_test(modules_come_unpacked_and_in_order),
 		cmocka_unit_test(modules_that_are_wrong_are_named),
+		cmocka_unit_test(a_release_is_read_from_no_byte_beyond_the_kernel),
 		cmocka_unit_test(the_last_lines_of_the_console_are_kept),
 		cmocka_unit_test(the_console_is_kept_as_a_ring),
 	};

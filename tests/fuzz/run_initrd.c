@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What `minivmm run` reads of files that are somebody else's, to make its guest's initrd: a kernel,
+ * a folder of modules, the root's passwd and group. The first byte says which the rest is; a line
+ * of "=" divides two files. corpus/run_initrd is made by make-run-initrd-seeds.
+ */
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "config_run.h"
+#include "fuzz.h"
+#include "initramfs.h"
+#include "machine.h"
+
+enum { KERNEL, MODULES, ROOT, NR_KINDS };
+
+static char folder[] = "/dev/shm/fuzz-run-XXXXXX";
+
+static void remove_folder(void)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "rm -r %s", folder);
+	if (system(command) != 0)
+		perror(command);
+}
+
+static const char *in_folder(const char *name)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return path;
+}
+
+/* The same for all inputs; files in it are written anew. */
+static void make_folder(void)
+{
+	static bool made;
+
+	if (made)
+		return;
+	made = true;
+	assert(mkdtemp(folder));
+	assert(mkdir(in_folder("etc"), 0700) == 0);
+	atexit(remove_folder);
+}
+
+static void make(const char *name, const uint8_t *data, size_t len)
+{
+	int fd = open(in_folder(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert(fd >= 0);
+	assert(write(fd, data, len) == (ssize_t)len);
+	close(fd);
+}
+
+/* Two files, from what is on either side of the line. */
+static void make_two(const char *first, const char *second, const struct fuzz_in *in)
+{
+	const uint8_t *split = in->len ? memmem(in->data, in->len, "\n=\n", 3) : NULL;
+	const size_t len = split ? (size_t)(split - in->data) : in->len;
+
+	make(first, in->data, len);
+	make(second, split ? split + 3 : in->data, split ? in->len - len - 3 : 0);
+}
+
+static void try(const struct config *c, const struct file *kernel)
+{
+	struct run r = { .config = c };
+	const struct file user = { 0 };
+	struct initramfs a = { 0 };
+
+	if (run_initrd(&r, kernel, &user, &a) == 0)
+		assert(a.len > 0 && a.len % 4 == 0);
+	initramfs_free(&a);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	static char *argv[] = { "x", NULL };
+	struct fuzz_in in = { data, len };
+	const unsigned kind = (unsigned)fuzz_number(&in, 1) % NR_KINDS;
+	struct config c = { .cpus = 1, .kernel = "/nowhere/boot/vmlinuz" };
+	struct file kernel = { 0 };
+
+	make_folder();
+	c.run.argv = argv;
+	c.run.clean_env = true;
+	if (kind == KERNEL) {
+		kernel.len = in.len;
+		kernel.data = malloc(in.len ?: 1); /* ASan sees one byte too many */
+		if (in.len)
+			memcpy(kernel.data, in.data, in.len);
+	} else if (kind == MODULES) {
+		c.run.modules = folder;
+		make_two("modules.dep", "m.ko", &in);
+	} else {
+		c.run.root = folder;
+		c.run.user = "jo";
+		make_two("etc/passwd", "etc/group", &in);
+	}
+	try(&c, &kernel);
+	free(kernel.data);
+	return 0;
+}
