@@ -39,6 +39,9 @@
  * configuration by one thread at a time. Calls that have begun return when it is destroyed, which
  * waits for them.
  *
+ * The process's environment is read by minivmm_config_*() and minivmm_create(), and changed by
+ * nothing here: call setenv() while none of those runs.
+ *
  * Callbacks come from threads of the machine, and messages also from those that call a function. A
  * callback returns soon. It calls nothing of this library but minivmm_log_stderr() and, of
  * MINIVMM_ENDED, minivmm_end(), minivmm_status() and minivmm_why(). The machine may hold locks

@@ -179,7 +179,8 @@ static void mend_missing_kvm(struct report *r)
 static void mend_permission(struct report *r, const char *path)
 {
 	char full[PATH_MAX];
-	const struct group *g;
+	struct group group, *g = NULL;
+	char names[16 * 1024]; /* a group with more members than fit is one that can't be named */
 	struct stat st;
 
 	host_path(r, path, full);
@@ -187,8 +188,7 @@ static void mend_permission(struct report *r, const char *path)
 		mend(r, "sudo chown $USER /%s", path);
 		return;
 	}
-	g = getgrgid(st.st_gid);
-	if (!g || st.st_gid == 0)
+	if (getgrgid_r(st.st_gid, &group, names, sizeof(names), &g) || !g || st.st_gid == 0)
 		mend(r, "sudo chgrp kvm /%s && sudo usermod -aG kvm $USER, then log in again",
 		     path);
 	else

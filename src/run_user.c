@@ -8,6 +8,8 @@
 
 #include "machine.h"
 
+#define LINE_ROOM MIB /* for a line of passwd or group, and pointers into it */
+
 static FILE *open_in(const struct config *c, const char *name)
 {
 	char path[4096];
@@ -33,25 +35,62 @@ static void put_caller(FILE *out)
 	free(group);
 }
 
-/* The groups that name is a member of. */
-static void put_groups(const struct config *c, const char *name, gid_t own, FILE *out)
+static int refuse_line(const struct config *c, const char *file)
+{
+	return log_ret(-E2BIG, "--user %s: %s/%s has a line of more than %llu KiB", c->run.user,
+		       c->run.root ?: "", file, LINE_ROOM / KIB);
+}
+
+static bool is_member(const struct group *g, const char *name)
+{
+	for (char **member = g->gr_mem; *member; member++)
+		if (!strcmp(*member, name))
+			return true;
+	return false;
+}
+
+/* The groups that the user is a member of; line is LINE_ROOM bytes for this and the next one. 0 or
+ * -errno, logged. */
+static int put_groups(const struct config *c, gid_t own, char *line, FILE *out)
 {
 	FILE *f = open_in(c, "etc/group");
 	unsigned nr = 1;
-	struct group *g;
+	struct group g, *found;
+	int error = 0;
 
 	fprintf(out, "group=%u%c", own, 0);
-	while (f && nr < GUEST_MAX_GROUPS && (g = fgetgrent(f))) {
-		for (char **member = g->gr_mem; *member; member++) {
-			if (strcmp(*member, name) || g->gr_gid == own)
-				continue;
-			fprintf(out, "group=%u%c", g->gr_gid, 0);
-			nr++;
-			break;
-		}
+	while (f && nr < GUEST_MAX_GROUPS &&
+	       (error = fgetgrent_r(f, &g, line, LINE_ROOM, &found)) == 0) {
+		if (g.gr_gid == own || !is_member(&g, c->run.user))
+			continue;
+		fprintf(out, "group=%u%c", g.gr_gid, 0);
+		nr++;
 	}
 	if (f)
 		fclose(f);
+	return error == ERANGE ? refuse_line(c, "etc/group") : 0;
+}
+
+static int put_named(const struct config *c, char *line, FILE *out)
+{
+	FILE *f = open_in(c, "etc/passwd");
+	struct passwd p, *found = NULL;
+	int error = 0;
+
+	while (f && (error = fgetpwent_r(f, &p, line, LINE_ROOM, &found)) == 0 &&
+	       strcmp(p.pw_name, c->run.user))
+		;
+	if (f)
+		fclose(f);
+	if (error == ERANGE)
+		return refuse_line(c, "etc/passwd");
+	if (!found)
+		return log_ret(-EINVAL,
+			       "--user %s: the guest's root has no such user (see its "
+			       "/etc/passwd); UID or UID:GID works, too",
+			       c->run.user);
+	fprintf(out, "uid=%u%cgid=%u%c", p.pw_uid, 0, p.pw_gid, 0);
+	return put_groups(c, p.pw_gid, line, out);
 }
 
 /* -1 is nobody's: for setresuid(2) it is "as it was". */
@@ -91,8 +130,8 @@ static bool put_numbers(const char *text, FILE *out)
 int run_put_user(const struct config *c, FILE *out)
 {
 	const char *name = c->run.user;
-	struct passwd *p = NULL;
-	FILE *f;
+	char *line;
+	int rc;
 
 	if (!name) {
 		put_caller(out);
@@ -100,18 +139,8 @@ int run_put_user(const struct config *c, FILE *out)
 	}
 	if (name[0] >= '0' && name[0] <= '9' && put_numbers(name, out))
 		return 0;
-	f = open_in(c, "etc/passwd");
-	while (f && (p = fgetpwent(f)) && strcmp(p->pw_name, name))
-		;
-	if (p) {
-		fprintf(out, "uid=%u%cgid=%u%c", p->pw_uid, 0, p->pw_gid, 0);
-		put_groups(c, name, p->pw_gid, out);
-	}
-	if (f)
-		fclose(f);
-	return p ? 0
-		 : log_ret(-EINVAL,
-			   "--user %s: the guest's root has no such user (see its "
-			   "/etc/passwd); UID or UID:GID works, too",
-			   name);
+	line = malloc(LINE_ROOM);
+	rc = line ? put_named(c, line, out) : log_ret(-ENOMEM, "out of memory");
+	free(line);
+	return rc;
 }

@@ -4,6 +4,8 @@
 #include "run.h"
 
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -254,6 +256,72 @@ static void users_are_those_of_the_root(void **state __unused)
 	end(&t);
 }
 
+/* What another thread does while this one writes: it looks for users, too. */
+static ssize_t meanwhile(void *ctx __unused, const char *text __unused, size_t len)
+{
+	FILE *f = fopen(in_folder("others"), "r");
+
+	while (fgetpwent(f))
+		;
+	fclose(f);
+	f = fopen(in_folder("others-groups"), "r");
+	while (fgetgrent(f))
+		;
+	fclose(f);
+	return (ssize_t)len;
+}
+
+static ssize_t keep(void *ctx, const char *text, size_t len)
+{
+	FILE *kept = ctx;
+
+	return fwrite(text, 1, len, kept) == len ? meanwhile(NULL, text, len) : -1;
+}
+
+static void another_threads_users_are_its_own(void **state __unused)
+{
+	static const char others[] = "me:x:0:0::/:/bin/sh\n", groups[] = "wheel:x:0:me,jo\n";
+	static const char expected[] = "uid=1001\0gid=1002\0group=1002\0group=51\0group=52\0";
+	char user[] = "jo", *kept = NULL;
+	struct config c = { .run = { .root = folder, .user = user } };
+	size_t len;
+	FILE *to = open_memstream(&kept, &len), *out;
+
+	make("others", others, sizeof(others) - 1);
+	make("others-groups", groups, sizeof(groups) - 1);
+	out = fopencookie(to, "w", (cookie_io_functions_t){ .write = keep });
+	assert_non_null(out);
+	setvbuf(out, NULL, _IONBF, 0);
+	assert_int_equal(run_put_user(&c, out), 0);
+	fclose(out);
+	fclose(to);
+	assert_int_equal(len, sizeof(expected) - 1);
+	assert_memory_equal(kept, expected, len);
+	free(kept);
+}
+
+static void lines_without_end_are_refused(void **state __unused)
+{
+	static char text[3 * MIB];
+	struct capture c;
+	struct trial t;
+
+	memset(text, 'a', sizeof(text));
+	make("etc/passwd", text, sizeof(text));
+	capture_begin(&c);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--user", "jo", "--", "x"),
+			 -E2BIG);
+	assert_non_null(strstr(capture_end(&c), "/etc/passwd has a line of more than 1024 KiB"));
+	end(&t);
+	make("etc/passwd", "jo:x:1001:1002::/:/bin/sh\n", 26);
+	make("etc/group", text, sizeof(text));
+	capture_begin(&c);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--user", "jo", "--", "x"),
+			 -E2BIG);
+	assert_non_null(strstr(capture_end(&c), "/etc/group has a line of more than 1024 KiB"));
+	end(&t);
+}
+
 /* Every module that a machine wants is there, some packed. */
 static void make_modules(const char *dep)
 {
@@ -428,6 +496,8 @@ int main(void)
 		cmocka_unit_test(limits_are_the_callers),
 		cmocka_unit_test(numbers_of_users_are_checked),
 		cmocka_unit_test(users_are_those_of_the_root),
+		cmocka_unit_test(another_threads_users_are_its_own),
+		cmocka_unit_test(lines_without_end_are_refused),
 		cmocka_unit_test(modules_come_unpacked_and_in_order),
 		cmocka_unit_test(modules_that_are_wrong_are_named),
 		cmocka_unit_test(a_release_is_read_from_no_byte_beyond_the_kernel),
