@@ -6,8 +6,9 @@
  * One read takes as many frames as the buffer holds. A frame of the guest's is sent from where it
  * is; when the socket takes only a part of it, the rest is kept and goes before anything else.
  *
- * When the peer goes away the link is down, and we try to connect again every second. So is it when
- * the peer gets out of step: no Ethernet frame is that short or that long.
+ * When the peer goes away the link is down, and we try to connect again every second, in the
+ * directory that the socket was in at the start. So is it when the peer gets out of step: no
+ * Ethernet frame is that short or that long.
  */
 #include "net_socket.h"
 
@@ -15,9 +16,9 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 
 #include "net_frame.h"
+#include "unix_dir.h"
 #include "vmm/log.h"
 #include "vmm/virtq.h"
 
@@ -28,6 +29,7 @@
 struct net_socket {
 	struct net_backend b;
 	const char *path; /* not owned */
+	struct unix_dir dir;
 	struct loop *loop;
 	struct loop_source src;   /* the connection; fd < 0: there is none */
 	struct loop_source timer; /* to connect again; or at once, to be on the loop */
@@ -89,17 +91,10 @@ static void socket_unblock(struct net_socket *s)
 /* 0 or -errno, not logged. */
 static int socket_connect(struct net_socket *s)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	AUTO_CLOSE int fd = -1;
+	int fd = unix_dir_dial(&s->dir, "");
 
-	if (strlen(s->path) >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(addr.sun_path, s->path, strlen(s->path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return -errno;
-	s->src.fd = take_fd(&fd);
-	return 0;
+	s->src.fd = max(fd, -1);
+	return min(fd, 0);
 }
 
 static int socket_add(struct net_socket *s)
@@ -334,6 +329,7 @@ static void socket_destroy(struct net_backend *b)
 	}
 	close_fd(&s->timer.fd);
 	close_fd(&s->src.fd);
+	unix_dir_close(&s->dir);
 	free(s);
 }
 
@@ -359,12 +355,14 @@ int net_socket_open(struct net_backend **b, const char *path)
 	s->src = (struct loop_source){ .fd = -1, .fn = socket_event };
 	s->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	s->timer.fn = socket_timed;
-	rc = s->timer.fd < 0 ? -errno : socket_connect(s);
+	rc = unix_dir_open(&s->dir, path);
+	if (rc == 0)
+		rc = s->timer.fd < 0 ? -EMFILE : socket_connect(s);
 	if (rc < 0) {
 		log_ret(rc,
 			"--net socket=%s: connect: %s; something must listen there, for instance: "
 			"passt --socket %s",
-			path, strerrordesc_np(-rc), path);
+			path, unix_dir_error(rc), path);
 		socket_destroy(&s->b);
 		return rc;
 	}

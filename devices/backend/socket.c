@@ -200,7 +200,8 @@ static int socket_replace(const struct socket *s)
 
 static int socket_bind(const struct socket *s)
 {
-	return bind(s->listener.fd, (const struct sockaddr *)&s->address, sizeof(s->address));
+	errno = -unix_file_bind(s->listener.fd, s->address.sun_path);
+	return errno ? -1 : 0;
 }
 
 static int socket_open(struct socket *s)
@@ -211,8 +212,6 @@ static int socket_open(struct socket *s)
 	s->listener.fd = socket_new(s);
 	if (s->listener.fd < 0)
 		return s->listener.fd;
-	/* bind() takes the file's mode from here (Linux). */
-	(void)!fchmod(s->listener.fd, 0600);
 	if (socket_bind(s) < 0) {
 		rc = errno == EADDRINUSE ? socket_replace(s) : 0;
 		if (rc < 0)

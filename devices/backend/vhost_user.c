@@ -6,7 +6,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/un.h>
+
+#include "unix_dir.h"
 
 #define RING_FEATURES                                                                              \
 	(VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |                \
@@ -218,22 +219,18 @@ static int ask_number(struct vhost_user *v, uint32_t request, uint64_t *number)
 
 int vhost_user_connect(const char *option, const char *path)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct unix_dir dir;
+	int fd = unix_dir_open(&dir, path);
 
-	if (fd < 0)
-		return log_errno("%s: socket", option);
-	if (strlen(path) >= sizeof(sun.sun_path))
-		return log_ret(-ENAMETOOLONG, "%s: the socket's path is too long", option);
-	strcpy(sun.sun_path, path);
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
-		return take_fd(&fd);
-	if (errno == ENOENT || errno == ECONNREFUSED)
-		return log_ret(-errno,
+	if (fd == 0)
+		fd = unix_dir_dial(&dir, "");
+	unix_dir_close(&dir);
+	if (fd == -ENOENT || fd == -ECONNREFUSED)
+		return log_ret(fd,
 			       "%s: nobody listens at %s; start the daemon first, as in "
 			       "/usr/lib/qemu/virtiofsd --socket-path=%s -o source=DIR",
 			       option, path, path);
-	return log_errno("%s: %s", option, path);
+	return fd < 0 ? log_ret(fd, "%s: %s: %s", option, path, unix_dir_error(fd)) : fd;
 }
 
 int vhost_user_init(struct vhost_user *v, const char *option, int fd,

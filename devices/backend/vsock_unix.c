@@ -5,8 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <unistd.h>
 
 #include "vmm/log.h"
 
@@ -15,62 +14,41 @@
 /* "CONNECT 4294967295\n" has 19; a "\r" is forgiven. */
 #define COMMAND_MAX 20
 
-static int unix_socket(void)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	return fd < 0 ? -errno : fd;
-}
-
-static int unix_connect(const struct sockaddr_un *addr)
-{
-	AUTO_CLOSE int fd = unix_socket();
-
-	if (fd < 0)
-		return fd;
-	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
-		return -errno;
-	return take_fd(&fd);
-}
-
 /* A socket file whose listener is gone: what a monitor that was killed left behind. */
-static bool is_stale(const struct sockaddr_un *addr)
+static bool is_stale(const struct unix_dir *dir)
 {
-	struct stat st;
-	int fd;
+	int fd = unix_dir_dial(dir, "");
 
-	if (lstat(addr->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-		return false;
-	fd = unix_connect(addr);
 	if (fd >= 0)
 		close(fd);
 	return fd == -ECONNREFUSED;
 }
 
-int vsock_unix_listen(const char *path, struct unix_file *file)
+int vsock_unix_listen(const char *path, const struct unix_dir *dir, struct unix_file *file)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	AUTO_CLOSE int fd = unix_socket();
+	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int rc;
 
 	if (fd < 0)
 		return log_errno("--vsock: socket");
-	if ((size_t)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path) >
-	    VSOCK_UNIX_MAX_PATH)
+	if (strlen(path) > VSOCK_UNIX_MAX_PATH)
 		return log_ret(-ENAMETOOLONG, "--vsock: the path %s is too long", path);
-	rc = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
-	if (rc < 0 && errno == EADDRINUSE) {
-		if (!is_stale(&addr))
+	rc = unix_file_bind(fd, path);
+	if (rc == -EADDRINUSE) {
+		if (!is_stale(dir))
 			return log_ret(-EADDRINUSE,
-				       "--vsock: %s exists already and is in use, or is no socket; "
-				       "give each machine a path of its own",
+				       "--vsock: %s exists already and is in use, or is not a "
+				       "socket; give each machine a path of its own",
 				       path);
-		unlink(path);
-		rc = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
+		unlinkat(dir->fd, dir->name, 0);
+		rc = unix_file_bind(fd, path);
 	}
-	if (rc < 0 || unix_file_made(file, path) < 0 || listen(fd, BACKLOG) < 0)
-		return log_errno("--vsock: listening at %s", path);
-	return take_fd(&fd);
+	if (rc == 0)
+		rc = unix_file_made(file, path);
+	if (rc == 0 && listen(fd, BACKLOG) < 0)
+		rc = -errno;
+	errno = -rc;
+	return rc < 0 ? log_errno("--vsock: listening at %s", path) : take_fd(&fd);
 }
 
 int vsock_unix_accept(int listener)
@@ -80,14 +58,23 @@ int vsock_unix_accept(int listener)
 	return fd < 0 ? -errno : fd;
 }
 
-int vsock_unix_dial(const char *path, uint32_t port)
+int vsock_unix_dial(const struct unix_dir *dir, uint32_t port)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	AUTO_CLOSE int fd = -1;
+	char suffix[16];
 
-	if ((size_t)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s_%u", path, port) >=
-	    sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	return unix_connect(&addr);
+	snprintf(suffix, sizeof(suffix), "_%u", port);
+	fd = unix_dir_dial(dir, suffix);
+	if (fd >= 0 && unix_file_is_monitors(fd))
+		return -EREMOTE;
+	return take_fd(&fd);
+}
+
+const char *vsock_unix_refusal(int rc)
+{
+	if (rc == -EREMOTE)
+		return "is where a monitor listens, whose machine is not for guests";
+	return rc == -ELOOP ? "is a symbolic link, which is not followed" : NULL;
 }
 
 /* The port in "CONNECT 1234", which the len bytes of line should be. */

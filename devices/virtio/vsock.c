@@ -290,9 +290,12 @@ static const struct virtio_ops vsock_ops = {
 
 int virtio_vsock_init(struct virtio_vsock *v, const struct vsock_options *o, struct loop *loop)
 {
+	int rc;
+
 	*v = (struct virtio_vsock){
 		.cid = o->cid,
 		.loop = loop,
+		.dir.fd = -1,
 		.listener = { .fd = -1, .fn = listener_event },
 		.timer = { .fd = -1, .fn = timer_event },
 		.work = { .fd = -1, .fn = work_event },
@@ -309,8 +312,11 @@ int virtio_vsock_init(struct virtio_vsock *v, const struct vsock_options *o, str
 		return log_errno("--vsock: timerfd, eventfd");
 	if (!v->path)
 		return 0;
-	v->listener.fd = vsock_unix_listen(v->path, &v->file);
-	return v->listener.fd < 0 ? v->listener.fd : 0;
+	rc = unix_dir_open(&v->dir, v->path);
+	if (rc < 0)
+		return log_ret(rc, "--vsock: listening at %s: %s", v->path, unix_dir_error(rc));
+	v->listener.fd = vsock_unix_listen(v->path, &v->dir, &v->file);
+	return min(v->listener.fd, 0);
 }
 
 int virtio_vsock_offer(struct virtio_vsock *v, uint32_t port, int fd)
@@ -365,8 +371,8 @@ void virtio_vsock_destroy(struct virtio_vsock *v)
 	if (!v->loop)
 		return;
 	virtio_vsock_finish(v);
-	if (v->listener.fd >= 0)
-		unix_file_remove(&v->file, v->path);
+	unix_file_remove(&v->file, v->path);
+	unix_dir_close(&v->dir);
 	for (unsigned i = 0; i < ARRAY_SIZE(source); i++) {
 		if (v->watched && source[i]->fd >= 0)
 			loop_remove(v->loop, source[i]);

@@ -34,6 +34,7 @@ struct virtio_vsock {
 	char *path; /* NULL: no UNIX sockets, all are refused */
 
 	struct loop *loop;           /* not owned */
+	struct unix_dir dir;         /* that path is in */
 	struct loop_source listener; /* at path */
 	struct unix_file file;       /* its own */
 	struct loop_source timer;    /* while something has a deadline */

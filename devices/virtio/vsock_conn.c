@@ -338,9 +338,12 @@ static bool conn_dial(struct vsock_conn *c)
 	int fd = vsock_take_offer(c);
 
 	if (fd < 0 && c->v->path)
-		fd = vsock_unix_dial(c->v->path, c->host_port);
+		fd = vsock_unix_dial(&c->v->dir, c->host_port);
 	if (fd == -EAGAIN)
 		return true;
+	if (vsock_unix_refusal(fd))
+		guest_err(&c->v->vd.log, "--vsock: %s_%u %s", c->v->path, c->host_port,
+			  vsock_unix_refusal(fd));
 	if (fd < 0 || vsock_conn_watch(c, fd) < 0)
 		return false;
 	c->state = VSOCK_OPEN;

@@ -3,7 +3,10 @@
  * comes back and lies. */
 #include "backend/net_socket.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -25,18 +28,25 @@ static int accept_one(struct fixture *x)
 	return fd;
 }
 
+static int listen_at(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (void *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	return fd;
+}
+
 static struct fixture start(void)
 {
 	struct fixture x = { .dir = "/tmp/net_socket.XXXXXX" };
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
 	log_set_level(LOG_QUIET);
 	assert_non_null(mkdtemp(x.dir));
 	snprintf(x.path, sizeof(x.path), "%s/s", x.dir);
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", x.path);
-	x.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(x.listener, (void *)&addr, sizeof(addr)), 0);
-	assert_int_equal(listen(x.listener, 4), 0);
+	x.listener = listen_at(x.path);
 	return x;
 }
 
@@ -281,6 +291,46 @@ static void a_peer_that_goes_away_is_awaited(void **state __unused)
 	finish(&x);
 }
 
+static void await_event(struct net_end *e)
+{
+	struct pollfd p = { .fd = e->loop.epoll_fd, .events = POLLIN };
+	uint64_t n;
+
+	(void)!read(e->loop.wake_fd, &n, sizeof(n));
+	assert_int_equal(poll(&p, 1, -1), 1);
+	assert_true(net_end_turn(e));
+}
+
+/* Whoever can write to the directory puts a link in the socket's place, or in the directory's. */
+static void a_link_in_its_place_is_not_followed(void **state __unused)
+{
+	struct fixture x = start(), victim = start();
+	char moved[64];
+
+	open_end(&x);
+	assert_int_equal(unlink(x.path), 0);
+	assert_int_equal(symlink(victim.path, x.path), 0);
+	close_fd(&x.peer);
+	net_end_await_link(x.e, false);
+	await_event(x.e); /* it tries again, and is not let in */
+	assert_false(x.e->up);
+	assert_int_equal(accept4(victim.listener, NULL, NULL, 0), -1);
+	assert_int_equal(unlink(x.path), 0);
+	close_fd(&x.listener);
+	x.listener = listen_at(x.path);
+	snprintf(moved, sizeof(moved), "%s.moved", x.dir);
+	assert_int_equal(rename(x.dir, moved), 0);
+	assert_int_equal(symlink(victim.dir, x.dir), 0);
+	net_end_await_link(x.e, true);
+	x.peer = accept_one(&x);
+	assert_int_equal(accept4(victim.listener, NULL, NULL, 0), -1);
+	assert_int_equal(unlink(x.dir), 0);
+	assert_int_equal(rename(moved, x.dir), 0);
+	finish(&x);
+	victim.peer = -1;
+	finish(&victim);
+}
+
 static void a_peer_that_hangs_up_on_a_guest_without_buffers(void **state __unused)
 {
 	struct fixture x = start();
@@ -383,6 +433,8 @@ static void nobody_listens(void **state __unused)
 	assert_int_equal(net_socket_open(&b, x.path), -ECONNREFUSED);
 	unlink(x.path);
 	assert_int_equal(net_socket_open(&b, x.path), -ENOENT);
+	assert_int_equal(symlink("nowhere", x.path), 0);
+	assert_int_equal(net_socket_open(&b, x.path), -ELOOP);
 	memset(path, 'x', sizeof(path));
 	path[sizeof(path) - 1] = '\0';
 	assert_int_equal(net_socket_open(&b, path), -ENAMETOOLONG);
@@ -399,6 +451,7 @@ int main(void)
 		cmocka_unit_test(a_device_that_takes_nothing_costs_nothing),
 		cmocka_unit_test(a_frame_that_does_not_fit_is_lost_alone),
 		cmocka_unit_test(a_peer_that_goes_away_is_awaited),
+		cmocka_unit_test(a_link_in_its_place_is_not_followed),
 		cmocka_unit_test(a_peer_that_hangs_up_on_a_guest_without_buffers),
 		cmocka_unit_test(a_device_without_room_is_told_when_the_peer_goes),
 		cmocka_unit_test(a_peer_that_reads_no_more_costs_nothing),

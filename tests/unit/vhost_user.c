@@ -530,6 +530,23 @@ static void nobody_there_is_told(void **state __unused)
 			    "--socket-path=/nowhere/socket -o source=DIR\n");
 }
 
+static void a_link_to_a_daemon_is_not_followed(void **state __unused)
+{
+	char path[] = "/tmp/vhost_user-link-XXXXXX";
+	struct capture c;
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	close(fd);
+	capture_begin(&c);
+	assert_int_equal(vhost_user_connect("--fs tag=t", path), -ENOTSOCK);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/nowhere", path), 0);
+	assert_int_equal(vhost_user_connect("--fs tag=t", path), -ELOOP);
+	assert_non_null(strstr(capture_end(&c), "is a symbolic link, which is not followed; name"));
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -540,6 +557,7 @@ int main(void)
 		cmocka_unit_test(a_daemon_that_dies_or_speaks_unasked_breaks_the_device),
 		cmocka_unit_test(a_dry_run_has_a_device_that_does_not_start),
 		cmocka_unit_test(nobody_there_is_told),
+		cmocka_unit_test(a_link_to_a_daemon_is_not_followed),
 	};
 
 	return cmocka_run_group_tests_name("vhost_user", tests, NULL, NULL);

@@ -6,7 +6,9 @@
 #include <linux/virtio_vsock.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "../ring.h"
@@ -1451,6 +1453,158 @@ static void a_socket_in_its_place_is_not_removed(void **state __unused)
 	assert_int_equal(rmdir(t.folder), 0);
 }
 
+/* -- names that a guest can change -- */
+
+/* Listens at path, in another directory: what no guest was to reach. */
+static int listen_elsewhere(char folder[32], char path[64], const char *name)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	strcpy(folder, "/tmp/secret-XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, 64, "%s/%s", folder, name);
+	strcpy(a.sun_path, path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	return fd;
+}
+
+static void a_link_is_not_dialled(void **state __unused)
+{
+	char folder[32], secret[64], between[80];
+	struct sockaddr_un link;
+	struct capture said;
+	struct rig t;
+	int fd;
+
+	rig_up(&t);
+	fd = listen_elsewhere(folder, secret, "docker.sock");
+	link = address(&t, 77);
+	snprintf(between, sizeof(between), "%s/between", t.folder);
+	assert_int_equal(symlink(secret, link.sun_path), 0);
+	capture_begin(&said);
+	say(&t, REQUEST, 1024, 77);
+	expect(&t, RST, 1024, 77);
+	assert_non_null(strstr(capture_end(&said), "v_77 is a symbolic link"));
+	/* Nor one to what the guest could reach by another name. */
+	assert_int_equal(unlink(link.sun_path), 0);
+	assert_int_equal(symlink("v", link.sun_path), 0);
+	say(&t, REQUEST, 1024, 77);
+	expect(&t, RST, 1024, 77);
+	/* Nor two of them. */
+	assert_int_equal(symlink(secret, between), 0);
+	assert_int_equal(unlink(link.sun_path), 0);
+	assert_int_equal(symlink("between", link.sun_path), 0);
+	say(&t, REQUEST, 1024, 77);
+	expect(&t, RST, 1024, 77);
+	assert_int_equal(accept(fd, NULL, NULL), -1);
+	assert_int_equal(errno, EAGAIN);
+	close(fd);
+	unlink(between);
+	unlink(link.sun_path);
+	unlink(secret);
+	rmdir(folder);
+	rig_down(&t);
+}
+
+static void a_file_of_another_kind_is_not_dialled(void **state __unused)
+{
+	struct rig t;
+
+	rig_up(&t);
+	assert_int_equal(mkfifo(address(&t, 5).sun_path, 0600), 0);
+	assert_int_equal(mkdir(address(&t, 6).sun_path, 0700), 0);
+	say(&t, REQUEST, 1024, 5);
+	expect(&t, RST, 1024, 5);
+	say(&t, REQUEST, 1024, 6);
+	expect(&t, RST, 1024, 6);
+	unlink(address(&t, 5).sun_path);
+	rmdir(address(&t, 6).sun_path);
+	rig_down(&t);
+}
+
+/* The directory that it began in is the one that counts: for what is dialled, and removed. */
+static void another_directory_in_its_place_is_not_entered(void **state __unused)
+{
+	char folder[32], secret[64], moved[64], own[80];
+	int listener, fd, peer;
+	struct rig t;
+
+	rig_up(&t);
+	listener = listen_at(&t, 77, 8);
+	fd = listen_elsewhere(folder, secret, "v_77");
+	snprintf(moved, sizeof(moved), "%s.moved", t.folder);
+	assert_int_equal(rename(t.folder, moved), 0);
+	assert_int_equal(symlink(folder, t.folder), 0);
+	say(&t, REQUEST, 1024, 77);
+	expect(&t, RESPONSE, 1024, 77);
+	peer = accept_from(listener);
+	assert_int_equal(accept(fd, NULL, NULL), -1);
+	close(fd);
+	close(peer);
+	driver_destroy(&t.d);
+	virtio_vsock_destroy(&t.v);
+	loop_destroy(&t.loop);
+	snprintf(own, sizeof(own), "%s/v", moved);
+	assert_int_equal(access(own, F_OK), -1);
+	close(listener);
+	snprintf(own, sizeof(own), "%s/v_77", moved);
+	assert_int_equal(unlink(own), 0);
+	assert_int_equal(rmdir(moved), 0);
+	unlink(t.folder);
+	unlink(secret);
+	rmdir(folder);
+}
+
+/* Machines whose sockets are called web and web_2, or a console's that is called so. */
+static void the_socket_of_another_machine_is_not_dialled(void **state __unused)
+{
+	const int console = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	static struct virtio_vsock other;
+	struct capture said;
+	char here[256], path[80];
+	struct rig t;
+
+	rig_up(&t);
+	assert_int_equal(init_at(&other, address(&t, 2).sun_path, &said), 0);
+	/* Opened to a group, as people do it; and called otherwise meanwhile. */
+	assert_int_equal(chmod(address(&t, 2).sun_path, 0660), 0);
+	capture_begin(&said);
+	say(&t, REQUEST, 1024, 2);
+	expect(&t, RST, 1024, 2);
+	assert_non_null(strstr(capture_end(&said), "v_2 is where a monitor listens"));
+	virtio_vsock_destroy(&other);
+	/* By a path that isn't absolute. */
+	assert_non_null(getcwd(here, sizeof(here)));
+	assert_int_equal(chdir(t.folder), 0);
+	assert_int_equal(unix_file_bind(console, "v_3"), 0);
+	assert_int_equal(chdir(here), 0);
+	assert_int_equal(listen(console, 1), 0);
+	say(&t, REQUEST, 1024, 3);
+	expect(&t, RST, 1024, 3);
+	snprintf(path, sizeof(path), "%s_4", t.path);
+	assert_int_equal(rename(address(&t, 3).sun_path, path), 0);
+	say(&t, REQUEST, 1024, 4);
+	expect(&t, RST, 1024, 4);
+	close(console);
+	unlink(path);
+	rig_down(&t);
+}
+
+static void the_socket_is_for_its_user_only(void **state __unused)
+{
+	const mode_t before = umask(0);
+	struct stat st;
+	struct rig t;
+
+	rig_up(&t);
+	umask(before);
+	assert_int_equal(stat(t.path, &st), 0);
+	assert_int_equal(st.st_mode, S_IFSOCK | 0600);
+	rig_down(&t);
+}
+
 static void vhost_needs_the_host_s_module(void **state __unused)
 {
 	struct vsock_vhost v = { 0 };
@@ -1683,6 +1837,11 @@ int main(void)
 		cmocka_unit_test(delivered_means_all_of_it),
 		cmocka_unit_test(who_closes_or_is_reset_is_done),
 		cmocka_unit_test(what_nobody_took_is_closed_in_the_end),
+		cmocka_unit_test(a_link_is_not_dialled),
+		cmocka_unit_test(a_file_of_another_kind_is_not_dialled),
+		cmocka_unit_test(another_directory_in_its_place_is_not_entered),
+		cmocka_unit_test(the_socket_of_another_machine_is_not_dialled),
+		cmocka_unit_test(the_socket_is_for_its_user_only),
 		cmocka_unit_test(vhost_needs_the_host_s_module),
 		cmocka_unit_test(a_guest_can_t_flood_the_log_by_vhost),
 	};
