@@ -189,10 +189,10 @@ static int start_engine(struct disk *d, enum disk_engine wanted)
 
 /* A backing file is what another tool would read below this image. We read no file but those that
  * we were told of. */
-static int open_qcow2(struct disk *d, bool readonly)
+static int open_qcow2(struct disk *d, enum qcow2_use use)
 {
 	struct qcow2_info info;
-	int rc = qcow2_open(&d->image, d->fd, d->path, readonly, false, &info);
+	int rc = qcow2_open(&d->image, d->fd, d->path, use, &info);
 
 	if (rc < 0)
 		return rc;
@@ -201,9 +201,6 @@ static int open_qcow2(struct disk *d, bool readonly)
 			       "--disk %s: has a base, %s (give that, with this one as its "
 			       "overlay=)",
 			       d->path, info.backing);
-	rc = qcow2_check_compression(d->image);
-	if (rc < 0)
-		return rc;
 	d->size = info.size;
 	d->block_size = DISK_SECTOR;
 	d->physical_block_size = d->min_io_size = 4096;
@@ -225,7 +222,9 @@ static int open_image(struct disk *d, const struct disk_options *o, bool readonl
 		return open_failed(o, readonly, errno);
 	rc = lock_image(d, o, readonly);
 	if (rc == 0)
-		rc = o->format == DISK_QCOW2 ? open_qcow2(d, readonly || o->dry) : measure(d);
+		rc = o->format == DISK_RAW ? measure(d)
+		     : readonly            ? open_qcow2(d, QCOW2_READ)
+					   : open_qcow2(d, o->dry ? QCOW2_TRY : QCOW2_WRITE);
 	return rc;
 }
 

@@ -159,5 +159,8 @@ void disk_advance(struct disk_request *r, size_t n);
 /* How fallocate(2) does a DISCARD or ZERO at its cheapest. */
 int disk_fallocate_mode(const struct disk_request *r);
 
+/* path as a shell reads it, for commands in messages; cut short where size needs it. Returns to. */
+const char *disk_quoted(char *to, size_t size, const char *path);
+
 /* r is done. */
 void disk_finish(struct disk *d, struct disk_request *r, int result);

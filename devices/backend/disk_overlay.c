@@ -176,8 +176,7 @@ static int open_file(struct overlay *v)
 	return 0;
 }
 
-/* A path as a shell reads it, for commands in messages. */
-static const char *quoted(char *to, size_t size, const char *path)
+const char *disk_quoted(char *to, size_t size, const char *path)
 {
 	size_t n = 0;
 
@@ -198,8 +197,8 @@ static const char *rebase(char *to, size_t size, const struct overlay *v)
 	char *real = realpath(v->o->path, NULL), base[1024], file[1024];
 
 	snprintf(to, size, "qemu-img rebase -u -F %s -b %s %s", format_name(v->o),
-		 quoted(base, sizeof(base), real ?: v->o->path),
-		 quoted(file, sizeof(file), v->o->overlay));
+		 disk_quoted(base, sizeof(base), real ?: v->o->path),
+		 disk_quoted(file, sizeof(file), v->o->overlay));
 	free(real);
 	return to;
 }
@@ -258,12 +257,11 @@ static int put_on(struct disk *d, struct overlay *v)
 	struct qcow2_base base = { .fd = d->fd, .image = d->image, .size = d->size };
 	struct qcow2_info info;
 	struct qcow2 *image;
-	int rc = qcow2_open(&image, v->fd, v->name, v->o->dry, v->o->temp, &info);
+	const enum qcow2_use use = v->o->dry ? QCOW2_TRY : v->o->temp ? QCOW2_SCRATCH : QCOW2_WRITE;
+	int rc = qcow2_open(&image, v->fd, v->name, use, &info);
 
 	if (rc == 0 && !v->is_new && !v->o->temp) {
 		rc = check_base(v, &info, d->fd);
-		if (rc == 0)
-			rc = qcow2_check_compression(image);
 		if (rc < 0)
 			(void)!qcow2_close(image);
 	}

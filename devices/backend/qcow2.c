@@ -377,14 +377,12 @@ int qcow2_do(struct qcow2 *q, struct disk_request *r)
 		return qcow2_flush(q);
 	if (q->readonly)
 		return -EBADF;
-	if (q->failed)
-		return -EIO;
-	if (q->autoclear) {
-		int rc = qcow2_clear_autoclear(q);
+	int rc = qcow2_check_length(q);
 
-		if (rc < 0)
-			return rc;
-	}
+	if (rc == 0 && q->autoclear)
+		rc = qcow2_clear_autoclear(q);
+	if (rc < 0)
+		return rc;
 	return r->op == DISK_WRITE ? write_disk(q, r) : zero_disk(q, r);
 }
 

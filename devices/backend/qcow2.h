@@ -13,7 +13,8 @@
  * was cut short in the middle. Data beyond that is lost, as in any cache of a disk's.
  *
  * Everything in the file is taken for hostile: what makes no sense fails with -EUCLEAN, and what is
- * kept in memory has a bound that does not depend on it.
+ * kept in memory has a bound that does not depend on it. An image is written only if it is whole
+ * and consistent (qcow2_check.c), so that damage never grows.
  *
  * Deliberately missing: versions 1 and 2, snapshots (of a writable image), compressed and encrypted
  * clusters, data in another file, extended L2 entries, refcounts other than 16 bits wide, clusters
@@ -48,18 +49,22 @@ struct qcow2_info {
 /* Writes an image of nothing into fd, an empty file; not synced. 0 or -errno, not logged. */
 int qcow2_create(int fd, const struct qcow2_info *info) __must_check;
 
-/* Opens the image in fd, which stays the caller's. name is for messages: "--disk NAME: …".
- * scratch: the image need not survive its process, so nothing is ever synced. 0 and *info filled;
- * or -errno, logged. */
-int qcow2_open(struct qcow2 **out, int fd, const char *name, bool readonly, bool scratch,
+/* What an image is opened for. */
+enum qcow2_use {
+	QCOW2_READ,
+	QCOW2_WRITE,
+	QCOW2_SCRATCH, /* as WRITE; it need not survive its process, so nothing is ever synced */
+	QCOW2_TRY,     /* as READ, but refused where WRITE would be: a dry run */
+};
+
+/* Opens the image in fd, which stays the caller's. name is for messages: "--disk NAME: …". One that
+ * is damaged is refused; for READ there is a warning, and what is missing fails when it is read.
+ * 0 and *info filled; or -errno, logged. */
+int qcow2_open(struct qcow2 **out, int fd, const char *name, enum qcow2_use use,
 	       struct qcow2_info *info) __must_check;
 
 /* Puts base below an open image; before the first request. */
 void qcow2_set_base(struct qcow2 *q, const struct qcow2_base *base);
-
-/* Is there no compressed cluster? Looks at 256 L2 tables, or 128 GiB of a usual image; a cluster
- * that it misses fails when it is read. 0 or -errno, logged. */
-int qcow2_check_compression(struct qcow2 *q) __must_check;
 
 /* Flushes and frees. 0; or -errno of that flush, not logged. */
 int qcow2_close(struct qcow2 *q);

@@ -3,6 +3,7 @@
 #include "qcow2_image.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "vmm/log.h"
@@ -29,11 +30,12 @@ _Static_assert(sizeof(struct header) == HEADER_LEN, "version 3");
 /* -- opening --------------------------------------------------------------------------------- */
 
 /* What is not supported, and the way out. NULL: nothing of that kind. */
-static const char *unsupported(const struct header *h, bool readonly)
+static const char *unsupported(const struct qcow2 *q, const struct header *h, bool readonly)
 {
+	enum { LAST_DAMAGE = 1 }; /* it can be read nevertheless */
 	static const char *const incompatible[] = {
 		"was not closed properly; repair it with qemu-img check -r all",
-		"is marked as corrupt; repair it with qemu-img check -r all",
+		[LAST_DAMAGE] = "is marked as corrupt; repair it with qemu-img check -r all",
 		"keeps its data in another file, which minivmm does not support",
 		"is compressed; convert it with qemu-img convert -O qcow2",
 		"has extended L2 entries; convert it with qemu-img convert -O qcow2",
@@ -43,9 +45,13 @@ static const char *unsupported(const struct header *h, bool readonly)
 
 	if (be32toh(h->crypt_method))
 		return "is encrypted, which minivmm does not support";
-	for (unsigned i = 0; i < ARRAY_SIZE(incompatible); i++)
-		if (features >> i & 1)
+	for (unsigned i = 0; i < ARRAY_SIZE(incompatible); i++) {
+		if (!(features >> i & 1))
+			continue;
+		if (!readonly || i > LAST_DAMAGE)
 			return incompatible[i];
+		log_warn("--disk %s: %s", q->name, incompatible[i]);
+	}
 	if (features >> ARRAY_SIZE(incompatible))
 		return "has features that minivmm does not know; convert it with qemu-img convert "
 		       "-O qcow2";
@@ -148,33 +154,38 @@ static int read_table(struct qcow2 *q, struct qcow2_table *t, uint64_t off, uint
 	return rc < 0 ? log_ret(rc, "--disk %s: %s", q->name, strerrordesc_np(-rc)) : 0;
 }
 
-static int read_tables(struct qcow2 *q, const struct header *h)
+/* An image that is only read needs no more of its L1 table than its size does, and no counts. */
+static int read_tables(struct qcow2 *q, const struct header *h, enum qcow2_use use)
 {
-	const uint64_t per_l2 = q->cluster << q->l2_bits;
-	const uint64_t l1_entries = (q->size + per_l2 - 1) / per_l2;
+	const uint64_t per_l2 = q->cluster << q->l2_bits, entries = be32toh(h->l1_entries);
+	const uint64_t needed = (q->size + per_l2 - 1) / per_l2;
 	const uint64_t reftable = (uint64_t)be32toh(h->reftable_clusters) << q->cluster_bits;
+	const bool writes = use != QCOW2_READ;
 	int rc;
 
-	if (be32toh(h->l1_entries) < l1_entries)
+	if (entries < needed)
 		return corrupt(q, "an L1 table that is too short");
-	if (!reftable || reftable > QCOW2_MAX_REFTABLE)
+	if (writes && entries > QCOW2_MAX_L1 / sizeof(uint64_t))
+		return corrupt(q, "an L1 table that is too long");
+	if (writes && (!reftable || reftable > QCOW2_MAX_REFTABLE))
 		return corrupt(q, "the size of its refcount table");
-	rc = read_table(q, &q->l1, be64toh(h->l1_off), l1_entries * sizeof(uint64_t),
+	rc = read_table(q, &q->l1, be64toh(h->l1_off),
+			(writes ? entries : needed) * sizeof(uint64_t),
 			"the place of its L1 table");
-	if (rc == 0)
+	if (rc == 0 && writes)
 		rc = read_table(q, &q->reftable, be64toh(h->reftable_off), reftable,
 				"the place of its refcount table");
 	return rc;
 }
 
-static int check_header(struct qcow2 *q, const struct header *h)
+static int check_header(struct qcow2 *q, const struct header *h, enum qcow2_use use)
 {
 	const char *why;
 	int rc = check_magic(q, h);
 
 	if (rc < 0)
 		return rc;
-	why = unsupported(h, q->readonly);
+	why = unsupported(q, h, use == QCOW2_READ);
 	if (why)
 		return log_ret(-EINVAL, "--disk %s: %s", q->name, why);
 	q->cluster_bits = be32toh(h->cluster_bits);
@@ -190,15 +201,57 @@ static int check_header(struct qcow2 *q, const struct header *h)
 	return 0;
 }
 
-/* A cluster that is counted too low would be taken for something else. */
-static int check_counts(struct qcow2 *q)
+/* The name of the file that q is in, as a shell reads it: it may be an overlay's. */
+static const char *file_of(const struct qcow2 *q, char *to, size_t size)
 {
-	int rc = qcow2_check_counts(q);
+	char self[32], path[1024];
+	ssize_t n;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", q->fd);
+	n = readlink(self, path, sizeof(path) - 1);
+	if (n <= 0)
+		return "FILE";
+	path[n] = '\0';
+	return disk_quoted(to, size, path);
+}
+
+/* qemu-img fixes counts, and leaves tables that refer to nonsense as they are. */
+static int refuse_damage(const struct qcow2 *q, const struct qcow2_damage *damage)
+{
+	char name[1100];
+	const char *file = file_of(q, name, sizeof(name));
+
+	if (damage->counts)
+		return log_ret(-EUCLEAN,
+			       "--disk %s: the qcow2 image is damaged: %s (repair it with: "
+			       "qemu-img check -r all %s)",
+			       q->name, damage->what, file);
+	return log_ret(-EUCLEAN,
+		       "--disk %s: the qcow2 image is damaged: %s (copy it again, or save what is "
+		       "left of it with: qemu-img convert --salvage -O qcow2 %s NEW.qcow2)",
+		       q->name, damage->what, file);
+}
+
+static int check_tables(struct qcow2 *q, enum qcow2_use use)
+{
+	struct qcow2_damage damage;
+	int rc = qcow2_check(q, use != QCOW2_READ, &damage);
 
 	q->next = 1;
-	return rc == -EUCLEAN ? corrupt(q, "its refcounts")
-	       : rc < 0       ? log_ret(rc, "--disk %s: %s", q->name, strerrordesc_np(-rc))
-			      : 0;
+	if (rc == -ENOTSUP)
+		return log_ret(
+			-EINVAL,
+			"--disk %s: is compressed; convert it with qemu-img convert -O qcow2",
+			q->name);
+	if (rc < 0)
+		return log_ret(rc, "--disk %s: %s", q->name, strerrordesc_np(-rc));
+	if (!damage.what)
+		return 0;
+	if (use != QCOW2_READ)
+		return refuse_damage(q, &damage);
+	log_warn("--disk %s: the qcow2 image is damaged: %s; what is missing fails when it is read",
+		 q->name, damage.what);
+	return 0;
 }
 
 static int claim_tables(struct qcow2 *q)
@@ -210,7 +263,7 @@ static int claim_tables(struct qcow2 *q)
 	return rc < 0 ? log_ret(rc, "--disk %s: out of memory", q->name) : 0;
 }
 
-static int read_image(struct qcow2 *q, struct qcow2_info *info)
+static int read_image(struct qcow2 *q, enum qcow2_use use, struct qcow2_info *info)
 {
 	uint8_t *first = malloc(FIRST_LEN);
 	struct header h;
@@ -225,7 +278,7 @@ static int read_image(struct qcow2 *q, struct qcow2_info *info)
 		return log_ret(rc, "--disk %s: %s", q->name, strerrordesc_np(-rc));
 	}
 	memcpy(&h, first, sizeof(h));
-	rc = check_header(q, &h);
+	rc = check_header(q, &h, use);
 	if (rc == 0) {
 		q->autoclear = h.autoclear;
 		q->len = (uint64_t)len;
@@ -234,9 +287,9 @@ static int read_image(struct qcow2 *q, struct qcow2_info *info)
 		rc = read_extensions(q, &h, first, info);
 	}
 	if (rc == 0)
-		rc = read_tables(q, &h);
-	if (rc == 0 && !q->readonly)
-		rc = check_counts(q);
+		rc = read_tables(q, &h, use);
+	if (rc == 0)
+		rc = check_tables(q, use);
 	if (rc == 0 && !q->readonly)
 		rc = claim_tables(q);
 	free(first);
@@ -258,7 +311,7 @@ static void destroy(struct qcow2 *q)
 	free(q);
 }
 
-int qcow2_open(struct qcow2 **out, int fd, const char *name, bool readonly, bool scratch,
+int qcow2_open(struct qcow2 **out, int fd, const char *name, enum qcow2_use use,
 	       struct qcow2_info *info)
 {
 	struct qcow2 *q = calloc(1, sizeof(*q));
@@ -272,9 +325,9 @@ int qcow2_open(struct qcow2 **out, int fd, const char *name, bool readonly, bool
 		return log_ret(-ENOMEM, "--disk %s: out of memory", name);
 	}
 	q->fd = fd;
-	q->readonly = readonly;
-	q->scratch = scratch;
-	rc = read_image(q, info);
+	q->readonly = use == QCOW2_READ || use == QCOW2_TRY;
+	q->scratch = use == QCOW2_SCRATCH;
+	rc = read_image(q, use, info);
 	if (rc < 0) {
 		destroy(q);
 		return rc;
@@ -305,39 +358,6 @@ int qcow2_close(struct qcow2 *q)
 
 	destroy(q);
 	return rc;
-}
-
-static int is_compressed(struct qcow2 *q)
-{
-	unsigned ttl = 256;
-
-	for (uint64_t i = 0; i < qcow2_entries(&q->l1) && ttl; i++) {
-		struct qcow2_table *t;
-		int rc;
-
-		if (!qcow2_entry(&q->l1, i))
-			continue;
-		rc = qcow2_l2(q, i << (q->cluster_bits + q->l2_bits), false, &t);
-		if (rc < 0)
-			return rc;
-		ttl--;
-		for (uint64_t k = 0; t && k < qcow2_entries(t); k++)
-			if (qcow2_entry(t, k) & QCOW2_COMPRESSED)
-				return 1;
-	}
-	return 0;
-}
-
-int qcow2_check_compression(struct qcow2 *q)
-{
-	int rc = is_compressed(q);
-
-	if (rc > 0)
-		return log_ret(
-			-EINVAL,
-			"--disk %s: is compressed; convert it with qemu-img convert -O qcow2",
-			q->name);
-	return rc < 0 ? corrupt(q, "an L2 table") : 0;
 }
 
 /* -- making one ------------------------------------------------------------------------------ */

@@ -7,6 +7,7 @@
 #define QCOW2_MIN_CLUSTER_BITS 16
 #define QCOW2_MAX_CLUSTER_BITS 21
 #define QCOW2_MAX_REFTABLE     (8 * MIB)
+#define QCOW2_MAX_L1           (32 * MIB) /* as in QEMU */
 
 /* L1 and L2 entries. The low 9 bits of an offset are used otherwise or reserved. */
 #define QCOW2_COPIED     (1ull << 63) /* the refcount is 1: may be written in place */
@@ -99,14 +100,26 @@ int qcow2_l2(struct qcow2 *q, uint64_t off, bool make, struct qcow2_table **t) _
  * -errno. */
 int qcow2_clear_autoclear(struct qcow2 *q) __must_check;
 
+/* Is the file as long as it was? One that somebody cut must not be written: the gap would read as
+ * zeroes. 0; or -EIO, logged the first time. */
+int qcow2_check_length(struct qcow2 *q) __must_check;
+
 /* What was written is stable before what follows is written. 0 or -errno. */
 int qcow2_barrier(struct qcow2 *q) __must_check;
 
 /* Everything that was done is on stable storage. 0 or -errno. */
 int qcow2_flush(struct qcow2 *q) __must_check;
 
-/* Is what a cluster must not be taken from counted as used? 0, -EUCLEAN or -errno. */
-int qcow2_check_counts(struct qcow2 *q) __must_check;
+/* What is wrong with an image. */
+struct qcow2_damage {
+	const char *what; /* NULL: nothing */
+	bool counts;      /* counts and what is said of them, which can be repaired */
+};
+
+/* Looks at the tables of an image that was just opened: all of them when it is to be written, else
+ * whether the first ones refer to what is there. 0 and *damage filled; -ENOTSUP: it has compressed
+ * clusters; or -errno of the host. (qcow2_check.c) */
+int qcow2_check(struct qcow2 *q, bool writes, struct qcow2_damage *damage) __must_check;
 
 /* -- qcow2_claims.c: a set of clusters, unless the image is readonly -- */
 

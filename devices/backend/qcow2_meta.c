@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "vmm/log.h"
 
@@ -140,6 +141,8 @@ static int fill_slot(struct qcow2 *q, struct qcow2_table *t, uint64_t off, bool 
 		rc = -ENOMEM;
 	else if (fresh)
 		memset(t->data, 0, t->len);
+	else if (t->len > q->len || off > q->len - t->len)
+		rc = -EUCLEAN; /* cut off: what is missing must not be taken for nothing */
 	else
 		rc = qcow2_pread(q, t->data, t->len, off);
 	if (rc < 0) {
@@ -233,8 +236,8 @@ static bool is_metadata(const struct qcow2 *q, uint64_t off)
 	       qcow2_is_claimed(q, off);
 }
 
-/* Takes cluster n, which is not counted. 1: it is ours; 0: it became a refcount block; or -errno.
- */
+/* Takes cluster n. 1: it is ours; 0: it became a refcount block, or is counted, as clusters beyond
+ * the file's end are after a crash; or -errno. */
 static int take(struct qcow2 *q, uint64_t n)
 {
 	struct qcow2_table *t;
@@ -243,9 +246,13 @@ static int take(struct qcow2 *q, uint64_t n)
 	if (n >> q->block_bits >= qcow2_entries(&q->reftable) ||
 	    n > QCOW2_OFFSET >> q->cluster_bits)
 		return -ENOSPC;
-	if (is_metadata(q, n << q->cluster_bits))
-		return -EUCLEAN;
 	rc = get_block(q, n, &t);
+	if (rc == 0 && t && get_count(q, t, n)) {
+		q->file_end = max(q->file_end, n + 1);
+		return 0;
+	}
+	if (rc == 0 && is_metadata(q, n << q->cluster_bits))
+		return -EUCLEAN;
 	if (rc == 0 && t)
 		set_count(q, t, n, 1);
 	else if (rc == 0)
@@ -257,7 +264,7 @@ static int take(struct qcow2 *q, uint64_t n)
 }
 
 /* How many refcount blocks are searched while a guest waits: 8 GiB of a usual file. */
-#define SEARCH_BLOCKS 4
+#define SEARCH_BLOCKS 4ull
 
 /* A cluster that is not counted, from next on; or the file's end, when there is none so near. The
  * next search goes on where this one ended, and once more round when some were given back. */
@@ -267,7 +274,7 @@ static int find_unused(struct qcow2 *q, uint64_t *n)
 		q->next = 1;
 		q->unused_behind = false;
 	}
-	for (unsigned ttl = SEARCH_BLOCKS; ttl && q->next < q->file_end; ttl--) {
+	for (uint64_t ttl = SEARCH_BLOCKS; ttl && q->next < q->file_end; ttl--) {
 		const uint64_t region = q->next >> q->block_bits;
 		const uint64_t end = min(q->file_end, (region + 1) << q->block_bits);
 		struct qcow2_table *t;
@@ -291,15 +298,16 @@ static int find_unused(struct qcow2 *q, uint64_t *n)
 int qcow2_alloc(struct qcow2 *q, uint64_t *off)
 {
 	uint64_t n = 0; /* gcc at -O3 doesn't see that it is set */
+	uint64_t ttl = SEARCH_BLOCKS << q->block_bits;
 	int rc;
 
 	do {
 		rc = find_unused(q, &n);
 		if (rc == 0)
 			rc = take(q, n);
-	} while (rc == 0);
+	} while (rc == 0 && --ttl);
 	*off = n << q->cluster_bits;
-	return rc < 0 ? rc : 0;
+	return rc > 0 ? 0 : rc < 0 ? rc : -ENOSPC;
 }
 
 /* Takes one off the count of a cluster. Is it unused now? */
@@ -347,48 +355,6 @@ static void apply_freed(struct qcow2 *q)
 					(off_t)(n << q->cluster_bits), (off_t)q->cluster);
 	}
 	(void)!write_tables(q, q->block, QCOW2_NR_BLOCKS);
-}
-
-static int check_count(struct qcow2 *q, uint64_t off)
-{
-	const uint64_t n = off >> q->cluster_bits;
-	struct qcow2_table *t;
-	int rc = get_block(q, n, &t);
-
-	return rc < 0 ? rc : t && get_count(q, t, n) ? 0 : -EUCLEAN;
-}
-
-static int check_table(struct qcow2 *q, const struct qcow2_table *t)
-{
-	int rc = 0;
-
-	for (uint64_t off = 0; off < t->len && rc == 0; off += q->cluster)
-		rc = check_count(q, t->off + off);
-	return rc;
-}
-
-int qcow2_check_counts(struct qcow2 *q)
-{
-	unsigned ttl = 256; /* blocks, or 512 GiB of a usual file */
-	int rc;
-
-	for (uint64_t i = 0; i < qcow2_entries(&q->reftable); i++)
-		if (qcow2_entry(&q->reftable, i))
-			q->nr_blocks = i + 1;
-	rc = check_count(q, 0);
-	if (rc == 0)
-		rc = check_table(q, &q->l1);
-	if (rc == 0)
-		rc = check_table(q, &q->reftable);
-	for (uint64_t i = 0; i < q->nr_blocks && rc == 0 && ttl; i++) {
-		const uint64_t off = qcow2_entry(&q->reftable, i) & QCOW2_OFFSET;
-
-		if (!off)
-			continue;
-		rc = qcow2_is_cluster(q, off) ? check_count(q, off) : -EUCLEAN;
-		ttl--;
-	}
-	return rc;
 }
 
 /* -- L2 tables and the order of things ------------------------------------------------------- */
@@ -442,6 +408,23 @@ int qcow2_l2(struct qcow2 *q, uint64_t off, bool make, struct qcow2_table **t)
 	return rc == 0 ? fill_slot(q, *t, at, false) : rc;
 }
 
+int qcow2_check_length(struct qcow2 *q)
+{
+	struct stat st;
+
+	if (q->failed)
+		return -EIO;
+	if (fstat(q->fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size >= q->len)
+		return 0;
+	q->failed = true;
+	return log_ret(-EIO,
+		       "--disk %s: somebody cut the file short while it is in use: nothing more is "
+		       "written to it",
+		       q->name);
+}
+
 /* After a failure the kernel forgets what was not stable, and would call the next try a success. */
 int qcow2_barrier(struct qcow2 *q)
 {
@@ -462,19 +445,20 @@ int qcow2_flush(struct qcow2 *q)
 		{ q->l2, QCOW2_NR_L2 },
 		{ &q->l1, 1 },
 	};
+	int rc;
 
 	if (q->failed)
 		return -EIO;
 	if (q->readonly)
 		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
-		int rc = write_tables(q, order[i].t, order[i].nr);
+	rc = qcow2_check_length(q);
+	for (size_t i = 0; i < ARRAY_SIZE(order) && rc == 0; i++) {
+		rc = write_tables(q, order[i].t, order[i].nr);
 
 		if (rc > 0 || (rc == 0 && i == 0))
 			rc = qcow2_barrier(q);
-		if (rc < 0)
-			return rc;
 	}
-	apply_freed(q);
-	return 0;
+	if (rc == 0)
+		apply_freed(q);
+	return rc;
 }

@@ -122,6 +122,26 @@ static inline void make_raw(const char *path, uint64_t sectors, uint32_t value)
 	free(buf);
 }
 
+/* Changes size bytes at off of a file to a big-endian number; and reads 8. */
+static inline void poke(const char *path, uint64_t off, uint64_t value, unsigned size)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	value = htobe64(value << (64 - 8 * size));
+	assert_int_equal(pwrite(fd, &value, size, (off_t)off), size);
+	close(fd);
+}
+
+static inline uint64_t peek(const char *path, uint64_t off)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t v = 0;
+
+	assert_int_equal(pread(fd, &v, sizeof(v), (off_t)off), sizeof(v));
+	close(fd);
+	return be64toh(v);
+}
+
 /* Runs a program, its output to a file: the exit status. */
 static inline int run_tool(const char *output, char *const argv[])
 {
