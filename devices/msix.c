@@ -45,10 +45,21 @@ void msix_signal(struct msix *m, unsigned vector)
 		assert(errno == EAGAIN);
 }
 
+static void disconnect_lent(struct msix *m, unsigned vector)
+{
+	struct msix_vector *v = &m->vector[vector];
+
+	if (v->lent_connected)
+		m->wires.ops->msi_disconnect(m->wires.ctx, m->wires.first + vector,
+					     shared_fd_hand_on(&v->lent));
+	v->lent_connected = false;
+}
+
 static void disconnect(struct msix *m, unsigned vector)
 {
 	struct msix_vector *v = &m->vector[vector];
 
+	disconnect_lent(m, vector);
 	if (v->connected)
 		m->wires.ops->msi_disconnect(m->wires.ctx, m->wires.first + vector, v->fd);
 	v->connected = false;
@@ -57,6 +68,19 @@ static void disconnect(struct msix *m, unsigned vector)
 static bool is_open(const struct msix *m, unsigned vector)
 {
 	return m->enabled && !m->masked && !m->vector[vector].masked;
+}
+
+/* What is lent is connected when our own is: by the same message, which KVM has taken. */
+static int connect_lent(struct msix *m, unsigned vector)
+{
+	struct msix_vector *v = &m->vector[vector];
+	int rc = 0;
+
+	if (v->connected && shared_fd_is_open(&v->lent) && !v->lent_connected)
+		rc = m->wires.ops->msi_connect(m->wires.ctx, m->wires.first + vector,
+					       shared_fd_hand_on(&v->lent));
+	v->lent_connected = v->connected && shared_fd_is_open(&v->lent) && rc == 0;
+	return rc;
 }
 
 static void connect_one(struct msix *m, unsigned vector)
@@ -69,6 +93,8 @@ static void connect_one(struct msix *m, unsigned vector)
 		return;
 	rc = m->wires.ops->msi_connect(m->wires.ctx, m->wires.first + vector, fd);
 	v->connected = rc == 0;
+	if (rc == 0)
+		rc = connect_lent(m, vector);
 	if (rc < 0)
 		guest_err(&m->log,
 			  "PCI: interrupt %u of %s can't be sent as the guest wants it "
@@ -159,23 +185,50 @@ void msix_table_write(struct msix *m, uint64_t off, unsigned size, uint64_t valu
 	update(m);
 }
 
+int msix_lend(struct msix *m, unsigned vector, struct shared_fd *fd)
+{
+	struct msix_vector *v = &m->vector[vector];
+	int rc = 0;
+
+	assert(vector < m->nr);
+	if (!shared_fd_is_open(&v->lent) && shared_fd_open(&v->lent, 0) < 0)
+		return guest_errno(&m->log, "PCI: eventfd for interrupt %u of %s", vector, m->name);
+	rc = connect_lent(m, vector);
+	*fd = v->lent;
+	return rc < 0 ? (guest_err(&m->log, "PCI: irqfd for interrupt %u of %s: %s", vector,
+				   m->name, strerror(-rc)),
+			 rc)
+		      : 0;
+}
+
+static void take_back(struct msix *m)
+{
+	for (unsigned i = 0; i < m->nr; i++) {
+		disconnect_lent(m, i);
+		shared_fd_close(&m->vector[i].lent);
+	}
+}
+
 /* A vector that is connected has nothing pending: what there was is being sent. */
 uint64_t msix_pba_read(const struct msix *m, uint64_t off, unsigned size)
 {
-	struct pollfd p[MSIX_MAX_VECTORS];
+	struct pollfd p[2 * MSIX_MAX_VECTORS];
 	uint64_t pending = 0;
 
 	if (off + size > MSIX_MAX_VECTORS / 8)
 		return 0;
-	for (unsigned i = 0; i < m->nr; i++)
-		p[i] = (struct pollfd){
-			.fd = m->vector[i].connected ? -1 : m->vector[i].fd,
-			.events = POLLIN,
-		};
-	if (poll(p, m->nr, 0) < 0)
+	for (unsigned i = 0; i < m->nr; i++) {
+		const struct msix_vector *v = &m->vector[i];
+
+		p[2 * i] = (struct pollfd){ v->connected ? -1 : v->fd, POLLIN, 0 };
+		p[2 * i + 1] =
+			(struct pollfd){ v->lent_connected ? -1 : shared_fd_hand_on(&v->lent),
+					 POLLIN, 0 };
+	}
+	if (poll(p, 2 * m->nr, 0) < 0)
 		return 0;
-	for (unsigned i = 0; i < m->nr; i++)
-		pending |= (uint64_t)(p[i].fd >= 0 && p[i].revents & POLLIN) << i;
+	for (unsigned i = 0; i < 2 * m->nr; i++)
+		pending |= (uint64_t)(p[i].fd >= 0 && p[i].revents & POLLIN) << i / 2;
 	return pending >> 8 * off;
 }
 
@@ -195,6 +248,7 @@ void msix_config_written(struct msix *m, const struct pci_function *f, unsigned 
 
 void msix_drain(struct msix *m)
 {
+	take_back(m);
 	/* There may be nothing. KVM reads, too, what is connected. */
 	for (unsigned i = 0; i < m->nr; i++)
 		if (m->vector[i].fd >= 0)
@@ -204,6 +258,7 @@ void msix_drain(struct msix *m)
 void msix_reset(struct msix *m)
 {
 	m->enabled = m->masked = false;
+	take_back(m);
 	for (unsigned i = 0; i < m->nr; i++) {
 		disconnect(m, i);
 		m->vector[i] = (struct msix_vector){ .masked = true, .fd = m->vector[i].fd };
@@ -227,6 +282,7 @@ void msix_init(struct msix *m, struct pci_function *f, const char *name, unsigne
 
 void msix_destroy(struct msix *m)
 {
+	take_back(m);
 	for (unsigned i = 0; i < m->nr; i++) {
 		disconnect(m, i);
 		close_fd(&m->vector[i].fd);

@@ -4,6 +4,7 @@
 
 #include "pci.h"
 #include "vmm/log.h"
+#include "vmm/shared_fd.h"
 #include "vmm/wires.h"
 
 #define MSIX_MAX_VECTORS 64
@@ -23,6 +24,10 @@ struct msix {
 
 		int fd;         /* -1: not used yet. A count in it is the pending bit. */
 		bool connected; /* signals of fd are sent */
+
+		/* The same for another process, until it is taken back. */
+		struct shared_fd lent;
+		bool lent_connected;
 	} vector[MSIX_MAX_VECTORS];
 
 	struct ratelimit log;
@@ -46,5 +51,8 @@ void msix_config_written(struct msix *m, const struct pci_function *f, unsigned 
 void msix_signal(struct msix *m, unsigned vector);
 /* The eventfd that does so; or -errno, logged. */
 int msix_fd(struct msix *m, unsigned vector);
-/* Forgets what is pending. */
+/* One that another process may have: its signals are sent, or become pending, in the same way. 0 or
+ * -errno, logged. */
+int msix_lend(struct msix *m, unsigned vector, struct shared_fd *fd) __must_check;
+/* Forgets what is pending, and takes back what is lent. */
 void msix_drain(struct msix *m);

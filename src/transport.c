@@ -2,7 +2,6 @@
 #include "transport.h"
 
 #include <errno.h>
-#include <linux/virtio_mmio.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -54,9 +53,11 @@ static int add_mmio(struct machine *m, size_t i, struct virtio_dev *vd, struct l
 		rc = vm_irqfd_line(&m->vm, board_virtio_gsi[i], &irq);
 	if (rc == 0)
 		rc = virtio_mmio_init(t, vd, &m->mem, &irq, loop);
-	for (unsigned q = 0; q < vd->nr_queues && rc == 0 && live; q++)
-		rc = vm_ioeventfd(&m->vm, mmio_base(i) + VIRTIO_MMIO_QUEUE_NOTIFY, q,
-				  virtio_mmio_kick_fd(t, q));
+	if (rc == 0 && live) {
+		const struct wires wires = vm_wires(&m->vm, 0);
+
+		rc = virtio_mmio_wire(t, &wires, mmio_base(i));
+	}
 	return rc;
 }
 

@@ -166,18 +166,3 @@ int vm_irqfd_line(struct vm *vm, unsigned gsi, struct irq_line *line)
 	*line = (struct irq_line){ .set = irqfd_set, .ctx = vm, .n = gsi };
 	return 0;
 }
-
-int vm_ioeventfd(struct vm *vm, gpa_t addr, uint32_t value, int fd)
-{
-	struct kvm_ioeventfd io = {
-		.addr = addr,
-		.len = 4,
-		.datamatch = value,
-		.fd = fd,
-		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
-	};
-
-	if (ioctl(vm->fd, KVM_IOEVENTFD, &io) < 0)
-		return log_errno("KVM: ioeventfd at %#llx", (unsigned long long)addr);
-	return 0;
-}

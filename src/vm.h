@@ -39,13 +39,9 @@ struct irq_line vm_irq_line(struct vm *vm, unsigned gsi);
  * *line. 0 or -errno, logged. */
 int vm_irqfd_line(struct vm *vm, unsigned gsi, struct irq_line *line) __must_check;
 
-/* A guest's 32-bit store of value to the MMIO address signals fd and does not exit to us (KVM
- * api 4.59). 0 or -errno, logged. */
-int vm_ioeventfd(struct vm *vm, gpa_t addr, uint32_t value, int fd) __must_check;
-
-/* The eventfds of PCI functions (vmm/wires.h): ioeventfds, and irqfds with a route of their own for
- * each message. first is below VM_MSIS, with as many as the function has messages. Nothing is asked
- * of KVM before the guest wants it. (x86/msi.c) */
+/* The eventfds of devices (vmm/wires.h): ioeventfds, and for PCI functions irqfds with a route of
+ * their own for each message. first is below VM_MSIS, with as many as the function has messages.
+ * Nothing is asked of KVM before the guest wants it. (x86/msi.c) */
 #define VM_MSIS 1088
 struct wires vm_wires(struct vm *vm, unsigned first);
 

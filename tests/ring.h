@@ -202,6 +202,7 @@ struct driver {
 	 * an eventfd is read by nobody but the device and the test. */
 	int kick_fd[VIRTIO_MAX_QUEUES], call_fd[VIRTIO_MAX_QUEUES];
 	bool unwatched[VIRTIO_MAX_QUEUES]; /* the device told the transport not to look at kicks */
+	struct shared_fd lent_kick[VIRTIO_MAX_QUEUES], lent_call[VIRTIO_MAX_QUEUES];
 };
 
 static inline void driver_interrupt(void *ctx, int queue)
@@ -233,6 +234,26 @@ static inline void driver_watch_kicks(void *ctx, unsigned queue, bool on)
 	((struct driver *)ctx)->unwatched[queue] = !on;
 }
 
+static inline int driver_lend_kick(void *ctx, unsigned queue, struct shared_fd *kick)
+{
+	struct driver *d = ctx;
+	int rc;
+
+	shared_fd_close(&d->lent_kick[queue]);
+	rc = shared_fd_open(&d->lent_kick[queue], 1);
+	*kick = d->lent_kick[queue];
+	return rc;
+}
+static inline int driver_lend_call(void *ctx, unsigned queue, struct shared_fd *call)
+{
+	struct driver *d = ctx;
+	int rc = shared_fd_is_open(&d->lent_call[queue]) ? 0
+							 : shared_fd_open(&d->lent_call[queue], 0);
+
+	*call = d->lent_call[queue];
+	return rc;
+}
+
 /* Connects vd, which virtio_init() has seen, to a driver with fake RAM. */
 static inline void driver_init(struct driver *d, struct virtio_dev *vd)
 {
@@ -241,6 +262,8 @@ static inline void driver_init(struct driver *d, struct virtio_dev *vd)
 		.kick_fd = driver_kick_fd,
 		.watch_kicks = driver_watch_kicks,
 		.call_fd = driver_call_fd,
+		.lend_kick = driver_lend_kick,
+		.lend_call = driver_lend_call,
 	};
 
 	*d = (struct driver){ .vd = vd };
@@ -261,6 +284,8 @@ static inline void driver_destroy(struct driver *d)
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
 		close_fd(&d->kick_fd[i]);
 		close_fd(&d->call_fd[i]);
+		shared_fd_close(&d->lent_kick[i]);
+		shared_fd_close(&d->lent_call[i]);
 	}
 	pthread_mutex_destroy(&d->lock);
 	ram_destroy(&d->ram);

@@ -20,7 +20,7 @@ struct test_wires {
 	struct {
 		uint64_t address, told_address; /* as routed, and at the last connect */
 		uint32_t data, told_data;
-		int fd; /* -1: not connected */
+		int fd, lent; /* -1: not connected */
 	} msi[WIRES_MAX];
 	unsigned connects, disconnects, tells;
 	bool changed;
@@ -28,9 +28,10 @@ struct test_wires {
 	bool no_routes; /* nor takes any message */
 };
 
-static inline int test_doorbell(void *ctx, gpa_t gpa, int fd, bool on)
+static inline int test_doorbell(void *ctx, const struct doorbell *bell, int fd, bool on)
 {
 	struct test_wires *w = ctx;
+	const gpa_t gpa = bell->gpa;
 
 	for (unsigned i = 0; i < WIRES_MAX; i++) {
 		if (!on && w->bell[i].fd == fd && w->bell[i].gpa == gpa) {
@@ -67,9 +68,13 @@ static inline int test_msi_connect(void *ctx, unsigned n, int fd)
 {
 	struct test_wires *w = ctx;
 
-	assert(n < WIRES_MAX && w->msi[n].fd < 0 && fd >= 0);
+	assert(n < WIRES_MAX && (w->msi[n].fd < 0 || w->msi[n].lent < 0) && fd >= 0);
 	if (w->no_routes)
 		return -22; /* EINVAL */
+	if (w->msi[n].fd >= 0) {
+		w->msi[n].lent = fd;
+		return 0;
+	}
 	w->tells += w->changed;
 	w->changed = false;
 	w->msi[n].told_address = w->msi[n].address;
@@ -83,7 +88,11 @@ static inline void test_msi_disconnect(void *ctx, unsigned n, int fd)
 {
 	struct test_wires *w = ctx;
 
-	assert(n < WIRES_MAX && w->msi[n].fd == fd);
+	assert(n < WIRES_MAX && (w->msi[n].fd == fd || w->msi[n].lent == fd));
+	if (w->msi[n].lent == fd) {
+		w->msi[n].lent = -1;
+		return;
+	}
 	w->msi[n].fd = -1;
 	w->disconnects++;
 }
@@ -91,9 +100,13 @@ static inline void test_msi_disconnect(void *ctx, unsigned n, int fd)
 /* How often message n was signalled and sent since this was last asked. */
 static inline uint64_t test_wires_sent(const struct test_wires *w, unsigned n)
 {
-	uint64_t nr = 0;
+	uint64_t nr = 0, lent = 0;
 
-	return w->msi[n].fd >= 0 && read(w->msi[n].fd, &nr, sizeof(nr)) == sizeof(nr) ? nr : 0;
+	if (w->msi[n].fd >= 0 && read(w->msi[n].fd, &nr, sizeof(nr)) < 0)
+		nr = 0;
+	if (w->msi[n].lent >= 0 && read(w->msi[n].lent, &lent, sizeof(lent)) < 0)
+		lent = 0;
+	return nr + lent;
 }
 
 /* A store of the guest's: does KVM signal somebody? */
@@ -118,6 +131,6 @@ static inline struct wires test_wires_init(struct test_wires *w, unsigned first)
 
 	*w = (struct test_wires){ 0 };
 	for (unsigned i = 0; i < WIRES_MAX; i++)
-		w->bell[i].fd = w->msi[i].fd = -1;
+		w->bell[i].fd = w->msi[i].fd = w->msi[i].lent = -1;
 	return (struct wires){ .ops = &ops, .ctx = w, .first = first };
 }

@@ -303,32 +303,32 @@ static int share_memory(struct vhost_user *v)
 	return rc;
 }
 
-static int start_ring(struct vhost_user *v, unsigned i)
+/* The daemon looks at the ring at once, for its kick has a count already. */
+static int start_ring(struct vhost_user *v, unsigned i, uint16_t base)
 {
 	const struct virtio_dev *vd = v->vd;
 	const struct virtq *q = &vd->q[i];
-	const int kick = vd->transport->kick_fd(vd->transport_ctx, i);
-	const int call = vd->transport->call_fd(vd->transport_ctx, i);
+	struct shared_fd kick, call;
 	struct message addr = { .addr = {
 					.index = i,
 					.desc = (uintptr_t)q->desc,
 					.used = (uintptr_t)q->used,
 					.avail = (uintptr_t)q->avail,
 				} };
-	int rc;
+	int rc = vd->transport->lend_call(vd->transport_ctx, i, &call);
 
-	if (call < 0)
-		return call; /* logged */
-	vd->transport->watch_kicks(vd->transport_ctx, i, false);
-	rc = tell_state(v, SET_VRING_NUM, i, q->size);
 	if (rc == 0)
-		rc = tell_state(v, SET_VRING_BASE, i, q->next_avail);
+		rc = vd->transport->lend_kick(vd->transport_ctx, i, &kick);
+	if (rc == 0)
+		rc = tell_state(v, SET_VRING_NUM, i, q->size);
+	if (rc == 0)
+		rc = tell_state(v, SET_VRING_BASE, i, base);
 	if (rc == 0)
 		rc = tell(v, &addr, SET_VRING_ADDR, sizeof(addr.addr), -1);
 	if (rc == 0)
-		rc = tell_number(v, SET_VRING_CALL, i, call);
+		rc = tell_number(v, SET_VRING_CALL, i, shared_fd_hand_on(&call));
 	if (rc == 0)
-		rc = tell_number(v, SET_VRING_KICK, i, kick);
+		rc = tell_number(v, SET_VRING_KICK, i, shared_fd_hand_on(&kick));
 	if (rc == 0 && v->features >> F_PROTOCOL_FEATURES & 1)
 		rc = tell_state(v, SET_VRING_ENABLE, i, 1);
 	return rc;
@@ -372,20 +372,6 @@ static void unwatch(struct vhost_user *v)
 		(void)!loop_change(v->loop, &v->hangup, 0);
 }
 
-/* The daemon looks at each queue once, whether or not the driver kicked it before. */
-static void kick_all(const struct vhost_user *v)
-{
-	const uint64_t one = 1;
-
-	for (unsigned i = 0; i < v->vd->nr_queues; i++) {
-		int fd = v->vd->transport->kick_fd(v->vd->transport_ctx, i);
-
-		loop_take_event(fd); /* so that there is room for one, whatever the daemon did */
-		if (v->vd->q[i].ready && write(fd, &one, sizeof(one)) < 0)
-			continue;
-	}
-}
-
 int vhost_user_start(struct vhost_user *v, struct virtio_dev *vd, struct loop *loop)
 {
 	int rc;
@@ -408,14 +394,43 @@ int vhost_user_start(struct vhost_user *v, struct virtio_dev *vd, struct loop *l
 		rc = share_memory(v);
 	for (unsigned i = 0; i < vd->nr_queues && rc == 0; i++)
 		if (vd->q[i].ready)
-			rc = start_ring(v, i);
+			rc = start_ring(v, i, vd->q[i].next_avail);
 	if (rc == 0)
 		rc = watch(v);
 	if (rc < 0)
 		vhost_user_stop(v);
-	else
-		kick_all(v);
 	return rc;
+}
+
+/* *base is where the daemon says that it stopped. */
+static int stop_ring(struct vhost_user *v, unsigned i, uint16_t *base)
+{
+	struct message m = { .h = { GET_VRING_BASE, VERSION, sizeof(m.state) },
+			     .state = { .index = i } };
+	int rc = send_message(v, &m, NULL, 0);
+
+	if (rc == 0)
+		rc = get_reply(v, &m, GET_VRING_BASE, sizeof(m.state));
+	*base = (uint16_t)m.state.num;
+	return rc;
+}
+
+void vhost_user_look(struct vhost_user *v, unsigned queue)
+{
+	uint16_t base;
+	int rc;
+
+	if (!v->running || v->fd < 0 || !v->vd->q[queue].ready)
+		return;
+	begin(v);
+	unwatch(v);
+	rc = stop_ring(v, queue, &base);
+	if (rc == 0)
+		rc = start_ring(v, queue, base);
+	if (rc == 0)
+		rc = watch(v);
+	if (rc < 0)
+		virtio_broken(v->vd, "its daemon can't be told of a kick");
 }
 
 void vhost_user_stop(struct vhost_user *v)
@@ -426,14 +441,10 @@ void vhost_user_stop(struct vhost_user *v)
 	begin(v);
 	unwatch(v);
 	for (unsigned i = 0; i < v->vd->nr_queues && v->fd >= 0; i++) {
-		struct message m = { .h = { GET_VRING_BASE, VERSION, sizeof(m.state) },
-				     .state = { .index = i } };
+		uint16_t base; /* the next driver begins anew */
 
-		if (!v->vd->q[i].ready)
-			continue;
-		/* What it answers is where it stopped, and that it did; we begin anew. */
-		if (send_message(v, &m, NULL, 0) == 0)
-			(void)!get_reply(v, &m, GET_VRING_BASE, sizeof(m.state));
+		if (v->vd->q[i].ready)
+			(void)!stop_ring(v, i, &base);
 	}
 	(void)!watch(v);
 }

@@ -7,8 +7,8 @@
  * The daemon has all of guest memory, so the guest has to trust it. We do not: what it says is
  * checked, each answer is waited for no longer than a few seconds, and what it says unasked ends
  * the connection. A daemon that is gone, or was given up, leaves a device that needs a reset and
- * does not start again. What is left to a hostile one: it can make the eventfds that it shares with
- * us blocking and keep them full, and so hold up a vCPU that starts the device.
+ * does not start again. The eventfds that it shares with KVM we neither read nor write
+ * (vmm/shared_fd.h), so it holds nobody up by them.
  *
  * Deliberately missing: reconnecting (nothing is opened once the machine runs), the dirty log,
  * in-flight tables, several rings of requests, configuration space (the device answers for itself).
@@ -59,5 +59,9 @@ uint64_t vhost_user_offer(const struct vhost_user *v, uint64_t features);
 /* In activate: hands guest memory and all queues that are ready to the daemon. 0 or -errno, logged.
  */
 int vhost_user_start(struct vhost_user *v, struct virtio_dev *vd, struct loop *loop) __must_check;
+/* Has the daemon look at a queue, whose kick KVM could not tell it (a store to where no doorbell
+ * is, such as by virtio-pci's window in configuration space): by stopping the queue and starting it
+ * again, since nothing that we may write would reach it. */
+void vhost_user_look(struct vhost_user *v, unsigned queue);
 /* In reset: when it returns, the daemon has stopped, or was given up. */
 void vhost_user_stop(struct vhost_user *v);

@@ -31,6 +31,14 @@ static void fs_reset(struct virtio_dev *vd, struct virtq *q __unused)
 		vhost_user_stop(&s->daemon);
 }
 
+static void fs_lent_kick(struct virtio_dev *vd, struct virtq *q)
+{
+	struct fs_vhost *s = container_of(vd, struct fs_vhost, vd);
+
+	if (s->open)
+		vhost_user_look(&s->daemon, (unsigned)(q - vd->q));
+}
+
 static uint64_t fs_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
 {
 	return virtio_fs_config(container_of(vd, struct fs_vhost, vd)->tag, off, size);
@@ -45,6 +53,7 @@ static const struct virtio_ops fs_ops = {
 	.kick = fs_kick,
 	.activate = fs_activate,
 	.reset = fs_reset,
+	.lent_kick = fs_lent_kick,
 	.config_read = fs_config_read,
 };
 

@@ -27,7 +27,9 @@ static void kicked(struct loop_source *src, uint32_t events __unused)
 	 */
 	if (!loop_take_event(src->fd))
 		return;
-	if (virtio_kick(k->vd, index))
+	if (shared_fd_is_open(&kick->lent))
+		k->vd->ops->lent_kick(k->vd, &k->vd->q[index]);
+	else if (virtio_kick(k->vd, index))
 		virtio_kicks_send(k, index); /* once more, after the loop's other sources */
 }
 
@@ -52,8 +54,76 @@ int virtio_kicks_init(struct virtio_kicks *k, struct virtio_dev *vd, struct loop
 	return 0;
 }
 
+/* -- doorbells -- */
+
+static void unwire(struct virtio_kicks *k, struct virtio_kick *kick)
+{
+	const int lent = shared_fd_hand_on(&kick->lent);
+
+	if (kick->wired)
+		k->wires.ops->doorbell(k->wires.ctx, &kick->bell, lent >= 0 ? lent : kick->src.fd,
+				       false);
+	kick->wired = false;
+}
+
+static int wire(struct virtio_kicks *k, struct virtio_kick *kick)
+{
+	const int lent = shared_fd_hand_on(&kick->lent);
+	int rc = 0;
+
+	if (k->wires.ops && kick->bell.gpa)
+		rc = k->wires.ops->doorbell(k->wires.ctx, &kick->bell,
+					    lent >= 0 ? lent : kick->src.fd, true);
+	kick->wired = k->wires.ops && kick->bell.gpa && rc == 0;
+	return rc;
+}
+
+int virtio_kicks_place(struct virtio_kicks *k, unsigned queue, const struct doorbell *bell)
+{
+	struct virtio_kick *kick = &k->kick[queue];
+
+	unwire(k, kick);
+	kick->bell = bell ? *bell : (struct doorbell){ 0 };
+	return wire(k, kick);
+}
+
+/* KVM signals one eventfd for an address, so there is a moment without. A kick that comes then is
+ * an exit, which waits for our lock; and whoever gets the eventfd looks at the queue after that. */
+static void set_lent(struct virtio_kicks *k, struct virtio_kick *kick, struct shared_fd fd)
+{
+	struct shared_fd was = kick->lent;
+
+	unwire(k, kick);
+	kick->lent = fd;
+	(void)!wire(k, kick); /* without it, exits will do */
+	shared_fd_close(&was);
+}
+
+int virtio_kicks_lend(struct virtio_kicks *k, unsigned queue, struct shared_fd *kick)
+{
+	struct shared_fd fd;
+
+	assert(queue < k->vd->nr_queues && k->vd->ops->lent_kick);
+	if (shared_fd_open(&fd, 1) < 0)
+		return guest_errno(&k->vd->log, "virtio-%s: eventfd", k->vd->ops->name);
+	set_lent(k, &k->kick[queue], fd);
+	loop_take_event(k->kick[queue].src.fd); /* the count that fd has is for these */
+	*kick = fd;
+	return 0;
+}
+
+static void take_back(struct virtio_kicks *k, struct virtio_kick *kick)
+{
+	if (shared_fd_is_open(&kick->lent))
+		set_lent(k, kick, (struct shared_fd){ 0 });
+}
+
 void virtio_kicks_destroy(struct virtio_kicks *k)
 {
+	for (unsigned i = 0; i < k->vd->nr_queues; i++) {
+		unwire(k, &k->kick[i]);
+		shared_fd_close(&k->kick[i].lent);
+	}
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
 		if (k->kick[i].src.fd < 0)
 			continue;
@@ -90,9 +160,14 @@ void virtio_kicks_set_status(struct virtio_kicks *k, uint8_t status)
 
 	virtio_set_status(k->vd, status);
 	for (unsigned i = 0; i < k->vd->nr_queues; i++) {
-		if (status == 0)
+		const bool looked_at = shared_fd_is_open(&k->kick[i].lent);
+
+		if (status == 0) {
 			virtio_kicks_watch(k, i, true);
-		else if (k->vd->status & ~was & VIRTIO_CONFIG_S_DRIVER_OK && k->vd->q[i].ready)
+			take_back(k, &k->kick[i]);
+		} else if (k->vd->status & ~was & VIRTIO_CONFIG_S_DRIVER_OK && k->vd->q[i].ready &&
+			   !looked_at) {
 			virtio_kicks_send(k, i);
+		}
 	}
 }

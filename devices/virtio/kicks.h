@@ -4,10 +4,14 @@
  * (ioeventfd) or, where an exit brings the driver's write, the transport does. Either way the queue
  * runs on the device's loop, never on a vCPU's thread; or somewhere else altogether, when something
  * other than us serves it (vhost).
+ *
+ * A queue that is lent to another process has a second eventfd, which KVM signals in the place of
+ * the first. What an exit brings still goes to the first one, which is ours alone.
  */
 #pragma once
 
 #include "vmm/virtio.h"
+#include "vmm/wires.h"
 
 struct virtio_kicks;
 
@@ -15,11 +19,15 @@ struct virtio_kick {
 	struct loop_source src; /* src.fd: an eventfd, owned */
 	struct virtio_kicks *all;
 	bool watched; /* our loop reads it */
+	struct shared_fd lent;
+	struct doorbell bell;
+	bool wired; /* at bell, to lent or else to src.fd */
 };
 
 struct virtio_kicks {
 	struct virtio_dev *vd; /* its lock is held in each call below but init and destroy */
 	struct loop *loop;
+	struct wires wires;                         /* ops NULL: none, every kick is an exit */
 	struct virtio_kick kick[VIRTIO_MAX_QUEUES]; /* one for each queue of the device */
 };
 
@@ -33,11 +41,17 @@ void virtio_kicks_destroy(struct virtio_kicks *k);
 /* The driver kicked queue index, which may be any number. */
 void virtio_kicks_send(const struct virtio_kicks *k, uint32_t index);
 
-/* virtio_set_status(), and what it means for kicks: a reset has our loop watch every queue again;
- * with DRIVER_OK every queue is looked at once, since drivers offer buffers and kick before they
- * set it (Linux's balloon, say), when we don't listen yet (§3.1.1). */
+/* The doorbell of a queue is there from now on; NULL: nowhere. 0; or -errno, not logged: kicks are
+ * exits. */
+int virtio_kicks_place(struct virtio_kicks *k, unsigned queue, const struct doorbell *bell);
+
+/* virtio_set_status(), and what it means for kicks: a reset has our loop watch every queue again,
+ * and takes back those that are lent; with DRIVER_OK every queue is looked at once, since drivers
+ * offer buffers and kick before they set it (Linux's balloon, say), when we don't listen yet
+ * (§3.1.1). */
 void virtio_kicks_set_status(struct virtio_kicks *k, uint8_t status);
 
 /* For struct virtio_transport_ops, with queue < vd->nr_queues. */
 int virtio_kicks_fd(const struct virtio_kicks *k, unsigned queue);
 void virtio_kicks_watch(struct virtio_kicks *k, unsigned queue, bool on);
+int virtio_kicks_lend(struct virtio_kicks *k, unsigned queue, struct shared_fd *kick);

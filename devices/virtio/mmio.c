@@ -13,8 +13,8 @@
  * acknowledgement takes the new bit along) is latched by the interrupt controller and runs the
  * handler again. That second run may find no bit set, which is harmless: a handler looks at the
  * used rings after it acknowledged, and what it finds there was published before the bit was set.
- * Whatever interrupts the driver in our stead (vhost) does so by an eventfd on the device's loop,
- * for there is a bit to be set first.
+ * Whatever interrupts the driver in our stead (vhost, vhost-user) does so by an eventfd on the
+ * device's loop, for there is a bit to be set first.
  *
  * Deliberately missing: version 1 (legacy), shared memory regions, NOTIFICATION_DATA.
  */
@@ -124,6 +124,15 @@ static void queue_ready(struct virtio_dev *vd, struct virtq *q, uint32_t v)
 		virtio_queue_disable(vd, q);
 }
 
+/* The loop may be on its way to the source: lent_called() expects that. */
+static void take_back_call(struct virtio_mmio *t)
+{
+	if (!shared_fd_is_open(&t->lent_call))
+		return;
+	loop_remove(t->kicks.loop, &t->lent_source);
+	shared_fd_close(&t->lent_call);
+}
+
 static void status_write(struct virtio_mmio *t, uint32_t v)
 {
 	virtio_kicks_set_status(&t->kicks, (uint8_t)v);
@@ -132,6 +141,7 @@ static void status_write(struct virtio_mmio *t, uint32_t v)
 	/* A reset. What was called before is nothing to the next driver. */
 	if (t->call.fd >= 0)
 		loop_take_event(t->call.fd);
+	take_back_call(t);
 	t->regs = (struct virtio_mmio_regs){ 0 };
 }
 
@@ -244,6 +254,42 @@ static int mmio_call_fd(void *ctx, unsigned queue __unused)
 	return rc;
 }
 
+/* Each signal is an edge; it stays in the eventfd, of which the count means nothing. */
+static void lent_called(struct loop_source *src, uint32_t events __unused)
+{
+	struct virtio_mmio *t = container_of(src, struct virtio_mmio, lent_source);
+
+	if (shared_fd_is_open(&t->lent_call)) /* else a reset came in between */
+		mmio_interrupt(t, 0);
+}
+
+/* One for all queues, too. */
+static int mmio_lend_call(void *ctx, unsigned queue __unused, struct shared_fd *call)
+{
+	struct virtio_mmio *t = ctx;
+	struct shared_fd fd = t->lent_call;
+	int rc = shared_fd_is_open(&fd) ? 0 : shared_fd_open(&fd, 0);
+
+	if (rc == 0 && !shared_fd_is_open(&t->lent_call)) {
+		t->lent_source.fd = shared_fd_hand_on(&fd);
+		rc = loop_add(t->kicks.loop, &t->lent_source, EPOLLIN | EPOLLET);
+	}
+	if (rc < 0) {
+		shared_fd_close(&fd);
+		guest_err(&t->vd->log, "virtio-%s: eventfd: %s", t->vd->ops->name, strerror(-rc));
+		return rc;
+	}
+	*call = t->lent_call = fd;
+	return 0;
+}
+
+static int mmio_lend_kick(void *ctx, unsigned queue, struct shared_fd *kick)
+{
+	struct virtio_mmio *t = ctx;
+
+	return virtio_kicks_lend(&t->kicks, queue, kick);
+}
+
 static int mmio_kick_fd(void *ctx, unsigned queue)
 {
 	const struct virtio_mmio *t = ctx;
@@ -263,6 +309,8 @@ static const struct virtio_transport_ops transport_ops = {
 	.kick_fd = mmio_kick_fd,
 	.watch_kicks = mmio_watch_kicks,
 	.call_fd = mmio_call_fd,
+	.lend_kick = mmio_lend_kick,
+	.lend_call = mmio_lend_call,
 };
 
 int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *vd, const struct gmem *mem,
@@ -271,6 +319,7 @@ int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *vd, const struct 
 	*t = (struct virtio_mmio){ .vd = vd, .irq = *irq };
 	dev_init(&t->dev, &mmio_ops);
 	t->call = (struct loop_source){ .fd = -1, .fn = called, .lock = &t->dev.lock };
+	t->lent_source = (struct loop_source){ .fn = lent_called, .lock = &t->dev.lock };
 	vd->mem = mem;
 	vd->lock = &t->dev.lock;
 	vd->transport = &transport_ops;
@@ -281,11 +330,26 @@ int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *vd, const struct 
 void virtio_mmio_destroy(struct virtio_mmio *t)
 {
 	virtio_reset(t->vd);
+	take_back_call(t);
 	virtio_kicks_destroy(&t->kicks);
 	if (t->call.fd >= 0)
 		loop_remove(t->kicks.loop, &t->call);
 	close_fd(&t->call.fd);
 	dev_destroy(&t->dev);
+}
+
+int virtio_mmio_wire(struct virtio_mmio *t, const struct wires *wires, gpa_t base)
+{
+	int rc = 0;
+
+	t->kicks.wires = *wires;
+	for (unsigned i = 0; i < t->vd->nr_queues && rc == 0; i++) {
+		const struct doorbell bell = { base + VIRTIO_MMIO_QUEUE_NOTIFY, 4, i };
+
+		rc = virtio_kicks_place(&t->kicks, i, &bell);
+	}
+	return rc < 0 ? log_ret(rc, "virtio-%s: ioeventfd: %s", t->vd->ops->name, strerror(-rc))
+		      : 0;
 }
 
 int virtio_mmio_kick_fd(const struct virtio_mmio *t, unsigned index)

@@ -17,6 +17,9 @@ struct virtio_mmio {
 	struct irq_line irq;
 	struct virtio_kicks kicks;
 	struct loop_source call; /* call.fd: what calls the driver for us, owned; or -1 */
+	/* The same for whoever was lent a queue; on the loop while it is open. */
+	struct shared_fd lent_call;
+	struct loop_source lent_source;
 
 	/* All that the guest can change here; reset clears it. */
 	struct virtio_mmio_regs {
@@ -34,6 +37,9 @@ int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *vd, const struct 
 /* Resets the device and takes its kicks off the loop, which isn't running. */
 void virtio_mmio_destroy(struct virtio_mmio *t);
 
-/* The eventfd that kicks queue index, which the device has. For an ioeventfd: a 4-byte write of
- * index at VIRTIO_MMIO_QUEUE_NOTIFY from the start of the device. */
+/* Has the driver's kicks come by wires, for a device that is at base; what is behind wires outlives
+ * t. 0 or -errno, logged. */
+int virtio_mmio_wire(struct virtio_mmio *t, const struct wires *wires, gpa_t base) __must_check;
+
+/* The eventfd that kicks queue index, which the device has. */
 int virtio_mmio_kick_fd(const struct virtio_mmio *t, unsigned index);

@@ -27,7 +27,6 @@
 #include <errno.h>
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
-#include <sys/eventfd.h>
 
 #define COMMON_CFG 0x0000
 #define ISR_CFG    0x1000
@@ -99,19 +98,14 @@ static void bar_write(struct pci_function *f, uint64_t off, unsigned size, uint6
 
 /* The doorbells are where the BAR is. One that can't be wired (another one's is there, or KVM has
  * no room) is no loss: the store comes to bar_write(). */
-static void bar_moved(struct pci_function *f, gpa_t from, gpa_t to)
+static void bar_moved(struct pci_function *f, gpa_t from __unused, gpa_t to)
 {
 	struct virtio_pci *t = container_of(f, struct virtio_pci, fn);
-	const struct wires *w = &t->wires;
 
-	for (unsigned i = 0; i < t->vd->nr_queues && w->ops; i++) {
-		const uint64_t at = NOTIFY_CFG + i * NOTIFY_EVERY;
-		const int fd = virtio_kicks_fd(&t->kicks, i);
+	for (unsigned i = 0; i < t->vd->nr_queues; i++) {
+		const struct doorbell bell = { .gpa = to + NOTIFY_CFG + i * NOTIFY_EVERY };
 
-		if (t->doorbell[i])
-			w->ops->doorbell(w->ctx, from + at, fd, false);
-		t->doorbell[i] =
-			to != PCI_NOWHERE && w->ops->doorbell(w->ctx, to + at, fd, true) == 0;
+		(void)!virtio_kicks_place(&t->kicks, i, to == PCI_NOWHERE ? NULL : &bell);
 	}
 }
 
@@ -204,6 +198,13 @@ static void pci_watch_kicks(void *ctx, unsigned queue, bool on)
 	virtio_kicks_watch(&t->kicks, queue, on);
 }
 
+static int open_nowhere(struct virtio_pci *t)
+{
+	if (!shared_fd_is_open(&t->nowhere) && shared_fd_open(&t->nowhere, 0) < 0)
+		return guest_errno(&t->vd->log, "virtio-%s: eventfd", t->vd->ops->name);
+	return 0;
+}
+
 static int pci_call_fd(void *ctx, unsigned queue)
 {
 	struct virtio_pci *t = ctx;
@@ -211,10 +212,27 @@ static int pci_call_fd(void *ctx, unsigned queue)
 	assert(queue < t->vd->nr_queues);
 	if (t->regs.queue_vector[queue] != VIRTIO_MSI_NO_VECTOR)
 		return msix_fd(&t->msix, t->regs.queue_vector[queue]);
-	if (t->nowhere < 0)
-		t->nowhere = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return t->nowhere >= 0 ? t->nowhere
-			       : guest_errno(&t->vd->log, "virtio-%s: eventfd", t->vd->ops->name);
+	return open_nowhere(t) < 0 ? -errno : shared_fd_hand_on(&t->nowhere);
+}
+
+static int pci_lend_call(void *ctx, unsigned queue, struct shared_fd *call)
+{
+	struct virtio_pci *t = ctx;
+	int rc;
+
+	assert(queue < t->vd->nr_queues);
+	if (t->regs.queue_vector[queue] != VIRTIO_MSI_NO_VECTOR)
+		return msix_lend(&t->msix, t->regs.queue_vector[queue], call);
+	rc = open_nowhere(t);
+	*call = t->nowhere;
+	return rc;
+}
+
+static int pci_lend_kick(void *ctx, unsigned queue, struct shared_fd *kick)
+{
+	struct virtio_pci *t = ctx;
+
+	return virtio_kicks_lend(&t->kicks, queue, kick);
 }
 
 static const struct virtio_transport_ops transport_ops = {
@@ -222,6 +240,8 @@ static const struct virtio_transport_ops transport_ops = {
 	.kick_fd = pci_kick_fd,
 	.watch_kicks = pci_watch_kicks,
 	.call_fd = pci_call_fd,
+	.lend_kick = pci_lend_kick,
+	.lend_call = pci_lend_call,
 };
 
 /* -- life ------------------------------------------------------------------------------------ */
@@ -294,8 +314,9 @@ int virtio_pci_init(struct virtio_pci *t, struct virtio_dev *vd, const struct gm
 		.class = class_of(vd->ops->device_id),
 		.revision = 1,
 	};
+	int rc;
 
-	*t = (struct virtio_pci){ .vd = vd, .wires = *wires, .nowhere = -1 };
+	*t = (struct virtio_pci){ .vd = vd };
 	pci_function_init(&t->fn, &function_ops, &ids, BAR_SIZE);
 	vd->mem = mem;
 	vd->lock = &t->fn.dev.lock;
@@ -305,7 +326,9 @@ int virtio_pci_init(struct virtio_pci *t, struct virtio_dev *vd, const struct gm
 	msix_init(&t->msix, &t->fn, vd->ops->name, virtio_pci_nr_vectors(vd), wires, MSIX_TABLE,
 		  MSIX_PBA);
 	add_caps(t);
-	return virtio_kicks_init(&t->kicks, vd, loop);
+	rc = virtio_kicks_init(&t->kicks, vd, loop);
+	t->kicks.wires = *wires;
+	return rc;
 }
 
 void virtio_pci_destroy(struct virtio_pci *t)
@@ -315,6 +338,6 @@ void virtio_pci_destroy(struct virtio_pci *t)
 		bar_moved(&t->fn, t->fn.bar_at, PCI_NOWHERE);
 	virtio_kicks_destroy(&t->kicks);
 	msix_destroy(&t->msix);
-	close_fd(&t->nowhere);
+	shared_fd_close(&t->nowhere);
 	pci_function_destroy(&t->fn);
 }

@@ -10,10 +10,8 @@ struct virtio_pci {
 	struct virtio_dev *vd;
 	struct virtio_kicks kicks;
 	struct msix msix;
-	struct wires wires;
-	bool doorbell[VIRTIO_MAX_QUEUES]; /* wired at fn.bar_at */
-	int nowhere;     /* an eventfd for who calls a driver that wants no call; -1: none yet */
-	unsigned window; /* offset of the capability that is a window to the BAR */
+	struct shared_fd nowhere; /* for whoever calls a driver that wants no call */
+	unsigned window;          /* offset of the capability that is a window to the BAR */
 
 	/* All that the guest can change here; a reset of the device clears it. */
 	struct virtio_pci_regs {

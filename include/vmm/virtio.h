@@ -17,6 +17,7 @@
 
 #include "vmm/log.h"
 #include "vmm/loop.h"
+#include "vmm/shared_fd.h"
 #include "vmm/virtq.h"
 
 #define VIRTIO_MAX_QUEUES 34 /* 16 pairs and a control queue; or 16 console ports and theirs */
@@ -25,8 +26,8 @@ struct virtio_dev;
 
 struct virtio_ops {
 	const char *name;
-	uint32_t device_id; /* VIRTIO_ID_* */
-	unsigned nr_queues; /* unless virtio_set_nr_queues() says otherwise */
+	uint32_t device_id;   /* VIRTIO_ID_* */
+	unsigned nr_queues;   /* unless virtio_set_nr_queues() says otherwise */
 	uint16_t queue_size;  /* largest, a power of two <= VIRTQ_MAX_SIZE */
 	uint32_t config_size; /* bytes of device configuration space */
 
@@ -38,6 +39,9 @@ struct virtio_ops {
 	/* Forget all that is in flight on q (NULL: on the whole device, and its state). When it
 	 * returns, nothing touches guest memory of those queues any more. */
 	void (*reset)(struct virtio_dev *vd, struct virtq *q);
+	/* For a device that lends queues to another process: the driver kicked q, which is lent,
+	 * and whoever has it can't know. On the device's loop. */
+	void (*lent_kick)(struct virtio_dev *vd, struct virtq *q);
 	/* size is 1, 2, 4 or 8, and off + size <= config_size. NULL: zeroes, ignored. */
 	uint64_t (*config_read)(struct virtio_dev *vd, uint32_t off, unsigned size);
 	void (*config_write)(struct virtio_dev *vd, uint32_t off, unsigned size, uint64_t value);
@@ -51,11 +55,19 @@ struct virtio_transport_ops {
 	/* For a queue that something other than us serves (vhost): the eventfd that the driver's
 	 * kicks signal; whether our loop reads it (it does until told otherwise, and again after a
 	 * reset of the device); and an eventfd of which a write interrupts the driver as
-	 * interrupt(queue) would. Both stay the transport's; call_fd is asked for in activate, as it
-	 * depends on what the driver has set up. */
+	 * interrupt(queue) would. Both stay the transport's; call_fd is asked for in activate, as
+	 * it depends on what the driver has set up. */
 	int (*kick_fd)(void *ctx, unsigned queue);
 	void (*watch_kicks)(void *ctx, unsigned queue, bool on);
 	int (*call_fd)(void *ctx, unsigned queue);
+
+	/* The same for a queue that another process serves (vhost-user), which may do what it likes
+	 * with what it has: eventfds that only that process and KVM have, for as long as the device
+	 * isn't reset. Each lend_kick() makes a new one in the place of the last, and it has a
+	 * count already, for what was kicked before; a kick that KVM doesn't signal there is
+	 * virtio_ops.lent_kick(). What comes back stays the transport's. 0 or -errno, logged. */
+	int (*lend_kick)(void *ctx, unsigned queue, struct shared_fd *kick);
+	int (*lend_call)(void *ctx, unsigned queue, struct shared_fd *call);
 };
 
 struct virtio_dev {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The eventfds of a PCI function, as it asks for them to be wired: kicks to the addresses where the
- * driver stores, interrupts to the messages that the driver chose. Behind it stands KVM (ioeventfd
- * and irqfd), or a test.
+ * The eventfds of a device, as it asks for them to be wired: kicks to the addresses where the
+ * driver stores; and those of a PCI function's interrupts, to the messages that the driver chose.
+ * Behind it stands KVM (ioeventfd and irqfd), or a test.
  *
  * Each call is a leaf: it takes no lock of a device, and may be made from any thread with the
  * function's own lock held.
@@ -11,16 +11,24 @@
 
 #include "vmm/types.h"
 
+/* A store of the guest's to gpa: of any width and value, if len is 0. */
+struct doorbell {
+	gpa_t gpa;
+	unsigned len;
+	uint32_t value;
+};
+
 struct wires_ops {
-	/* A guest's store of any width and value to gpa signals fd; or no more. < 0: it can't be
-	 * done, which is no error, for the store then arrives by the bus. */
-	int (*doorbell)(void *ctx, gpa_t gpa, int fd, bool on);
+	/* Such a store signals fd; or no more. -errno: it can't be done, which is no error, for the
+	 * store then arrives by the bus. */
+	int (*doorbell)(void *ctx, const struct doorbell *bell, int fd, bool on);
 
 	/* Message-signalled interrupt n, a number of the whole machine's, is this message: from the
 	 * next msi_connect() on, whichever it is for, so that a change of many costs as much as one
 	 * of one. */
 	void (*msi_route)(void *ctx, unsigned n, uint64_t address, uint32_t data);
-	/* A signal of fd, and one that is pending in it, is sent as message n. 0 or -errno. */
+	/* A signal of fd, and one that is pending in it, is sent as message n; there may be several
+	 * fds. 0 or -errno. */
 	int (*msi_connect)(void *ctx, unsigned n, int fd);
 	/* No more: when this returns all that came is sent, and what comes stays in fd. */
 	void (*msi_disconnect)(void *ctx, unsigned n, int fd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What PCI functions ask of KVM (vmm/wires.h): doorbells are ioeventfds, messages irqfds.
+ * What devices ask of KVM (vmm/wires.h): doorbells are ioeventfds, messages irqfds.
  *
  * An irqfd raises a GSI, and KVM's routing table says what a GSI is: by itself a pin of the IO-APIC
  * and, the first 16, of the 8259s. Message n gets GSI 24 + n. The table is replaced as a whole, at
@@ -145,13 +145,16 @@ static void msi_disconnect(void *ctx, unsigned n, int fd)
 
 /* Without a length, KVM looks at neither width nor value of the store, which spares it to decode
  * the instruction where the processor can tell the address (KVM api 4.59). */
-static int doorbell(void *ctx, gpa_t gpa, int fd, bool on)
+static int doorbell(void *ctx, const struct doorbell *bell, int fd, bool on)
 {
 	const struct vm *vm = ctx;
 	struct kvm_ioeventfd io = {
-		.addr = gpa,
+		.addr = bell->gpa,
+		.len = bell->len,
+		.datamatch = bell->value,
 		.fd = fd,
-		.flags = on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
+		.flags = (on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN) |
+			 (bell->len ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0),
 	};
 
 	return ioctl(vm->fd, KVM_IOEVENTFD, &io) < 0 ? -errno : 0;

@@ -66,6 +66,14 @@ static int fn_activate(struct virtio_dev *vd)
 		f->call = vd->transport->call_fd(vd->transport_ctx, 1);
 		assert(f->call >= 0 && vd->transport->kick_fd(vd->transport_ctx, 1) >= 0);
 	}
+	if (f->config[0] & 2) {
+		struct shared_fd kick, call;
+		int rc = vd->transport->lend_kick(vd->transport_ctx, 0, &kick) |
+			 vd->transport->lend_call(vd->transport_ctx, 0, &call);
+
+		if (rc < 0)
+			return rc;
+	}
 	return f->config[0] == 0xff ? -1 : 0;
 }
 
@@ -74,6 +82,8 @@ static void fn_reset(struct virtio_dev *vd, struct virtq *q)
 	if (!q)
 		container_of(vd, struct function, vd)->call = -1;
 }
+
+static void fn_lent_kick(struct virtio_dev *vd __unused, struct virtq *q __unused) {}
 
 static uint64_t fn_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
 {
@@ -94,6 +104,7 @@ static const struct virtio_ops fn_ops = {
 	.kick = fn_kick,
 	.activate = fn_activate,
 	.reset = fn_reset,
+	.lent_kick = fn_lent_kick,
 	.config_read = fn_config_read,
 	.config_write = fn_config_write,
 };
@@ -262,7 +273,7 @@ static void check_function(const struct target *t, unsigned fn)
 		assert(!vd->q[i].ready || (i < QUEUES && vd->q[i].size <= QUEUE_SIZE));
 		assert(p->regs.queue_vector[i] < m->nr ||
 		       p->regs.queue_vector[i] == VIRTIO_MSI_NO_VECTOR);
-		bells += p->doorbell[i];
+		bells += p->kicks.kick[i].wired;
 	}
 	/* Decoded in a window, when memory is on, or nowhere; doorbells with it. */
 	if (at == PCI_NOWHERE)
@@ -281,6 +292,7 @@ static void check_function(const struct target *t, unsigned fn)
 		const unsigned n = m->wires.first + i;
 
 		assert(v->connected == (t->wires.msi[n].fd >= 0));
+		assert(v->lent_connected == (t->wires.msi[n].lent >= 0));
 		if (v->connected)
 			assert(m->enabled && !m->masked && !v->masked &&
 			       t->wires.msi[n].told_address == v->address &&

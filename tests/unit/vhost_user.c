@@ -2,11 +2,16 @@
 /* The front end of vhost-user against a daemon of the test's own, which is a thread. */
 #include "vhost_user.h"
 
+#include "../wires.h"
+#include "virtio/pci.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <linux/pci_regs.h>
+#include <linux/virtio_pci.h>
 #include <sys/un.h>
 
 #include "capture.h"
@@ -39,6 +44,7 @@ struct daemon {
 	uint64_t features, protocol; /* that it has */
 	enum fault fault;            /* in the answer to */
 	uint32_t at;
+	bool deaf; /* it never looks at kicks */
 
 	uint64_t agreed, protocol_agreed;
 	bool owned;
@@ -228,6 +234,8 @@ static bool hear(struct daemon *m, struct vu_message *msg, int fds[8], unsigned 
 /* Without protocol features a ring needs not be enabled. */
 static int kick_of(const struct daemon *m, unsigned i)
 {
+	if (m->deaf)
+		return -1;
 	return m->ring[i].enabled || !(m->agreed >> 30 & 1) ? m->ring[i].kick : -1;
 }
 
@@ -339,12 +347,13 @@ static void rig_down(struct rig *t)
 
 static uint32_t ask(struct rig *t, unsigned queue, gpa_t gpa)
 {
-	struct pollfd p = { .fd = t->d.call_fd[queue], .events = POLLIN };
+	struct pollfd p = { shared_fd_hand_on(&t->d.lent_call[queue]), POLLIN, 0 };
 	struct ring_elem used;
 	uint64_t n = 1;
 
 	ring_send(&t->d.ring[queue], &(struct ring_buf){ gpa, 4, .in = true }, 1);
-	assert_int_equal(write(t->d.kick_fd[queue], &n, sizeof(n)), sizeof(n));
+	assert_int_equal(write(shared_fd_hand_on(&t->d.lent_kick[queue]), &n, sizeof(n)),
+			 sizeof(n));
 	assert_int_equal(poll(&p, 1, 60000), 1);
 	assert_int_equal(read(p.fd, &n, sizeof(n)), sizeof(n));
 	assert_true(ring_take(&t->d.ring[queue], &used));
@@ -376,7 +385,6 @@ static void the_daemon_serves_the_queues(void **state __unused)
 			assert_int_equal(ask(&t, 0, 4 * MIB), 1000 + life);
 			assert_true(SEEN(&t, owned));
 			assert_int_equal(SEEN(&t, agreed), VU_FEATURES);
-			assert_true(t.d.unwatched[0] && t.d.unwatched[1]);
 			virtio_reset(&t.s.vd);
 			assert_int_equal(SEEN(&t, ring[0].kick),
 					 -1); /* it has stopped, and said so */
@@ -497,6 +505,229 @@ static void a_daemon_that_dies_or_speaks_unasked_breaks_the_device(void **state 
 	}
 }
 
+/* -- by virtio-pci --------------------------------------------------------------------------- */
+
+#define BAR    0xc0000000
+#define COMMON 0x0000 /* in the BAR, as the device has it */
+#define NOTIFY 0x3000
+#define TABLE  0x4000
+
+struct board {
+	struct fs_vhost s;
+	struct virtio_pci t;
+	struct pci pci;
+	struct test_wires wires;
+	struct fake_ram ram;
+	struct ring ring[2];
+	struct loop loop;
+	struct daemon m;
+	uint8_t *host;
+	int memfd;
+};
+
+/* As bus_write(). */
+static void store(struct board *b, unsigned off, unsigned size, uint64_t v)
+{
+	struct dev *d = &b->t.fn.dev;
+
+	pthread_mutex_lock(&d->lock);
+	b->t.fn.ops->bar_write(&b->t.fn, off, size, v);
+	pthread_mutex_unlock(&d->lock);
+}
+
+static void configure(struct board *b, unsigned off, unsigned size, uint64_t v)
+{
+	struct dev *d = &b->t.fn.dev;
+
+	pthread_mutex_lock(&d->lock);
+	d->ops->write(d, off, size, v);
+	pthread_mutex_unlock(&d->lock);
+}
+
+/* Virtio 1.2 §4.1.4.9. */
+static void notify_by_window(struct board *b, unsigned queue)
+{
+	configure(b, b->t.window + VIRTIO_PCI_CAP_OFFSET, 4, NOTIFY + 4 * queue);
+	configure(b, b->t.window + VIRTIO_PCI_CAP_LENGTH, 4, 2);
+	configure(b, b->t.window + 16, 2, queue);
+}
+
+static bool board_step(struct board *b)
+{
+	struct epoll_event ev;
+	struct loop_source *src;
+
+	if (epoll_wait(b->loop.epoll_fd, &ev, 1, 0) != 1)
+		return false;
+	src = ev.data.ptr;
+	pthread_mutex_lock(src->lock);
+	src->fn(src, ev.events);
+	pthread_mutex_unlock(src->lock);
+	return true;
+}
+
+static void board_queue(struct board *b, unsigned i)
+{
+	struct ring *r = &b->ring[i];
+
+	ring_init(r, &b->ram, i * RING_BYTES, 64);
+	store(b, VIRTIO_PCI_COMMON_Q_SELECT, 2, i);
+	store(b, VIRTIO_PCI_COMMON_Q_SIZE, 2, r->size);
+	store(b, VIRTIO_PCI_COMMON_Q_DESCLO, 4, r->desc_gpa);
+	store(b, VIRTIO_PCI_COMMON_Q_AVAILLO, 4, r->avail_gpa);
+	store(b, VIRTIO_PCI_COMMON_Q_USEDLO, 4, r->used_gpa);
+	store(b, VIRTIO_PCI_COMMON_Q_MSIX, 2, 1);
+	store(b, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
+}
+
+/* Message 1 is for queues and configuration. */
+static void board_start(struct board *b)
+{
+	store(b, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	configure(b, PCI_BASE_ADDRESS_0, 4, BAR);
+	configure(b, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	store(b, TABLE + 16 + 12, 4, 0);
+	configure(b, b->t.msix.cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	for (unsigned status = 1; status <= 3; status += 2)
+		store(b, VIRTIO_PCI_COMMON_STATUS, 1, status);
+	store(b, VIRTIO_PCI_COMMON_GFSELECT, 4, 1);
+	store(b, VIRTIO_PCI_COMMON_GF, 4, 1);
+	store(b, VIRTIO_PCI_COMMON_STATUS, 1, 11);
+	store(b, VIRTIO_PCI_COMMON_MSIX, 2, 1);
+	for (unsigned i = 0; i < 2; i++)
+		board_queue(b, i);
+	store(b, VIRTIO_PCI_COMMON_STATUS, 1, 15);
+	assert_int_equal(b->s.vd.status, 15);
+}
+
+static void board_up(struct board *b, bool deaf)
+{
+	const struct vhost_user_memory none = { .fd = -1 };
+	const struct wires wires = test_wires_init(&b->wires, 0);
+	int pair[2];
+
+	b->memfd = memfd_create("ram", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(b->memfd, 1 * MIB), 0);
+	b->host = mmap(NULL, 1 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED, b->memfd, 0);
+	assert_int_equal(gmem_add(&b->ram.mem, 0, 1 * MIB, b->host), 0);
+	b->m = (struct daemon){ .features = VU_FEATURES,
+				.protocol = 8,
+				.deaf = deaf,
+				.ring = { { .kick = -1, .call = -1 }, { .kick = -1, .call = -1 } },
+				.lock = PTHREAD_MUTEX_INITIALIZER };
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	b->m.fd = pair[0];
+	assert_int_equal(pthread_create(&b->m.thread, NULL, daemon_main, &b->m), 0);
+	assert_int_equal(loop_init(&b->loop), 0);
+	assert_int_equal(fs_vhost_init(&b->s, "tag", NULL, &none, &b->loop), 0);
+	b->s.open = true;
+
+	const struct vhost_user_memory memory = { b->memfd, b->host };
+
+	assert_int_equal(vhost_user_init(&b->s.daemon, "-", pair[1], &memory, 60000), 0);
+	b->s.vd.features = vhost_user_offer(&b->s.daemon, b->s.vd.features);
+	pci_init(&b->pci, BAR, 0x1000000, 0x1000000000, 0x1000000000);
+	assert_int_equal(virtio_pci_init(&b->t, &b->s.vd, &b->ram.mem, &wires, &b->loop), 0);
+	assert_true(pci_add(&b->pci, &b->t.fn) >= 0);
+	board_start(b);
+}
+
+static void board_down(struct board *b)
+{
+	virtio_pci_destroy(&b->t);
+	fs_vhost_destroy(&b->s);
+	shutdown(b->m.fd, SHUT_RDWR);
+	pthread_join(b->m.thread, NULL);
+	for (unsigned i = 0; i < b->m.nr; i++)
+		munmap(b->m.region[i].at, b->m.region[i].size);
+	for (unsigned i = 0; i < 2; i++) {
+		close_fd(&b->m.ring[i].kick);
+		close_fd(&b->m.ring[i].call);
+	}
+	close(b->m.fd);
+	pci_destroy(&b->pci);
+	loop_destroy(&b->loop);
+	munmap(b->host, 1 * MIB);
+	close(b->memfd);
+	assert_false(b->m.bad);
+}
+
+static void await_answer(struct board *b)
+{
+	struct pollfd p = { b->wires.msi[1].lent, POLLIN, 0 };
+	struct ring_elem used;
+
+	while (board_step(b))
+		;
+	while (!ring_take(&b->ring[1], &used)) {
+		assert_int_equal(poll(&p, 1, 60000), 1);
+		(void)test_wires_sent(&b->wires, 1);
+	}
+	assert_int_equal(used.len, 4);
+}
+
+/* The doorbell is KVM's. What isn't the doorbell reaches the daemon, too. */
+static void every_way_to_kick_reaches_the_daemon(void **state __unused)
+{
+	struct board b = { 0 };
+
+	board_up(&b, false);
+	for (unsigned i = 0; i < 12; i++) {
+		ring_send(&b.ring[1], &(struct ring_buf){ 0xf0000, 4, .in = true }, 1);
+		if (i % 3 == 0)
+			assert_true(test_wires_store(&b.wires, BAR + NOTIFY + 4));
+		else if (i % 3 == 1)
+			notify_by_window(&b, 1);
+		else
+			store(&b, NOTIFY + 4 + 2, 1, 0);
+		await_answer(&b);
+	}
+	board_down(&b);
+}
+
+static int take_dup(struct board *b, bool kick)
+{
+	int fd;
+
+	pthread_mutex_lock(&b->m.lock);
+	fd = fcntl(kick ? b->m.ring[0].kick : b->m.ring[0].call, F_DUPFD_CLOEXEC, 0);
+	pthread_mutex_unlock(&b->m.lock);
+	return fd;
+}
+
+/* It makes what it was given blocking, and fills it. Neither a vCPU nor the loop waits for it: else
+ * this test doesn't end. */
+static void a_daemon_that_fills_its_eventfds_holds_nobody_up(void **state __unused)
+{
+	const uint64_t most = UINT64_MAX - 1;
+	struct board b = { 0 };
+
+	board_up(&b, true);
+	for (unsigned i = 0; i < 4; i++) {
+		const int fd = take_dup(&b, i % 2);
+
+		assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+		loop_take_event(fd);
+		assert_int_equal(write(fd, &most, sizeof(most)), sizeof(most));
+		close(fd);
+		notify_by_window(&b, 0);
+		store(&b, NOTIFY, 1, 0);
+		if (i == 1)
+			board_start(&b); /* a reset, and another life */
+	}
+	configure(&b, b.t.msix.cap + PCI_MSIX_FLAGS, 2,
+		  PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+	log_set_level(LOG_QUIET);
+	shutdown(b.m.fd, SHUT_WR);
+	while (board_step(&b))
+		;
+	log_set_level(LOG_WARN);
+	assert_int_equal(b.s.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET, VIRTIO_CONFIG_S_NEEDS_RESET);
+	notify_by_window(&b, 0);
+	store(&b, VIRTIO_PCI_COMMON_STATUS, 1, 0);
+	board_down(&b);
+}
+
 static void a_dry_run_has_a_device_that_does_not_start(void **state __unused)
 {
 	const struct vhost_user_memory none = { .fd = -1 };
@@ -555,6 +786,8 @@ int main(void)
 		cmocka_unit_test(a_daemon_that_errs_is_given_up),
 		cmocka_unit_test(descriptors_that_it_sends_are_not_taken),
 		cmocka_unit_test(a_daemon_that_dies_or_speaks_unasked_breaks_the_device),
+		cmocka_unit_test(every_way_to_kick_reaches_the_daemon),
+		cmocka_unit_test(a_daemon_that_fills_its_eventfds_holds_nobody_up),
 		cmocka_unit_test(a_dry_run_has_a_device_that_does_not_start),
 		cmocka_unit_test(nobody_there_is_told),
 		cmocka_unit_test(a_link_to_a_daemon_is_not_followed),

@@ -2,9 +2,11 @@
 #include "virtio/mmio.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_mmio.h>
 
 #include "../ring.h"
+#include "../wires.h"
 #include "test.h"
 
 #define FOUND  (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER)
@@ -28,7 +30,7 @@ struct cat {
 	bool level;
 	unsigned edges;      /* atomic */
 	unsigned stop_after; /* edges; then the loop stops */
-	unsigned queue_resets, config_calls, last_size;
+	unsigned lent_kicks, queue_resets, config_calls, last_size;
 	unsigned refills; /* requests that the driver adds while the device works */
 	uint8_t config[16];
 };
@@ -62,6 +64,12 @@ static void cat_reset(struct virtio_dev *vd, struct virtq *q)
 		cat->queue_resets++;
 }
 
+static void cat_lent_kick(struct virtio_dev *vd, struct virtq *q)
+{
+	assert_ptr_equal(q, &vd->q[1]);
+	container_of(vd, struct cat, vd)->lent_kicks++;
+}
+
 static uint64_t cat_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
 {
 	struct cat *cat = container_of(vd, struct cat, vd);
@@ -88,6 +96,7 @@ static const struct virtio_ops cat_ops = {
 	.config_size = 16,
 	.kick = cat_kick,
 	.reset = cat_reset,
+	.lent_kick = cat_lent_kick,
 	.config_read = cat_config_read,
 	.config_write = cat_config_write,
 };
@@ -556,6 +565,62 @@ static void others_can_call_the_driver(void **state __unused)
 	cat_destroy(&cat);
 }
 
+/* A queue that another process serves: nothing that it does with its eventfds holds us up. */
+static void what_is_lent_is_neither_read_nor_written(void **state __unused)
+{
+	const gpa_t bell = BASE + VIRTIO_MMIO_QUEUE_NOTIFY;
+	const uint64_t one = 1, most = UINT64_MAX - 3;
+	const struct virtio_transport_ops *ops;
+	struct shared_fd kick, call, same;
+	struct test_wires w;
+	const struct wires wires = test_wires_init(&w, 0);
+	struct cat cat;
+	int fd;
+
+	cat_init(&cat);
+	ops = cat.vd.transport;
+	/* The test's wires know no values: one queue's doorbell is enough. */
+	cat.vd.nr_queues = 1;
+	assert_int_equal(virtio_mmio_wire(&cat.mmio, &wires, BASE), 0);
+	cat.vd.nr_queues = 2;
+	bring_up(&cat, 0);
+	assert_int_equal(ops->lend_kick(&cat.mmio, 0, &kick), 0);
+	assert_true(loop_take_event(shared_fd_hand_on(&kick)));
+	assert_true(test_wires_store(&w, bell));
+	assert_true(loop_take_event(shared_fd_hand_on(&kick)));
+	assert_int_equal(ops->lend_kick(&cat.mmio, 1, &kick), 0);
+	assert_int_equal(ops->lend_call(&cat.mmio, 1, &call), 0);
+	assert_int_equal(ops->lend_call(&cat.mmio, 0, &same), 0);
+	fd = shared_fd_hand_on(&call);
+	assert_int_equal(fd, shared_fd_hand_on(&same));
+	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+	assert_int_equal(fcntl(shared_fd_hand_on(&kick), F_SETFL, 0), 0);
+	assert_int_equal(write(fd, &most, sizeof(most)), sizeof(most));
+	assert_int_equal(write(shared_fd_hand_on(&kick), &most, sizeof(most)), sizeof(most));
+	for (unsigned i = 1; i < 3; i++) {
+		assert_true(step(&cat));
+		assert_int_equal(cat.edges, i);
+		assert_false(step(&cat));
+		assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
+	}
+	wr(&cat, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
+	assert_int_equal(cat.lent_kicks, 0); /* not on this thread */
+	while (step(&cat))
+		;
+	assert_int_equal(cat.lent_kicks, 1);
+	assert_int_equal(cat.edges, 3);
+
+	bring_up(&cat, 0);
+	request(&cat, 1);
+	wr(&cat, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
+	assert_true(step(&cat));
+	assert_int_equal(ring_used(&cat.ring[1]), 1);
+	assert_int_equal(cat.lent_kicks, 1);
+	assert_true(test_wires_store(&w, bell));
+	assert_true(kick_pending(&cat, 0));
+	cat_destroy(&cat);
+}
+
 /* KVM's ioeventfd keeps the file behind the descriptor open. */
 static void kicks_come_off_the_loop(void **state __unused)
 {
@@ -686,6 +751,7 @@ int main(void)
 		cmocka_unit_test(work_that_comes_meanwhile_is_done),
 		cmocka_unit_test(kicks_can_be_left_to_others),
 		cmocka_unit_test(others_can_call_the_driver),
+		cmocka_unit_test(what_is_lent_is_neither_read_nor_written),
 		cmocka_unit_test(kicks_come_off_the_loop),
 		cmocka_unit_test(a_reset_clears_the_registers),
 		cmocka_unit_test(it_works_across_threads),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "virtio/pci.h"
 
+#include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ struct cat {
 	struct loop loop;
 	struct fake_ram ram;
 	struct ring ring[QUEUES];
-	unsigned queue_resets;
+	unsigned queue_resets, lent_kicks;
 	uint8_t config[12];
 	gpa_t bar, common, notify, isr, device, table, pba; /* addresses, as the guest finds them */
 	unsigned msix, window;                              /* capabilities */
@@ -56,6 +57,12 @@ static void cat_reset(struct virtio_dev *vd, struct virtq *q)
 	container_of(vd, struct cat, vd)->queue_resets += q != NULL;
 }
 
+static void cat_lent_kick(struct virtio_dev *vd, struct virtq *q)
+{
+	assert_ptr_equal(q, &vd->q[1]);
+	container_of(vd, struct cat, vd)->lent_kicks++;
+}
+
 static uint64_t cat_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
 {
 	return load_le(container_of(vd, struct cat, vd)->config + off, size);
@@ -74,6 +81,7 @@ static const struct virtio_ops cat_ops = {
 	.config_size = 12,
 	.kick = cat_kick,
 	.reset = cat_reset,
+	.lent_kick = cat_lent_kick,
 	.config_read = cat_config_read,
 	.config_write = cat_config_write,
 };
@@ -735,6 +743,77 @@ static void others_serve_and_call(void **state)
 	assert_true(step(cat));
 }
 
+/* What its process can make of an eventfd: one that blocks, and is full. */
+static void spoil(const struct shared_fd *s)
+{
+	const uint64_t most = UINT64_MAX - 1;
+	const int fd = shared_fd_hand_on(s);
+
+	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+	loop_take_event(fd);
+	assert_int_equal(write(fd, &most, sizeof(most)), sizeof(most));
+}
+
+static void what_is_lent_is_kvms_to_signal(void **state)
+{
+	struct cat *cat = *state;
+	const struct virtio_transport_ops *ops = cat->vd.transport;
+	const gpa_t bell = cat->notify + 4;
+	struct shared_fd kick, again, call, same;
+	const uint64_t one = 1;
+
+	bring_up(cat, 0);
+	interrupts_on(cat);
+	assert_int_equal(ops->lend_kick(&cat->t, 1, &kick), 0);
+	assert_true(loop_take_event(shared_fd_hand_on(&kick))); /* for what came before */
+	assert_true(test_wires_store(&cat->wires, bell));
+	assert_true(loop_take_event(shared_fd_hand_on(&kick)));
+	assert_false(step(cat));
+	wr(cat, bell, 4, 1); /* what KVM doesn't know is the device's to tell */
+	assert_false(loop_take_event(shared_fd_hand_on(&kick)));
+	assert_true(step(cat));
+	assert_int_equal(cat->lent_kicks, 1);
+	find(cat, HIGH);
+	assert_false(test_wires_store(&cat->wires, bell));
+	assert_true(test_wires_store(&cat->wires, cat->notify + 4));
+	assert_true(loop_take_event(shared_fd_hand_on(&kick)));
+	assert_int_equal(ops->lend_kick(&cat->t, 1, &again), 0);
+	assert_true(test_wires_store(&cat->wires, cat->notify + 4));
+	assert_true(loop_take_event(shared_fd_hand_on(&again)));
+
+	/* A call: beside our own, pending while it is masked. */
+	assert_int_equal(ops->lend_call(&cat->t, 1, &call), 0);
+	assert_int_equal(ops->lend_call(&cat->t, 1, &same), 0);
+	assert_int_equal(shared_fd_hand_on(&call), shared_fd_hand_on(&same));
+	assert_int_equal(write(shared_fd_hand_on(&call), &one, sizeof(one)), sizeof(one));
+	msix_signal(&cat->t.msix, 2);
+	assert_int_equal(test_wires_sent(&cat->wires, FIRST + 2), 2);
+	control(cat, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+	assert_int_equal(rd(cat, cat->pba, 8), 0);
+	assert_int_equal(write(shared_fd_hand_on(&call), &one, sizeof(one)), sizeof(one));
+	assert_int_equal(rd(cat, cat->pba, 8), 4);
+	control(cat, PCI_MSIX_FLAGS_ENABLE);
+	assert_int_equal(test_wires_sent(&cat->wires, FIRST + 2), 1);
+
+	/* Nothing that is done with them holds us up; and a reset takes them back. */
+	control(cat, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+	spoil(&again);
+	spoil(&call);
+	put(cat, VIRTIO_PCI_COMMON_MSIX, 2, 2);
+	config_changed(cat);
+	msix_signal(&cat->t.msix, 2);
+	wr(cat, cat->notify + 4, 2, 1);
+	assert_true(step(cat));
+	assert_false(step(cat));
+	bring_up(cat, 0);
+	assert_int_equal(rd(cat, cat->pba, 8), 0);
+	assert_true(test_wires_store(&cat->wires, cat->notify + 4));
+	request(cat, 1);
+	assert_true(step(cat));
+	assert_int_equal(ring_used(&cat->ring[1]), 1);
+	assert_int_equal(cat->lent_kicks, 2);
+}
+
 static void reads_and_writes_go_through_the_window(void **state)
 {
 	struct cat *cat = *state;
@@ -852,6 +931,7 @@ int main(void)
 		TEST(a_message_can_change),
 		TEST(a_shortage_of_descriptors_is_said_now_and_then),
 		TEST(others_serve_and_call),
+		TEST(what_is_lent_is_kvms_to_signal),
 		TEST(reads_and_writes_go_through_the_window),
 		TEST(a_reset_clears_the_registers),
 		cmocka_unit_test(a_failed_set_up_is_cleaned_up),
