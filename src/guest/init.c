@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "job.h"
 #include "mounts.h"
 #include "net.h"
@@ -176,6 +177,7 @@ static void set_up(void)
 		wrong = mount_all(&orders);
 	if (wrong)
 		fail(wrong);
+	command_raise_bounds(&orders);
 	net_loopback();
 	if (orders.net && (wrong = net_addresses()))
 		job_say(&job, "warn --net: %s", wrong);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "relay.h"
 
 #define PIPE_SIZE (256 << 10)
@@ -69,81 +69,6 @@ void job_say_end(const struct job *j, int status)
 	else
 		job_say(j, "exit %d", WEXITSTATUS(status));
 }
-
-/* -- COMMAND's side of fork() -- */
-
-/* Said on COMMAND's own standard error, as a shell would. */
-static _Noreturn void refuse(int status, const char *what, const char *name)
-{
-	fprintf(stderr, "minivmm: %s%s: %s\n", what, name, strerror(errno));
-	_exit(status);
-}
-
-static void take_streams(const int fd[3], bool terminal)
-{
-	setsid();
-	if (terminal)
-		ioctl(fd[0], TIOCSCTTY, 0);
-	for (int i = 0; i < 3; i++)
-		if (dup2(fd[i], i) < 0)
-			_exit(126);
-}
-
-static void become_user(const struct orders *o)
-{
-	umask(o->umask);
-	for (size_t i = 0; i < o->nr_limits; i++) {
-		/* What is more than the kernel allows stays as it is. */
-		if (setrlimit((__typeof__(RLIMIT_CPU))o->limit[i].resource, &o->limit[i].value) < 0)
-			continue;
-	}
-	if ((geteuid() == 0 && setgroups(o->nr_groups, o->group) < 0) ||
-	    setresgid(o->gid, o->gid, o->gid) < 0 || setresuid(o->uid, o->uid, o->uid) < 0)
-		refuse(126, "can't become the user", "");
-	if (chdir(o->folder) < 0)
-		refuse(126, "working folder ", o->folder);
-}
-
-/* Is there a file of that name anywhere in PATH? A folder there that may not be searched is no
- * reason for execvp()'s EACCES. */
-static bool is_somewhere(const char *name)
-{
-	const char *path = getenv("PATH");
-	char file[4096];
-	bool there = strchr(name, '/');
-
-	while (path && *path && !there) {
-		const size_t len = strcspn(path, ":");
-
-		there = snprintf(file, sizeof(file), "%.*s/%s", (int)len, path, name) <
-				(int)sizeof(file) &&
-			access(file, F_OK) == 0;
-		path += len + (path[len] == ':');
-	}
-	return there;
-}
-
-static _Noreturn void exec_command(const struct orders *o, const int fd[3], int started)
-{
-	sigset_t none;
-
-	take_streams(fd, o->terminal);
-	become_user(o);
-	signal(SIGPIPE, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	environ = o->env;
-	execvp(o->argv[0], o->argv);
-	/* Not started, then: a byte says so. */
-	int error = errno == EACCES && !is_somewhere(o->argv[0]) ? ENOENT : errno;
-
-	if (write(started, "", 1) < 0)
-		_exit(126);
-	errno = error;
-	refuse(error == ENOENT ? 127 : 126, "", o->argv[0]);
-}
-
-/* -- our side -- */
 
 static void close_fd(int *fd)
 {
@@ -237,7 +162,7 @@ static bool start(struct running *r)
 		return false;
 	}
 	if (r->pid == 0)
-		exec_command(o, child, started[1]);
+		command_exec(o, child, started[1]);
 	for (int i = 0; i < 3; i++)
 		close_fd(&child[i]);
 	close_fd(&started[1]);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,7 +26,13 @@ struct trial {
 };
 
 static struct orders orders;
-static const char *folder = "/usr";
+/* What a trial's orders have beyond the ordinary; ordinary() after each. */
+static struct orders wanted;
+
+static void ordinary(void)
+{
+	wanted = (struct orders){ .umask = 027, .folder = "/usr" };
+}
 
 static void end_group(pid_t command)
 {
@@ -57,15 +64,14 @@ static void begin(struct trial *t, const char *const argv[], bool terminal)
 	static char *env[] = { "PATH=/etc/passwd:/usr/bin:/bin", "COLOUR=blue", NULL };
 	int end[GUEST_STREAMS];
 
-	orders = (struct orders){ .umask = 027,
-				  .folder = folder,
-				  .uid = getuid(),
-				  .gid = getgid(),
-				  .terminal = terminal,
-				  .rows = 33,
-				  .cols = 77,
-				  .argv = (char **)argv,
-				  .env = env };
+	orders = wanted;
+	orders.uid = getuid();
+	orders.gid = getgid();
+	orders.terminal = terminal;
+	orders.rows = 33;
+	orders.cols = 77;
+	orders.argv = (char **)argv;
+	orders.env = wanted.env ?: env;
 	memset(t, 0, sizeof(*t));
 	for (int i = 0; i < GUEST_STREAMS; i++) {
 		int pair[2];
@@ -157,17 +163,150 @@ static void the_signal_that_ended_it_is_told(void **state __unused)
 	assert_string_equal(t.control, "started\nsignal 15\n");
 }
 
-static void what_cannot_run_ends_as_in_a_shell(void **state __unused)
+static char here[] = "/tmp/minivmm-job-XXXXXX";
+
+static const char *in_folder(const char *name)
 {
+	static char path[4][128];
+	static unsigned next;
+	char *p = path[next++ % ARRAY_SIZE(path)];
+
+	snprintf(p, sizeof(path[0]), "%s/%s", here, name);
+	return p;
+}
+
+static const char *make(const char *name, const void *bytes, size_t len, mode_t mode)
+{
+	const char *path = in_folder(name);
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(bytes, 1, len, f), len);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(chmod(path, mode), 0);
+	return path;
+}
+
+#define MAKE(name, text, mode) make(name, text, sizeof(text) - 1, mode)
+
+/* Ends with this status and nothing but the sentence, by which it was never started. */
+static void cannot_run(const char *command, int status, const char *why)
+{
+	char said[512];
 	struct trial t;
 
-	begin(&t, (const char *const[]){ "no-such-program", NULL }, false);
+	begin(&t, (const char *const[]){ command, NULL }, false);
 	finish(&t);
-	assert_string_equal(t.control, "exit 127\n");
-	assert_string_equal(t.err, "minivmm: no-such-program: No such file or directory\n");
-	begin(&t, (const char *const[]){ "/etc/passwd", NULL }, false);
+	snprintf(said, sizeof(said), "exit %d\n", status);
+	assert_string_equal(t.control, said);
+	snprintf(said, sizeof(said), "minivmm: %s: %s\n", command, why);
+	assert_string_equal(t.err, said);
+}
+
+/* The statuses of a shell: 127 for what isn't there, 126 for what is there and can't be run. */
+static void what_cannot_run_ends_as_in_a_shell(void **state __unused)
+{
+	static const char elf[] = "\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\267\0\1\0\0\0";
+	char name[400];
+
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	cannot_run("no-such-program", 127, "No such file or directory");
+	cannot_run("", 127, "No such file or directory");
+	cannot_run("/no/such/program", 127, "No such file or directory");
+	cannot_run("/etc/passwd", 126, "Permission denied");
+	cannot_run("/etc/passwd/x", 126, "Not a directory");
+	cannot_run("/usr", 126, "Permission denied");
+	cannot_run("bin/", 126, "Permission denied");
+	cannot_run(name, 126, "File name too long");
+	cannot_run(make("foreign", elf, sizeof(elf), 0755), 126, "Exec format error");
+	cannot_run(MAKE("garbage", "\1\2\3\0echo no\n", 0755), 126, "Exec format error");
+	cannot_run(MAKE("lost", "#!/no/such/interpreter\n", 0755), 127,
+		   "No such file or directory");
+	cannot_run(MAKE("text", "echo no\n", 0644), 126, "Permission denied");
+	if (geteuid())
+		cannot_run(MAKE("closed", "echo no\n", 0111), 126, "Permission denied");
+}
+
+static void a_script_needs_no_first_line(void **state __unused)
+{
+	const char *path = MAKE("script", "echo \"$0 $#:$1:$2:$3\"; exit 7\n", 0755);
+	char said[256];
+	struct trial t;
+
+	begin(&t, (const char *const[]){ path, "one two", "", "*", NULL }, false);
 	finish(&t);
-	assert_string_equal(t.control, "exit 126\n");
+	snprintf(said, sizeof(said), "%s 3:one two::*\n", path);
+	assert_string_equal(t.out, said);
+	assert_string_equal(t.control, "started\nexit 7\n");
+	path = MAKE("empty", "", 0755);
+	begin(&t, (const char *const[]){ path, NULL }, false);
+	finish(&t);
+	assert_string_equal(t.control, "started\nexit 0\n");
+	path = MAKE("late", "exit 3\n\0\1\2", 0755); /* data behind a script, as of an installer */
+	begin(&t, (const char *const[]){ path, NULL }, false);
+	finish(&t);
+	assert_string_equal(t.control, "started\nexit 3\n");
+}
+
+static void path_is_searched_as_execvp_does(void **state __unused)
+{
+	char path[256], *env[] = { path, NULL };
+	struct trial t;
+
+	/* What may not be run there is passed over, if there is another. */
+	assert_int_equal(mkdir(in_folder("a"), 0755), 0);
+	assert_int_equal(mkdir(in_folder("b"), 0755), 0);
+	MAKE("a/found", "echo wrong\n", 0644);
+	MAKE("a/only", "echo wrong\n", 0644);
+	MAKE("b/found", "echo \"right $1\"\n", 0755);
+	snprintf(path, sizeof(path), "PATH=/no/such:/etc/passwd:%s/a:%s/b", here, here);
+	wanted.env = env;
+	begin(&t, (const char *const[]){ "found", "one", NULL }, false);
+	finish(&t);
+	assert_string_equal(t.out, "right one\n");
+	cannot_run("only", 126, "Permission denied");
+	cannot_run("none", 127, "No such file or directory");
+	/* An empty part is the working folder; without any, there is a default. */
+	snprintf(path, sizeof(path), "PATH=/no/such:");
+	wanted.folder = in_folder("b");
+	begin(&t, (const char *const[]){ "found", "two", NULL }, false);
+	finish(&t);
+	assert_string_equal(t.out, "right two\n");
+	snprintf(path, sizeof(path), "NOPATH=");
+	begin(&t, (const char *const[]){ "sh", "-c", "echo here", NULL }, false);
+	finish(&t);
+	assert_string_equal(t.out, "here\n");
+	ordinary();
+}
+
+/* More than this kernel allows is as much as it allows. */
+static void limits_come_as_near_as_they_can(void **state __unused)
+{
+	struct rlimit was, less;
+	struct trial t;
+	unsigned long soft, hard;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	less = (struct rlimit){ 100, was.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &less), 0);
+	wanted.nr_limits = 2;
+	wanted.limit[0].resource = RLIMIT_NOFILE;
+	wanted.limit[0].value = (struct rlimit){ RLIM_INFINITY - 1, RLIM_INFINITY };
+	wanted.limit[1].resource = RLIMIT_CORE;
+	wanted.limit[1].value = (struct rlimit){ 0, 0 };
+	begin_shell(&t, "ulimit -Sn; ulimit -Hn; ulimit -c");
+	finish(&t);
+	assert_int_equal(sscanf(t.out, "%lu %lu", &soft, &hard), 2);
+	assert_true(soft == hard && hard >= was.rlim_max);
+	assert_string_equal(strrchr(t.out, '\n') - 2, "\n0\n");
+	/* What fits is kept as it is, the soft limit apart. */
+	wanted.limit[0].value = (struct rlimit){ 77, 99 };
+	begin_shell(&t, "ulimit -Sn; ulimit -Hn");
+	finish(&t);
+	assert_string_equal(t.out, "77\n99\n");
+	ordinary();
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
 }
 
 static void each_stream_has_its_own(void **state __unused)
@@ -199,9 +338,9 @@ static void a_folder_that_is_not_there_is_said(void **state __unused)
 {
 	struct trial t;
 
-	folder = "/no-such-folder";
+	wanted.folder = "/no-such-folder";
 	begin_shell(&t, "true");
-	folder = "/usr";
+	ordinary();
 	finish(&t);
 	assert_string_equal(t.err, "minivmm: working folder /no-such-folder: No such file or "
 				   "directory\n");
@@ -391,12 +530,29 @@ static void ctrl_c_interrupts_it(void **state __unused)
 	assert_string_equal(t.control, "started\nsignal 2\n");
 }
 
+static int make_folder(void **state __unused)
+{
+	ordinary();
+	return mkdtemp(here) ? 0 : -1;
+}
+
+static int remove_folder(void **state __unused)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "rm -r %s", here);
+	return system(command);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_status_is_told),
 		cmocka_unit_test(the_signal_that_ended_it_is_told),
 		cmocka_unit_test(what_cannot_run_ends_as_in_a_shell),
+		cmocka_unit_test(a_script_needs_no_first_line),
+		cmocka_unit_test(path_is_searched_as_execvp_does),
+		cmocka_unit_test(limits_come_as_near_as_they_can),
 		cmocka_unit_test(each_stream_has_its_own),
 		cmocka_unit_test(it_gets_what_was_ordered),
 		cmocka_unit_test(a_folder_that_is_not_there_is_said),
@@ -411,5 +567,5 @@ int main(void)
 		cmocka_unit_test(ctrl_c_interrupts_it),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
