@@ -135,7 +135,8 @@ enum minivmm_action {
 };
 
 /* Sets c, which is new, from a whole command line of minivmm(1), where the serial port is on
- * standard input and output by default. An enum minivmm_action, or -EINVAL. */
+ * standard input and output by default, and a command's outputs are auto: one if this process's
+ * standard output and standard error are the same file. An enum minivmm_action, or -EINVAL. */
 int minivmm_config_args(struct minivmm_config *c, int argc, char *const argv[]);
 
 /* What the program prints for what: for MINIVMM_ACTION_DRY_RUN the machine that c asks for, which
@@ -205,7 +206,9 @@ enum minivmm_stream { MINIVMM_STDIN, MINIVMM_STDOUT, MINIVMM_STDERR };
  * MINIVMM_STDIN (or shutdown(2) it for writing) to give the command its end of file; read the
  * others to theirs, which the machine waits for, or close them, which the command notices when it
  * writes. Of those that are not taken, input is at its end and output is thrown away. With option
- * terminal, input and output of that are the first two. */
+ * terminal, input and output of that are the first two. With option outputs=one, what the command
+ * writes to standard error comes in MINIVMM_STDOUT too, in the order in which it was written, and
+ * MINIVMM_STDERR is at its end. */
 int minivmm_stream(struct minivmm *vm, enum minivmm_stream which);
 
 /* Sends the command, and what it has started in its process group, a signal. */

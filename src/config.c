@@ -229,6 +229,12 @@ static const struct opt_choice transports[] = {
 	{ "mmio", TRANSPORT_MMIO },
 	{ NULL, 0 },
 };
+static const struct opt_choice outputs_choices[] = {
+	{ "two", OUTPUTS_TWO },
+	{ "one", OUTPUTS_ONE },
+	{ "auto", OUTPUTS_AUTO },
+	{ NULL, 0 },
+};
 static const struct opt_choice log_levels[] = {
 	{ "error", LOG_ERROR },
 	{ "warn", LOG_WARN },
@@ -331,6 +337,10 @@ static const struct opt rows[] = {
 	       .kind = &timeout_range),
 	OPTION("terminal", NULL, opt_switch, run.terminal,
 	       "run: the command gets a terminal; -t for short"),
+	OPTION("outputs", "one|two|auto", opt_choice, run.outputs,
+	       "run: standard output and error as one stream that keeps their order,\n"
+	       "or as two (auto: as they are here)",
+	       .kind = outputs_choices),
 	OPTION("console-log", "FILE", opt_path, run.console_log,
 	       "run: what the guest's kernel says"),
 	OPTION("json", "FILE", opt_path, run.json, "run: status, times and sizes, for programs"),
@@ -438,6 +448,7 @@ static int parse_run(struct config *c, int argc, char *const argv[])
 	for (; nr < end; nr++)
 		options[nr] = strcmp(argv[nr], "-t") ? argv[nr] : "--terminal";
 	c->serial.kind = HOST_NONE;
+	c->run.outputs = OUTPUTS_AUTO;
 	rc = end < argc ? config_command(c, argv + end + 1, false, false) : 0;
 	if (rc == 0)
 		rc = opt_argv(run_table, c, end, options);

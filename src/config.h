@@ -125,6 +125,14 @@ struct run_share {
 	bool writable;
 };
 
+/* Of the command's standard output and standard error. */
+enum run_outputs {
+	OUTPUTS_UNSET, /* two */
+	OUTPUTS_TWO,
+	OUTPUTS_ONE,  /* one stream, in order; standard error is at its end */
+	OUTPUTS_AUTO, /* one if this process's two are the same */
+};
+
 /* What `minivmm run` is about. */
 struct run_config {
 	char **argv;   /* the command; NULL: there is none, and nothing else here */
@@ -140,6 +148,7 @@ struct run_config {
 	char *user, *folder;  /* NULL: the caller's */
 	unsigned timeout;     /* seconds; 0: none */
 	bool terminal;
+	enum run_outputs outputs;
 	char *console_log, *json;
 };
 

@@ -134,6 +134,7 @@ static const char *option_of_run(const struct run_config *r)
 		{ r->folder, "chdir" },
 		{ r->timeout, "timeout" },
 		{ r->terminal, "terminal" },
+		{ r->outputs != OUTPUTS_UNSET, "outputs" },
 		{ r->console_log, "console-log" },
 		{ r->json, "json" },
 	};

@@ -17,6 +17,7 @@
 #include "initramfs.h"
 #include "machine.h"
 #include "modules.h"
+#include "outputs.h"
 
 #define MODULE_MAX  (64 * MIB) /* unpacked */
 #define RELEASE_MAX 200
@@ -304,6 +305,9 @@ static int put_orders(const struct run *r, FILE *out)
 		fprintf(out, "net=%c", 0);
 	if (c->terminal)
 		fprintf(out, "terminal=24 80%c", 0);
+	if (c->outputs == OUTPUTS_ONE ||
+	    (c->outputs == OUTPUTS_AUTO && outputs_are_one(STDOUT_FILENO, STDERR_FILENO)))
+		fprintf(out, "one-output=%c", 0);
 	rc = put_folder(c, out);
 	if (rc < 0)
 		return rc;

@@ -92,13 +92,21 @@ static void set_relay(struct relay *r, enum relay_end from_kind, int from, enum 
 	r->len = 0;
 }
 
-/* Three pipes. child[] are COMMAND's ends. */
+/* Standard error has no way of its own. */
+static void leave_out_stderr(struct running *r)
+{
+	set_relay(&r->relay[2], RELAY_PIPE, -1, RELAY_SOCKET, r->job->stream[GUEST_STDERR]);
+	relay_stop(&r->relay[2]);
+}
+
+/* Three pipes, or two. child[] are COMMAND's ends. */
 static bool make_pipes(struct running *r, int child[3])
 {
+	const bool one = r->job->orders->one_output;
 	const int *stream = r->job->stream;
 	int end[3][2];
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < (one ? 2 : 3); i++) {
 		if (pipe2(end[i], O_CLOEXEC) < 0)
 			return false;
 		/* Fewer changes between COMMAND and us, if we may. */
@@ -112,6 +120,10 @@ static bool make_pipes(struct running *r, int child[3])
 	}
 	set_relay(&r->relay[0], RELAY_SOCKET, stream[GUEST_STDIN], RELAY_PIPE, end[0][1]);
 	set_relay(&r->relay[1], RELAY_PIPE, end[1][0], RELAY_SOCKET, stream[GUEST_STDOUT]);
+	if (one) {
+		leave_out_stderr(r);
+		return (child[2] = dup(child[1])) >= 0;
+	}
 	set_relay(&r->relay[2], RELAY_PIPE, end[2][0], RELAY_SOCKET, stream[GUEST_STDERR]);
 	return true;
 }
@@ -144,8 +156,7 @@ static bool make_terminal(struct running *r, int child[3])
 	child[2] = dup(slave);
 	set_relay(&r->relay[0], RELAY_SOCKET, stream[GUEST_STDIN], RELAY_TERMINAL, master);
 	set_relay(&r->relay[1], RELAY_TERMINAL, master, RELAY_SOCKET, stream[GUEST_STDOUT]);
-	set_relay(&r->relay[2], RELAY_PIPE, -1, RELAY_SOCKET, stream[GUEST_STDERR]);
-	relay_stop(&r->relay[2]);
+	leave_out_stderr(r);
 	return true;
 }
 

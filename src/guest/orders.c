@@ -88,6 +88,12 @@ static bool set_terminal(struct orders *o, char *v)
 	return true;
 }
 
+static bool set_one_output(struct orders *o, char *v)
+{
+	o->one_output = true;
+	return !*v;
+}
+
 static bool set_umask(struct orders *o, char *v)
 {
 	unsigned long n;
@@ -145,11 +151,13 @@ static const struct {
 	const char *key;
 	bool (*set)(struct orders *o, char *value);
 } keys[] = {
-	{ "module=", set_module }, { "root=", set_root },         { "overlay=", set_overlay },
-	{ "share=", set_share },   { "hostname=", set_hostname }, { "folder=", set_folder },
-	{ "net=", set_net },       { "terminal=", set_terminal }, { "umask=", set_umask },
-	{ "uid=", set_uid },       { "gid=", set_gid },           { "group=", set_group },
-	{ "limit=", set_limit },
+	{ "module=", set_module },     { "root=", set_root },
+	{ "overlay=", set_overlay },   { "share=", set_share },
+	{ "hostname=", set_hostname }, { "folder=", set_folder },
+	{ "net=", set_net },           { "terminal=", set_terminal },
+	{ "umask=", set_umask },       { "uid=", set_uid },
+	{ "gid=", set_gid },           { "group=", set_group },
+	{ "limit=", set_limit },       { "one-output=", set_one_output },
 };
 
 static const char *set(struct orders *o, char *record)

@@ -27,6 +27,7 @@ struct orders {
 	bool net;      /* ask for addresses */
 	bool terminal; /* COMMAND gets one, of this size */
 	unsigned short rows, cols;
+	bool one_output; /* of COMMAND's two: both go to GUEST_STDOUT, in order */
 	unsigned umask;
 	uid_t uid;
 	gid_t gid, group[GUEST_MAX_GROUPS];

@@ -895,6 +895,8 @@ static void run_without_sense_is_refused(void **state __unused)
 	REFUSES("run: standard input and output are the command's; give --serial, --console and "
 		"--port another end, as pty or socket=PATH",
 		"run", "--port", "name=a,stdio", "--", "x");
+	REFUSES("--outputs is for a command: write minivmm run [OPTION]... -- COMMAND", "--kernel",
+		"k", "--outputs", "two");
 	REFUSES("run: what the kernel says goes to --serial or to --console-log; leave out one of "
 		"them",
 		"run", "--serial", "pty", "--console-log", "x", "--", "x");

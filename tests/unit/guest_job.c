@@ -319,6 +319,47 @@ static void each_stream_has_its_own(void **state __unused)
 	assert_string_equal(t.err, "err\ntoo\n");
 }
 
+/* Ten thousand lines in turn, of which the host takes its time. */
+static void one_output_keeps_its_order(void **state __unused)
+{
+	static char text[256 * KIB];
+	struct trial t;
+	const char *at = text;
+	char line[32];
+
+	wanted.one_output = true;
+	begin_shell(&t, "i=0; while [ $i -lt 5000 ]; do echo out $i; echo err $i >&2; "
+			"i=$((i + 1)); done; echo late >/dev/stderr");
+	ordinary();
+	read_all(t.fd[GUEST_STDOUT], text, sizeof(text));
+	finish(&t);
+	assert_string_equal(t.err, "");
+	assert_string_equal(t.control, "started\nexit 0\n");
+	for (unsigned i = 0; i < 10000; i++) {
+		snprintf(line, sizeof(line), "%s %u\n", i & 1 ? "err" : "out", i / 2);
+		assert_true(!strncmp(at, line, strlen(line)));
+		at += strlen(line);
+	}
+	assert_string_equal(at, "late\n");
+}
+
+/* Its reader goes: the command hears of it by either. */
+static void one_output_can_be_closed(void **state __unused)
+{
+	struct trial t;
+	char byte;
+
+	wanted.one_output = true;
+	begin_shell(&t, "exec yes >&2");
+	ordinary();
+	assert_int_equal(recv(t.fd[GUEST_STDOUT], &byte, 1, 0), 1);
+	assert_int_equal(recv(t.fd[GUEST_STDERR], &byte, 1, 0), 0);
+	end_stream(&t, GUEST_STDOUT);
+	read_control(&t);
+	assert_string_equal(t.control, "started\nsignal 13\n");
+	finish(&t);
+}
+
 static void it_gets_what_was_ordered(void **state __unused)
 {
 	struct trial t;
@@ -554,6 +595,8 @@ int main(void)
 		cmocka_unit_test(path_is_searched_as_execvp_does),
 		cmocka_unit_test(limits_come_as_near_as_they_can),
 		cmocka_unit_test(each_stream_has_its_own),
+		cmocka_unit_test(one_output_keeps_its_order),
+		cmocka_unit_test(one_output_can_be_closed),
 		cmocka_unit_test(it_gets_what_was_ordered),
 		cmocka_unit_test(a_folder_that_is_not_there_is_said),
 		cmocka_unit_test(much_goes_both_ways_unchanged),

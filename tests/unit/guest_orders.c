@@ -34,7 +34,7 @@ static void every_order_is_understood(void **state __unused)
 	assert_null(PARSE(
 		&o, "module=/m/a.ko\0module=/m/b.ko\0root=root\0overlay=64m\0"
 		    "share=rw:s0:/mnt/a:b\0share=ro:s1:/data\0hostname=box\0folder=/home/x\0"
-		    "net=\0terminal=24 80\0umask=18\0uid=1000\0gid=1001\0group=27\0group=100\0"
+		    "net=\0one-output=\0terminal=24 80\0umask=18\0uid=1000\0gid=1001\0group=27\0group=100\0"
 		    "limit=7 1024 18446744073709551615\0arg=sh\0env=A=1\0arg=-c\0arg=\0env=B="));
 	assert_int_equal(o.nr_modules, 2);
 	assert_string_equal(o.module[1], "/m/b.ko");
@@ -46,7 +46,7 @@ static void every_order_is_understood(void **state __unused)
 	assert_string_equal(o.share[0].path, "/mnt/a:b");
 	assert_string_equal(o.hostname, "box");
 	assert_string_equal(o.folder, "/home/x");
-	assert_true(o.net && o.terminal);
+	assert_true(o.net && o.terminal && o.one_output);
 	assert_int_equal(o.rows, 24);
 	assert_int_equal(o.cols, 80);
 	assert_int_equal(o.umask, 022);
@@ -72,7 +72,7 @@ static void what_makes_no_sense_is_refused(void **state __unused)
 	static const char *const records[] = {
 		"nonsense",         "uid=",         "uid=x",     "uid=1x",       "uid=-1",
 		"terminal=24",      "terminal=a b", "limit=1 2", "share=rw:tag", "share=x:t:/p",
-		"share=rw:tag:rel", "net=yes",      "share=r",   "share=",       "=",
+		"share=rw:tag:rel", "net=yes",      "one-output=1", "share=r",   "share=",       "=",
 	};
 	struct orders o;
 	char text[64];

@@ -4,11 +4,13 @@
 #include "run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "capture.h"
@@ -16,6 +18,7 @@
 #include "guest/orders.h"
 #include "initramfs.h"
 #include "machine.h"
+#include "outputs.h"
 #include "streams.h"
 
 static char folder[] = "/tmp/minivmm-run-XXXXXX";
@@ -206,6 +209,93 @@ static void limits_are_the_callers(void **state __unused)
 	assert_int_equal(t.o.limit[RLIMIT_NOFILE].value.rlim_max, was.rlim_max);
 	assert_int_equal(t.o.limit[RLIMIT_CORE].value.rlim_cur, core.rlim_cur);
 	end(&t);
+}
+
+/* Descriptor 1 or 2 is what fd is, until put_back(). */
+static int before[3];
+
+static void put_in_place(int at, int fd)
+{
+	before[at] = fcntl(at, F_DUPFD_CLOEXEC, 3);
+	assert_true(before[at] >= 0 && dup2(fd, at) == at);
+}
+
+static void put_back(void)
+{
+	for (int at = 1; at <= 2; at++)
+		assert_true(dup2(before[at], at) == at && close(before[at]) == 0);
+}
+
+static bool has_one_output(const char *option)
+{
+	struct trial t;
+	bool one;
+
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--outputs", option, "--", "x"), 0);
+	one = t.o.one_output;
+	end(&t);
+	return one;
+}
+
+static void outputs_are_one_where_they_are_on_the_host(void **state __unused)
+{
+	int pipes[2], file, again;
+	bool same[2];
+
+	file = open(in_folder("out"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	again = open(in_folder("out"), O_WRONLY | O_CLOEXEC);
+	assert_true(pipe2(pipes, O_CLOEXEC) == 0 && file >= 0 && again >= 0);
+	put_in_place(1, file);
+	put_in_place(2, file);
+	same[0] = has_one_output("auto");
+	same[1] = has_one_output("two");
+	put_back();
+	assert_true(same[0] && !same[1]);
+	assert_int_equal(write(again, "x", 1), 1);
+	assert_false(outputs_are_one(file, again));
+	put_in_place(1, pipes[1]);
+	put_in_place(2, file);
+	same[0] = has_one_output("auto");
+	same[1] = has_one_output("one");
+	put_back();
+	assert_true(!same[0] && same[1]);
+	close(file);
+	close(again);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+/* What was opened twice has two positions, unless it has none. */
+static void what_was_opened_twice_is_one_where_it_has_no_position(void **state __unused)
+{
+	int a, b, pipes[2], sockets[2];
+	char name[64];
+
+	a = open(in_folder("log"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	b = open(in_folder("log"), O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_true(outputs_are_one(a, b));
+	close(b);
+	b = open(in_folder("log"), O_WRONLY | O_CLOEXEC);
+	assert_int_equal(write(a, "x", 1), 1);
+	assert_false(outputs_are_one(a, b));
+	close(b);
+	b = open(in_folder("other"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	assert_false(outputs_are_one(a, b));
+	close(b);
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", pipes[1]);
+	b = open(name, O_WRONLY | O_CLOEXEC);
+	assert_true(outputs_are_one(pipes[1], b));
+	assert_false(outputs_are_one(pipes[1], a));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
+	assert_false(outputs_are_one(sockets[0], sockets[1]));
+	assert_false(outputs_are_one(a, -1));
+	close(a);
+	close(b);
+	for (int i = 0; i < 2; i++) {
+		close(pipes[i]);
+		close(sockets[i]);
+	}
 }
 
 static void numbers_of_users_are_checked(void **state __unused)
@@ -494,6 +584,8 @@ int main(void)
 		cmocka_unit_test(what_was_asked_for_comes_once),
 		cmocka_unit_test(a_folder_may_be_below_the_callers),
 		cmocka_unit_test(limits_are_the_callers),
+		cmocka_unit_test(outputs_are_one_where_they_are_on_the_host),
+		cmocka_unit_test(what_was_opened_twice_is_one_where_it_has_no_position),
 		cmocka_unit_test(numbers_of_users_are_checked),
 		cmocka_unit_test(users_are_those_of_the_root),
 		cmocka_unit_test(another_threads_users_are_its_own),
