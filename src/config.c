@@ -270,6 +270,9 @@ static const struct opt rows[] = {
 	       "mergeable=on|off        let the host merge equal pages (off)"),
 	OPTION("cpus", "N", opt_number, cpus, "virtual processors, 1 to 64 (1)",
 	       .kind = &cpus_range),
+	OPTION("nested", "on|off", opt_bool, nested,
+	       "VT-x or AMD-V for guests of the guest's own, where the host's KVM\n"
+	       "can do that (off)"),
 	OPTION("disk", "PATH[,KEY=VALUE]...", set_disk, nr_disks,
 	       "image or block device; the first is vda, and so on; keys:\n"
 	       "readonly=on|off         refuse writes, share the image (off)\n"

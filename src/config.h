@@ -175,6 +175,7 @@ struct config {
 	unsigned io_threads;
 	enum transport transport; /* of the virtio devices */
 	enum log_level log_level;
+	bool nested;     /* VMX or SVM for the guest */
 	bool kaslr;      /* enter by the kernel's own decompressor, which randomizes its address */
 	bool debug_exit; /* port 0xf4: a write of v ends with status (v << 1) | 1 */
 	bool stats;      /* print the table of exits at the end */

@@ -152,6 +152,25 @@ static void check_backend(struct report *r)
 		    r->nested ? "; it is a virtual machine's" : "");
 }
 
+/* Whether a guest can have guests of its own is a parameter of the module. */
+static void check_nested(struct report *r)
+{
+	char path[64], text[8];
+
+	if (!r->backend || (!r->vmx && !r->svm))
+		return;
+	snprintf(path, sizeof(path), "sys/module/%s/parameters/nested", r->backend);
+	host_text(r, path, text, sizeof(text));
+	if (*text == 'Y' || *text == '1') {
+		say(r, GOOD, "nested guests", "for --nested on");
+	} else {
+		say(r, ABSENT, "nested guests", "switched off in %s: --nested on is refused",
+		    r->backend);
+		mend(r, "sudo modprobe -r %s && sudo modprobe %s nested=1 (no guest may run)",
+		     r->backend, r->backend);
+	}
+}
+
 static void mend_elsewhere(struct report *r)
 {
 	mend(r, "run it in the test bed: tests/testbed/testbed -- minivmm ...");
@@ -314,6 +333,7 @@ static void check_needed(struct report *r)
 	fprintf(r->out, "\nWhat it can use:\n");
 	if (fd >= 0) {
 		check_capabilities(r, fd, ABSENT, useful, ARRAY_SIZE(useful));
+		check_nested(r);
 		close(fd);
 	}
 }

@@ -332,7 +332,7 @@ static int init_vm(struct machine *m)
 	for (size_t i = 0; i < m->mem.nr && rc == 0; i++)
 		rc = vm_add_memory(&m->vm, m->mem.region[i].base, m->mem.region[i].size,
 				   m->mem.region[i].host);
-	return rc == 0 ? vm_init_arch(&m->vm) : rc;
+	return rc == 0 ? vm_init_arch(&m->vm, m->config->nested) : rc;
 }
 
 static int init_vcpus(struct machine *m)

@@ -120,8 +120,9 @@ static void print_devices(FILE *out, const struct machine *m)
 
 void machine_print(const struct machine *m, FILE *out)
 {
-	fprintf(out, "processors\n  %u vCPU%s, APIC ids 0 to %u\n", m->config->cpus,
-		m->config->cpus == 1 ? "" : "s", m->config->cpus - 1);
+	fprintf(out, "processors\n  %u vCPU%s, APIC ids 0 to %u%s\n", m->config->cpus,
+		m->config->cpus == 1 ? "" : "s", m->config->cpus - 1,
+		m->config->nested ? ", VT-x or AMD-V for guests of the guest's own" : "");
 	print_memory(out, m);
 	print_devices(out, m);
 	fprintf(out, "command line\n  %s\n", m->cmdline);

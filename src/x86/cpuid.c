@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * CPUID of a vCPU: the host's by way of KVM, less what is about the host's own topology.
+ * CPUID of a vCPU: the host's by way of KVM, as far as a guest gets it (cpuid_bits.c), less what is
+ * about the host's own topology.
  *
  * One package, one core a vCPU, no threads; the APIC id is the vCPU's number, as the MADT says.
  * Followed: SDM 2A CPUID (leaves 1, 4, 0Bh), APM 3 app. E (8000_0008h, 8000_001Dh, 8000_001Eh), and
@@ -21,7 +22,6 @@
 #define LEAF1_ECX_TSC_DEADLINE (1u << 24)
 #define LEAF1_ECX_OSXSAVE      (1u << 27)
 #define LEAF1_ECX_HYPERVISOR   (1u << 31)
-#define LEAF7_EDX_HYBRID       (1u << 15)
 
 #define HYPERVISOR_BASE     0x40000000u
 #define HYPERVISOR_FEATURES 0x40000001u
@@ -123,10 +123,6 @@ static void patch_leaf(struct kvm_cpuid_entry2 *e, const struct vm *vm, unsigned
 		set_field(&e->eax, 14, 12, level >= 3 ? cpus - 1 : 0);
 		set_field(&e->eax, 26, 6, cpus - 1);
 		break;
-	case 7:
-		if (e->index == 0)
-			e->edx &= ~LEAF7_EDX_HYBRID; /* its leaf 1Ah describes the host's core */
-		break;
 	case 0x80000008:
 		set_field(&e->ecx, 0, 8, cpus - 1);
 		set_field(&e->ecx, 12, 4, bits_for(cpus));
@@ -178,7 +174,6 @@ int cpuid_setup(struct vcpu *v, const struct vm *vm, unsigned cpus)
 	for (uint32_t i = 0; i < c->nent; i++)
 		patch_leaf(&c->entries[i], vm, v->id, cpus);
 	add_topology(c, 0xb, v->id, cpus);
-	drop_leaf(c, 0x1f); /* the host's dies and modules; 0Bh says all there is */
 	add_timing(c, ioctl(v->fd, KVM_GET_TSC_KHZ, 0L));
 	if (ioctl(v->fd, KVM_SET_CPUID2, c) < 0)
 		rc = log_errno("KVM: set CPUID of vCPU %u", v->id);

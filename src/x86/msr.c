@@ -10,12 +10,15 @@
 #include <sys/ioctl.h>
 
 #include "vmm/log.h"
+#include "x86/cpuid_bits.h"
 #include "x86/x86.h"
 
-#define MSR_IA32_MISC_ENABLE    0x1a0
-#define MISC_ENABLE_FAST_STRING 1u
-#define MSR_MTRR_DEF_TYPE       0x2ff
-#define MTRR_ENABLE_WB          (1u << 11 | 6)
+#define MSR_IA32_MISC_ENABLE     0x1a0
+#define MISC_ENABLE_FAST_STRING  1u
+#define MSR_IA32_FEATURE_CONTROL 0x3a
+#define FEATURE_CONTROL_VMX      (1u | 1u << 2) /* locked; VMXON outside of SMX: SDM 3C §23.7 */
+#define MSR_MTRR_DEF_TYPE        0x2ff
+#define MTRR_ENABLE_WB           (1u << 11 | 6)
 
 #define LAPIC_LVT_LINT0 0x350
 #define LAPIC_LVT_LINT1 0x360
@@ -57,14 +60,17 @@ int msr_setup(struct vcpu *v, const struct vm *vm)
 	static const struct kvm_msr_entry wanted[] = {
 		{ .index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING },
 		{ .index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE_WB },
+		{ .index = MSR_IA32_FEATURE_CONTROL, .data = FEATURE_CONTROL_VMX },
 	};
+	/* The last one is of a guest that has VMX; KVM refuses it to others. */
+	const size_t nr = ARRAY_SIZE(wanted) - !cpuid_has_vmx(vm->arch->cpuid);
 	union {
 		struct kvm_msrs head;
 		uint8_t room[sizeof(struct kvm_msrs) + sizeof(wanted)];
 	} set = { .room = { 0 } };
 	int done;
 
-	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+	for (size_t i = 0; i < nr; i++)
 		if (listed(vm->arch->msrs, wanted[i].index))
 			set.head.entries[set.head.nmsrs++] = wanted[i];
 	done = ioctl(v->fd, KVM_SET_MSRS, &set);

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 
 #include "vmm/log.h"
+#include "x86/cpuid_bits.h"
 #include "x86/x86.h"
 
 /* Three pages for VMX's real mode emulation and one for its identity map, in the 32-bit device hole
@@ -35,7 +36,7 @@ static int create_interrupt_controllers(struct vm *vm)
 
 /* What every vCPU's set-up wants to know of the host is asked once: it takes KVM a third of a
  * millisecond. */
-int vm_init_arch(struct vm *vm)
+int vm_init_arch(struct vm *vm, bool nested)
 {
 	int rc = create_interrupt_controllers(vm);
 
@@ -47,7 +48,14 @@ int vm_init_arch(struct vm *vm)
 	pthread_mutex_init(&vm->arch->msi_lock, NULL);
 	vm->arch->cpuid = cpuid_supported(vm);
 	vm->arch->msrs = msr_list(vm);
-	return vm->arch->cpuid && vm->arch->msrs ? 0 : -EIO;
+	if (!vm->arch->cpuid || !vm->arch->msrs)
+		return -EIO;
+	cpuid_allow(vm->arch->cpuid, nested);
+	if (nested && !cpuid_can_nest(vm->arch->cpuid))
+		return log_ret(-ENOTSUP,
+			       "--nested on: this host's KVM lets no guest have guests of "
+			       "its own ('minivmm doctor' tells more)");
+	return 0;
 }
 
 void vm_destroy_arch(struct vm *vm)

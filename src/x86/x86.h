@@ -5,7 +5,7 @@
 #include "vcpu.h"
 
 struct vm_arch {
-	struct kvm_cpuid2 *cpuid;  /* what the host supports */
+	struct kvm_cpuid2 *cpuid;  /* what the host supports, as far as guests get it */
 	struct kvm_msr_list *msrs; /* the MSRs that it lists */
 	struct vm_msi *msi;        /* NULL until the first message (msi.c) */
 	pthread_mutex_t msi_lock;  /* a leaf; for the former */
@@ -15,7 +15,7 @@ struct vm_arch {
 struct kvm_cpuid2 *cpuid_supported(const struct vm *vm);
 struct kvm_msr_list *msr_list(const struct vm *vm);
 
-/* CPUID: what KVM supports, with the topology of cpus vCPUs (one package, a core each). */
+/* CPUID: what is in vm->arch, with the topology of cpus vCPUs (one package, a core each). */
 int cpuid_setup(struct vcpu *v, const struct vm *vm, unsigned cpus) __must_check;
 
 /* The MSRs that a kernel expects firmware to have set, of those that the host lists. */

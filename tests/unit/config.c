@@ -59,7 +59,7 @@ static void defaults_are_as_documented(void **state __unused)
 	assert_int_equal(c.transport, TRANSPORT_PCI);
 	assert_int_equal(c.io_threads, 1);
 	assert_int_equal(c.log_level, LOG_WARN);
-	assert_false(c.kaslr || c.debug_exit || c.stats);
+	assert_false(c.kaslr || c.debug_exit || c.stats || c.nested);
 	config_destroy(&c);
 }
 
@@ -86,7 +86,7 @@ static void check_all(struct config *c)
 	assert_int_equal(c->on_reset, ON_RESET_RESTART);
 	assert_int_equal(c->io_threads, 16);
 	assert_int_equal(c->log_level, LOG_INFO);
-	assert_true(c->kaslr && c->debug_exit && c->stats);
+	assert_true(c->kaslr && c->debug_exit && c->stats && c->nested);
 	config_destroy(c);
 }
 
@@ -98,11 +98,12 @@ static void every_option_is_understood_in_both_forms(void **state __unused)
 			       "--memory", "2G,hugepages=on,prefault=on,mergeable=on", "--cpus",
 			       "64", "--disk", "d0,readonly=on,id=01234567890123456789", "--disk",
 			       "d,,1", "--serial", "file=s,=", "--on-reset", "restart",
-			       "--io-threads", "16", "--log-level", "info", "--kaslr",
+			       "--io-threads", "16", "--log-level", "info", "--kaslr", "--nested",
+			       "on",
 			       "--debug-exit", "--stats", "--dry-run"),
 			 0);
 	check_all(&c);
-	assert_int_equal(PARSE(&c, "--dry-run", "--stats", "--debug-exit", "--kaslr",
+	assert_int_equal(PARSE(&c, "--dry-run", "--stats", "--debug-exit", "--kaslr", "--nested=on",
 			       "--log-level=info", "--io-threads=16", "--on-reset=restart",
 			       "--serial=file=s,=", "--disk=d0,id=01234567890123456789,readonly=on",
 			       "--disk=d,,1,readonly=off", "--cpus=64",

@@ -67,6 +67,15 @@ static void take(const char *path)
 	assert_int_equal(remove(full), 0);
 }
 
+/* That of setup(). */
+static void take_module(void)
+{
+	take("sys/module/kvm_intel/parameters/nested");
+	take("sys/module/kvm_intel/parameters");
+	take("sys/module/kvm_intel/refcnt");
+	take("sys/module/kvm_intel");
+}
+
 #define CPUINFO(flags)                                                                             \
 	"processor\t: 0\nvmx flags\t: vnmi svm\nflags\t\t: fpu vme " flags "\nbugs\t\t:\n\n"
 
@@ -82,6 +91,7 @@ static int setup(void **state __unused)
 	host.io_uring = 0;
 	put("proc/cpuinfo", CPUINFO("vmx sse"));
 	put("sys/module/kvm_intel/refcnt", "0\n");
+	put("sys/module/kvm_intel/parameters/nested", "Y\n");
 	put("dev/kvm", "");
 	put("dev/net/tun", "");
 	put("dev/vhost-net", "");
@@ -163,8 +173,7 @@ static void the_backend_is_named(void **state __unused)
 {
 	put("proc/cpuinfo", CPUINFO("svm hypervisor"));
 	put("sys/module/kvm_amd/refcnt", "0\n");
-	take("sys/module/kvm_intel/refcnt");
-	take("sys/module/kvm_intel");
+	take_module();
 	CAN_RUN("  ok     backend              AMD-V (kvm_amd), nested: this host is a virtual "
 		"machine itself\n");
 	take("sys/module/kvm_amd/refcnt");
@@ -175,11 +184,25 @@ static void the_backend_is_named(void **state __unused)
 	CAN_RUN("  -      backend              the processor shows neither VT-x nor AMD-V\n");
 }
 
+static void a_host_that_nests_says_so(void **state __unused)
+{
+	CAN_RUN("  ok     nested guests        for --nested on\n");
+	put("sys/module/kvm_intel/parameters/nested", "N\n");
+	CAN_RUN("  -      nested guests        switched off in kvm_intel: --nested on is refused\n",
+		"-> sudo modprobe -r kvm_intel && sudo modprobe kvm_intel nested=1 (no guest");
+	take_module();
+	put("proc/cpuinfo", CPUINFO("svm"));
+	put("sys/module/kvm_amd/parameters/nested", "1\n");
+	CAN_RUN("  ok     nested guests        for --nested on\n");
+	put("proc/cpuinfo", CPUINFO("sse"));
+	CAN_RUN("neither VT-x nor AMD-V");
+	assert_null(strstr(host.report, "nested guests"));
+}
+
 static void a_backend_that_interprets_is_no_good(void **state __unused)
 {
 	put("proc/cpuinfo", CPUINFO("hypervisor"));
-	take("sys/module/kvm_intel/refcnt");
-	take("sys/module/kvm_intel");
+	take_module();
 	put("sys/module/kvm_pvm/refcnt", "0\n");
 	host.try_guest = TRY_INTERPRETED;
 	CANT_RUN("  -      backend              PVM (kvm_pvm), which interprets kernel code\n",
@@ -205,8 +228,7 @@ static void a_missing_device_gets_its_command(void **state __unused)
 	take("dev/kvm");
 	CANT_RUN("  FAILS  /dev/kvm             No such file or directory\n",
 		 "-> in a container, hand it in");
-	take("sys/module/kvm_intel/refcnt");
-	take("sys/module/kvm_intel");
+	take_module();
 	CANT_RUN("  ok     backend              VT-x (no module is loaded)\n",
 		 "-> sudo modprobe kvm_intel\n");
 	put("proc/cpuinfo", CPUINFO("svm"));
@@ -334,6 +356,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(a_good_host_is_good),
 		CASE(the_backend_is_named),
+		CASE(a_host_that_nests_says_so),
 		CASE(a_backend_that_interprets_is_no_good),
 		CASE(a_guest_that_does_not_run_is_explained),
 		CASE(a_missing_device_gets_its_command),

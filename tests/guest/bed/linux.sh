@@ -75,6 +75,16 @@ ends 0
 sees 256
 point "huge pages, all taken in advance"
 
+features='echo "features: $(grep -m 1 -oE "\b(svm|vmx|sse2|nx)\b" /proc/cpuinfo | sort -u | tr "\n" " ")"'
+boot "$features"
+ends 0
+prints "features: nx sse2 "
+point "the processor has no SVM"
+boot "$features" --nested on
+ends 0
+prints "features: nx sse2 svm "
+point "--nested on: it has"
+
 # The power button's events wait for their reader from the moment the device is open.
 root_disk "$look"'
 grep " / " /proc/mounts | tail -n 1
