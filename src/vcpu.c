@@ -126,6 +126,14 @@ static bool vcpu_may_run(struct vcpu *v)
 /* What a handler wants next: the guest again, or the end of vcpu_run() for a reason. */
 #define RESUME (-1)
 
+static void note_access(struct vcpu *v, uint64_t addr, uint64_t value, unsigned size, bool mmio,
+			bool write)
+{
+	v->access[v->nr_accesses++ % VCPU_ACCESSES] = (struct vcpu_access){
+		.addr = addr, .value = value, .size = (uint8_t)size, .mmio = mmio, .write = write
+	};
+}
+
 /* INS and OUTS arrive batched: the port stays put while the data pointer advances. */
 static int exit_pio(struct vcpu *v)
 {
@@ -141,6 +149,7 @@ static int exit_pio(struct vcpu *v)
 			store_le(p, size, bus_read(v->pio, port, size, &hit));
 		v->stats.unclaimed += !hit;
 	}
+	note_access(v, port, load_le(p - size, size), size, false, out);
 	return RESUME;
 }
 
@@ -152,15 +161,18 @@ static int exit_mmio(struct vcpu *v)
 	const gpa_t addr = v->run->mmio.phys_addr;
 	const unsigned len = v->run->mmio.len;
 	uint8_t *data = v->run->mmio.data;
+	const uint64_t written = load_le(data, min(len, 8u));
+	const bool write = v->run->mmio.is_write;
 	bool hit = false;
 
 	if (!is_power_of_two(len) || len > 8)
 		memset(data, 0xff, sizeof(v->run->mmio.data));
-	else if (v->run->mmio.is_write)
-		hit = bus_write(v->mmio, addr, len, load_le(data, len));
+	else if (write)
+		hit = bus_write(v->mmio, addr, len, written);
 	else
 		store_le(data, len, bus_read(v->mmio, addr, len, &hit));
 	v->stats.unclaimed += !hit;
+	note_access(v, addr, write ? written : load_le(data, min(len, 8u)), len, true, write);
 	return RESUME;
 }
 
@@ -276,7 +288,7 @@ const char *vcpu_exit_name(unsigned reason)
 	return reason < ARRAY_SIZE(exits) ? exits[reason].name : NULL;
 }
 
-static int vcpu_handle(struct vcpu *v)
+int vcpu_handle(struct vcpu *v)
 {
 	const uint32_t reason = v->run->exit_reason;
 

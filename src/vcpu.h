@@ -33,6 +33,15 @@ enum vcpu_end {
 /* What another thread wants of a vCPU. */
 enum vcpu_ask { VCPU_RUN, VCPU_PAUSE, VCPU_STOP };
 
+#define VCPU_ACCESSES 16 /* that are kept, for a crash report */
+
+/* One of the guest's to a port, or to memory that is a device's or nobody's. */
+struct vcpu_access {
+	uint64_t addr, value; /* of batched string I/O: the last value */
+	uint8_t size;         /* bytes */
+	bool mmio, write;
+};
+
 struct vcpu_stats {
 	uint64_t exits[VCPU_EXIT_REASONS];
 	uint64_t interrupted;       /* KVM_RUN returned for a signal */
@@ -60,6 +69,8 @@ struct vcpu {
 	enum vcpu_ask ask;
 	bool inside; /* atomic: in KVM_RUN, or about to be */
 
+	struct vcpu_access access[VCPU_ACCESSES]; /* a ring; the vCPU's thread's, like the next */
+	unsigned nr_accesses;    /* ever; the last is at (nr - 1) % VCPU_ACCESSES */
 	struct vcpu_stats stats; /* written by the vCPU's thread only */
 };
 
@@ -81,6 +92,10 @@ void vcpu_join(struct vcpu *v);
 /* The exit loop: runs the guest on the calling thread until something in enum vcpu_end happens. */
 enum vcpu_end vcpu_run(struct vcpu *v);
 
+/* Does what the guest has left KVM_RUN for, as *run says: the loop's step, alone for tests. -1: it
+ * may go on; else enum vcpu_end. */
+int vcpu_handle(struct vcpu *v);
+
 /* Asks, and makes the vCPU leave the guest. A stopped vCPU stays stopped, whatever else is asked.
  * Any thread but a vCPU's, between vcpu_init() and vcpu_join(). */
 void vcpu_ask(struct vcpu *v, enum vcpu_ask ask);
@@ -97,6 +112,6 @@ const char *vcpu_exit_name(unsigned reason);
 
 /* The architecture's half, in src/x86. */
 int vcpu_init_arch(struct vcpu *v, const struct vm *vm, unsigned cpus) __must_check;
-/* Prints registers, the bytes at RIP and what they say. why: a clause without a capital; hint: a
- * sentence, or NULL for the architecture's own. */
+/* Prints registers, the bytes at RIP and what they say, the last accesses. why: a clause without a
+ * capital; hint: a sentence, or NULL for the architecture's own. */
 void vcpu_explain(struct vcpu *v, const char *why, const char *hint);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The block that is printed when a guest can't go on: the reason in words, registers, control
- * registers, the bytes at RIP, the instruction that they are, and what it usually means.
+ * registers, the bytes at RIP, the instruction that they are, the last accesses to devices, and
+ * what it usually means.
  */
 #include <linux/kvm.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 #define MAX_INSTRUCTION 15 /* bytes, SDM 2A §2.3.11 */
 #define CR0_PE          1u
+#define CR0_PG          (1u << 31)
 #define EFER_LMA        (1u << 10)
 
 typedef unsigned long long ull;
@@ -89,6 +91,56 @@ static void print_registers(FILE *f, const struct kvm_regs *r, const struct kvm_
 		s->gdt.limit, (ull)s->idt.base, s->idt.limit);
 }
 
+/* As a reset leaves them (SDM 3A table 10-1), RDX and what of CR0 an INIT keeps aside: a guest that
+ * has run a few instructions is never like that. */
+static bool are_reset(const struct kvm_regs *r, const struct kvm_sregs *s)
+{
+	return r->rip == 0xfff0 && r->rflags == 2 && !(r->rsp | r->rax | r->rbx) &&
+	       s->cs.selector == 0xf000 && s->cs.base == 0xffff0000 &&
+	       !(s->cr0 & (CR0_PE | CR0_PG));
+}
+
+static bool same_place(const struct vcpu_access *a, const struct vcpu_access *b)
+{
+	return a->addr == b->addr && a->size == b->size && a->mmio == b->mmio &&
+	       a->write == b->write;
+}
+
+/* One after the other to the same place, as a console's text, share a line. */
+static void print_accesses(FILE *f, const struct vcpu *v)
+{
+	const unsigned nr = min(v->nr_accesses, (unsigned)VCPU_ACCESSES);
+	const struct vcpu_access *last = NULL;
+
+	fprintf(f, nr ? "  its last accesses to devices, the latest at the end:"
+		      : "  it has accessed no device before");
+	for (unsigned i = v->nr_accesses - nr; i != v->nr_accesses; i++) {
+		const struct vcpu_access *a = &v->access[i % VCPU_ACCESSES];
+
+		if (!last || !same_place(a, last))
+			fprintf(f, "\n    %-5s %s 0x%llx, %u byte%s:", a->write ? "write" : "read",
+				a->mmio ? "memory" : "port", (ull)a->addr, a->size,
+				a->size == 1 ? "" : "s");
+		fprintf(f, " 0x%llx", (ull)a->value);
+		last = a;
+	}
+	fputc('\n', f);
+}
+
+void explain_state(FILE *f, const struct vcpu *v, const struct kvm_regs *r,
+		   const struct kvm_sregs *s)
+{
+	uint8_t code[MAX_INSTRUCTION];
+
+	print_registers(f, r, s);
+	if (v->run->exit_reason == KVM_EXIT_SHUTDOWN && are_reset(r, s))
+		fprintf(f, "  These are the registers after a reset: KVM on AMD resets a processor "
+			   "before it tells of its shutdown. What they were is lost.\n");
+	else
+		print_code(f, s, r->rip, code, code_bytes(v, s->cs.base + r->rip, code));
+	print_accesses(f, v);
+}
+
 /* VT-x or AMD-V, as the host's own CPUID says: without, KVM interprets what the guest's kernel
  * does. */
 static bool host_has_virtualization(void)
@@ -118,7 +170,6 @@ void vcpu_explain(struct vcpu *v, const char *why, const char *hint)
 {
 	struct kvm_regs regs = { 0 };
 	struct kvm_sregs sregs = { 0 };
-	uint8_t code[MAX_INSTRUCTION];
 	char *text = NULL;
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
@@ -126,11 +177,8 @@ void vcpu_explain(struct vcpu *v, const char *why, const char *hint)
 	if (!f)
 		return;
 	fprintf(f, "minivmm: vCPU %u stopped: %s\n", v->id, why);
-	if (ioctl(v->fd, KVM_GET_REGS, &regs) == 0 && ioctl(v->fd, KVM_GET_SREGS, &sregs) == 0) {
-		print_registers(f, &regs, &sregs);
-		print_code(f, &sregs, regs.rip, code,
-			   code_bytes(v, sregs.cs.base + regs.rip, code));
-	}
+	if (ioctl(v->fd, KVM_GET_REGS, &regs) == 0 && ioctl(v->fd, KVM_GET_SREGS, &sregs) == 0)
+		explain_state(f, v, &regs, &sregs);
 	fprintf(f, "  %s\n", hint ? hint : usual_meaning());
 	if (fclose(f) == 0)
 		log_block(LOG_ERROR, text);

@@ -4,6 +4,9 @@
 
 #include "vcpu.h"
 
+struct kvm_regs;
+struct kvm_sregs;
+
 struct vm_arch {
 	struct kvm_cpuid2 *cpuid;  /* what the host supports, as far as guests get it */
 	struct kvm_msr_list *msrs; /* the MSRs that it lists */
@@ -23,3 +26,7 @@ int msr_setup(struct vcpu *v, const struct vm *vm) __must_check;
 
 /* Local interrupt lines as firmware leaves them: LINT0 is the 8259's INTR, LINT1 is NMI. */
 int lapic_setup(struct vcpu *v) __must_check;
+
+/* The part of vcpu_explain() that depends on the vCPU's state: registers, code, last accesses. */
+void explain_state(FILE *f, const struct vcpu *v, const struct kvm_regs *r,
+		   const struct kvm_sregs *s);

@@ -61,7 +61,10 @@ point $? "a disk is read, written and flushed"
 
 run triple 3 'about to fault' ''
 ok=$?
-[[ $ok == 0 ]] && grep -q 'triple fault' "$work/err" && grep -q '^  rip ' "$work/err" && grep -q '^  code at rip' "$work/err"
+# Where KVM is kvm_amd's, the registers are those of a reset, which is said instead of the code there.
+[[ $ok == 0 ]] && grep -q 'triple fault' "$work/err" && grep -q '^  rip ' "$work/err" &&
+  { grep -q '^  code at rip' "$work/err" || grep -q 'KVM on AMD resets' "$work/err"; } &&
+  grep -A 1 'last accesses' "$work/err" | grep -q '^    write port 0x3f8, 1 byte: .* 0x75 0x6c 0x74' # "...fault"
 point $? "a triple fault is explained and ends with status 3"
 run power 0 '' p
 point $? "power-off ends with status 0"

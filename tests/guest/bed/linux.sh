@@ -236,6 +236,8 @@ point "a panic ends it, with status 3 and a word about it"
 boot 'drain; reboot -f' --append reboot=t
 ends 3
 logs "triple fault"
+logs "KVM on AMD resets a processor before it tells"
+logs "its last accesses to devices"
 point "a triple fault ends it, with status 3 and a word about it"
 
 # ---- serial input ----
