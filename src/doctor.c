@@ -157,8 +157,10 @@ static void check_nested(struct report *r)
 {
 	char path[64], text[8];
 
-	if (!r->backend || (!r->vmx && !r->svm))
+	if (!r->backend || (!r->vmx && !r->svm)) {
+		say(r, ABSENT, "nested guests", "--nested on needs VT-x or AMD-V");
 		return;
+	}
 	snprintf(path, sizeof(path), "sys/module/%s/parameters/nested", r->backend);
 	host_text(r, path, text, sizeof(text));
 	if (*text == 'Y' || *text == '1') {

@@ -195,8 +195,7 @@ static void a_host_that_nests_says_so(void **state __unused)
 	put("sys/module/kvm_amd/parameters/nested", "1\n");
 	CAN_RUN("  ok     nested guests        for --nested on\n");
 	put("proc/cpuinfo", CPUINFO("sse"));
-	CAN_RUN("neither VT-x nor AMD-V");
-	assert_null(strstr(host.report, "nested guests"));
+	CAN_RUN("  -      nested guests        --nested on needs VT-x or AMD-V\n");
 }
 
 static void a_backend_that_interprets_is_no_good(void **state __unused)
