@@ -147,6 +147,7 @@ static int measure(struct disk *d)
 		return log_ret(-EINVAL,
 			       "--disk %s: is empty (give it a size with: truncate -s 8G %s)",
 			       d->path, d->path);
+	disk_warn_of_format(d);
 	if (d->size % DISK_SECTOR)
 		return log_ret(-EINVAL,
 			       "--disk %s: its size, %llu bytes, is no multiple of %d (a raw image "

@@ -137,6 +137,10 @@ const char *disk_op_name(enum disk_op op);
 
 /* -- for engines -- */
 
+/* Warns when a disk that was given as raw begins, or ends, like an image of another kind. */
+void disk_warn_of_format(const struct disk *d);
+
+
 extern const struct disk_engine_ops disk_sync_engine, disk_uring_engine;
 
 /* Puts an overlay on *d, which has been opened as its base. 0; or -errno, logged. */
