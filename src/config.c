@@ -83,6 +83,12 @@ static const struct opt_choice disk_kinds[] = {
 	{ NULL, 0 },
 };
 
+static const struct opt_choice disk_sectors[] = {
+	{ "512", 512 },
+	{ "4096", 4096 },
+	{ NULL, 0 },
+};
+
 /* A file of that name is ./temp. */
 static int set_overlay(const struct opt_value *v, void *field)
 {
@@ -97,6 +103,7 @@ static const struct opt disk_rows[] = {
 	LIST_KEY("readonly", "on|off", opt_bool, disk_config, readonly),
 	LIST_KEY("overlay", "FILE|temp", set_overlay, disk_config, overlay),
 	LIST_KEY("format", "raw|qcow2", opt_choice, disk_config, format, .kind = disk_kinds),
+	LIST_KEY("sector", "512|4096", opt_choice, disk_config, sector, .kind = disk_sectors),
 	LIST_KEY("id", "STRING", set_disk_id, disk_config, id),
 };
 static const struct opt_table disk_table = { .row = disk_rows, .nr = ARRAY_SIZE(disk_rows) };
@@ -279,6 +286,7 @@ static const struct opt rows[] = {
 	       "overlay=FILE|temp       share it and keep what is written in a qcow2\n"
 	       "                        FILE, or throw it away\n"
 	       "format=raw|qcow2        what PATH has, never guessed (raw)\n"
+	       "sector=512|4096         the guest's sectors (512, or the device's)\n"
 	       "id=STRING               serial number, 1 to 20 characters",
 	       .repeats = true),
 	OPTION("balloon", "[KEY=VALUE]...", set_balloon, balloon,

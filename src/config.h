@@ -47,6 +47,7 @@ struct disk_config {
 	char *path;
 	bool readonly;
 	enum disk_kind format;
+	int sector;             /* bytes, 512 or 4096; 0: what the image or device has */
 	bool temp;              /* what the guest writes is thrown away */
 	char *overlay;          /* or goes to this file; NULL: to the disk itself */
 	struct disk_kept *kept; /* no option: from one life of the guest to the next */

@@ -163,6 +163,7 @@ static int init_virtio(struct machine *m)
 			.readonly = d->readonly,
 			.id = d->id,
 			.format = d->format == DISK_KIND_QCOW2 ? DISK_QCOW2 : DISK_RAW,
+			.sector = (uint32_t)d->sector,
 			.overlay = d->overlay,
 			.temp = d->temp,
 			.dry = m->vm.fd < 0,

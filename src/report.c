@@ -52,6 +52,8 @@ static void print_disk(FILE *out, const struct machine *m, size_t i)
 	fprintf(out, ": vd%c, %s, %llu MiB%s%s", 'a' + (int)i, d->path,
 		(ull)(m->disk[i].disk.size / MIB), d->format == DISK_KIND_QCOW2 ? ", qcow2" : "",
 		d->readonly ? ", read-only" : "");
+	if (d->sector)
+		fprintf(out, ", sectors of %d", d->sector);
 	if (d->overlay)
 		fprintf(out, ", written to %s", d->overlay);
 	if (d->temp)

@@ -229,6 +229,24 @@ static int open_image(struct disk *d, const struct disk_options *o, bool readonl
 	return rc;
 }
 
+/* The guest may be told of other blocks than the host's: the page cache makes the host's of them.
+ */
+static int set_sector(struct disk *d, const struct disk_options *o)
+{
+	d->host_block = d->block_size;
+	if (!o->sector)
+		return 0;
+	if (d->size % o->sector)
+		return log_ret(-EINVAL,
+			       "--disk %s: its size, %llu bytes, is not a multiple of sector=%u "
+			       "(use sector=512, or make it larger)",
+			       d->path, (unsigned long long)d->size, o->sector);
+	d->block_size = o->sector;
+	d->physical_block_size = max(d->physical_block_size, o->sector);
+	d->discard_size = max(d->discard_size, o->sector);
+	return 0;
+}
+
 int disk_open(struct disk *d, const struct disk_options *o,
 	      void (*done)(struct disk *d, struct disk_request *r))
 {
@@ -251,6 +269,8 @@ int disk_open(struct disk *d, const struct disk_options *o,
 	rc = open_image(d, o, o->readonly || over);
 	if (rc == 0 && over)
 		rc = disk_overlay(d, o);
+	if (rc == 0)
+		rc = set_sector(d, o);
 	if (rc == 0)
 		rc = start_engine(d, d->image ? DISK_ENGINE_SYNC : o->engine);
 	return rc;

@@ -44,9 +44,10 @@ struct disk_options {
 	bool readonly;
 	enum disk_engine engine;
 	enum disk_format format;
-	const char *overlay;    /* file that takes the writes, made when there is none; or NULL */
-	bool temp;              /* a temporary one takes them */
-	bool dry;               /* make no file */
+	uint32_t sector;     /* bytes that the guest takes for a block, 512 or 4096; 0: as it is */
+	const char *overlay; /* file that takes the writes, made when there is none; or NULL */
+	bool temp;           /* a temporary one takes them */
+	bool dry;            /* make no file */
 	struct disk_kept *kept; /* outlives the disk; or NULL */
 };
 
@@ -94,6 +95,7 @@ struct disk {
 	uint64_t size; /* bytes, a multiple of DISK_SECTOR */
 	/* Bytes, powers of two: the smallest unit of access, and what the device is built of. */
 	uint32_t block_size, physical_block_size;
+	uint32_t host_block; /* the same of a block device itself, whatever the guest sees */
 	uint32_t min_io_size, opt_io_size; /* bytes; 0 = no wish */
 	uint32_t discard_size;             /* bytes; less gives no storage back */
 
@@ -140,7 +142,6 @@ const char *disk_op_name(enum disk_op op);
 /* Warns when a disk that was given as raw begins, or ends, like an image of another kind. */
 void disk_warn_of_format(const struct disk *d);
 
-
 extern const struct disk_engine_ops disk_sync_engine, disk_uring_engine;
 
 /* Puts an overlay on *d, which has been opened as its base. 0; or -errno, logged. */
@@ -159,6 +160,10 @@ int disk_do(struct disk *d, struct disk_request *r) __must_check;
 
 /* n bytes of a READ or WRITE have been transferred: take them off r. */
 void disk_advance(struct disk_request *r, size_t n);
+
+/* Is a DISCARD or ZERO none for fallocate(2): of a block device, which discards by ioctl and zeroes
+ * whole blocks only? disk_do() does it. */
+bool disk_is_special(const struct disk *d, const struct disk_request *r);
 
 /* How fallocate(2) does a DISCARD or ZERO at its cheapest. */
 int disk_fallocate_mode(const struct disk_request *r);

@@ -42,6 +42,11 @@ static int transfer(struct disk *d, struct disk_request *r)
 	return 0;
 }
 
+bool disk_is_special(const struct disk *d, const struct disk_request *r)
+{
+	return d->block_device && (r->op == DISK_DISCARD || (r->off | r->len) % d->host_block);
+}
+
 int disk_fallocate_mode(const struct disk_request *r)
 {
 	int how = r->op == DISK_DISCARD || r->unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
@@ -58,9 +63,12 @@ static int allocate(struct disk *d, int mode, const struct disk_request *r)
 
 static int discard(struct disk *d, struct disk_request *r)
 {
-	uint64_t range[2] = { r->off, r->len };
+	const uint64_t begin = align_up(r->off, d->host_block), end = r->off + r->len;
+	uint64_t range[2] = { begin, end - begin - end % d->host_block };
 	int rc;
 
+	if (d->block_device && begin + d->host_block > end)
+		return 0; /* no whole block */
 	if (d->block_device)
 		rc = TEMP_FAILURE_RETRY(ioctl(d->fd, BLKDISCARD, range)) < 0 ? -errno : 0;
 	else
@@ -100,8 +108,11 @@ static int write_zeroes(struct disk *d, const struct disk_request *r)
 /* From the cheapest way to the one that always works. */
 static int zero(struct disk *d, struct disk_request *r)
 {
-	int rc = allocate(d, disk_fallocate_mode(r), r);
+	int rc;
 
+	if (disk_is_special(d, r))
+		return write_zeroes(d, r);
+	rc = allocate(d, disk_fallocate_mode(r), r);
 	if (rc == -EOPNOTSUPP && r->unmap)
 		rc = allocate(d, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, r);
 	return rc == -EOPNOTSUPP ? write_zeroes(d, r) : rc;

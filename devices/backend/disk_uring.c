@@ -67,8 +67,8 @@ static void uring_submit(struct disk *d, struct disk_request *r)
 		break;
 	case DISK_DISCARD:
 	case DISK_ZERO:
-		if (r->op == DISK_DISCARD && d->block_device)
-			io_uring_prep_nop(sqe); /* an ioctl, when it comes back: uring_complete() */
+		if (disk_is_special(d, r))
+			io_uring_prep_nop(sqe); /* done when it comes back: uring_complete() */
 		else
 			io_uring_prep_fallocate(sqe, d->fd, disk_fallocate_mode(r), (off_t)r->off,
 						(off_t)r->len);
@@ -79,14 +79,15 @@ static void uring_submit(struct disk *d, struct disk_request *r)
 
 static void uring_complete(struct disk *d, struct disk_request *r, int res)
 {
-	bool data = r->op == DISK_READ || r->op == DISK_WRITE;
+	const bool data = r->op == DISK_READ || r->op == DISK_WRITE;
+	const bool special = !data && r->op != DISK_FLUSH && disk_is_special(d, r);
 
 	if (data && res > 0) {
 		disk_advance(r, (size_t)res);
 		res = r->len ? -EAGAIN : 0;
 	} else if (data && res == 0) {
 		res = -ENODATA; /* the file was cut short under us */
-	} else if (res == -EOPNOTSUPP || (r->op == DISK_DISCARD && d->block_device)) {
+	} else if (res == -EOPNOTSUPP || special) {
 		res = disk_do(d, r); /* it knows more ways; rare enough to wait for */
 	}
 	if (res == -EAGAIN || res == -EINTR)

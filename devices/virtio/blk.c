@@ -13,6 +13,9 @@
  * flush does not wait for them. Without VIRTIO_BLK_F_FLUSH, or when the driver turns the cache off,
  * each write is answered after a flush of its own.
  *
+ * The block size (§5.2.5) is for the driver to go by. A request that is not made of whole blocks,
+ * but of sectors of 512 bytes, is served nevertheless.
+ *
  * An error of the host ends in VIRTIO_BLK_S_IOERR and a line in the log, for at most ten errors a
  * second; the guest goes on. So does a request that the driver should not have made. Only a
  * request that can't be answered (no header, no room for the status, or more in flight than the

@@ -132,6 +132,13 @@ static void overlays_and_formats_are_understood(void **state __unused)
 	assert_false(c.disk[3].temp || c.disk[3].overlay);
 	assert_int_equal(c.disk[3].format, DISK_KIND_RAW);
 	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "--kernel=k", "--disk=a", "--disk=b,sector=512",
+			       "--disk=c,sector=4096"),
+			 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(c.disk[i].sector, i == 0 ? 0 : i == 1 ? 512 : 4096);
+	config_destroy(&c);
+	REFUSES("--disk a,sector=4k: sector is 512 or 4096, not '4k'", "--disk=a,sector=4k");
 	REFUSES("--disk a,overlay=: the path is empty; name a file", "--disk=a,overlay=");
 	REFUSES("--disk a,format=vmdk: format is raw or qcow2, not 'vmdk'", "--disk=a,format=vmdk");
 	REFUSES("--disk a,overlay=temp,readonly=on: with an overlay the disk itself is never "
@@ -475,7 +482,7 @@ static void bad_disks_are_explained(void **state __unused)
 		"--disk=a,read-only=on");
 	REFUSES("--disk a,readonly=true: readonly is on or off, not 'true'",
 		"--disk=a,readonly=true");
-	REFUSES("--disk a,b.img: there is no key 'b.img', only readonly, overlay, format, id; a "
+	REFUSES("--disk a,b.img: there is no key 'b.img', only readonly, overlay, format, sector, id; a "
 		"comma that belongs to the text is "
 		"written ,,",
 		"--disk=a,b.img");

@@ -333,12 +333,14 @@ static void a_readonly_disk_is_not_written(void **state)
 }
 
 /* A loop device on im's file, its descriptor in *loop_fd; it goes away with that. Needs root. */
-static bool loop_up(struct image *im, int *loop_fd, char *path, size_t len)
+static bool loop_up(struct image *im, int *loop_fd, char *path, size_t len, uint32_t block)
 {
 	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
 	int file = open(im->path, O_RDWR | O_CLOEXEC);
 	int n = ioctl(control, LOOP_CTL_GET_FREE);
-	struct loop_config lc = { .fd = (uint32_t)file, .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+	struct loop_config lc = { .fd = (uint32_t)file,
+				  .block_size = block,
+				  .info.lo_flags = LO_FLAGS_AUTOCLEAR };
 
 	snprintf(path, len, "/dev/loop%d", n);
 	*loop_fd = open(path, O_RDWR | O_CLOEXEC);
@@ -361,7 +363,7 @@ static void a_block_device_is_a_disk(void **state)
 
 	image_make(&im, "/tmp", 1 * MIB);
 	strcpy(file, im.path);
-	if (!loop_up(&im, &loop_fd, im.path, sizeof(im.path)) ||
+	if (!loop_up(&im, &loop_fd, im.path, sizeof(im.path), 512) ||
 	    image_open(&im, &im.d, false, engine) < 0) {
 		close_fd(&loop_fd);
 		strcpy(im.path, file);
@@ -387,7 +389,97 @@ static void a_block_device_is_a_disk(void **state)
 	image_remove(&im);
 }
 
+/* Sectors of 512 bytes on a device of 4096: neighbours stay as they are. */
+static void smaller_sectors_than_the_device_s_work(void **state)
+{
+	const enum disk_engine engine = *(const enum disk_engine *)*state;
+	struct disk_options o = { .sector = 512, .engine = engine };
+	struct image im;
+	char file[sizeof(im.path)];
+	int loop_fd;
+
+	image_make(&im, "/tmp", 1 * MIB);
+	strcpy(file, im.path);
+	if (!loop_up(&im, &loop_fd, im.path, sizeof(im.path), 4096)) {
+		print_message("# SKIP: no loop devices here\n");
+		image_remove(&im);
+		skip();
+	}
+	o.path = im.path;
+	if (disk_open(&im.d, &o, count_done) < 0) {
+		close_fd(&loop_fd);
+		strcpy(im.path, file);
+		image_remove(&im);
+		assert_int_not_equal(engine, DISK_ENGINE_SYNC);
+		skip();
+	}
+	assert_int_equal(im.d.block_size, 512);
+	assert_int_equal(im.d.physical_block_size, 4096);
+	fill(&im, 0, 1 * MIB, 0xaa);
+	fill(&im, 512, 512, 0xbb);
+	fill(&im, 4096 + 3584, 1024, 0xcc); /* across */
+	for (int unmap = 0; unmap < 2; unmap++) {
+		fill(&im, 128 * KIB, 128 * KIB, 0xaa);
+		assert_int_equal(range(&im, DISK_ZERO, unmap, 128 * KIB + 512, 64 * KIB), 0);
+		assert_filled(&im, 128 * KIB, 512, 0xaa);
+		assert_filled(&im, 128 * KIB + 512, 64 * KIB, 0);
+		assert_filled(&im, 128 * KIB + 512 + 64 * KIB, 63 * KIB, 0xaa);
+	}
+	/* A discard is a hint: whole blocks of the device's. */
+	assert_int_equal(range(&im, DISK_DISCARD, false, 512 * KIB + 512, 512), 0);
+	assert_int_equal(range(&im, DISK_DISCARD, false, 600 * KIB + 3584, 1024), 0);
+	assert_int_equal(range(&im, DISK_DISCARD, false, 700 * KIB - 512, 64 * KIB), 0);
+	assert_filled(&im, 512 * KIB, 188 * KIB, 0xaa);
+	assert_filled(&im, 700 * KIB, 60 * KIB, 0);
+	assert_filled(&im, 764 * KIB - 512, 1 * KIB, 0xaa);
+	assert_int_equal(range(&im, DISK_FLUSH, false, 0, 0), 0);
+	disk_close(&im.d);
+	strcpy(im.path, file);
+	assert_int_equal(image_open(&im, &im.d, true, DISK_ENGINE_SYNC), 0);
+	assert_filled(&im, 0, 512, 0xaa);
+	assert_filled(&im, 512, 512, 0xbb);
+	assert_filled(&im, 1024, 4096 + 2560, 0xaa);
+	assert_filled(&im, 4096 + 3584, 1024, 0xcc);
+	close_fd(&loop_fd);
+	image_remove(&im);
+}
+
 /* -- opening -- */
+
+static void a_disk_has_whole_sectors(void **state __unused)
+{
+	struct disk_options o = { .sector = 4096 };
+	struct capture c;
+	struct image im;
+
+	image_make(&im, "/tmp", 1 * MIB + 512);
+	o.path = im.path;
+	capture_begin(&c);
+	assert_int_equal(disk_open(&im.d, &o, count_done), -EINVAL);
+	disk_close(&im.d);
+	assert_non_null(
+		strstr(capture_end(&c), "is not a multiple of sector=4096 (use sector=512"));
+	o.sector = 512;
+	assert_int_equal(disk_open(&im.d, &o, count_done), 0);
+	disk_close(&im.d);
+	assert_int_equal(truncate(im.path, 1 * MIB), 0);
+	o.sector = 4096;
+	assert_int_equal(disk_open(&im.d, &o, count_done), 0);
+	assert_int_equal(im.d.block_size, 4096);
+	assert_int_equal(im.d.physical_block_size, 4096);
+	fill(&im, 512, 512, 1); /* whatever the guest was told */
+	assert_filled(&im, 512, 512, 1);
+	disk_close(&im.d);
+	/* Of an overlay it is the same. */
+	setenv("TMPDIR", im.dir, 1);
+	o.temp = true;
+	log_set_level(LOG_ERROR); /* that it is a tmpfs, perhaps */
+	assert_int_equal(disk_open(&im.d, &o, count_done), 0);
+	log_set_level(LOG_WARN);
+	unsetenv("TMPDIR");
+	assert_int_equal(im.d.block_size, 4096);
+	image_remove(&im);
+}
 
 static void it_is_measured(void **state __unused)
 {
@@ -438,8 +530,8 @@ static void an_image_is_used_by_one_writer_or_by_readers(void **state __unused)
 	image_remove(&im);
 }
 
-/* QEMU says by locks of single bytes what it does: 100 it reads, 101 it writes, 201 it does not suffer
- * others to. */
+/* QEMU says by locks of single bytes what it does: 100 it reads, 101 it writes, 201 it does not
+ * suffer others to. */
 static void readers_agree_with_qemu(void **state __unused)
 {
 	static const struct {
@@ -602,6 +694,8 @@ int main(void)
 		WITH_BOTH(a_write_that_the_host_refuses_fails),
 		WITH_BOTH(a_readonly_disk_is_not_written),
 		WITH_BOTH(a_block_device_is_a_disk),
+		WITH_BOTH(smaller_sectors_than_the_device_s_work),
+		cmocka_unit_test(a_disk_has_whole_sectors),
 		cmocka_unit_test(it_is_measured),
 		cmocka_unit_test(an_image_is_used_by_one_writer_or_by_readers),
 		cmocka_unit_test(readers_agree_with_qemu),

@@ -1016,6 +1016,31 @@ static void the_configuration_describes_the_disk(void **state __unused)
 	rig_down(&t);
 }
 
+/* 512 and 4096: what the driver is told, and that it need not keep to it. */
+static void the_block_size_is_the_user_s(void **state __unused)
+{
+	const uint32_t blk_size = offsetof(struct virtio_blk_config, blk_size);
+	const uint32_t exp = offsetof(struct virtio_blk_config, physical_block_exp);
+	uint8_t sector[DISK_SECTOR];
+	struct rig t;
+
+	for (uint32_t size = 512; size <= 4096; size *= 8) {
+		rig_open(&t, &(struct disk_options){ .sector = size, .engine = DISK_ENGINE_SYNC });
+		assert_true(driver_start(&t.d, MODERN));
+		assert_int_equal(virtio_config_read(&t.b.vd, 0, 8), SECTORS);
+		assert_int_equal(virtio_config_read(&t.b.vd, blk_size, 4), size);
+		assert_int_equal(size << virtio_config_read(&t.b.vd, exp, 1), 4096);
+		memset(sector, 0x55, sizeof(sector));
+		assert_int_equal(request(&t, VIRTIO_BLK_T_OUT, 9, sector, sizeof(sector), 0,
+					 NULL, NULL),
+				 VIRTIO_BLK_S_OK);
+		assert_on_disk(&t, 8, 8);
+		assert_on_disk(&t, 9, 0x55);
+		assert_on_disk(&t, 10, 10);
+		rig_down(&t);
+	}
+}
+
 static void destroy_is_safe_on_what_never_was(void **state __unused)
 {
 	struct virtio_blk b = { 0 };
@@ -1068,6 +1093,7 @@ int main(void)
 		cmocka_unit_test(a_reset_drops_what_is_in_flight),
 		WITH_BOTH(resets_race_with_completions),
 		cmocka_unit_test(the_configuration_describes_the_disk),
+		cmocka_unit_test(the_block_size_is_the_user_s),
 		cmocka_unit_test(destroy_is_safe_on_what_never_was),
 	};
 

@@ -100,4 +100,32 @@ prints_not "bad: "
 sound "$work/qcow2"
 point "a qcow2 image of QEMU's as a disk: files, discards"
 
+# ---- sectors ----
+
+# partitions IMAGE SECTOR: whether the guest finds the one of the image's table.
+partitions() {
+	guest "$1-$2"
+	boot '[ -b /dev/vda1 ] && echo one || echo none; cat /sys/block/vda/queue/logical_block_size' --disk "$1,sector=$2,readonly=on"
+	ends 0
+	is "the guest's sector" "$(sed -n '$p' "$lines")" "$2"
+	is "partitions of $1" "$(grep -ax 'one\|none' "$lines")" "$3"
+}
+partitions "$from/gpt512" 512 one
+partitions "$from/gpt512" 4096 none
+partitions "$from/gpt4096" 4096 one
+partitions "$from/gpt4096" 512 none
+if (($(id -u) == 0)); then
+	cp "$from/gpt512" "$work/gpt"
+	loop=$(losetup -b 4096 -f --show "$work/gpt")
+	guest loop
+	boot 'yes | head -c 1536 >/root/text; dd if=/root/text of=/dev/vda1 bs=512 seek=3 conv=notrunc oflag=direct 2>/dev/null || echo "bad: dd"
+		dd if=/dev/vda1 bs=512 skip=3 count=3 iflag=direct 2>/dev/null | cmp - /root/text && echo "the same"' --disk "$loop,sector=512"
+	ends 0
+	prints "the same"
+	prints_not "bad: "
+	losetup -d "$loop"
+	is "in the image" "$(tail -c +$((1048576 + 3 * 512 + 1)) "$work/gpt" | head -c 1536 | md5sum)" "$(yes | head -c 1536 | md5sum)"
+fi
+point "sectors of 512 and 4096: the partitions of a table made for them are there, also on a device of other sectors"
+
 done_testing
