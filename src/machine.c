@@ -17,6 +17,7 @@
 #include "board.h"
 #include "cmdline.h"
 #include "consoles.h"
+#include "dry_run.h"
 #include "initramfs.h"
 #include "nets.h"
 #include "shares.h"
@@ -370,6 +371,8 @@ int machine_init(struct machine *m, const struct config *c)
 	machine_none(m, c);
 	m->times.begin = monotonic_ns();
 	rc = run_init(&m->run, m);
+	if (rc == 0 && !live)
+		rc = dry_run_check(c);
 	if (rc == 0)
 		rc = ram_alloc(&m->ram, &c->memory);
 	if (rc == 0)

@@ -44,11 +44,10 @@ static int failed(const struct overlay *v, int rc, const char *what)
 
 /* -- a new one ------------------------------------------------------------------------------- */
 
-static int write_new(struct overlay *v, uint64_t size)
+/* What a new overlay says of itself: *info, which has its size. */
+static int describe(const struct overlay *v, struct qcow2_info *info)
 {
-	struct qcow2_info info = { .size = size };
 	char *base = realpath(v->o->path, NULL);
-	int rc;
 
 	if (!base)
 		return failed(v, -errno, "the base's path");
@@ -56,11 +55,49 @@ static int write_new(struct overlay *v, uint64_t size)
 		free(base);
 		return failed(v, -ENAMETOOLONG, "the base's path");
 	}
-	strcpy(info.backing, base);
-	strcpy(info.backing_format, format_name(v->o));
+	strcpy(info->backing, base);
+	strcpy(info->backing_format, format_name(v->o));
 	free(base);
+	return info->size > QCOW2_MAX_SIZE ? failed(v, -EFBIG, "can't make the overlay") : 0;
+}
+
+static int write_new(struct overlay *v, uint64_t size)
+{
+	struct qcow2_info info = { .size = size };
+	int rc = describe(v, &info);
+
+	if (rc < 0)
+		return rc;
 	rc = qcow2_create(v->fd, &info);
 	return rc < 0 ? failed(v, rc, "can't make the overlay") : 0;
+}
+
+static const char *temp_folder(void)
+{
+	const char *dir = getenv("TMPDIR");
+
+	return dir && *dir ? dir : "/var/tmp";
+}
+
+static int no_temp(const struct overlay *v, const char *dir, int rc)
+{
+	return log_ret(rc,
+		       "--disk %s: no temporary file in %s: %s (set TMPDIR to a folder that you "
+		       "may write to)",
+		       v->name, dir, strerrordesc_np(-rc));
+}
+
+/* A dry run makes none, and says why a run couldn't. */
+static int try_new(const struct overlay *v, uint64_t size)
+{
+	const char *dir = v->o->temp ? temp_folder() : v->folder;
+	AUTO_CLOSE int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct qcow2_info info = { .size = size };
+
+	if (fd < 0 || faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) < 0)
+		return v->o->temp ? no_temp(v, dir, -errno)
+				  : failed(v, -errno, "the overlay's folder");
+	return describe(v, &info);
 }
 
 /* That of the guest's life before this one. */
@@ -84,14 +121,12 @@ static int keep(const struct overlay *v)
  * as an overlay may become as large as its base. */
 static int open_temp(struct overlay *v)
 {
-	const char *dir = getenv("TMPDIR");
+	const char *dir = temp_folder();
 	char path[4096];
 	struct statfs fs;
 
 	if (v->o->kept && v->o->kept->temp_fd >= 0)
 		return open_kept(v);
-	if (!dir || !*dir)
-		dir = "/var/tmp";
 	v->fd = open(dir, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
 	if (v->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
 		snprintf(path, sizeof(path), "%s/minivmm-XXXXXX", dir);
@@ -99,14 +134,8 @@ static int open_temp(struct overlay *v)
 		if (v->fd >= 0)
 			unlink(path);
 	}
-	if (v->fd < 0) {
-		int rc = -errno;
-
-		return log_ret(rc,
-			       "--disk %s: no temporary file in %s: %s (set TMPDIR to a folder "
-			       "that you may write to)",
-			       v->name, dir, strerrordesc_np(-rc));
-	}
+	if (v->fd < 0)
+		return no_temp(v, dir, -errno);
 	if (fstatfs(v->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
 		log_warn("--disk %s: what the guest writes takes the host's memory: %s is a tmpfs "
 			 "(set TMPDIR to a folder on a disk)",
@@ -288,11 +317,11 @@ int disk_overlay(struct disk *d, const struct disk_options *o)
 	v.folder = folder_of(o->temp ? "" : o->overlay);
 	if (!v.folder)
 		return log_ret(-ENOMEM, "--disk %s: out of memory", name);
-	rc = o->temp ? (o->dry ? 0 : open_temp(&v)) : open_file(&v);
+	rc = !o->temp ? open_file(&v) : o->dry ? -ENOENT : open_temp(&v);
 	if (rc == 0 && v.is_new)
 		rc = write_new(&v, d->size);
 	else if (rc == -ENOENT)
-		rc = o->dry ? 0 : make_file(&v, d->size);
+		rc = o->dry ? try_new(&v, d->size) : make_file(&v, d->size);
 	if (rc == 0 && v.fd >= 0)
 		rc = put_on(d, &v);
 	disk_release(&v.fd);

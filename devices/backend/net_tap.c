@@ -246,7 +246,7 @@ static struct net_tap *tap_new(const char *option, unsigned pairs)
 }
 
 /* The commands that do once, as root, what this user may not do. */
-static int not_allowed(const struct net_tap_options *o)
+int net_tap_not_allowed(const struct net_tap_options *o)
 {
 	const char *name = o->name ?: "mvm0";
 	char mtu[32] = "", bridge[32] = "";
@@ -263,25 +263,47 @@ static int not_allowed(const struct net_tap_options *o)
 		o->option, name, o->pairs > 1 ? " multi_queue" : "", name, mtu, bridge, name);
 }
 
+int net_tap_wrong_kind(const struct net_tap_options *o)
+{
+	return log_ret(-EINVAL,
+		       "%s: that interface is no TAP, or one made %s multi_queue; name another, or "
+		       "let minivmm make one: tap=auto",
+		       o->option, o->pairs > 1 ? "without" : "with");
+}
+
+int net_tap_not_one(const char *option, int fd)
+{
+	return log_ret(-EINVAL,
+		       "%s: descriptor %d is no TAP; hand in one that TUNSETIFF has made so",
+		       option, fd);
+}
+
+int net_tap_open_device(const char *option)
+{
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0 && (errno == ENOENT || errno == ENODEV))
+		return log_ret(-errno,
+			       "%s: this host has no /dev/net/tun; load its module: sudo modprobe "
+			       "tun",
+			       option);
+	if (fd < 0 && errno == EACCES)
+		return log_ret(-EACCES,
+			       "%s: you may not open /dev/net/tun; minivmm doctor says how to "
+			       "change that. Or use --net user, which needs no privileges",
+			       option);
+	return fd < 0 ? log_errno("%s: /dev/net/tun", option) : fd;
+}
+
 static int open_queue(struct net_tap *t, const struct net_tap_options *o, unsigned i)
 {
 	int *fd = &t->queue[i].src.fd;
 	struct ifreq r = { .ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR |
 						(o->pairs > 1 ? IFF_MULTI_QUEUE : 0)) };
 
-	*fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (*fd < 0 && (errno == ENOENT || errno == ENODEV))
-		return log_ret(-errno,
-			       "%s: this host has no /dev/net/tun; load its module: sudo modprobe "
-			       "tun",
-			       o->option);
-	if (*fd < 0 && errno == EACCES)
-		return log_ret(-EACCES,
-			       "%s: you may not open /dev/net/tun; minivmm doctor says how to "
-			       "change that. Or use --net user, which needs no privileges",
-			       o->option);
+	*fd = net_tap_open_device(o->option);
 	if (*fd < 0)
-		return log_errno("%s: /dev/net/tun", o->option);
+		return *fd;
 	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", i ? t->name : o->name ?: "mvm%d");
 	if (ioctl(*fd, TUNSETIFF, &r) == 0) {
 		memcpy(t->name, r.ifr_name, sizeof(t->name));
@@ -289,14 +311,11 @@ static int open_queue(struct net_tap *t, const struct net_tap_options *o, unsign
 	}
 	switch (errno) {
 	case EPERM:
-		return not_allowed(o);
+		return net_tap_not_allowed(o);
 	case EBUSY:
 		return log_ret(-EBUSY, "%s: the TAP is in use; give each guest its own", o->option);
 	case EINVAL:
-		return log_ret(-EINVAL,
-			       "%s: that interface is no TAP, or one made %s multi_queue; name "
-			       "another, or let minivmm make one: tap=auto",
-			       o->option, o->pairs > 1 ? "without" : "with");
+		return net_tap_wrong_kind(o);
 	default:
 		return log_errno("%s: TUNSETIFF", o->option);
 	}
@@ -343,7 +362,7 @@ static int configure(struct net_tap *t, const struct net_tap_options *o)
 	if (!is.up || want.mtu || want.bridge)
 		rc = net_link_write(o->option, t->name, &want);
 	if (rc == -EPERM)
-		return not_allowed(o);
+		return net_tap_not_allowed(o);
 	t->b.mtu = o->mtu ? o->mtu : is.mtu;
 	return rc;
 }
@@ -420,10 +439,7 @@ static int adopt(struct net_tap *t, int fd)
 	if (*own < 0)
 		return log_errno("%s: descriptor %d", t->option, fd);
 	if (ioctl(*own, TUNGETIFF, &r) < 0 || !(r.ifr_flags & IFF_TAP))
-		return log_ret(
-			-EINVAL,
-			"%s: descriptor %d is no TAP; hand in one that TUNSETIFF has made so",
-			t->option, fd);
+		return net_tap_not_one(t->option, fd);
 	/* That it has IFF_NO_PI can't be seen: the same bit is set when there is no filter. */
 	memcpy(t->name, r.ifr_name, sizeof(t->name));
 	if (fcntl(*own, F_SETFL, O_NONBLOCK) < 0)

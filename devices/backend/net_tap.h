@@ -20,3 +20,16 @@ int net_tap_open(const struct net_tap_options *o, struct net_backend **b) __must
 /* Takes an open TAP that somebody configured, as far as it goes: fd stays the caller's. 0 or
  * -errno, logged. */
 int net_tap_adopt(const char *option, int fd, struct net_backend **b) __must_check;
+
+/* -- without attaching to it, for a dry run (net_tap_try.c) -- */
+
+/* Would net_tap_open() do, or net_tap_adopt(), as far as can be seen? 0 or -errno, logged. */
+int net_tap_try(const struct net_tap_options *o) __must_check;
+int net_tap_try_fd(const char *option, int fd) __must_check;
+
+/* What both have: /dev/net/tun, open, the caller's; or -errno, logged. */
+int net_tap_open_device(const char *option) __must_check;
+/* And why it does not: each logs that, and returns -errno. */
+int net_tap_not_allowed(const struct net_tap_options *o);
+int net_tap_wrong_kind(const struct net_tap_options *o);
+int net_tap_not_one(const char *option, int fd);

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a run would be refused, a dry run is refused, too; and it changes nothing. */
+#include "minivmm.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "capture.h"
+#include "vmm/types.h"
+
+/* There is no such kernel: a dry run that gets so far has found nothing else. */
+#define KERNEL "/nowhere/kernel"
+#define PASSES "--kernel " KERNEL
+
+struct rig {
+	char dir[32], file[48], folder[48], live[48], stale[48], none[48];
+	int listener, port_fd;
+	unsigned port;
+};
+
+static int unix_listener(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 5), 0);
+	return fd;
+}
+
+static void rig_up(struct rig *t)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	int fd;
+
+	*t = (struct rig){ .dir = "/tmp/dry-XXXXXX" };
+	assert_non_null(mkdtemp(t->dir));
+	snprintf(t->file, sizeof(t->file), "%s/file", t->dir);
+	snprintf(t->folder, sizeof(t->folder), "%s/folder", t->dir);
+	snprintf(t->live, sizeof(t->live), "%s/live", t->dir);
+	snprintf(t->stale, sizeof(t->stale), "%s/stale", t->dir);
+	snprintf(t->none, sizeof(t->none), "%s/none", t->dir);
+	fd = open(t->file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_int_equal(ftruncate(fd, 65536), 0);
+	close(fd);
+	assert_int_equal(mkdir(t->folder, 0700), 0);
+	t->listener = unix_listener(t->live);
+	close(unix_listener(t->stale));
+	t->port_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(t->port_fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(t->port_fd, 5), 0);
+	assert_int_equal(getsockname(t->port_fd, (struct sockaddr *)&a, &len), 0);
+	t->port = ntohs(a.sin_port);
+}
+
+/* And nothing has happened. */
+static void rig_down(struct rig *t)
+{
+	struct stat st;
+
+	assert_int_equal(accept(t->listener, NULL, NULL), -1);
+	assert_int_equal(errno, EAGAIN);
+	close(t->listener);
+	close(t->port_fd);
+	assert_int_equal(stat(t->file, &st), 0);
+	assert_int_equal(st.st_size, 65536);
+	assert_int_equal(access(t->none, F_OK), -1);
+	unlink(t->file);
+	unlink(t->live);
+	unlink(t->stale);
+	rmdir(t->folder);
+	assert_int_equal(rmdir(t->dir), 0); /* nothing else in it */
+}
+
+/* A dry run with this option: what it fails with, first. */
+static const char *dry(const char *name, const char *value, bool command)
+{
+	struct minivmm_config *c = minivmm_config_new();
+	char *text;
+
+	assert_int_equal(minivmm_config_set(c, "kernel", KERNEL), 0);
+	assert_int_equal(minivmm_config_set(c, "memory", "64M"), 0);
+	if (command)
+		assert_int_equal(minivmm_config_command(c, (char *[]){ "true", NULL }), 0);
+	if (minivmm_config_set(c, name, value) < 0)
+		fail_msg("%s", minivmm_error());
+	assert_true(minivmm_text(c, MINIVMM_ACTION_DRY_RUN, &text) < 0);
+	assert_null(text);
+	minivmm_config_free(c);
+	return minivmm_error();
+}
+
+static void assert_dry(const char *name, const char *value, const char *text)
+{
+	const bool command = !strcmp(name, "json") || !strcmp(name, "console-log");
+	const char *said = dry(name, value, command);
+
+	if (!strstr(said, text))
+		fail_msg("--%s %s: \"%s\" is not in \"%s\"", name, value, text, said);
+}
+
+static void assert_path(const char *name, const char *before, const char *path, const char *text)
+{
+	char value[256];
+
+	snprintf(value, sizeof(value), "%s%s", before, path);
+	assert_dry(name, value, text);
+}
+
+/* And can be debugged still, as LeakSanitizer does it. */
+static void become(uid_t uid)
+{
+	assert_int_equal(seteuid(uid), 0);
+	assert_int_equal(prctl(PR_SET_DUMPABLE, 1), 0);
+}
+
+static void outputs_can_be_written(void **state __unused)
+{
+	static const char *const way[][2] = {
+		{ "serial", "file=" }, { "console", "file=" }, { "port", "name=p,file=" },
+		{ "json", "" },        { "console-log", "" },
+	};
+	struct rig t;
+
+	rig_up(&t);
+	for (unsigned i = 0; i < ARRAY_SIZE(way); i++) {
+		assert_path(way[i][0], way[i][1], "/nowhere/x", "/nowhere/x: No such file");
+		assert_path(way[i][0], way[i][1], t.folder, "Is a directory");
+		assert_path(way[i][0], way[i][1], t.none, PASSES);
+		assert_path(way[i][0], way[i][1], t.file, PASSES);
+		if (geteuid() == 0) {
+			assert_int_equal(chmod(t.dir, 0711), 0);
+			become(65534);
+			assert_path(way[i][0], way[i][1], t.none, "Permission denied");
+			assert_path(way[i][0], way[i][1], t.file, "Permission denied");
+			become(0);
+		}
+	}
+	rig_down(&t);
+}
+
+static void sockets_can_be_made(void **state __unused)
+{
+	static const char *const way[][2] = {
+		{ "serial", "socket=" },
+		{ "console", "socket=" },
+		{ "port", "name=p,socket=" },
+		{ "vsock", "cid=7,socket=" },
+	};
+	struct rig t;
+
+	rig_up(&t);
+	for (unsigned i = 0; i < ARRAY_SIZE(way); i++) {
+		assert_path(way[i][0], way[i][1], "/nowhere/x", "/nowhere/x: No such file");
+		assert_path(way[i][0], way[i][1], t.file, "exists already and is no socket");
+		assert_path(way[i][0], way[i][1], t.live, "somebody listens there");
+		assert_path(way[i][0], way[i][1], t.stale, PASSES);
+		assert_path(way[i][0], way[i][1], t.none, PASSES);
+	}
+	rig_down(&t);
+}
+
+static void what_is_connected_to_is_there(void **state __unused)
+{
+	static const char *const way[][2] = {
+		{ "net", "socket=" },
+		{ "fs", "tag=t,socket=" },
+	};
+	struct rig t;
+
+	rig_up(&t);
+	for (unsigned i = 0; i < ARRAY_SIZE(way); i++) {
+		assert_path(way[i][0], way[i][1], t.none, "nobody listens there; start that first");
+		assert_path(way[i][0], way[i][1], t.file, "is no socket");
+		assert_path(way[i][0], way[i][1], t.live, PASSES);
+	}
+	rig_down(&t);
+}
+
+static void descriptors_are_open(void **state __unused)
+{
+	char value[32];
+	struct rig t;
+
+	rig_up(&t);
+	assert_dry("serial", "fd=999", "serial port: fd=999: Bad file descriptor");
+	snprintf(value, sizeof(value), "fd=%d", t.listener);
+	assert_dry("serial", value, PASSES);
+	assert_dry("net", "fd=999", "descriptor 999: Bad file descriptor");
+	assert_dry("net", value, "is no TAP");
+	rig_down(&t);
+}
+
+static void interfaces_fit(void **state __unused)
+{
+	struct stat st;
+
+	if (access("/dev/net/tun", R_OK | W_OK) < 0) {
+		print_message("# SKIP: no /dev/net/tun for you here\n");
+		skip();
+	}
+	assert_dry("net", "tap=lo", "is no TAP");
+	if (geteuid() != 0)
+		return;
+	assert_dry("net", "tap=auto,bridge=nobr0", "there is no bridge nobr0");
+	assert_dry("net", "tap=auto,script=/nowhere/x", "script /nowhere/x: No such file");
+	assert_dry("net", "tap=auto", PASSES);
+	if (stat("/dev/net/tun", &st) < 0 || (st.st_mode & 6) != 6)
+		return;
+	become(65534); /* whose capabilities are none */
+	assert_dry("net", "tap=auto", "needs CAP_NET_ADMIN");
+	become(0);
+}
+
+static void ports_are_free(void **state __unused)
+{
+	char value[64];
+	struct rig t;
+
+	if (!strstr(dry("net", "user", false), PASSES)) {
+		print_message("# SKIP: %s\n", minivmm_error());
+		skip();
+	}
+	rig_up(&t);
+	snprintf(value, sizeof(value), "user,hostfwd=tcp:127.0.0.1:%u-:80", t.port);
+	assert_dry("net", value, "Address already in use");
+	snprintf(value, sizeof(value), "user,hostfwd=udp:127.0.0.1:%u-:80", t.port);
+	assert_dry("net", value, PASSES);
+	assert_dry("net", "user,hostfwd=tcp:203.0.113.9:8080-:80",
+		   "Cannot assign requested address");
+	rig_down(&t);
+}
+
+static void vhost_is_there(void **state __unused)
+{
+	if (access("/dev/vhost-vsock", F_OK) < 0)
+		assert_dry("vsock", "cid=9,vhost=on", "this host has no /dev/vhost-vsock");
+}
+
+static void overlays_can_be_made(void **state __unused)
+{
+	char value[256];
+	struct rig t;
+
+	rig_up(&t);
+	snprintf(value, sizeof(value), "%s,overlay=/nowhere/x", t.file);
+	assert_dry("disk", value, "the overlay's folder: No such file");
+	snprintf(value, sizeof(value), "%s,overlay=%s/x", t.file, t.file);
+	assert_dry("disk", value, "Not a directory");
+	snprintf(value, sizeof(value), "%s,overlay=%s", t.file, t.none);
+	assert_dry("disk", value, PASSES);
+	snprintf(value, sizeof(value), "%s,overlay=temp", t.file);
+	assert_dry("disk", value, PASSES);
+	setenv("TMPDIR", "/nowhere", 1);
+	assert_dry("disk", value, "no temporary file in /nowhere: No such file");
+	unsetenv("TMPDIR");
+	rig_down(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(outputs_can_be_written),
+		cmocka_unit_test(sockets_can_be_made),
+		cmocka_unit_test(what_is_connected_to_is_there),
+		cmocka_unit_test(descriptors_are_open),
+		cmocka_unit_test(interfaces_fit),
+		cmocka_unit_test(ports_are_free),
+		cmocka_unit_test(vhost_is_there),
+		cmocka_unit_test(overlays_can_be_made),
+	};
+
+	return cmocka_run_group_tests_name("dry_run", tests, NULL, NULL);
+}
