@@ -35,30 +35,29 @@ static void wrong_counts(struct check *c, const char *what)
 		c->first = (struct qcow2_damage){ .what = what, .counts = true };
 }
 
-static bool is_used(const struct check *c, uint64_t n)
-{
-	return c->used[n / 64] >> n % 64 & 1;
-}
-
 /* Cluster n of the file is in use. */
-static void use(struct check *c, uint64_t n)
+static inline void use(struct check *c, uint64_t n)
 {
+	const uint64_t bit = 1ull << n % 64;
+
 	if (!c->used)
 		return;
-	if (is_used(c, n))
+	if (c->used[n / 64] & bit)
 		wrong(c, "two of its tables have the same place in the file");
-	c->used[n / 64] |= 1ull << n % 64;
+	c->used[n / 64] |= bit;
 }
 
-/* A table refers to the cluster at off. */
-static void refer(struct check *c, uint64_t off)
+/* A table refers to the cluster at off: millions of times, perhaps. */
+static inline void refer(struct check *c, uint64_t off)
 {
-	if (qcow2_is_cluster(c->q, off))
-		use(c, off >> c->q->cluster_bits);
-	else if (off % c->q->cluster)
+	const uint64_t n = off >> c->q->cluster_bits;
+
+	if (off & (c->q->cluster - 1))
 		wrong(c, "a table refers to an odd place");
-	else
+	else if (n >= c->q->file_end)
 		wrong(c, "it ends before what its tables refer to");
+	else
+		use(c, n);
 }
 
 /* The whole table at off, which was referred to. 0 or -errno. */
@@ -78,17 +77,21 @@ static int read_cluster(struct check *c, uint64_t off)
 /* The L2 table that was read. -ENOTSUP: it has compressed clusters. */
 static int check_l2(struct check *c)
 {
-	const uint64_t known = QCOW2_OFFSET | QCOW2_COPIED | QCOW2_ZERO;
+	const uint64_t unknown = ~(QCOW2_OFFSET | QCOW2_COPIED | QCOW2_ZERO);
+	const uint64_t nr = c->q->cluster / sizeof(uint64_t), mask = c->q->cluster - 1;
+	const uint64_t end = c->q->file_end << c->q->cluster_bits;
+	const uint64_t *const table = c->table;
+	const bool writes = c->used;
 
-	for (uint64_t i = 0; i < c->q->cluster / sizeof(uint64_t) && !c->first.what; i++) {
-		const uint64_t entry = be64toh(c->table[i]);
+	for (uint64_t i = 0; i < nr; i++) {
+		const uint64_t entry = be64toh(table[i]), off = entry & QCOW2_OFFSET;
 
 		if (entry & QCOW2_COMPRESSED)
 			return -ENOTSUP;
-		if (entry & ~known)
+		if (entry & unknown)
 			wrong(c, "an entry of an L2 table");
-		else if (entry & QCOW2_OFFSET)
-			refer(c, entry & QCOW2_OFFSET);
+		if (off && (writes || off & mask || off >= end))
+			refer(c, off);
 	}
 	return 0;
 }
@@ -106,7 +109,7 @@ static int check_l1(struct check *c)
 			continue;
 		if (!c->used && !ttl--)
 			break;
-		if (entry & ~(QCOW2_OFFSET | QCOW2_COPIED))
+		if (entry & ~(QCOW2_OFFSET | QCOW2_COPIED) || !(entry & QCOW2_OFFSET))
 			wrong(c, "an entry of its L1 table");
 		else if (c->used &&
 			 !(entry & QCOW2_COPIED)) /* no snapshot has it: those were refused */
@@ -161,9 +164,12 @@ static int check_block(struct check *c, uint64_t begin, uint64_t end)
 
 	if (off)
 		rc = read_cluster(c, off);
-	for (uint64_t n = begin; n < end && rc == 0 && !c->first.what; n++)
-		if (is_used(c, n) && (!off || !count[n - begin]))
-			wrong_counts(c, "its refcounts: what is in use is not counted");
+	if (rc < 0 || c->first.what)
+		return rc;
+	for (uint64_t word = begin / 64; word * 64 < end; word++)
+		for (uint64_t left = c->used[word]; left; left &= left - 1)
+			if (!off || !count[word * 64 + (uint64_t)__builtin_ctzll(left) - begin])
+				wrong_counts(c, "its refcounts: what is in use is not counted");
 	return rc;
 }
 
