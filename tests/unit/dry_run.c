@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "bzimages.h"
 #include "capture.h"
 #include "vmm/types.h"
 
@@ -81,22 +82,29 @@ static void rig_down(struct rig *t)
 	assert_int_equal(rmdir(t->dir), 0); /* nothing else in it */
 }
 
-/* A dry run with this option: what it fails with, first. */
-static const char *dry(const char *name, const char *value, bool command)
+/* A dry run with this option: what it fails with, first; "" when it is content. */
+static const char *dry_with(const char *kernel, const char *name, const char *value, bool command)
 {
 	struct minivmm_config *c = minivmm_config_new();
 	char *text;
+	int rc;
 
-	assert_int_equal(minivmm_config_set(c, "kernel", KERNEL), 0);
+	assert_int_equal(minivmm_config_set(c, "kernel", kernel), 0);
 	assert_int_equal(minivmm_config_set(c, "memory", "64M"), 0);
 	if (command)
 		assert_int_equal(minivmm_config_command(c, (char *[]){ "true", NULL }), 0);
 	if (minivmm_config_set(c, name, value) < 0)
 		fail_msg("%s", minivmm_error());
-	assert_true(minivmm_text(c, MINIVMM_ACTION_DRY_RUN, &text) < 0);
-	assert_null(text);
+	rc = minivmm_text(c, MINIVMM_ACTION_DRY_RUN, &text);
+	assert_int_equal(rc < 0, !text);
+	free(text);
 	minivmm_config_free(c);
-	return minivmm_error();
+	return rc < 0 ? minivmm_error() : "";
+}
+
+static const char *dry(const char *name, const char *value, bool command)
+{
+	return dry_with(KERNEL, name, value, command);
 }
 
 static void assert_dry(const char *name, const char *value, const char *text)
@@ -266,6 +274,48 @@ static void overlays_can_be_made(void **state __unused)
 	rig_down(&t);
 }
 
+/* What is read is read by both: the words are those of the run. */
+static void files_are_read(void **state __unused)
+{
+	static const struct {
+		const char *name, *value, *text;
+		bool command;
+	} cases[] = {
+		{ "initrd", "/nowhere/x", "--initrd /nowhere/x: No such file", false },
+		{ "initrd", "/", "--initrd /: is a directory", false },
+		{ "disk", "/nowhere/x", "--disk /nowhere/x: No such file", false },
+		{ "fs", "tag=t,path=/nowhere", "/nowhere: No such file", false },
+		{ "modules", "/nowhere", "--modules /nowhere", true },
+		{ "user", "no-such-user", "--user no-such-user: ", true },
+		{ "root", "/nowhere", "--root /nowhere: No such file", true },
+		{ "share", "/nowhere:/mnt", "--share /nowhere: No such file", true },
+		{ "initrd", "/nowhere/x", "--initrd /nowhere/x: No such file", true },
+		{ "cpus", "2", NULL, false },
+		{ "cpus", "2", NULL, true },
+	};
+	struct image vmlinux = vmlinux_new(), kernel = bzimage_new(&vmlinux);
+	struct rig t;
+	int fd;
+
+	rig_up(&t);
+	fd = open(t.file, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	assert_int_equal(write(fd, kernel.data, kernel.len), kernel.len);
+	close(fd);
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *said =
+			dry_with(t.file, cases[i].name, cases[i].value, cases[i].command);
+
+		if (cases[i].text ? !strstr(said, cases[i].text) : *said)
+			fail_msg("--%s %s: \"%s\" is not in \"%s\"", cases[i].name, cases[i].value,
+				 cases[i].text ?: "", said);
+	}
+	assert_int_equal(truncate(t.file, 65536), 0); /* cut short */
+	assert_string_not_equal(dry_with(t.file, "cpus", "2", false), "");
+	free(vmlinux.data);
+	free(kernel.data);
+	rig_down(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +327,7 @@ int main(void)
 		cmocka_unit_test(ports_are_free),
 		cmocka_unit_test(vhost_is_there),
 		cmocka_unit_test(overlays_can_be_made),
+		cmocka_unit_test(files_are_read),
 	};
 
 	return cmocka_run_group_tests_name("dry_run", tests, NULL, NULL);
