@@ -102,18 +102,19 @@ point "a qcow2 image of QEMU's as a disk: files, discards"
 
 # ---- sectors ----
 
-# partitions IMAGE SECTOR: whether the guest finds the one of the image's table.
+# partitions IMAGE SECTOR HOW: whether a guest with such sectors finds the one of the image's table: one or none.
 partitions() {
 	guest "$1-$2"
-	boot '[ -b /dev/vda1 ] && echo one || echo none; cat /sys/block/vda/queue/logical_block_size' --disk "$1,sector=$2,readonly=on"
+	boot '[ -b /dev/vda1 ] && echo one || echo none; echo "sector $(cat /sys/block/vda/queue/logical_block_size)"' \
+		--disk "$from/$1,sector=$2,readonly=on"
 	ends 0
-	is "the guest's sector" "$(sed -n '$p' "$lines")" "$2"
-	is "partitions of $1" "$(grep -ax 'one\|none' "$lines")" "$3"
+	is "the guest's sector" "$(value sector)" "$2"
+	prints "$3"
 }
-partitions "$from/gpt512" 512 one
-partitions "$from/gpt512" 4096 none
-partitions "$from/gpt4096" 4096 one
-partitions "$from/gpt4096" 512 none
+partitions gpt512 512 one
+partitions gpt512 4096 none
+partitions gpt4096 4096 one
+partitions gpt4096 512 none
 if (($(id -u) == 0)); then
 	cp "$from/gpt512" "$work/gpt"
 	loop=$(losetup -b 4096 -f --show "$work/gpt")
