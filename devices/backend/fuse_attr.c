@@ -63,10 +63,11 @@ bool fuse_node_changed(struct fuse_node *n, int fd)
 	return changed;
 }
 
-/* What a device's number becomes in the guest, whose one file system may be several here. */
+/* What a device's number becomes in the guest, whose one file system may be several here. The two
+ * highest bits stay as they are: overlayfs has a use for them (xino). */
 uint64_t fuse_ino(const struct fuse_server *f, uint64_t dev, uint64_t ino)
 {
-	return dev == f->root_dev ? ino : ino ^ (dev * 0x9e3779b97f4a7c15 & 0xffffull << 48);
+	return dev == f->root_dev ? ino : ino ^ (dev * 0x9e3779b97f4a7c15 & 0xffffull << 46);
 }
 
 /* In the form in which the kernel's new_decode_dev() takes it. */

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "places.h"
+
 #define SHELL       "/bin/sh"
 #define NR_OPEN     "/proc/sys/fs/nr_open"
 #define FILE_MAX    "/proc/sys/fs/file-max"
@@ -25,6 +27,18 @@ static _Noreturn void refuse(int status, const char *what, const char *name)
 {
 	fprintf(stderr, "minivmm: %s%s: %s\n", what, name, strerror(errno));
 	_exit(status);
+}
+
+/* What the host has and the guest has not. */
+static void advise(const char *path)
+{
+	if (errno != ENOENT || !place_is_guests(path))
+		return;
+	fprintf(stderr,
+		"minivmm: %s: the guest's /run and /dev/shm are its own, without the host's "
+		"files; minivmm run --share DIR gives it a folder there\n",
+		path);
+	errno = ENOENT;
 }
 
 static void take_streams(const int fd[3], bool terminal)
@@ -112,8 +126,10 @@ static void become_user(const struct orders *o)
 	if ((geteuid() == 0 && setgroups(o->nr_groups, o->group) < 0) ||
 	    setresgid(o->gid, o->gid, o->gid) < 0 || setresuid(o->uid, o->uid, o->uid) < 0)
 		refuse(126, "can't become the user", "");
-	if (chdir(o->folder) < 0)
+	if (chdir(o->folder) < 0) {
+		advise(o->folder);
 		refuse(126, "working folder ", o->folder);
+	}
 }
 
 /* -- execvp(3) -- */
@@ -216,5 +232,6 @@ _Noreturn void command_exec(const struct orders *o, const int fd[3], int started
 	if (write(started, "", 1) < 0)
 		_exit(126);
 	errno = error;
+	advise(name);
 	refuse(error == ENOENT ? 127 : 126, "", name);
 }

@@ -26,6 +26,7 @@
 #include "job.h"
 #include "mounts.h"
 #include "net.h"
+#include "places.h"
 
 #define CONNECT_MS      30000
 #define SYSLOG_READ_ALL 3 /* syslog(2) */
@@ -174,7 +175,14 @@ static void set_up(void)
 	const char *wrong = orders.root ? mount_root(&orders) : NULL;
 
 	if (!wrong)
-		wrong = mount_all(&orders);
+		wrong = mount_all();
+	if (wrong)
+		fail(wrong);
+	wrong = places_make(&orders); /* before the shares: none is written to for it */
+	if (wrong)
+		job_say(&job, "warn the folder that %s names can't be made: %s", wrong,
+			strerror(errno));
+	wrong = mount_shares(&orders);
 	if (wrong)
 		fail(wrong);
 	command_raise_bounds(&orders);

@@ -64,6 +64,45 @@ const char *mount_early(void)
 										    : NULL;
 }
 
+/* What overlayfs has off unless it is told otherwise, or on in some kernels:
+ *
+ * redirect_dir=on: a folder of the host's can be renamed. Without it, that is EXDEV, which git, npm
+ * and others don't expect within one file system.
+ *
+ * metacopy=on: chmod, chown and touch don't copy what is in a file, which would fill the layer.
+ *
+ * xino=on: a file has the device number of the folder that it is in, as tar --one-file-system wants
+ * it. Its price are inode numbers that need 64 bits.
+ *
+ * index=off, and with it nfs_export: it would keep hard links of the host's together, but knows a
+ * file by a handle, which virtiofs changes when it has forgotten the file, and says ESTALE then.
+ *
+ * No userxattr: init is root, so overlayfs keeps its notes in trusted.*, and user.* is the
+ * program's (on tmpfs, from Linux 6.6 on).
+ *
+ * volatile: nothing outlives the guest, so nothing is ever synced. (Since Linux 5.10.) */
+static int mount_overlay(void)
+{
+	/* A kernel that doesn't know one of them has the next. */
+	static const char *const options[] = {
+		"volatile,redirect_dir=on,metacopy=on,xino=on,index=off",
+		"redirect_dir=on,metacopy=on,xino=on,index=off",
+		"redirect_dir=on",
+	};
+	char text[256];
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		snprintf(text, sizeof(text),
+			 "lowerdir=" LOWER ",upperdir=" LAYER "/upper,workdir=" LAYER "/work,%s",
+			 options[i]);
+		if (mount_at("root", ROOT, "overlay", 0, text) == 0)
+			return 0;
+		if (errno != EINVAL)
+			return -1;
+	}
+	return -1;
+}
+
 static const char *mount_layers(const struct orders *o)
 {
 	char options[64];
@@ -75,10 +114,7 @@ static const char *mount_layers(const struct orders *o)
 	    mkdir(LAYER "/upper", 0755) < 0 || mkdir(LAYER "/work", 0755) < 0)
 		return "the layer over the root";
 	layer = open(LAYER, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	/* Nothing outlives the guest: so nothing is ever synced. (Since Linux 5.10.) */
-	if (mount_at("root", ROOT, "overlay", 0,
-		     "lowerdir=" LOWER ",upperdir=" LAYER "/upper,workdir=" LAYER
-		     "/work,volatile") < 0)
+	if (mount_overlay() < 0)
 		return "the layer over the root (does the kernel have overlayfs?)";
 	return NULL;
 }
@@ -99,7 +135,7 @@ const char *mount_root(const struct orders *o)
 	return NULL;
 }
 
-static const char *mount_shares(const struct orders *o)
+const char *mount_shares(const struct orders *o)
 {
 	for (size_t i = 0; i < o->nr_shares; i++) {
 		const struct orders_share *s = &o->share[i];
@@ -110,7 +146,18 @@ static const char *mount_shares(const struct orders *o)
 	return NULL;
 }
 
-const char *mount_all(const struct orders *o)
+/* Those of which udev makes more than the kernel; without it, all others are the kernel's, which
+ * keeps them to root or has them as open as udev does. */
+static void open_devices(void)
+{
+	static const char *const device[] = { "/dev/fuse", "/dev/vsock", "/dev/net/tun" };
+
+	for (size_t i = 0; i < sizeof(device) / sizeof(device[0]); i++)
+		if (chmod(device[i], 0666) < 0 && errno != ENOENT)
+			return;
+}
+
+const char *mount_all(void)
 {
 	static const struct {
 		const char *path, *type;
@@ -119,7 +166,7 @@ const char *mount_all(const struct orders *o)
 	} table[] = {
 		{ "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL },
 		{ "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL },
-		{ "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "ptmxmode=0666,mode=0620,gid=5" },
+		{ "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=0620,gid=5" },
 		{ "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" },
 		{ "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755" },
 	};
@@ -139,7 +186,10 @@ const char *mount_all(const struct orders *o)
 	for (size_t i = 0; i < sizeof(link) / sizeof(link[0]); i++)
 		if (symlink(link[i].target, link[i].path) < 0 && errno != EEXIST)
 			return what("%s", link[i].path);
-	return mount_shares(o);
+	open_devices();
+	if (mkdir("/run/lock", 01777) < 0 || chmod("/run/lock", 01777) < 0)
+		return "/run/lock";
+	return NULL;
 }
 
 bool overlay_full(void)

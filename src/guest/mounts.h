@@ -12,8 +12,11 @@ const char *mount_early(void);
  */
 const char *mount_root(const struct orders *o);
 
-/* The kernel's file systems and the shares, in the root. */
-const char *mount_all(const struct orders *o);
+/* The kernel's file systems, in the root. */
+const char *mount_all(void);
+
+/* The shares, in the root, in the order in which the orders have them. */
+const char *mount_shares(const struct orders *o);
 
 /* Has the layer run out of room? */
 bool overlay_full(void);

@@ -386,6 +386,17 @@ static void a_folder_that_is_not_there_is_said(void **state __unused)
 	assert_string_equal(t.err, "minivmm: working folder /no-such-folder: No such file or "
 				   "directory\n");
 	assert_non_null(strstr(t.control, "exit 126\n"));
+	/* In what is the guest's own, the way out is named. */
+	wanted.folder = "/run/no-such-folder";
+	begin_shell(&t, "true");
+	ordinary();
+	finish(&t);
+	assert_string_equal(t.err,
+			    "minivmm: /run/no-such-folder: the guest's /run and /dev/shm are "
+			    "its own, without the host's files; minivmm run --share DIR "
+			    "gives it a folder there\nminivmm: working folder "
+			    "/run/no-such-folder: No such file or directory\n");
+	assert_non_null(strstr(t.control, "exit 126\n"));
 }
 
 /* Writes and reads at the same time, as slowly as it comes. */

@@ -147,6 +147,50 @@ is "owner" "$(stat -c %u:%g "$home/share/file")" "$(stat -c %u:%g "$home/look")"
 is "the other share" "$(cat "$home/look/file")" look
 point "files of every kind in a share, and one that is read-only"
 
+# What is more open in the guest than on a Debian host: udev's rules have these for everybody.
+devices='find /dev ! -type l -printf "%m %p\n" | grep -vE "^[0-7]00 /|^0 /|^755 /dev(/[a-z0-9]+)*$|^1777 /dev/shm$|^644 /dev/kmsg$|\
+^640 /dev/(mem|port|nvram)$|^666 /dev/(null|zero|full|u?random|tty|ptmx|fuse|vsock|net/tun)$" |
+	sed "s/^/bad: /"; stat -c "%a %n" /dev/fuse /dev/vsock'
+# A folder of the host is moved, emptied and made anew; a file is changed.
+layer='mv tree moved && cat moved/sub/file && rm -r moved/sub && mkdir moved/sub && ls moved/sub | wc -l
+chmod 755 moved/script && mv moved tree && [ $(stat -c %d tree) = $(stat -c %d tree/script) ] && echo "one device"'
+mkdir -p "$home/tree/sub"
+echo "in a folder" >"$home/tree/sub/file"
+echo 'echo "script: $*"' >"$home/tree/script"
+chmod 644 "$home/tree/script"
+((EUID != 0)) || chown -R 1234:1235 "$home/tree"
+many=$minivmm
+if ((EUID == 0)) && echo 3000000 >/proc/sys/fs/nr_open; then
+	printf '#!/bin/bash\nulimit -n 2000000 && exec %q "$@"\n' "$minivmm" >"$work/many"
+	chmod +x "$work/many"
+	many=$work/many
+fi
+minivmm=$many
+sh "$layer"'
+tree/script one "two three"
+python3 -c "import os
+os.setxattr(\"tree/script\", \"user.colour\", b\"blue\"); print(\"attribute\", os.getxattr(\"tree/script\", \"user.colour\").decode())"
+stat -c "%a %u %n" "$XDG_RUNTIME_DIR" "$TMPDIR" /run/lock
+[ $(ulimit -n) -ge '"$( ((EUID == 0)) && echo 2000000 || echo 1)"' ] && echo "many descriptors"
+'"$devices" --env XDG_RUNTIME_DIR=/run/user/1234 --env TMPDIR=/dev/shm/tmp
+minivmm=$plain
+((EUID != 0)) || minivmm=$work/as-user
+ends 0
+is "messages" "$(cat "$err")" ""
+says "in a folder"
+says 0
+says "one device"
+says "script: one two three"
+says "attribute blue"
+says "700 $(stat -c %u "$home") /run/user/1234"
+says "700 $(stat -c %u "$home") /dev/shm/tmp"
+says "1777 /run/lock"
+says "many descriptors"
+prints_not "bad: "
+says "666 /dev/fuse"
+says "666 /dev/vsock"
+point "folders of the root are renamed; scripts; what the environment names; devices as udev has them"
+
 mkdir "$home/out"
 ((EUID != 0)) || chown 1234:1235 "$home/out"
 outside env MINIVMM="$minivmm" MINIVMM_OPTIONS="--kernel $kernel --memory $memory" "$from/ci/job" "$home/out"
@@ -256,9 +300,12 @@ sandbox -- true
 ends 0
 echo "through Debian" >"$home/text"
 input=$home/text
-sandbox --net user -- sh -c 'cat; ip -4 -o addr show eth0; cat /etc/resolv.conf; echo err >&2'
+sandbox --net user -- sh -c "$layer;$devices"'; cat; ip -4 -o addr show eth0; cat /etc/resolv.conf; echo err >&2'
 input=/dev/null
 ends 0
+says "in a folder"
+says "one device"
+prints_not "bad: "
 says "through Debian"
 grep -q "inet 10.0.2.15/24" "$lines" || wrong+=("no address")
 says "nameserver 10.0.2.3"
