@@ -333,7 +333,7 @@ static const struct opt rows[] = {
 	       "run: how much that layer takes at most (half of the memory)",
 	       .kind = &overlay_range),
 	OPTION("share", CONFIG_SHARE_METAVAR, config_set_share, run.nr_shares,
-	       "run: a folder for the guest, there at GUESTDIR; :rw, it may write",
+	       "run: a folder or file for the guest, at GUESTDIR; :rw, it may write",
 	       .repeats = true),
 	OPTION("modules", "DIR", opt_path, run.modules,
 	       "run: the kernel's modules (lib/modules/RELEASE, near it or in /)"),

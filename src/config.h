@@ -113,6 +113,7 @@ struct fs_config {
 	char *path;         /* the folder; or */
 	char *socket;       /* of the daemon that has it */
 	bool readonly;
+	bool files; /* path may be a file, which is shared alone */
 	enum fs_cache cache;
 	bool limited; /* readonly= or cache= was given */
 };

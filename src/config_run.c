@@ -10,11 +10,27 @@
 #define MOST_MEMORY  (2 * GIB)
 #define LEAST_MEMORY (256 * MIB)
 
+/* Is a part of it ".."? */
+static bool has_dots(const char *text, size_t len)
+{
+	size_t part;
+
+	for (size_t at = 0; at < len; at += part + 1) {
+		for (part = 0; at + part < len && text[at + part] != '/'; part++)
+			;
+		if (part == 2 && text[at] == '.' && text[at + 1] == '.')
+			return true;
+	}
+	return false;
+}
+
 /* A path of the guest's, in normal form as far as it matters: absolute. */
 static int set_guest_path(const struct opt_value *v, char **path, const char *text, size_t len)
 {
 	if (!len || text[0] != '/')
 		return opt_fail(v, "the folder in the guest must begin with a slash");
+	if (has_dots(text, len))
+		return opt_fail(v, "the folder in the guest may not have \"..\" in it");
 	*path = strndup(text, len);
 	return *path ? 0 : log_ret(-ENOMEM, "out of memory");
 }
@@ -202,13 +218,14 @@ int config_check_run(const struct config *c)
 	return 0;
 }
 
-static void add_fs(struct config *c, const char *option, const char *tag, const char *path,
-		   bool readonly)
+static struct fs_config *add_fs(struct config *c, const char *option, const char *tag,
+				const char *path, bool readonly)
 {
 	struct fs_config *f = &c->fs[c->nr_fs++];
 
 	*f = (struct fs_config){ .option = option, .path = (char *)path, .readonly = readonly };
 	snprintf(f->tag, sizeof(f->tag), "%s", tag);
+	return f;
 }
 
 void config_complete_run(struct config *c)
@@ -220,7 +237,8 @@ void config_complete_run(struct config *c)
 	add_fs(c, "--root", RUN_TAG_ROOT, c->run.root ?: "/", true);
 	for (size_t i = 0; i < c->run.nr_shares; i++) {
 		snprintf(tag, sizeof(tag), RUN_TAG_SHARE "%u", (unsigned)i);
-		add_fs(c, "--share", tag, c->run.share[i].path, !c->run.share[i].writable);
+		add_fs(c, "--share", tag, c->run.share[i].path, !c->run.share[i].writable)->files =
+			true;
 	}
 	if (!c->vsock.cid)
 		c->vsock.cid = 3;

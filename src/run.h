@@ -17,6 +17,7 @@
 #include "vmm/loop.h"
 
 struct config;
+struct run_config;
 struct machine;
 struct initramfs;
 
@@ -81,6 +82,10 @@ int run_initrd(struct run *r, const struct file *kernel, const struct file *user
  * this one's: 0 or -errno, logged. (run_json.c) */
 int run_empty_json(const struct run *r) __must_check;
 void run_write_json(const struct run *r);
+
+/* Where the shares go, as text for the orders: "share" records, each after those that it is below. 0
+ * or -errno, logged. (run_shares.c) */
+int run_put_shares(const struct run_config *c, FILE *orders) __must_check;
 
 /* Who the command runs as, as text for the orders: "uid", "gid" and "group" records. 0 or -errno,
  * logged. (run_user.c) */

@@ -292,13 +292,6 @@ static int put_orders(const struct run *r, FILE *out)
 
 	fprintf(out, "root=" RUN_TAG_ROOT "%coverlay=%llu%cumask=%u%c", 0,
 		(unsigned long long)layer, 0, callers_umask(), 0);
-	for (size_t i = 0; i < c->nr_shares; i++) {
-		char *same = c->share[i].guest ? NULL : realpath(c->share[i].path, NULL);
-
-		fprintf(out, "share=%s:" RUN_TAG_SHARE "%zu:%s%c", c->share[i].writable ? "rw" : "ro", i,
-			c->share[i].guest ?: same ?: c->share[i].path, 0);
-		free(same);
-	}
 	if (gethostname(name, sizeof(name) - 1) == 0)
 		fprintf(out, "hostname=%s%c", name, 0);
 	if (config->nr_nets)
@@ -309,6 +302,8 @@ static int put_orders(const struct run *r, FILE *out)
 	    (c->outputs == OUTPUTS_AUTO && outputs_are_one(STDOUT_FILENO, STDERR_FILENO)))
 		fprintf(out, "one-output=%c", 0);
 	rc = put_folder(c, out);
+	if (rc == 0)
+		rc = run_put_shares(c, out);
 	if (rc < 0)
 		return rc;
 	put_limits(c, out);

@@ -36,6 +36,7 @@ int shares_init(struct machine *m)
 			.option = c->fs[i].option ?: "--fs",
 			.path = c->fs[i].path,
 			.readonly = c->fs[i].readonly,
+			.files = c->fs[i].files,
 			.cache = cache_of(c->fs[i].cache),
 			.sharers = (unsigned)c->nr_fs,
 		};

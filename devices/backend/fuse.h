@@ -20,6 +20,9 @@
 #include "vmm/log.h"
 #include "vmm/virtq.h"
 
+/* What the file is called in the root of a server that has just one. */
+#define FUSE_ONLY_NAME "file"
+
 /* How long the guest may believe what it knows. */
 enum fuse_cache {
 	FUSE_CACHE_AUTO,   /* a second; a file's content until it is opened again */
@@ -31,6 +34,9 @@ struct fuse_options {
 	const char *option; /* a constant, for messages; NULL: "--fs" */
 	const char *path;
 	bool readonly;
+	/* path may be a regular file: then the root, which can't be listed or changed, has that one
+	 * alone, by the name FUSE_ONLY_NAME. */
+	bool files;
 	enum fuse_cache cache;
 	unsigned sharers; /* how many servers share the descriptors that a machine may have */
 };

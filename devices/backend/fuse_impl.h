@@ -93,6 +93,7 @@ struct fuse_server {
 	const char *option; /* for messages, */
 	char *path;         /* this too */
 	bool readonly;
+	char *only; /* the one file of the root that there is for the guest; NULL: all are */
 	enum fuse_cache cache;
 	uint64_t valid_s; /* how long the guest may believe an answer */
 

@@ -9,6 +9,7 @@
  * poll and bmap have no answer here. INTERRUPT finds nothing to interrupt.
  */
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -222,6 +223,31 @@ static int take_body(struct fuse_server *f, struct fuse_request *r, const struct
 	return 0;
 }
 
+/* The root of a share of one file is the folder that the file is in, of which the guest may know
+ * nothing else: of all requests only these have an answer there. */
+static int check_only(const struct fuse_server *f, struct fuse_request *r, const struct opcode *op)
+{
+	if (!f->only || r->head.nodeid != FUSE_ROOT_ID || op->flags & FREE)
+		return 0;
+	if (op->fn == fuse_do_getattr || op->fn == fuse_do_statfs)
+		return 0;
+	if (op->fn != fuse_do_lookup)
+		return -EPERM;
+	if (strcmp(r->name[0], FUSE_ONLY_NAME))
+		return -ENOENT;
+	r->name[0] = f->only;
+	return 0;
+}
+
+/* The host may have put something else in its place. */
+static int check_found(struct fuse_server *f, const struct fuse_request *r, const struct opcode *op)
+{
+	if (!f->only || op->fn != fuse_do_lookup || S_ISREG(r->out.entry.attr.mode))
+		return 0;
+	fuse_node_forget(f, r->out.entry.nodeid, 1);
+	return -ENOENT;
+}
+
 static int dispatch(struct fuse_server *f, struct fuse_request *r, const struct opcode *op)
 {
 	int rc;
@@ -238,7 +264,11 @@ static int dispatch(struct fuse_server *f, struct fuse_request *r, const struct 
 	if (!r->node && !(op->flags & FREE))
 		return -ESTALE;
 	rc = take_body(f, r, op);
-	return rc == 0 ? op->fn(f, r) : rc;
+	if (rc == 0)
+		rc = check_only(f, r, op);
+	if (rc == 0)
+		rc = op->fn(f, r);
+	return rc == 0 ? check_found(f, r, op) : rc;
 }
 
 /* Writes the answer. Returns its length. */
@@ -303,17 +333,66 @@ static uint32_t fd_share(unsigned sharers)
 	return (uint32_t)min(limit.rlim_cur / 4, (rlim_t)MAX_FDS * sharers) / sharers;
 }
 
-static int open_root(struct fuse_server *f)
+/* Opens the folder that the file behind *fd is in, in place of it, and keeps the file's name. */
+static int open_parent(struct fuse_server *f, int *fd, const struct statx *file)
+{
+	char link[FUSE_FD_NAME + sizeof("/proc/self/fd/")], path[PATH_MAX];
+	struct statx st;
+	ssize_t len;
+	char *name;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", *fd);
+	len = readlink(link, path, sizeof(path) - 1);
+	path[len > 0 ? len : 0] = '\0';
+	name = strrchr(path, '/');
+	if (!name)
+		return log_ret(-ENOENT, "%s %s: the file has no name any more", f->option, f->path);
+	*name++ = '\0';
+	f->only = strdup(name);
+	if (!f->only)
+		return log_ret(-ENOMEM, "shared folders: out of memory");
+	close_fd(fd);
+	*fd = open(*path ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (*fd < 0)
+		return log_errno("%s %s: the folder that it is in", f->option, f->path);
+	if (statx(*fd, name, AT_SYMLINK_NOFOLLOW, FUSE_STATX, &st) < 0 ||
+	    st.stx_ino != file->stx_ino || fuse_dev(&st) != fuse_dev(file))
+		return log_ret(-ENOENT, "%s %s: the file is no longer at %s/%s", f->option, f->path,
+			       path, name);
+	return 0;
+}
+
+/* 0 or -errno, logged. */
+static int open_folder(struct fuse_server *f, bool files, struct statx *st)
+{
+	const char *kind = files ? "a folder or a regular file" : "a folder";
+	int rc = 0;
+
+	f->root_fd = open(f->path, O_PATH | (files ? 0 : O_DIRECTORY) | O_CLOEXEC);
+	if (f->root_fd < 0)
+		return log_errno("%s %s", f->option, f->path);
+	if (fuse_stat(f->root_fd, st) < 0)
+		return log_errno("%s %s: statx", f->option, f->path);
+	if (S_ISDIR(st->stx_mode))
+		return 0;
+	if (!S_ISREG(st->stx_mode))
+		return log_ret(-EINVAL, "%s %s: this is not %s, which is what can be shared",
+			       f->option, f->path, kind);
+	rc = open_parent(f, &f->root_fd, st);
+	if (rc == 0 && fuse_stat(f->root_fd, st) < 0)
+		return log_errno("%s %s: statx", f->option, f->path);
+	return rc;
+}
+
+static int open_root(struct fuse_server *f, bool files)
 {
 	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH };
 	struct statx st;
 	int fd;
 
-	f->root_fd = open(f->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (f->root_fd < 0)
-		return log_errno("%s %s", f->option, f->path);
-	if (fuse_stat(f->root_fd, &st) < 0)
-		return log_errno("%s %s: statx", f->option, f->path);
+	fd = open_folder(f, files, &st);
+	if (fd < 0)
+		return fd;
 	if (fuse_is_kernels(f->root_fd))
 		return log_ret(-EINVAL,
 			       "%s %s: this folder is the kernel's (as /proc and /sys are), which "
@@ -345,7 +424,7 @@ int fuse_server_new(struct fuse_server **f, const struct fuse_options *o)
 	s->valid_s = o->cache == FUSE_CACHE_NONE ? 0 : o->cache == FUSE_CACHE_AUTO ? 1 : 86400;
 	s->max_fds = fd_share(max(o->sharers, 1u));
 	s->path = strdup(o->path);
-	rc = s->path ? open_root(s) : log_ret(-ENOMEM, "shared folders: out of memory");
+	rc = s->path ? open_root(s, o->files) : log_ret(-ENOMEM, "shared folders: out of memory");
 	if (rc < 0) {
 		fuse_server_free(s);
 		*f = NULL;
@@ -361,6 +440,7 @@ void fuse_server_free(struct fuse_server *f)
 	close_fd(&f->root_fd);
 	close_fd(&f->proc_fd);
 	free(f->path);
+	free(f->only);
 	free(f);
 }
 

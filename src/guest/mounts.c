@@ -135,12 +135,46 @@ const char *mount_root(const struct orders *o)
 	return NULL;
 }
 
+/* For something to be mounted on, with the folders that it is in. */
+static int make_file(const char *path)
+{
+	char folder[4096];
+	const char *name = strrchr(path, '/');
+	int fd;
+
+	snprintf(folder, sizeof(folder), "%.*s", (int)(name - path), path);
+	if (*folder && make_folder(folder) < 0)
+		return -1;
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	return fd < 0 ? -1 : close(fd);
+}
+
+/* Its root is mounted out of sight for a moment, for the file to be bound to its place. */
+static int mount_file(const struct orders_share *s)
+{
+	static const char stage[] = "/dev/.minivmm", file[] = "/dev/.minivmm/" GUEST_SHARE_FILE;
+	int rc, error;
+
+	if (mount_at(s->tag, stage, "virtiofs", s->writable ? 0 : MS_RDONLY, NULL) < 0)
+		return -1;
+	rc = mount(file, s->path, NULL, MS_BIND, NULL);
+	if (rc < 0 && errno == ENOENT && make_file(s->path) == 0)
+		rc = mount(file, s->path, NULL, MS_BIND, NULL);
+	error = errno;
+	umount2(stage, MNT_DETACH);
+	rmdir(stage);
+	errno = error;
+	return rc;
+}
+
 const char *mount_shares(const struct orders *o)
 {
 	for (size_t i = 0; i < o->nr_shares; i++) {
 		const struct orders_share *s = &o->share[i];
 
-		if (mount_at(s->tag, s->path, "virtiofs", s->writable ? 0 : MS_RDONLY, NULL) < 0)
+		if ((s->file ? mount_file(s)
+			     : mount_at(s->tag, s->path, "virtiofs", s->writable ? 0 : MS_RDONLY,
+					NULL)) < 0)
 			return what("the share at %s", s->path);
 	}
 	return NULL;

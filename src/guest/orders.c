@@ -42,17 +42,19 @@ static bool set_overlay(struct orders *o, char *v)
 	return true;
 }
 
-/* ro:TAG:PATH or rw:TAG:PATH */
+/* ro:TAG:PATH or rw:TAG:PATH; of a share that is one file, fo or fw */
 static bool set_share(struct orders *o, char *v)
 {
 	struct orders_share *s = &o->share[o->nr_shares];
 	char *path;
 
-	if (o->nr_shares == ARRAY_SIZE(o->share) || v[0] != 'r' || !v[1] || v[2] != ':' ||
-	    !(path = strchr(v + 3, ':')) || path[1] != '/')
+	if (o->nr_shares == ARRAY_SIZE(o->share) || (v[0] != 'r' && v[0] != 'f') || !v[1] ||
+	    v[2] != ':' || !(path = strchr(v + 3, ':')) || path[1] != '/')
 		return false;
 	*path = '\0';
-	*s = (struct orders_share){ .writable = v[1] == 'w', .tag = v + 3, .path = path + 1 };
+	*s = (struct orders_share){
+		.writable = v[1] == 'w', .file = v[0] == 'f', .tag = v + 3, .path = path + 1
+	};
 	o->nr_shares++;
 	return true;
 }

@@ -13,6 +13,7 @@
 
 struct orders_share {
 	bool writable;
+	bool file;              /* not the root of it goes there, but GUEST_SHARE_FILE in it */
 	const char *tag, *path; /* of the file system, and where it goes */
 };
 

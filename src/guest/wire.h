@@ -34,6 +34,8 @@ enum guest_stream { GUEST_STDIN, GUEST_STDOUT, GUEST_STDERR, GUEST_CONTROL, GUES
 #define GUEST_INIT   GUEST_FOLDER "/init"
 #define GUEST_ORDERS GUEST_FOLDER "/orders"
 
+#define GUEST_SHARE_FILE "file" /* what a share of one file has in its root */
+
 #define GUEST_MAX_LINE    512
 #define GUEST_MAX_MODULES 64
 #define GUEST_MAX_SHARES  32

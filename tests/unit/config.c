@@ -883,6 +883,8 @@ static void run_without_sense_is_refused(void **state __unused)
 		"COMMAND",
 		"run", "true", "--", "x");
 	REFUSES("--share :/x: the folder to share is missing", "run", "--share", ":/x", "--", "x");
+	REFUSES("--share a:/b/..: the folder in the guest may not have \"..\" in it", "run",
+		"--share", "a:/b/..", "--", "x");
 	REFUSES("--share a:b: the folder in the guest must begin with a slash", "run", "--share",
 		"a:b", "--", "x");
 	REFUSES("--env =x: the name is missing; write NAME=VALUE", "run", "--env", "=x", "--", "x");

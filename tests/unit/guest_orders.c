@@ -33,14 +33,17 @@ static void every_order_is_understood(void **state __unused)
 
 	assert_null(PARSE(
 		&o, "module=/m/a.ko\0module=/m/b.ko\0root=root\0overlay=64m\0"
-		    "share=rw:s0:/mnt/a:b\0share=ro:s1:/data\0hostname=box\0folder=/home/x\0"
-		    "net=\0one-output=\0terminal=24 80\0umask=18\0uid=1000\0gid=1001\0group=27\0group=100\0"
+		    "share=rw:s0:/mnt/a:b\0share=ro:s1:/data\0share=fw:s2:/"
+		    "f\0hostname=box\0folder=/home/x\0"
+		    "net=\0one-output=\0terminal=24 "
+		    "80\0umask=18\0uid=1000\0gid=1001\0group=27\0group=100\0"
 		    "limit=7 1024 18446744073709551615\0arg=sh\0env=A=1\0arg=-c\0arg=\0env=B="));
 	assert_int_equal(o.nr_modules, 2);
 	assert_string_equal(o.module[1], "/m/b.ko");
 	assert_string_equal(o.root, "root");
 	assert_string_equal(o.overlay, "64m");
-	assert_int_equal(o.nr_shares, 2);
+	assert_int_equal(o.nr_shares, 3);
+	assert_true(!o.share[1].file && o.share[2].file && o.share[2].writable);
 	assert_true(o.share[0].writable && !o.share[1].writable);
 	assert_string_equal(o.share[0].tag, "s0");
 	assert_string_equal(o.share[0].path, "/mnt/a:b");
@@ -70,9 +73,23 @@ static void every_order_is_understood(void **state __unused)
 static void what_makes_no_sense_is_refused(void **state __unused)
 {
 	static const char *const records[] = {
-		"nonsense",         "uid=",         "uid=x",     "uid=1x",       "uid=-1",
-		"terminal=24",      "terminal=a b", "limit=1 2", "share=rw:tag", "share=x:t:/p",
-		"share=rw:tag:rel", "net=yes",      "one-output=1", "share=r",   "share=",       "=",
+		"nonsense",
+		"uid=",
+		"uid=x",
+		"uid=1x",
+		"uid=-1",
+		"terminal=24",
+		"terminal=a b",
+		"limit=1 2",
+		"share=rw:tag",
+		"share=x:t:/p",
+		"share=rw:tag:rel",
+		"net=yes",
+		"one-output=1",
+		"share=r",
+		"share=xw:s:/p",
+		"share=",
+		"=",
 	};
 	struct orders o;
 	char text[64];

@@ -192,6 +192,75 @@ static void a_folder_may_be_below_the_callers(void **state __unused)
 	end(&t);
 }
 
+/* The order of the options doesn't matter: what is below another comes after it. */
+static void shares_come_with_those_that_they_are_below_first(void **state __unused)
+{
+	struct trial t;
+
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--share", "/tmp:/w/a/b", "--share", "/usr:/w/",
+			       "--share", "/etc:/v", "--share", "/etc/passwd:/w//./a:rw", "--",
+			       "x"),
+			 0);
+	assert_int_equal(t.o.nr_shares, 4);
+	assert_string_equal(t.o.share[0].path, "/w");
+	assert_string_equal(t.o.share[0].tag, "share1");
+	assert_string_equal(t.o.share[1].path, "/v");
+	assert_string_equal(t.o.share[1].tag, "share2");
+	assert_string_equal(t.o.share[2].path, "/w/a");
+	assert_true(t.o.share[2].file && t.o.share[2].writable && !t.o.share[0].file);
+	assert_string_equal(t.o.share[3].path, "/w/a/b");
+	assert_string_equal(t.o.share[3].tag, "share0");
+	end(&t);
+}
+
+/* By what the guest's root makes of the names: /link there is /deep/down. */
+static void links_of_the_root_are_followed_for_that(void **state __unused)
+{
+	struct trial t;
+
+	assert_int_equal(mkdir(in_folder("deep"), 0755), 0);
+	assert_int_equal(mkdir(in_folder("deep/down"), 0755), 0);
+	assert_int_equal(symlink("/deep/down", in_folder("link")), 0);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--share", "/usr:/link",
+			       "--share", "/etc:/deep", "--", "x"),
+			 0);
+	assert_string_equal(t.o.share[0].path, "/deep");
+	assert_string_equal(t.o.share[1].path, "/link");
+	end(&t);
+}
+
+static void refuses_shares(const char *a, const char *b, const char *why)
+{
+	struct capture c;
+	struct trial t;
+
+	capture_begin(&c);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--share", a, "--share", b,
+			       "--", "x"),
+			 -EINVAL);
+	assert_string_equal(capture_end(&c), why);
+	end(&t);
+}
+
+static void shares_that_hide_others_are_refused(void **state __unused)
+{
+	refuses_shares("/usr:/w", "/etc:/w/./",
+		       "minivmm: --share /etc: at /w in the guest is --share /usr already; give "
+		       "one of them another GUESTDIR\n");
+	refuses_shares("/usr:/link/x", "/etc:/deep/down/x",
+		       "minivmm: --share /etc: at /deep/down/x in the guest is --share /usr "
+		       "already; give one of them another GUESTDIR\n");
+	refuses_shares("/usr:/w", "/etc:/.",
+		       "minivmm: --share /etc: / is the guest's root; write --root /etc, or "
+		       "--share /etc:GUESTDIR to have it elsewhere\n");
+	refuses_shares("/usr:/w", "/etc:/proc/x",
+		       "minivmm: --share /etc: /proc/x in the guest is its kernel's own; write "
+		       "--share /etc:GUESTDIR to have it elsewhere\n");
+	refuses_shares("/usr:/w", "/etc:/dev/",
+		       "minivmm: --share /etc: the guest's /dev has its own devices; write "
+		       "--share /etc:GUESTDIR to have it elsewhere\n");
+}
+
 /* Even where minivmm has taken more for itself, and where there is none. */
 static void limits_are_the_callers(void **state __unused)
 {
@@ -583,6 +652,9 @@ int main(void)
 		cmocka_unit_test(the_orders_are_what_was_asked_for),
 		cmocka_unit_test(what_was_asked_for_comes_once),
 		cmocka_unit_test(a_folder_may_be_below_the_callers),
+		cmocka_unit_test(shares_come_with_those_that_they_are_below_first),
+		cmocka_unit_test(links_of_the_root_are_followed_for_that),
+		cmocka_unit_test(shares_that_hide_others_are_refused),
 		cmocka_unit_test(limits_are_the_callers),
 		cmocka_unit_test(outputs_are_one_where_they_are_on_the_host),
 		cmocka_unit_test(what_was_opened_twice_is_one_where_it_has_no_position),

@@ -977,6 +977,110 @@ static void test_readonly(void **state __unused)
 	down();
 }
 
+/* A server of one file, which is at top/NAME: whatever else is in its folder isn't there. */
+static void up_with_file(bool rdonly)
+{
+	struct fuse_options o = { .readonly = rdonly, .files = true };
+
+	client_init(&c, &o);
+	host_write(&c, "share/only", "text");
+	host_write(&c, "share/other", "other");
+	virtio_fs_destroy(&c.fs);
+	o.path = host_path(&c, "share/only");
+	assert_int_equal(virtio_fs_init(&c.fs, "tag", &o), 0);
+	driver_destroy(&c.d);
+	driver_init(&c.d, &c.fs.vd);
+	client_start(&c);
+}
+
+/* Bytes that can be read of it. */
+static int length(uint64_t node)
+{
+	const struct fuse_read_in in = { .fh = opened(node, O_RDONLY), .size = 100 };
+
+	return ask_bytes(&c, FUSE_READ, node, &in, sizeof(in));
+}
+
+static int write_node(uint64_t node, const char *text)
+{
+	char body[256];
+	struct fuse_write_in in = { .fh = opened(node, O_RDWR), .size = (uint32_t)strlen(text) };
+
+	memcpy(body, &in, sizeof(in));
+	memcpy(body + sizeof(in), text, in.size);
+	return ask_bytes(&c, FUSE_WRITE, node, body, sizeof(in) + in.size);
+}
+
+static void test_one_file(void **state __unused)
+{
+	const uint32_t op[] = { FUSE_SETATTR,  FUSE_SYMLINK,  FUSE_MKNOD,       FUSE_MKDIR,
+				FUSE_UNLINK,   FUSE_RMDIR,    FUSE_RENAME,      FUSE_LINK,
+				FUSE_SETXATTR, FUSE_GETXATTR, FUSE_REMOVEXATTR, FUSE_LISTXATTR,
+				FUSE_CREATE,   FUSE_RENAME2,  FUSE_TMPFILE,     FUSE_OPENDIR,
+				FUSE_OPEN,     FUSE_FSYNCDIR, FUSE_READDIR,     FUSE_READDIRPLUS,
+				FUSE_READLINK, FUSE_SYNCFS };
+	char body[256] = { 0 };
+	uint64_t node;
+
+	up_with_file(false);
+	strcpy(body + 64, "x"); /* a name, wherever it begins */
+	memset(body + 8, 'x', 32);
+	for (size_t i = 0; i < ARRAY_SIZE(op); i++)
+		assert_true(ask_bytes(&c, op[i], ROOT, body, sizeof(body)) < 0);
+	assert_int_equal(ask(&c, FUSE_UNLINK, ROOT, NULL, 0, FUSE_ONLY_NAME), -EPERM);
+	assert_int_equal(ask(&c, FUSE_UNLINK, ROOT, NULL, 0, "only"), -EPERM);
+	assert_int_equal(create(ROOT, "new", O_WRONLY, 0644, 0), -EPERM);
+	assert_int_equal(lookup(ROOT, "other"), -ENOENT);
+	assert_int_equal(lookup(ROOT, "only"), -ENOENT);
+	assert_int_equal(getattr(ROOT), sizeof(c.out.attr));
+	assert_true(S_ISDIR(c.out.attr.attr.mode));
+	node = node_of(ROOT, FUSE_ONLY_NAME);
+	assert_int_equal(length(node), 4);
+	assert_int_equal(write_node(node, "more than text"), sizeof(c.out.write));
+	assert_true(host_has(&c, "share/only", "more than text"));
+	assert_int_equal(lookup(node, "x"), -ENOTDIR);
+	assert_true(host_has(&c, "share/other", "other"));
+	assert_int_equal(access(host_path(&c, "share/new"), F_OK), -1);
+	down();
+	up_with_file(true);
+	node = node_of(ROOT, FUSE_ONLY_NAME);
+	assert_int_equal(open_node(node, O_RDWR), -EROFS);
+	assert_int_equal(length(node), 4);
+	down();
+}
+
+/* What the host puts in its place is found, if it is a file. */
+static void test_one_file_that_the_host_replaces(void **state __unused)
+{
+	up_with_file(false);
+	assert_int_equal(rename(host_path(&c, "share/other"), host_path(&c, "share/only")), 0);
+	assert_int_equal(length(node_of(ROOT, FUSE_ONLY_NAME)), 5);
+	assert_int_equal(unlink(host_path(&c, "share/only")), 0);
+	assert_int_equal(lookup(ROOT, FUSE_ONLY_NAME), -ENOENT);
+	assert_int_equal(symlink("../secret", host_path(&c, "share/only")), 0);
+	assert_int_equal(lookup(ROOT, FUSE_ONLY_NAME), -ENOENT);
+	assert_int_equal(unlink(host_path(&c, "share/only")), 0);
+	assert_int_equal(mkdir(host_path(&c, "share/only"), 0755), 0);
+	assert_int_equal(lookup(ROOT, FUSE_ONLY_NAME), -ENOENT);
+	down();
+}
+
+static void test_files_that_cant_be_shared(void **state __unused)
+{
+	const char *path[] = { "/nowhere", "/dev/null", "/proc/version", "/proc/self/fd" };
+	struct capture said;
+	struct virtio_fs fs;
+
+	for (size_t i = 0; i < ARRAY_SIZE(path); i++) {
+		const struct fuse_options o = { .path = path[i], .files = true };
+
+		capture_begin(&said);
+		assert_true(virtio_fs_init(&fs, "tag", &o) < 0);
+		assert_non_null(strstr(capture_end(&said), path[i]));
+		virtio_fs_destroy(&fs);
+	}
+}
+
 static void test_names_lead_nowhere_else(void **state __unused)
 {
 	static char longer[300];
@@ -1365,6 +1469,9 @@ int main(void)
 		cmocka_unit_test(test_nothing_to_take),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_readonly),
+		cmocka_unit_test(test_one_file),
+		cmocka_unit_test(test_one_file_that_the_host_replaces),
+		cmocka_unit_test(test_files_that_cant_be_shared),
 		cmocka_unit_test(test_names_lead_nowhere_else),
 		cmocka_unit_test(test_links_lead_nowhere),
 		cmocka_unit_test(test_swapped_for_a_link),

@@ -191,6 +191,24 @@ says "666 /dev/fuse"
 says "666 /dev/vsock"
 point "folders of the root are renamed; scripts; what the environment names; devices as udev has them"
 
+mkdir -p "$home"/outer "$home"/inner
+echo outer >"$home/outer/file"
+echo inner >"$home/inner/file"
+echo one >"$home/one"
+echo two >"$home/two"
+mkdir "$home/outer/inner"
+((EUID != 0)) || chown -R 1234:1235 "$home"/{outer,inner,one,two}
+outside bash -c '"$@" 2>&1' - "$minivmm" run --kernel "$kernel" --memory "$memory" --share "$home/inner:/mnt/deep/inner:rw" \
+	--share "$home/outer:/mnt/deep" --share one:/mnt/one --share two:/opt/a/b:rw -- bash -c '
+cat /mnt/deep/file /mnt/deep/inner/file /mnt/one; ls /mnt/deep /opt/a; echo new >/mnt/deep/inner/new; echo more >>/opt/a/b
+! echo x >/mnt/one || exit 9
+for i in {1..2000}; do echo out $i; echo err $i >&2; done'
+ends 0
+is "shares" "$(head -n 7 "$lines" | tr '\n' ' ')" "outer inner one /mnt/deep: file inner  "
+is "what was written" "$(cat "$home/inner/new" "$home/two" "$home/one" | tr '\n' ' ')" "new two more one "
+is "the order" "$(tail -n 4000 "$lines" | md5sum)" "$(for i in {1..2000}; do echo "out $i" && echo "err $i"; done | md5sum)"
+point "a share in a share, whatever their order; files as shares; two streams that are one"
+
 mkdir "$home/out"
 ((EUID != 0)) || chown 1234:1235 "$home/out"
 outside env MINIVMM="$minivmm" MINIVMM_OPTIONS="--kernel $kernel --memory $memory" "$from/ci/job" "$home/out"
