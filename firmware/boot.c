@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "decompress.h"
 #include "loader.h"
 
 typedef unsigned long long ull; /* for %llu */
@@ -47,59 +46,27 @@ static void put_page_tables(const struct boot_request *r, struct boot_entry *e)
 	e->cr3 = BOOT_PAGE_TABLES;
 }
 
-/* Formats that people mistake for a kernel, by the bytes at an offset. */
-static const struct {
-	size_t at;
-	const char *bytes;
-	size_t len;
-	const char *what;
-} not_kernels[] = {
-	{ 0x38, "ARM\x64", 4, "is a kernel for ARM64; minivmm runs x86-64 kernels" },
-	{ 0x38, "RSC\x05", 4, "is a kernel for RISC-V; minivmm runs x86-64 kernels" },
-	{ 0x30, "RISCV\0\0\0", 8, "is a kernel for RISC-V; minivmm runs x86-64 kernels" },
-	{ 0, "\x27\x05\x19\x56", 4, "is a U-Boot image; give the kernel that is inside" },
-	{ 0, "\xd0\x0d\xfe\xed", 4,
-	  "is a device tree or FIT image; give the kernel that is inside" },
-	{ 0, "!<arch>\n", 8,
-	  "is an archive or a package; unpack it (dpkg -x) and give the kernel in its boot/" },
-	{ 0, "0707", 4, "is a cpio archive: an initrd? Then give it as --initrd" },
-	{ 0, "QFI\xfb", 4, "is a qcow2 disk image, not a kernel" },
-	{ 0, "#!", 2, "is a script, not a kernel" },
-	{ 0, "MZ", 2, "is an EFI program without Linux's boot header; minivmm has no EFI" },
-	{ 0x1fe, "\x55\xaa", 2,
-	  "is a boot sector or a disk image: then give it as --disk, with a kernel" },
-};
-
-static int refuse_unknown(const struct boot_request *r)
-{
-	const struct codec *codec = codec_find(r->kernel, r->kernel_len);
-
-	if (!r->kernel_len)
-		return boot_refuse(r, "is empty");
-	if (codec)
-		return boot_refuse(r, "is a %s file; unpack it first", codec->name);
-	for (size_t i = 0; i < ARRAY_SIZE(not_kernels); i++)
-		if (r->kernel_len >= not_kernels[i].at + not_kernels[i].len &&
-		    !memcmp(r->kernel + not_kernels[i].at, not_kernels[i].bytes,
-			    not_kernels[i].len))
-			return boot_refuse(r, "%s", not_kernels[i].what);
-	return boot_refuse(r, "is neither a bzImage nor an ELF or Multiboot 1 kernel");
-}
-
 static int load_elf(const struct boot_request *r, struct boot_entry *e)
 {
 	struct elf elf;
 	const char *why = elf_parse(&elf, r->kernel, r->kernel_len);
 	uint64_t entry;
 
+	if (why && multiboot_has_addresses(r)) /* which count, whatever else the file is */
+		return multiboot_load(r, e);
 	if (why)
 		return boot_refuse(r, "%s", why);
-	if (elf_find_pvh(&elf, r->kernel, &entry))
+	if (elf_find_pvh(&elf, r->kernel, &entry)) {
+		if (!elf.is64 && boot_is_linux(r)) /* dies in its own entry code, on QEMU as well */
+			return boot_refuse(r, "is a 32-bit kernel; minivmm runs x86-64 kernels");
 		return pvh_load(r, e, &elf, entry);
+	}
 	if (multiboot_is(r))
 		return multiboot_load(r, e);
 	if (elf.has_interpreter) /* looked at last: FreeBSD's kernel has one and a PVH note */
 		return boot_refuse(r, "is a program, not a kernel: it asks for a dynamic linker");
+	if (multiboot2_is(r))
+		return boot_refuse(r, "is a Multiboot 2 kernel; minivmm knows Multiboot 1");
 	if (elf.is64)
 		return vmlinux_load(r, e, &elf);
 	return boot_refuse(r,
@@ -115,7 +82,7 @@ static int load_any(const struct boot_request *r, struct boot_entry *e)
 		return load_elf(r, e);
 	if (multiboot_is(r))
 		return multiboot_load(r, e);
-	return refuse_unknown(r);
+	return boot_refuse_unknown(r);
 }
 
 int boot_load(const struct boot_request *r, struct boot_entry *e)
@@ -207,6 +174,25 @@ int boot_put_cmdline(const struct boot_request *r, uint64_t limit)
 	return 0;
 }
 
+/* A blank in the name would end it. */
+int boot_put_arguments(const struct boot_request *r)
+{
+	const size_t name = strlen(r->kernel_name), len = strlen(r->cmdline);
+	char *p = boot_table(r, BOOT_CMDLINE);
+
+	if (name + 1 + len >= BOOT_CMDLINE_MAX)
+		return log_ret(-E2BIG,
+			       "the command line has %zu characters with the kernel's name, and "
+			       "kernel %s reads %llu at most; shorten --append",
+			       name + 1 + len, r->kernel_name, BOOT_CMDLINE_MAX - 1);
+	for (size_t i = 0; i < name; i++)
+		*p++ = r->kernel_name[i] == ' ' ? '_' : r->kernel_name[i];
+	if (len)
+		*p++ = ' ';
+	memcpy(p, r->cmdline, len + 1);
+	return 0;
+}
+
 int boot_put_initrd(const struct boot_request *r, struct boot_entry *e, gpa_t floor, gpa_t ceiling)
 {
 	const uint64_t page = 0x1000;
@@ -230,6 +216,13 @@ int boot_put_initrd(const struct boot_request *r, struct boot_entry *e, gpa_t fl
 	e->initrd_start = (top - len) & ~(page - 1);
 	e->initrd_end = e->initrd_start + len;
 	return gmem_write(r->mem, e->initrd_start, r->initrd, len);
+}
+
+void boot_clear(const struct boot_request *r, gpa_t start, gpa_t end)
+{
+	end = min(end, (gpa_t)BOOT_BIOS_END);
+	if (start < end)
+		memset(gmem_slice(r->mem, start, end - start), 0, end - start);
 }
 
 int boot_check_segments(const struct boot_request *r, struct boot_entry *e, const struct elf *elf,
@@ -258,9 +251,12 @@ int boot_put_segments(const struct boot_request *r, struct boot_entry *e, const 
 {
 	int rc = boot_check_segments(r, e, elf, entry);
 
-	for (unsigned i = 0; i < elf->nr && rc == 0; i++)
-		rc = gmem_write(r->mem, elf->seg[i].paddr,
-				(const uint8_t *)r->kernel + elf->seg[i].offset,
-				elf->seg[i].filesz);
+	for (unsigned i = 0; i < elf->nr && rc == 0; i++) {
+		const struct elf_segment *s = &elf->seg[i];
+
+		boot_clear(r, s->paddr + s->filesz, s->paddr + s->memsz);
+		rc = gmem_write(r->mem, s->paddr, (const uint8_t *)r->kernel + s->offset,
+				s->filesz);
+	}
 	return rc;
 }

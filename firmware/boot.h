@@ -13,9 +13,10 @@
  * Everything in an image is hostile: sizes and addresses are checked from a copy before they are
  * used, and decompression is bounded by its destination.
  *
- * Guest RAM below 1 MiB that is used here, whatever the image (nothing else is, and no image may
- * lie over it); it is all the guest's own once it has read it:
+ * Guest RAM below 1 MiB that is used here, whatever the image (no image may lie over it, but over
+ * the first page); it is all the guest's own once it has read it:
  *
+ *   0x00000  real mode's vectors and the BIOS's data area, to 0x500 (bios.h)
  *   0x80000  GDT                             one page
  *   0x81000  boot_params, or hvm_start_info, or Multiboot information
  *   0x82000  memory map, module list, setup_data with the RNG seed
@@ -68,6 +69,9 @@ struct boot_entry {
 	gpa_t initrd_start, initrd_end;   /* equal: none */
 	uint64_t decompress_ns, place_ns; /* placing: everything that isn't decompressing */
 };
+
+/* Is the kernel's file a Linux? No, where it is nothing that boot_load() loads. */
+bool boot_is_linux(const struct boot_request *r);
 
 /* Loads r into guest RAM and fills *e. 0, or -errno with one line logged that names the file, what
  * is wrong and the way out; guest RAM is then in no particular state, *e unspecified.

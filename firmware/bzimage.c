@@ -19,6 +19,7 @@
  * 3. Its 32-bit entry point, where the protocol is older than 2.12.
  */
 #include <asm/bootparam.h>
+#include <ctype.h>
 #include <stdio.h>
 
 #include "decompress.h"
@@ -27,7 +28,10 @@
 #define HEADER_AT     0x1f1
 #define MAGIC_AT      0x202
 #define MAGIC         "HdrS"
+#define VERSION_AT    0x20e /* of the text, counted from VERSION_FROM */
+#define VERSION_FROM  0x200
 #define SECTOR        512
+#define PARAGRAPH     16
 #define ENTRY64       0x200     /* from the start of protected-mode code */
 #define OLD_ADDRESS   (1 * MIB) /* before protocol 2.10 */
 #define SEGMENT_ALIGN (2 * MIB) /* of an x86-64 vmlinux: the first one's offset in the file */
@@ -47,6 +51,19 @@ bool bzimage_is(const struct boot_request *r)
 
 	return r->kernel_len >= MAGIC_AT + 4 && !memcmp(p + MAGIC_AT, MAGIC, 4) &&
 	       p[0x1fe] == 0x55 && p[0x1ff] == 0xaa;
+}
+
+/* Each says in its header what it is: "6.1.0-56-cloud-amd64 (…" where it is Linux, and something
+ * without a number, as "Memtest86+ v6.10" or "iPXE 1.21", where it is not. It need not (0). */
+bool bzimage_is_linux(const struct boot_request *r)
+{
+	const uint8_t *file = r->kernel;
+	uint64_t at;
+
+	if (r->kernel_len < VERSION_AT + 2 || !(at = load_le(file + VERSION_AT, 2)))
+		return true;
+	at += VERSION_FROM;
+	return at < r->kernel_len && isdigit(file[at]);
 }
 
 /* The header ends where the jump at 0x200 goes to. */
@@ -79,13 +96,14 @@ static int read_image(const struct boot_request *r, struct bzimage *b)
 	if (rc < 0)
 		return rc;
 	uint64_t setup_len = ((b->h.setup_sects ?: 4) + 1) * SECTOR;
-	uint64_t code_len = b->h.syssize * 16ull;
+	uint64_t code_len = b->h.syssize * (uint64_t)PARAGRAPH; /* rounded up */
 
 	if (code_len <= ENTRY64)
 		return boot_refuse(r, "is damaged: it has no protected-mode code");
-	if (r->kernel_len < setup_len || r->kernel_len - setup_len < code_len)
+	if (r->kernel_len <= setup_len || r->kernel_len - setup_len <= code_len - PARAGRAPH)
 		return boot_refuse(r, "is cut short: %zu bytes of %llu", r->kernel_len,
 				   (unsigned long long)(setup_len + code_len));
+	code_len = min(code_len, r->kernel_len - setup_len);
 	b->code = (const uint8_t *)r->kernel + setup_len;
 	b->code_len = code_len;
 	if (b->h.version >= 0x020a) {
@@ -137,6 +155,7 @@ static void spread(const struct boot_request *r, const struct elf *elf, gpa_t ba
 		if (s->paddr != src && s->filesz)
 			memmove(gmem_slice(r->mem, s->paddr, s->filesz),
 				gmem_slice(r->mem, src, s->filesz), s->filesz);
+		boot_clear(r, s->paddr + s->filesz, s->paddr + s->memsz);
 		wipe(r, done, min(s->paddr, end));
 		done = max(base, s->paddr + s->filesz);
 	}
@@ -150,6 +169,7 @@ static int enter_payload(const struct boot_request *r, struct boot_entry *e,
 	uint64_t at = b->h.payload_offset, len = b->h.payload_length, size;
 	const struct codec *codec;
 	struct elf elf;
+	uint64_t entry;
 	int rc;
 
 	if (b->h.version < 0x0208 || !len)
@@ -179,17 +199,19 @@ static int enter_payload(const struct boot_request *r, struct boot_entry *e,
 	*why = elf_parse(&elf, host, size);
 	if (!*why && !moves_down(&elf, base))
 		*why = "unusual layout";
+	if (!*why)
+		*why = elf_locate_entry(&elf, &entry);
 	if (*why) {
 		wipe(r, base, base + size);
 		return 0;
 	}
 	if (!elf.is64)
 		return boot_refuse(r, "is a 32-bit kernel; minivmm runs x86-64 kernels");
-	if ((rc = boot_check_segments(r, e, &elf, elf.entry)) < 0)
+	if ((rc = boot_check_segments(r, e, &elf, entry)) < 0)
 		return rc;
 	spread(r, &elf, base, base + size);
 	e->mode = BOOT_LONG64;
-	e->rip = elf.entry;
+	e->rip = entry;
 	snprintf(e->how, sizeof(e->how), "bzImage, %s payload unpacked by minivmm", codec->name);
 	return 1;
 }

@@ -82,6 +82,7 @@ static const char *add_header(struct elf *elf, const uint8_t *p, size_t len)
 		.offset = FIELD(elf->is64, Phdr, p, p_offset),
 		.filesz = FIELD(elf->is64, Phdr, p, p_filesz),
 		.paddr = FIELD(elf->is64, Phdr, p, p_paddr),
+		.vaddr = FIELD(elf->is64, Phdr, p, p_vaddr),
 		.memsz = FIELD(elf->is64, Phdr, p, p_memsz),
 	};
 
@@ -133,33 +134,80 @@ const char *elf_parse(struct elf *elf, const uint8_t *file, size_t len)
 	return why;
 }
 
-/* One note at p: a header of three words, a name and a description, both padded to 4. */
-static bool is_pvh_note(const uint8_t *p, uint64_t name_len, uint64_t desc_len, uint64_t desc_at)
+bool elf_next_note(const struct elf *elf, const uint8_t *file, struct elf_note_walk *walk,
+		   struct elf_note *n)
 {
-	return load_le(p + 8, 4) == XEN_ELFNOTE_PHYS32_ENTRY && name_len == 4 &&
-	       !memcmp(p + 12, "Xen", 4) && (desc_len == 4 || desc_len == 8) && desc_at == 16;
+	for (; walk->nr < elf->nr_notes; walk->nr++, walk->at = 0) {
+		const struct elf_segment *s = &elf->note[walk->nr];
+		const uint8_t *p = file + s->offset + walk->at;
+		uint64_t left = s->filesz - walk->at;
+
+		if (left < 12) /* a header of three words; name and description, both padded to 4 */
+			continue;
+		n->owner_len = load_le(p, 4);
+		n->desc_len = load_le(p + 4, 4);
+		n->type = (uint32_t)load_le(p + 8, 4);
+		n->owner = p + 12;
+		n->desc = n->owner + align_up(n->owner_len, 4);
+
+		uint64_t whole = 12 + align_up(n->owner_len, 4) + align_up(n->desc_len, 4);
+
+		if (whole > left)
+			continue;
+		walk->at += whole;
+		return true;
+	}
+	return false;
 }
 
 bool elf_find_pvh(const struct elf *elf, const uint8_t *file, uint64_t *entry)
 {
-	for (unsigned i = 0; i < elf->nr_notes; i++) {
-		const uint8_t *p = file + elf->note[i].offset;
-		uint64_t left = elf->note[i].filesz;
+	struct elf_note_walk walk = { 0 };
+	struct elf_note n;
 
-		while (left >= 12) {
-			uint64_t name_len = load_le(p, 4), desc_len = load_le(p + 4, 4);
-			uint64_t desc_at = 12 + align_up(name_len, 4);
-			uint64_t whole = desc_at + align_up(desc_len, 4);
-
-			if (whole > left)
-				break;
-			if (is_pvh_note(p, name_len, desc_len, desc_at)) {
-				*entry = load_le(p + desc_at, (unsigned)desc_len);
-				return true;
-			}
-			p += whole;
-			left -= whole;
-		}
+	while (elf_next_note(elf, file, &walk, &n)) {
+		if (n.type != XEN_ELFNOTE_PHYS32_ENTRY || n.owner_len != 4 ||
+		    memcmp(n.owner, "Xen", 4) || (n.desc_len != 4 && n.desc_len != 8))
+			continue;
+		*entry = load_le(n.desc, (unsigned)n.desc_len);
+		return true;
 	}
 	return false;
+}
+
+/* By the addresses that segments are linked at (virtual) or loaded at. How many different places
+ * there are, *at being one of them. */
+static unsigned locate(const struct elf *elf, bool virtual, uint64_t *at)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < elf->nr; i++) {
+		const struct elf_segment *s = &elf->seg[i];
+		uint64_t start = virtual ? s->vaddr : s->paddr;
+
+		if (elf->entry < start || elf->entry - start >= s->filesz)
+			continue;
+		*at = s->paddr + (elf->entry - start);
+		found++;
+	}
+	return found;
+}
+
+const char *elf_locate_entry(const struct elf *elf, uint64_t *at)
+{
+	uint64_t by_virtual = elf->entry;
+	unsigned physical, virtual;
+
+	*at = elf->entry;
+	physical = locate(elf, false, at);
+	virtual = locate(elf, true, &by_virtual);
+	if (virtual > 1 && !physical)
+		return "is damaged: its entry point is in several segments";
+	if (physical && virtual && by_virtual != *at)
+		return "has an entry point that is in one segment by its physical and in another "
+		       "by "
+		       "its virtual address; link it so that only one is meant";
+	if (virtual && !physical)
+		*at = by_virtual;
+	return NULL;
 }

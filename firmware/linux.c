@@ -70,12 +70,14 @@ int vmlinux_load(const struct boot_request *r, struct boot_entry *e, const struc
 		.initrd_addr_max = 0x7fffffff,
 		.kernel_alignment = 0x200000,
 	};
-	int rc = boot_put_segments(r, e, elf, elf->entry);
+	uint64_t entry;
+	const char *why = elf_locate_entry(elf, &entry);
+	int rc = why ? boot_refuse(r, "%s", why) : boot_put_segments(r, e, elf, entry);
 
 	if (rc < 0)
 		return rc;
 	e->mode = BOOT_LONG64;
-	e->rip = elf->entry;
+	e->rip = entry;
 	snprintf(e->how, sizeof(e->how), "ELF, by its 64-bit entry point");
 	return linux_put_params(r, e, &h, e->kernel_end);
 }

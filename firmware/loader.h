@@ -21,6 +21,7 @@
 #define BOOT_CMDLINE     0x8a000
 #define BOOT_CMDLINE_MAX (64 * KIB) /* with the 0 at its end */
 #define BOOT_TABLES_END  0x9a000
+#define BOOT_BIOS_END    0x500   /* vectors and the BIOS's data area: images may lie there */
 #define BOOT_EBDA        0x9fc00 /* from here to 1 MiB: not for the guest to use */
 #define BOOT_HIGH        (1 * MIB)
 
@@ -28,8 +29,8 @@
 #define boot_refuse(r, fmt, ...)                                                                   \
 	log_ret(-ENOEXEC, "kernel %s: " fmt, (r)->kernel_name, ##__VA_ARGS__)
 
-/* RAM for len bytes of the image ("what" it is), clear of what minivmm itself puts below 1 MiB. NULL:
- * there is none, and why was logged. The caller knows that gpa + len doesn't wrap. */
+/* RAM for len bytes of the image ("what" it is), clear of what minivmm itself puts below 1 MiB.
+ * NULL: there is none, and why was logged. The caller knows that gpa + len doesn't wrap. */
 void *boot_room(const struct boot_request *r, gpa_t gpa, uint64_t len, const char *what);
 
 /* A host view of one of the places above. */
@@ -51,10 +52,17 @@ unsigned boot_memory_map(const struct boot_request *r, struct boot_ram map[BOOT_
 /* Writes the command line, which the kernel reads up to limit characters of. */
 int boot_put_cmdline(const struct boot_request *r, uint64_t limit) __must_check;
 
+/* Writes it behind the kernel's name, as QEMU and GRUB legacy do for Multiboot kernels, which take
+ * what follows the first word for their arguments. */
+int boot_put_arguments(const struct boot_request *r) __must_check;
+
 /* Writes the initrd, if there is one, as high as possible in low RAM below ceiling, and not below
  * floor. */
 int boot_put_initrd(const struct boot_request *r, struct boot_entry *e, gpa_t floor,
 		    gpa_t ceiling) __must_check;
+
+/* Zeroes what isn't zero already of [start, end), which are an image's own. */
+void boot_clear(const struct boot_request *r, gpa_t start, gpa_t end);
 
 /* Checks that every segment has its place, notes the lowest and the highest address in *e, and that
  * the entry point lies in one of them. */
@@ -72,10 +80,17 @@ int linux_put_params(const struct boot_request *r, struct boot_entry *e,
 
 /* One for each kind of image; each is called with an image of its kind. */
 bool bzimage_is(const struct boot_request *r);
+/* Is one that is a bzImage a Linux? Other programs come in that format, too. */
+bool bzimage_is_linux(const struct boot_request *r);
 int bzimage_load(const struct boot_request *r, struct boot_entry *e) __must_check;
 bool multiboot_is(const struct boot_request *r);
+bool multiboot_has_addresses(const struct boot_request *r); /* one whose header places it */
+bool multiboot2_is(const struct boot_request *r);
 int multiboot_load(const struct boot_request *r, struct boot_entry *e) __must_check;
 int pvh_load(const struct boot_request *r, struct boot_entry *e, const struct elf *elf,
 	     uint64_t entry) __must_check;
 int vmlinux_load(const struct boot_request *r, struct boot_entry *e,
 		 const struct elf *elf) __must_check;
+
+/* Says that the file is no kernel, and what it is instead. */
+int boot_refuse_unknown(const struct boot_request *r);

@@ -18,6 +18,9 @@
 #define MANDATORY     0xffffu
 #define HAS_ADDRESSES (1u << 16)
 
+#define HEADER2_MAGIC 0xe85250d6u /* of Multiboot 2: magic, architecture, length, checksum */
+#define SEARCH2       32768u
+
 enum { H_MAGIC, H_FLAGS, H_CHECKSUM, H_ADDR, H_LOAD, H_LOAD_END, H_BSS_END, H_ENTRY, H_WORDS };
 
 #define INFO_MEMORY  (1u << 0)
@@ -82,6 +85,28 @@ bool multiboot_is(const struct boot_request *r)
 	return find_header(r, h) >= 0;
 }
 
+bool multiboot_has_addresses(const struct boot_request *r)
+{
+	uint32_t h[H_WORDS];
+
+	return find_header(r, h) >= 0 && h[H_FLAGS] & HAS_ADDRESSES;
+}
+
+bool multiboot2_is(const struct boot_request *r)
+{
+	const uint8_t *file = r->kernel;
+
+	for (size_t at = 0; at + 16 <= min(r->kernel_len, (size_t)SEARCH2); at += 8) {
+		uint32_t sum = 0;
+
+		for (unsigned i = 0; i < 4; i++)
+			sum += (uint32_t)load_le(file + at + 4 * i, 4);
+		if (load_le(file + at, 4) == HEADER2_MAGIC && sum == 0)
+			return true;
+	}
+	return false;
+}
+
 /* §3.1.3: the address fields, as if they were the one segment of an ELF file. NULL, or what is
  * wrong. */
 static const char *parse_addresses(struct elf *elf, const uint32_t h[H_WORDS], uint64_t at,
@@ -98,7 +123,7 @@ static const char *parse_addresses(struct elf *elf, const uint32_t h[H_WORDS], u
 	if (h[H_LOAD_END] && h[H_LOAD_END] <= h[H_LOAD])
 		return "is damaged: its Multiboot header's load_end_addr is before load_addr";
 	s->offset = at - before;
-	s->paddr = h[H_LOAD];
+	s->paddr = s->vaddr = h[H_LOAD];
 	s->filesz = h[H_LOAD_END] ? h[H_LOAD_END] - h[H_LOAD] : len - s->offset;
 	s->memsz = s->filesz;
 	if (s->filesz > len - s->offset)
@@ -157,8 +182,7 @@ static int put_info(const struct boot_request *r, struct boot_entry *e)
 	};
 	int rc;
 
-	if ((rc = boot_put_cmdline(r, UINT64_MAX)) < 0 ||
-	    (rc = boot_put_initrd(r, e, e->kernel_end, 4 * GIB)) < 0)
+	if ((rc = boot_put_arguments(r)) < 0 || (rc = boot_put_initrd(r, e, e->kernel_end, 4 * GIB)) < 0)
 		return rc;
 	put_map(r, lists, &info);
 	memcpy(lists->loader, loader_name, sizeof(loader_name));
@@ -177,8 +201,11 @@ int multiboot_load(const struct boot_request *r, struct boot_entry *e)
 	int64_t at = find_header(r, h);
 	struct elf elf = { 0 };
 	const char *why;
+	uint64_t entry;
 	int rc;
 
+	if (!(h[H_FLAGS] & HAS_ADDRESSES) && !elf_is(r->kernel, r->kernel_len))
+		return boot_refuse_unknown(r);
 	if (h[H_FLAGS] & NEEDS_VIDEO)
 		return boot_refuse(r, "requires a video mode (flag 2 of its Multiboot header); "
 				      "minivmm has no display");
@@ -190,12 +217,14 @@ int multiboot_load(const struct boot_request *r, struct boot_entry *e)
 		why = parse_addresses(&elf, h, (uint64_t)at, r->kernel_len);
 	else
 		why = elf_parse(&elf, r->kernel, r->kernel_len);
+	if (!why)
+		why = elf_locate_entry(&elf, &entry);
 	if (why)
 		return boot_refuse(r, "%s", why);
-	if ((rc = boot_put_segments(r, e, &elf, elf.entry)) < 0 || (rc = put_info(r, e)) < 0)
+	if ((rc = boot_put_segments(r, e, &elf, entry)) < 0 || (rc = put_info(r, e)) < 0)
 		return rc;
 	e->mode = BOOT_PROT32;
-	e->rip = elf.entry;
+	e->rip = entry;
 	e->rax = LOADER_MAGIC;
 	e->rbx = BOOT_INFO;
 	snprintf(e->how, sizeof(e->how), "Multiboot, %s",

@@ -62,6 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	assert(gmem_add(&mem, 0, RAM, ram()) == 0);
 	if (how & 4)
 		assert(gmem_add(&mem, 4 * GIB, RAM / 2, ram() + RAM / 2) == 0);
+	(void)boot_is_linux(&r);
 	if (boot_load(&r, &e) == 0)
 		check(&r, &e);
 	/* Where firmware's tables lie, nothing is ever written. */

@@ -186,6 +186,7 @@ static void bad_images_are_refused(void **state __unused)
 		{ XLOADFLAGS, 2, 0, false, "32-bit kernel|x86-64" },
 		{ SYSSIZE, 4, 0, false, "no protected-mode code" },
 		{ SYSSIZE, 4, UINT32_MAX, false, "cut short" },
+		{ SYSSIZE, 4, 0x20, false, "no protected-mode code" }, /* up to the entry point */
 		{ SETUP_SECTS, 1, 255, false, "cut short" },
 		{ PAYLOAD_AT, 4, UINT32_MAX, false, "payload lies outside" },
 		{ PAYLOAD_LEN, 4, UINT32_MAX, false, "payload lies outside" },
@@ -295,6 +296,76 @@ static void odd_headers_are_understood(void **state __unused)
 	guest_free(g);
 }
 
+/* syssize counts paragraphs of 16 bytes: the last one need not be full. */
+static void the_last_paragraph_may_be_short(void **state __unused)
+{
+	for (unsigned missing = 0; missing < 18; missing++) {
+		struct image v = vmlinux_new(), f = bzimage_new(&v), cut;
+		struct guest *g = guest_new(RAM);
+
+		set(&f, PAYLOAD_LEN, 4, 0); /* a program of its own, as memtest86+ is */
+		cut = image_new(f.len - missing);
+		memcpy(cut.data, f.data, cut.len);
+		if (missing < 16) {
+			assert_int_equal(guest_load(g, &cut), 0);
+			assert_int_equal(g->e.rip, PREF + 0x200);
+			assert_true(placed(&g->mem, PREF, &cut, CODE, cut.len - CODE));
+			assert_true(zero(&g->mem, PREF + cut.len - CODE, RAM));
+		} else {
+			check_refused(g, &cut, "cut short");
+		}
+		free(cut.data);
+		free_images(&v, &f);
+		guest_free(g);
+	}
+}
+
+/* Not every bzImage is one: what it says that it is decides. */
+static void linux_is_known_by_its_version(void **state __unused)
+{
+	static const struct {
+		const char *version;
+		bool linux_kernel;
+	} cases[] = { { "6.1.0-56-cloud-amd64 (debian) #1 SMP", true },
+		      { "2.6.32", true },
+		      { "Memtest86+ v6.10", false },
+		      { "iPXE 1.21.1", false },
+		      { "", false } };
+	struct image v = vmlinux_new(), f = bzimage_new(&v);
+	struct guest *g = guest_new(RAM);
+
+	g->r.kernel = f.data;
+	g->r.kernel_len = f.len;
+	assert_true(boot_is_linux(&g->r)); /* says nothing */
+	set(&f, VERSION_TEXT, 2, 0x300 - 0x200);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		strcpy((char *)f.data + 0x300, cases[i].version);
+		assert_int_equal(boot_is_linux(&g->r), cases[i].linux_kernel);
+	}
+	set(&f, VERSION_TEXT, 2, 0xffff);
+	g->r.kernel_len = 0x280;
+	assert_false(boot_is_linux(&g->r)); /* beyond the end */
+	free_images(&v, &f);
+	guest_free(g);
+}
+
+/* What an image has of the first page is its own, not the BIOS's. */
+static void a_bss_over_the_first_page_is_empty(void **state __unused)
+{
+	const struct part low[] = { { PT_LOAD, 0x200000, 0x100, 0x100, 0x1000 },
+				    { PT_LOAD, 0x210000, PREF, 0x1000, 0x1000 } };
+	struct image v = elf64_new(PREF, 0x211000, low, 2), f = bzimage_new(&v);
+	struct guest *g = guest_new(RAM);
+
+	memset(gmem_slice(&g->mem, 0, 0x500), 0xaa, 0x500);
+	assert_int_equal(guest_load(g, &f), 0);
+	assert_true(placed(&g->mem, 0x100, &v, 0x200000, 0x100));
+	assert_true(zero(&g->mem, 0x200, 0x1000));
+	assert_int_equal(*(uint8_t *)gmem_slice(&g->mem, 0xff, 1), 0xaa);
+	free_images(&v, &f);
+	guest_free(g);
+}
+
 static void bombs_and_lies_about_the_size_are_refused(void **state __unused)
 {
 	struct image v = vmlinux_new(), f = bzimage_new(&v);
@@ -347,6 +418,9 @@ int main(void)
 		cmocka_unit_test(payloads_of_32_bits_are_refused),
 		cmocka_unit_test(low_segments_leave_firmware_alone),
 		cmocka_unit_test(odd_headers_are_understood),
+		cmocka_unit_test(the_last_paragraph_may_be_short),
+		cmocka_unit_test(linux_is_known_by_its_version),
+		cmocka_unit_test(a_bss_over_the_first_page_is_empty),
 		cmocka_unit_test(bombs_and_lies_about_the_size_are_refused),
 		cmocka_unit_test(short_files_are_refused),
 	};

@@ -12,6 +12,7 @@
 #define BOOT_FLAG    0x1fe
 #define HEADER_END   0x201
 #define VERSION      0x206
+#define VERSION_TEXT 0x20e
 #define LOADFLAGS    0x211
 #define INITRD_MAX   0x22c
 #define XLOADFLAGS   0x236

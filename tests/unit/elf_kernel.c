@@ -321,6 +321,134 @@ static void plain_32_bit_files_are_refused(void **state __unused)
 	guest_free(g);
 }
 
+/* As a linker gives it to a kernel that runs high: the entry point, too, is a virtual address. */
+static void virtual_entry_points_are_translated(void **state __unused)
+{
+	static const struct {
+		uint64_t vaddr[2], entry;
+		gpa_t rip; /* 0: refused with words */
+		const char *words;
+	} cases[] = {
+		{ { 0xffffffff80100000, 0xffffffff80200000 }, 0xffffffff80200010, 0x200010, NULL },
+		{ { 0xffffffff80100000, 0 }, 0x100020, 0x100020, NULL }, /* physical, as Linux's */
+		{ { 0x100000, 0xffffffff80200000 }, 0x100030, 0x100030, NULL }, /* both */
+		{ { UINT64_MAX - 0xf, 0 }, UINT64_MAX, 0x10000f, NULL },
+		/* in its bss; two places by two readings; two places by one */
+		{ { 0xffffffff80100000, 0 },
+		  0xffffffff80100800,
+		  0,
+		  "entry point at 0xffffffff80100800" },
+		{ { 0x200000, 0x300000 }, 0x200000, 0, "physical|virtual" },
+		{ { 0x800000, 0x800100 }, 0x800100, 0, "several segments" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct guest *g = guest_new(32 * MIB);
+		struct image f = elf64_new(cases[i].entry, 0x2700, two, 2);
+
+		link_at(&f, 0, cases[i].vaddr[0]);
+		link_at(&f, 1, cases[i].vaddr[1]);
+		if (cases[i].rip) {
+			assert_int_equal(guest_load(g, &f), 0);
+			assert_int_equal(g->e.rip, cases[i].rip);
+		} else {
+			check_refused(g, &f, cases[i].words);
+		}
+		free(f.data);
+		guest_free(g);
+	}
+}
+
+static bool is_linux(const struct image *f)
+{
+	const struct boot_request r = { .kernel = f->data, .kernel_len = f->len };
+
+	return boot_is_linux(&r);
+}
+
+/* By its own notes, by Xen's, or by its banner. */
+static void linux_is_known(void **state __unused)
+{
+	struct image f = pvh64(0x200100);
+
+	assert_false(is_linux(&f)); /* any kernel may have an entry for PVH */
+	put_note(&f, NOTE_AT, "Xen", 6, 0x72466565, 4);
+	assert_false(is_linux(&f));
+	strcpy((char *)f.data + 0x2000, "x Linux version Linux version 6.1.0");
+	assert_false(is_linux(&f)); /* Xen's note says what it is, whatever it speaks of */
+	put_note(&f, NOTE_AT, "Xen", 5, 0, 4);
+	assert_true(is_linux(&f));
+	strcpy((char *)f.data + 0x2000, "Linux version %s");
+	assert_false(is_linux(&f));
+	memcpy(f.data + 0x2700 - 14, "Linux version ", 14);
+	assert_false(is_linux(&f));
+	/* "Linux" has six characters with its 0, and so a description further on. */
+	memset(f.data + NOTE_AT, 0, 0x40);
+	store_le(f.data + NOTE_AT, 4, 6);
+	store_le(f.data + NOTE_AT + 8, 4, 0x100);
+	memcpy(f.data + NOTE_AT + 12, "Linux", 6);
+	assert_true(is_linux(&f));
+	f.data[NOTE_AT + 16] = 'y';
+	assert_false(is_linux(&f));
+	free(f.data);
+	f = elf64_new(0x100010, 0x2700, two, 2); /* without notes */
+	assert_false(is_linux(&f));
+	strcpy((char *)f.data + 0x1100, "Linux version 2.6.32");
+	assert_true(is_linux(&f));
+	memcpy(f.data + 0x1200, "\x02\xb0\xad\x1b\0\0\0\0\xfe\x4f\x52\xe4", 12);
+	assert_false(is_linux(&f)); /* Multiboot: Linux has no such header */
+	free(f.data);
+	f = image_new(64);
+	assert_false(is_linux(&f));
+	free(f.data);
+}
+
+static void linux_for_32_bits_is_refused(void **state __unused)
+{
+	struct guest *g = guest_new(32 * MIB);
+	struct image f = elf32_new(0x100000, 0x2700, two, 3);
+
+	memset(f.data + NOTE_AT, 0, 0x40);
+	put_note(&f, NOTE_AT, "Xen", 18, 0x100020, 4);
+	strcpy((char *)f.data + 0x1100, "Linux version 6.1.0");
+	check_refused(g, &f, "32-bit kernel|x86-64");
+	free(f.data);
+	guest_free(g);
+}
+
+static void a_bss_over_the_first_page_is_empty(void **state __unused)
+{
+	const struct part low[] = { { PT_LOAD, 0x1000, 0, 0x100, 0x1000 },
+				    { PT_LOAD, 0x2000, 0x200000, 0x700, 0x700 } };
+	struct guest *g = guest_new(32 * MIB);
+	struct image f = elf64_new(0x200000, 0x2700, low, 2);
+
+	memset(gmem_slice(&g->mem, 0, 0x500), 0xaa, 0x500);
+	assert_int_equal(guest_load(g, &f), 0);
+	assert_true(placed(&g->mem, 0, &f, 0x1000, 0x100));
+	assert_true(zero(&g->mem, 0x100, 0x1000));
+	free(f.data);
+	guest_free(g);
+}
+
+/* It would start in 32-bit mode, and does in 64-bit mode by its entry point. */
+static void multiboot_2_is_refused(void **state __unused)
+{
+	const size_t at = 0x1008;
+	struct guest *g = guest_new(32 * MIB);
+	struct image f = elf64_new(0x100000, 0x2700, two, 2);
+
+	store_le(f.data + at, 4, 0xe85250d6);
+	store_le(f.data + at + 4, 4, 0);
+	store_le(f.data + at + 8, 4, 24);
+	store_le(f.data + at + 12, 4, (uint32_t) - (0xe85250d6 + 24));
+	check_refused(g, &f, "Multiboot 2|Multiboot 1");
+	f.data[at + 12]++; /* a wrong checksum */
+	assert_int_equal(guest_load(g, &f), 0);
+	free(f.data);
+	guest_free(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +464,11 @@ int main(void)
 		cmocka_unit_test(short_files_are_refused),
 		cmocka_unit_test(too_many_segments_are_refused),
 		cmocka_unit_test(plain_32_bit_files_are_refused),
+		cmocka_unit_test(virtual_entry_points_are_translated),
+		cmocka_unit_test(linux_is_known),
+		cmocka_unit_test(linux_for_32_bits_is_refused),
+		cmocka_unit_test(a_bss_over_the_first_page_is_empty),
+		cmocka_unit_test(multiboot_2_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("elf_kernel", tests, NULL, NULL);

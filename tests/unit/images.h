@@ -90,6 +90,14 @@ static inline struct image elf32_new(uint32_t entry, size_t len, const struct pa
 	return f;
 }
 
+/* The address that segment i is linked at, in an ELF64 file. */
+static inline void link_at(struct image *f, unsigned i, uint64_t vaddr)
+{
+	store_le(f->data + sizeof(Elf64_Ehdr) + i * sizeof(Elf64_Phdr) +
+			 offsetof(Elf64_Phdr, p_vaddr),
+		 8, vaddr);
+}
+
 /* Is guest RAM at gpa what the file has at offset? */
 static inline bool placed(const struct gmem *m, gpa_t gpa, const struct image *f, uint64_t offset,
 			  size_t len)

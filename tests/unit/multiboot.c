@@ -67,7 +67,7 @@ static void elf_with_module(void **state __unused)
 	assert_int_equal(info(g, 0), 1 | 4 | 8 | 0x40 | 0x200);
 	assert_int_equal(info(g, 4), 0x9fc00 / 1024);
 	assert_int_equal(info(g, 8), 31 * 1024);
-	assert_string_equal(string(g, info(g, 16)), "one two");
+	assert_string_equal(string(g, info(g, 16)), "the-kernel one two");
 	assert_string_equal(string(g, info(g, 64)), "minivmm");
 	assert_int_equal(info(g, 20), 1);
 	module = info(g, 24);
@@ -174,6 +174,67 @@ static void what_cannot_be_given_is_refused(void **state __unused)
 	guest_free(g);
 }
 
+/* GNU Mach's case: linked high, loaded low. */
+static void virtual_entry_points_are_translated(void **state __unused)
+{
+	static const struct part high[] = { { PT_LOAD, 0x1000, 0x1000000, 0x800, 0x2000 } };
+	struct guest *g = guest_new(32 * MIB);
+	struct image f = elf32_new(0xc1000020, 0x1800, high, 1);
+
+	store_le(f.data + sizeof(Elf32_Ehdr) + offsetof(Elf32_Phdr, p_vaddr), 4, 0xc1000000);
+	put_header(&f, HEADER_AT, 3);
+	assert_int_equal(guest_load(g, &f), 0);
+	assert_int_equal(g->e.rip, 0x1000020);
+	free(f.data);
+	guest_free(g);
+}
+
+/* The kernel's name is its first word, and only that. */
+static void the_command_line_begins_with_the_name(void **state __unused)
+{
+	struct guest *g = guest_new(32 * MIB);
+	struct image f = elf_with_header(3);
+	char *line = calloc(1, 64 * KIB);
+
+	g->r.kernel_name = "my the-kernel";
+	assert_int_equal(guest_load(g, &f), 0);
+	assert_string_equal(string(g, info(g, 16)), "my_the-kernel");
+	g->r.cmdline = "x y";
+	assert_int_equal(guest_load(g, &f), 0);
+	assert_string_equal(string(g, info(g, 16)), "my_the-kernel x y");
+	g->r.cmdline = memset(line, 'a', 64 * KIB - 15);
+	assert_int_equal(guest_load(g, &f), 0);
+	assert_int_equal(strlen(string(g, info(g, 16))), 64 * KIB - 1);
+	line[64 * KIB - 15] = 'a';
+	check_refused(g, &f, "65536|65535|--append");
+	free(line);
+	free(f.data);
+	guest_free(g);
+}
+
+/* What the header says to place counts, whatever else the file is. */
+static void addresses_count_before_anything_else(void **state __unused)
+{
+	struct guest *g = guest_new(32 * MIB);
+	struct image f =
+		flat_with_header((struct addresses){ { 0x200040, 0x200000, 0, 0, 0x200fff } });
+
+	memcpy(f.data,
+	       "\x7f"
+	       "ELF\2\1\1",
+	       7); /* one that is damaged */
+	assert_int_equal(guest_load(g, &f), 0);
+	assert_int_equal(g->e.rip, 0x200fff);
+	memcpy(f.data, "MZ", 2);
+	assert_int_equal(guest_load(g, &f), 0);
+	put_header(&f, 0x40, 3); /* no addresses */
+	check_refused(g, &f, "EFI program|UEFI");
+	f.data[0] = 'x';
+	check_refused(g, &f, "Multiboot|address fields|ELF");
+	free(f.data);
+	guest_free(g);
+}
+
 /* The header counts within 8192 bytes, on a multiple of 4, with a right checksum. */
 static void headers_are_found(void **state __unused)
 {
@@ -231,6 +292,9 @@ int main(void)
 		cmocka_unit_test(placed_by_its_header),
 		cmocka_unit_test(bad_addresses_are_refused),
 		cmocka_unit_test(what_cannot_be_given_is_refused),
+		cmocka_unit_test(virtual_entry_points_are_translated),
+		cmocka_unit_test(the_command_line_begins_with_the_name),
+		cmocka_unit_test(addresses_count_before_anything_else),
 		cmocka_unit_test(headers_are_found),
 		cmocka_unit_test(short_files_are_refused),
 	};

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a kernel's file is, by its bytes: whether it is Linux, which gets Linux's words on its
+ * command line; and the names of formats that people take for a kernel, for the refusal.
+ */
+#include <ctype.h>
+
+#include "decompress.h"
+#include "loader.h"
+
+#define XEN_ELFNOTE_GUEST_OS 6
+
+/* -- Linux ----------------------------------------------------------------------------------- */
+
+/* len counts the owner's 0. */
+static bool owned_by(const struct elf_note *n, const char *owner, size_t len)
+{
+	return n->owner_len == len && !memcmp(n->owner, owner, len);
+}
+
+/* The banner of every Linux, "Linux version 6.1.0-…", in what is loaded of the file. */
+static bool has_banner(const struct elf *elf, const uint8_t *file)
+{
+	static const char banner[] = "Linux version ";
+	const size_t len = sizeof(banner) - 1;
+
+	for (unsigned i = 0; i < elf->nr; i++) {
+		const uint8_t *at = file + elf->seg[i].offset, *end = at + elf->seg[i].filesz;
+
+		while ((at = memmem(at, (size_t)(end - at), banner, len))) {
+			at += len;
+			if (at < end && isdigit(*at))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Linux has notes of its own since 4.19. One with Xen's entry points says what it is. Only where
+ * there is neither is the file searched. */
+static bool elf_is_linux(const struct elf *elf, const uint8_t *file)
+{
+	struct elf_note_walk walk = { 0 };
+	struct elf_note n;
+
+	while (elf_next_note(elf, file, &walk, &n)) {
+		if (owned_by(&n, "Linux", sizeof("Linux")))
+			return true;
+		if (owned_by(&n, "Xen", sizeof("Xen")) && n.type == XEN_ELFNOTE_GUEST_OS)
+			return n.desc_len >= 5 && !memcmp(n.desc, "linux", 5);
+	}
+	return has_banner(elf, file);
+}
+
+bool boot_is_linux(const struct boot_request *r)
+{
+	struct elf elf;
+	uint64_t entry;
+
+	if (bzimage_is(r))
+		return bzimage_is_linux(r);
+	if (!elf_is(r->kernel, r->kernel_len) || elf_parse(&elf, r->kernel, r->kernel_len))
+		return false;
+	if (!elf_find_pvh(&elf, r->kernel, &entry) && multiboot_is(r))
+		return false;
+	return elf_is_linux(&elf, r->kernel);
+}
+
+/* -- what is no kernel for us ---------------------------------------------------------------- */
+
+#define BOOTS "minivmm boots bzImage, ELF and Multiboot 1 kernels for x86-64"
+
+/* By the bytes at an offset. */
+static const struct {
+	size_t at;
+	const char *bytes;
+	size_t len;
+	const char *what;
+} not_kernels[] = {
+	{ 0x38, "ARM\x64", 4, "is a kernel for ARM64; minivmm runs x86-64 kernels" },
+	{ 0x24, "\x18\x28\x6f\x01", 4, "is a kernel for 32-bit ARM; minivmm runs x86-64 kernels" },
+	{ 0x38, "RSC\x05", 4, "is a kernel for RISC-V; minivmm runs x86-64 kernels" },
+	{ 0x30, "RISCV\0\0\0", 8, "is a kernel for RISC-V; minivmm runs x86-64 kernels" },
+	{ 0, "MZ\0\0zimg", 8,
+	  "is a compressed EFI boot image (zboot), which needs UEFI firmware; give the kernel that "
+	  "is "
+	  "inside" },
+	{ 0, "\x27\x05\x19\x56", 4, "is a U-Boot image; give the kernel that is inside" },
+	{ 0, "\xd0\x0d\xfe\xed", 4,
+	  "is a device tree or FIT image; give the kernel that is inside" },
+	{ 0, "ANDROID!", 8, "is an Android boot image; give the kernel that is inside" },
+	{ 0, "\xcf\xfa\xed\xfe", 4, "is a Mach-O file, as macOS has them; " BOOTS },
+	{ 0, "\xce\xfa\xed\xfe", 4, "is a Mach-O file, as macOS has them; " BOOTS },
+	{ 0, "\xca\xfe\xba\xbe", 4, "is a Mach-O file, as macOS has them; " BOOTS },
+	{ 0, "!<arch>\n", 8,
+	  "is an archive or a package; unpack it (dpkg -x) and give the kernel in its boot/" },
+	{ 0, "\xed\xab\xee\xdb", 4,
+	  "is an RPM package; unpack it (rpm2cpio) and give the kernel in it" },
+	{ 0, "PK\3\4", 4, "is a zip archive; unpack it first" },
+	{ 257, "ustar", 5, "is a tar archive; unpack it first" },
+	{ 0, "0707", 4, "is a cpio archive: an initrd? Then give it as --initrd" },
+	{ 0, "hsqs", 4, "is a squashfs image: then give it as --disk, with a kernel" },
+	{ 0, "QFI\xfb", 4, "is a qcow2 disk image, not a kernel" },
+	{ 0x8001, "CD001", 5, "is an ISO image: then give it as --disk, with a kernel" },
+	{ 0, "#!", 2, "is a script, not a kernel" },
+	{ 0, "MZ", 2,
+	  "is an EFI program (or one of DOS), which needs UEFI firmware; minivmm has none, and "
+	  "boots "
+	  "bzImage, ELF and Multiboot 1 kernels" },
+	{ 0x1fe, "\x55\xaa", 2,
+	  "is a boot sector or a disk image: then give it as --disk, with a kernel" },
+};
+
+int boot_refuse_unknown(const struct boot_request *r)
+{
+	const struct codec *codec = codec_find(r->kernel, r->kernel_len);
+
+	if (!r->kernel_len)
+		return boot_refuse(r, "is empty");
+	if (codec)
+		return boot_refuse(r, "is a %s file; unpack it first", codec->name);
+	for (size_t i = 0; i < ARRAY_SIZE(not_kernels); i++)
+		if (r->kernel_len >= not_kernels[i].at + not_kernels[i].len &&
+		    !memcmp(r->kernel + not_kernels[i].at, not_kernels[i].bytes,
+			    not_kernels[i].len))
+			return boot_refuse(r, "%s", not_kernels[i].what);
+	if (multiboot_is(r))
+		return boot_refuse(r,
+				   "has a Multiboot header without address fields (flag 16), and "
+				   "is not an ELF file either");
+	if (multiboot2_is(r))
+		return boot_refuse(r, "is a Multiboot 2 kernel; minivmm knows Multiboot 1");
+	return boot_refuse(r, "is neither a bzImage nor an ELF or Multiboot 1 kernel");
+}
