@@ -260,11 +260,16 @@ static int place_firmware(struct machine *m)
 		.pm_port = PORT_PM,
 		.pm_gsi = GSI_PM,
 	};
+	const struct bios_config bios = {
+		.com1_port = c.com1_port,
+		.reset_port = PORT_PM + PM_RESET,
+		.reset_value = PM_RESET_VALUE,
+	};
 	int rc;
 
 	transport_describe(m, &c, virtio);
-	rc = acpi_build(&m->mem, &c, BOARD_ACPI, BIOS_ENTRY - BOARD_ACPI);
-	return rc == 0 ? bios_build(&m->mem, PORT_PM + PM_RESET, PM_RESET_VALUE) : rc;
+	rc = acpi_build(&m->mem, &c, BOARD_ACPI, BIOS_INTERRUPTS - BOARD_ACPI);
+	return rc == 0 ? bios_build(&m->mem, &bios) : rc;
 }
 
 /* The files of a Linux kernel that runs a command: that, and an initrd of ours behind the user's.
