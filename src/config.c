@@ -270,6 +270,8 @@ static const struct opt rows[] = {
 	       "initial RAM disk, or a multiboot kernel's module"),
 	OPTION("append", "STRING", opt_string, append,
 	       "text after the default kernel command line"),
+	OPTION("no-default-cmdline", NULL, opt_switch, no_default_cmdline,
+	       "leave out the words that Linux gets by default"),
 	OPTION("memory", "SIZE[,KEY=VALUE]...", set_memory, memory,
 	       "guest memory, 32M to 1T (512M); keys:\n"
 	       "hugepages=off|on|2M|1G  back it with huge pages (off)\n"

@@ -158,6 +158,7 @@ struct config {
 	enum config_action action;
 	char *kernel, *initrd; /* paths; NULL = not given */
 	char *append;          /* added to the default command line; NULL = not given */
+	bool no_default_cmdline;
 	struct memory_config memory;
 	unsigned cpus;
 	struct disk_config disk[CONFIG_MAX_DISKS];

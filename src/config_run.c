@@ -210,6 +210,9 @@ int config_check_run(const struct config *c)
 	if (c->debug_exit)
 		return log_ret(-EINVAL, "run: the exit status is the command's; leave out "
 					"--debug-exit");
+	if (c->no_default_cmdline)
+		return log_ret(-EINVAL, "run: the guest's kernel needs words of run's; leave out "
+					"--no-default-cmdline");
 	if (c->vsock.vhost)
 		return log_ret(-EINVAL, "run: the command's streams need minivmm's own vsock; use "
 					"--vsock with socket= in place of vhost=on");

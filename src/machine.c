@@ -24,73 +24,6 @@
 #include "transport.h"
 #include "vmm/thread.h"
 
-/* -- how it ends ----------------------------------------------------------------------------- */
-
-void machine_end(struct machine *m, enum machine_end why, unsigned value)
-{
-	enum machine_end none = END_NONE;
-
-	if (__atomic_compare_exchange_n(&m->end, &none, why, false, __ATOMIC_ACQ_REL,
-					__ATOMIC_RELAXED))
-		m->end_value = value; /* read after the threads are joined */
-	/* A guest that switched itself off must not see what comes after. */
-	for (unsigned i = 0; i < m->nr_vcpus; i++)
-		vcpu_enter_no_more(&m->vcpu[i]);
-	loop_stop(&m->loop);
-}
-
-static void on_power(void *ctx, enum power_event what, unsigned value)
-{
-	struct machine *m = ctx;
-
-	switch (what) {
-	case POWER_OFF:
-		machine_end(m, END_POWER_OFF, 0);
-		break;
-	case POWER_RESET:
-		machine_end(m, END_RESET, 0);
-		break;
-	case POWER_PANIC:
-		/* A guest may say so by one instruction that writes a thousand times. */
-		if (__atomic_load_n(&m->end, __ATOMIC_RELAXED) != END_NONE)
-			break;
-		log_msg(LOG_ERROR, "the guest's kernel panicked (its console says why)");
-		machine_end(m, END_CRASHED, 0);
-		break;
-	case POWER_DEBUG_EXIT:
-		machine_end(m, END_DEBUG_EXIT, value);
-		break;
-	case POWER_QUIT:
-		machine_end(m, END_QUIT, 0);
-		break;
-	}
-}
-
-static void on_vcpu_end(void *ctx, enum vcpu_end end)
-{
-	struct machine *m = ctx;
-
-	switch (end) {
-	case VCPU_STOPPED:
-		break;
-	case VCPU_POWER_OFF:
-		on_power(m, POWER_OFF, 0);
-		break;
-	case VCPU_RESET:
-		on_power(m, POWER_RESET, 0);
-		break;
-	case VCPU_PANIC:
-		on_power(m, POWER_PANIC, 0);
-		break;
-	case VCPU_CRASHED:
-		machine_end(m, END_CRASHED, 0);
-		break;
-	case VCPU_FAILED:
-		machine_end(m, END_FAILED, 0);
-		break;
-	}
-}
-
 /* -- the parts ------------------------------------------------------------------------------- */
 
 /* Shared folders have one of their own: a request to the host's file system may take its time. */
@@ -226,7 +159,7 @@ static int machine_wire(struct machine *m)
 
 static int init_devices(struct machine *m)
 {
-	const struct power power = { .event = on_power, .ctx = m };
+	const struct power power = { .event = machine_on_power, .ctx = m };
 	struct irq_line com1_irq = vm_irq_line(&m->vm, GSI_COM1);
 	struct irq_line pm_irq = vm_irq_line(&m->vm, GSI_PM);
 	int rc = consoles_open(m, &power);
@@ -291,6 +224,19 @@ static int make_initrd(struct machine *m, struct boot_request *r, const struct f
 	return rc;
 }
 
+/* Linux's own words are for Linux. */
+static int make_cmdline(struct machine *m, struct boot_request *r)
+{
+	const bool linux_kernel = m->config->run.argv || boot_is_linux(r);
+
+	m->cmdline = cmdline_make(m->config, linux_kernel);
+	if (!m->cmdline)
+		return -ENOMEM;
+	m->marks_panics = linux_kernel && cmdline_marks_panics(m->cmdline);
+	r->cmdline = m->cmdline;
+	return 0;
+}
+
 static int place_kernel(struct machine *m)
 {
 	const struct config *c = m->config;
@@ -313,17 +259,13 @@ static int place_kernel(struct machine *m)
 	m->times.files = monotonic_ns();
 	if (rc == 0 && getrandom(r.rng_seed, sizeof(r.rng_seed), 0) != sizeof(r.rng_seed))
 		rc = log_errno("getrandom");
-	if (rc == 0) {
-		m->cmdline = cmdline_make(c);
-		rc = m->cmdline ? 0 : -ENOMEM;
-	}
+	r.kernel = kernel.data;
+	r.kernel_len = kernel.len;
+	if (rc == 0)
+		rc = make_cmdline(m, &r);
 	transport_reserve(m, &r);
-	if (rc == 0) {
-		r.kernel = kernel.data;
-		r.kernel_len = kernel.len;
-		r.cmdline = m->cmdline;
+	if (rc == 0)
 		rc = boot_load(&r, &m->entry);
-	}
 	initramfs_free(&archive);
 	file_free(&initrd);
 	file_free(&kernel);
@@ -464,7 +406,7 @@ static int start_vcpus(struct machine *m)
 	int rc = 0;
 
 	for (unsigned i = 0; i < m->nr_vcpus && rc == 0; i++)
-		rc = vcpu_start(&m->vcpu[i], on_vcpu_end, m);
+		rc = vcpu_start(&m->vcpu[i], machine_on_vcpu_end, m);
 	return rc;
 }
 

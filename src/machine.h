@@ -109,6 +109,7 @@ struct machine {
 	size_t nr_virtio;
 
 	char *cmdline;
+	bool marks_panics; /* what a reset leaves at BIOS_RESET_FLAG says whether it is a panic's */
 	struct boot_entry entry;
 	struct run run;
 };
@@ -132,12 +133,16 @@ void machine_run(struct machine *m);
 void machine_stop(struct machine *m);
 
 /* Ends the run, for the first reason that is given. From machine_init() to machine_destroy(), any
- * thread, with any lock held. */
+ * thread, with any lock held. (machine_end.c) */
 void machine_end(struct machine *m, enum machine_end why, unsigned value);
 
 /* The guest runs no more; devices and loops go on until the run ends. The machine's thread, between
  * machine_start() and machine_stop(). */
 void machine_stop_guest(struct machine *m);
+
+/* What the devices and the vCPUs report; ctx is the machine. As machine_end(). (machine_end.c) */
+void machine_on_power(void *ctx, enum power_event what, unsigned value);
+void machine_on_vcpu_end(void *ctx, enum vcpu_end end);
 
 /* The rest is for any thread but the guest's, from machine_start() to machine_stop(), one at a
  * time. */

@@ -4,6 +4,7 @@
 set -u
 minivmm=$1 images=$2
 work=$(mktemp -d)
+kernel= # another file than that of the guest's name
 trap 'rm -rf "$work"' EXIT
 n=0
 
@@ -19,7 +20,7 @@ point() { # OK NAME
 run() {
   local name=$1 status=$2 output=$3 input=$4 got ok=0
   shift 4
-  printf '%s' "$input" | timeout 60 "$minivmm" --kernel "$images/$name.bin" --memory 64M --debug-exit "$@" \
+  printf '%s' "$input" | timeout 60 "$minivmm" --kernel "${kernel:-$images/$name.bin}" --memory 64M --debug-exit "$@" \
     >"$work/out" 2>"$work/err"
   got=$?
   [[ $got == "$status" ]] || { ok=1 && echo "# exit status $got, not $status"; }
@@ -76,6 +77,38 @@ run power 3 '' c
 ok=$?
 [[ $ok == 0 ]] && grep -q 'panicked' "$work/err"
 point $? "a panic is told and ends with status 3"
+# panicked: it is said, and once.
+panicked() { [[ $(grep -c "the guest's kernel panicked" "$work/err") == 1 ]]; }
+run power 0 '' mr
+point $? "a warm boot is a reset like any other, where the kernel is not Linux"
+# The same guest in an ELF file that is entered by its PVH note and has a note of Linux's.
+python3 -c 'import struct, sys
+data = open(sys.argv[1], "rb").read()
+load, _, bss_end, entry = struct.unpack_from("<4I", data, 16)
+notes = struct.pack("<III4sI", 4, 4, 18, b"Xen", entry) + struct.pack("<III8sI", 6, 4, 256, b"Linux", 0)
+head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, entry, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+head += struct.pack("<IIQQQQQQ", 1, 7, 4096, load, load, len(data), bss_end - load, 4096)
+head += struct.pack("<IIQQQQQQ", 4, 4, 1024, 0, 0, len(notes), len(notes), 4)
+head = head.ljust(1024, b"\0") + notes
+open(sys.argv[2], "wb").write(head.ljust(4096, b"\0") + data)' "$images/power.bin" "$work/linux"
+kernel=$work/linux
+run power 3 '' mr && panicked
+point $? "a reset after a panic is told and ends with status 3"
+run power 3 '' mk && panicked
+point $? "a panic whose reset is the keyboard controller's, too"
+run power 3 '' mt && panicked
+point $? "a panic whose reset is a triple fault, too"
+run power 3 '' mr --on-reset restart && panicked
+point $? "a panic is not restarted"
+run power 3 '' mr --append 'reboot=k panic=1' && panicked
+point $? "the words for that stay when the user has others"
+run power 0 '' r && [[ ! -s $work/err ]]
+point $? "an ordinary reset has status 0"
+run power 0 '' mr --append reboot=warm && run power 0 '' mr --no-default-cmdline
+point $? "where the kernel was not told to mark a panic, no mark is looked for"
+run power 3 '' mr --no-default-cmdline --append reboot=panic_warm && panicked
+point $? "where the user told it to, it is"
+kernel=
 # The second life is told to power off only after the first has been reset.
 mkfifo "$work/in"
 timeout 60 "$minivmm" --kernel "$images/power.bin" --memory 64M --on-reset restart --log-level info \

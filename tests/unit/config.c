@@ -99,8 +99,8 @@ static void every_option_is_understood_in_both_forms(void **state __unused)
 			       "64", "--disk", "d0,readonly=on,id=01234567890123456789", "--disk",
 			       "d,,1", "--serial", "file=s,=", "--on-reset", "restart",
 			       "--io-threads", "16", "--log-level", "info", "--kaslr", "--nested",
-			       "on",
-			       "--debug-exit", "--stats", "--dry-run"),
+			       "on", "--no-default-cmdline", "--debug-exit", "--stats",
+			       "--dry-run"),
 			 0);
 	check_all(&c);
 	assert_int_equal(PARSE(&c, "--dry-run", "--stats", "--debug-exit", "--kaslr", "--nested=on",
@@ -891,6 +891,8 @@ static void run_without_sense_is_refused(void **state __unused)
 	REFUSES("run: the command's streams need minivmm's own vsock; use --vsock with socket= in "
 		"place of vhost=on",
 		"run", "--vsock", "cid=3,vhost=on", "--", "x");
+	REFUSES("run: the guest's kernel needs words of run's; leave out --no-default-cmdline",
+		"run", "--no-default-cmdline", "--", "true");
 	REFUSES("run: a command runs once; leave out --on-reset", "run", "--on-reset", "restart",
 		"--", "x");
 	REFUSES("--root is for a command: write minivmm run [OPTION]... -- COMMAND", "--kernel",

@@ -228,10 +228,68 @@ is "lives" "$(grep -a life "$lines" | tr '\n' ' ')" "first life second life "
 is "times that both processors came up" "$(value processors | tr '\n' ' ')" "0-1 0-1 "
 point "--on-reset restart: the guest starts again"
 
-boot 'drain; echo c >/proc/sysrq-trigger'
-ends 3
-logs panicked
-point "a panic ends it, with status 3 and a word about it"
+# ---- panics ----
+
+# A panic is told whatever drivers there are: Debian's kernel has that of pvpanic as a module, the tiny one built in.
+no_pvpanic="initcall_blacklist=pvpanic_mmio_driver_init no_pvpanic=1"
+# panics NAME [OPTION...]: the guest's kernel did, and that is said once.
+panics() {
+	ends 3
+	is "how often it is said" "$(grep -ac "the guest's kernel panicked" "$err")" 1
+	prints_not "still here"
+	point "status 3 and a word: $1"
+}
+# tiny_boot SCRIPT OPTION...: the tiny kernel, with an initrd that has the script.
+tiny_boot() {
+	with_script "$1"
+	run --kernel "$from/tiny" --initrd "$initrd" "${@:2}"
+}
+crash='drain; echo c >/proc/sysrq-trigger; echo "still here"'
+
+boot "$crash"
+panics "sysrq, told by pvpanic"
+boot "$crash" --append "$no_pvpanic"
+panics "sysrq, without pvpanic"
+run --kernel "$from/vmlinux" --append "$no_pvpanic"
+panics "by PVH, no root"
+new_disk life 1M
+before_retry='rm "$work/life"; new_disk life 1M'
+boot '
+[ "$(head -c 5 /dev/vda)" = again ] && echo "still here" && poweroff -f
+echo again >/dev/vda
+sync
+rmmod pvpanic_mmio
+drain
+echo c >/proc/sysrq-trigger' --disk "$work/life" --on-reset restart
+before_retry=
+panics "late, after the driver was unloaded; --on-reset restart doesn't restart it"
+
+run --kernel "$from/tiny" --append "$no_pvpanic panic=1"
+panics "the tiny kernel, no root, panic=1"
+run --kernel "$from/tiny" --disk "$from/disk,readonly=on" --append "$no_pvpanic init=/none"
+panics "no init"
+tiny_boot 'drain; exit 1' --append "$no_pvpanic"
+panics "init ends"
+tiny_boot "$crash" --append "$no_pvpanic reboot=t"
+panics "sysrq, where the reset is a triple fault"
+tiny_boot '
+echo 1 >/proc/sys/kernel/panic_on_oops
+at=$(sed -n "s/^ffffffff8\(.*\) T __x64_sys_sethostname$/\1/p" /proc/kallsyms)
+devmem "0x$at" 16 0x0b0f # ud2
+drain
+hostname changed
+echo "still here"' --append "$no_pvpanic"
+panics "an oops"
+tiny_boot '
+drain
+printf "\0\4\0\0\0\0\0\0" | dd of=/dev/cpu/0/msr bs=8 seek=$((0x830 / 8)) conv=notrunc # the APIC sends itself an NMI
+sleep 1
+echo "still here"' --append "$no_pvpanic unknown_nmi_panic=1"
+panics "an NMI"
+tiny_boot "drain; echo b >/proc/sysrq-trigger" --append "$no_pvpanic reboot=b"
+ends 0
+is "messages" "$(cat "$err")" ""
+point "status 0 and no word: a reset by the BIOS, which no panic asks for"
 
 boot 'drain; reboot -f' --append reboot=t
 ends 3
