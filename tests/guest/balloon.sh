@@ -7,4 +7,4 @@
 prepare "$1"
 add_modules virtio_balloon
 make_initrd
-in_bed balloon.sh --timeout 1200
+in_bed balloon.sh

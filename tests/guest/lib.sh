@@ -76,8 +76,8 @@ make_initrd() {
 }
 
 # in_bed AREA.sh [OPTION...]: runs bed/AREA.sh in a test bed (with these options); its exit status. Standard input stays ours:
-# the bed would hold it. A bed that stands still itself (docs/testing.md) is started once more, and that is said; areas that take
-# more than some two minutes on an idle machine have --timeout 1200.
+# the bed would hold it. A bed that stands still itself (docs/testing.md), for it prints nothing for longer than any point
+# takes, is started once more, and that is said.
 in_bed() {
 	local status=0
 	bed "$@" >"$work/tap" || status=$?
@@ -92,5 +92,5 @@ in_bed() {
 }
 # One processor: QEMU's emulation of two can hang (docs/testing.md).
 bed() {
-	"$guest_tests/../testbed/testbed" --cpus 1 --memory 3G --timeout 700 "${@:2}" -- "$guest_tests/bed/$1" "$minivmm" "$work" </dev/null
+	"$guest_tests/../testbed/testbed" --cpus 1 --memory 3G --patience 1000 "${@:2}" -- "$guest_tests/bed/$1" "$minivmm" "$work" </dev/null
 }

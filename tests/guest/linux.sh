@@ -19,4 +19,4 @@ truncate -s 32M "$work/disk"
 mke2fs -q -t ext4 -m 0 -d "$root" "$work/disk"
 add_modules virtio_blk button evdev
 make_initrd
-in_bed linux.sh --timeout 1200
+in_bed linux.sh

@@ -8,4 +8,4 @@ prepare "$1" iperf3 ethtool iproute2 python3
 add_modules virtio_net
 add_programs iperf3 ethtool
 make_initrd
-in_bed net-tap.sh --timeout 1200
+in_bed net-tap.sh

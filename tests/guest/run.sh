@@ -15,4 +15,4 @@ rm "$work/debian"
 cp -r "$debian" "$work/debian"
 cp -r "$guest_tests/../../examples/ci" "$work/ci"
 chmod -R a+rwX "$work"
-in_bed run.sh --timeout 1200 --memory 5G # for 20 of them at once, with sanitizers
+in_bed run.sh --memory 5G # for 20 of them at once, with sanitizers

@@ -11,4 +11,4 @@ gcc -O2 -Wall -static -o "$work/vsock" "$guest_tests/vsock.c"
 cp "$work/vsock" "$root/bin/"
 add_modules button evdev vsock vmw_vsock_virtio_transport
 make_initrd
-in_bed vsock.sh --timeout 1200
+in_bed vsock.sh

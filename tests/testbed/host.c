@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * host KERNEL INITRD CPUS MEGABYTES SECONDS [SHARE…] -- COMMAND…: the caller's half of the test
- * bed. Starts QEMU with the emulated host and virtiofsd with the caller's file system, and carries
+ * host KERNEL INITRD CPUS MEGABYTES SECONDS PATIENCE [SHARE…] -- COMMAND…: the caller's half of the
+ * test bed. Starts QEMU with the emulated host and virtiofsd with the caller's file system, and carries
  * COMMAND's streams, terminal and exit status (wire.h). The script testbed checks and makes the
- * arguments; SECONDS 0 means no limit; file descriptor 3 holds COMMAND's environment, in
+ * arguments; SECONDS or PATIENCE 0 means no limit; file descriptor 3 holds COMMAND's environment, in
  * hexadecimal.
  *
  * Nothing may be left behind, however this ends, SIGKILL included. Hence two processes:
@@ -35,6 +35,7 @@
 struct stream {
 	int port, fd; /* our end of the port, and the caller's file descriptor */
 	int ended;    /* a byte is written here when the stream has ended */
+	bool *heard;  /* set when it has carried something; atomic */
 };
 
 struct bed {
@@ -51,6 +52,11 @@ struct bed {
 	bool started, lost; /* COMMAND runs, or did; L1 is gone */
 	int status;         /* COMMAND's, or -1 */
 	int streams_open, ended;
+
+	char qemu_proc[PROC_LEN];
+	bool heard;        /* COMMAND has printed something since the last look; atomic */
+	uint64_t quiet_ns; /* that it has printed nothing; less what QEMU waited for processors */
+	uint64_t looked_ns, waited_ns;
 };
 
 /* ---- before they part ---- */
@@ -210,6 +216,7 @@ static void *pump_out(void *arg)
 	struct frame f;
 
 	while (frame_read(s->port, &f)) {
+		__atomic_store_n(s->heard, true, __ATOMIC_RELAXED);
 		if (!open || write_all(s->fd, f.data, f.len))
 			continue;
 		open = false;
@@ -231,7 +238,7 @@ static void start_streams(struct bed *b)
 	for (int i = 0; i < 3; i++) {
 		const int fd = i < 2 ? i + 1 : b->tty;
 
-		b->out[i] = (struct stream){ b->port[PORT_OUT + i], fd, b->ended };
+		b->out[i] = (struct stream){ b->port[PORT_OUT + i], fd, b->ended, &b->heard };
 		if (i < 2 ? ttys & 1u << fd : b->tty < 0)
 			write_all(b->ended, "", 1); /* it carries nothing */
 		else
@@ -277,6 +284,34 @@ static void handle_signal(struct bed *b, uint32_t sig)
 	}
 }
 
+/*
+ * Once a second, with --patience. On a machine that is busy with other things, the emulated one
+ * stands still for want of a processor; that is no silence of COMMAND's.
+ */
+static void look_for_progress(struct bed *b)
+{
+	const unsigned patience = b->options->patience;
+	const uint64_t waited = waited_ns(b->qemu_proc);
+	const uint64_t in_vain = (waited - b->waited_ns) / b->options->cpus;
+	struct timespec t;
+	uint64_t now, since;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	now = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+	since = b->looked_ns ? now - b->looked_ns : 0;
+	b->looked_ns = now;
+	b->waited_ns = waited;
+	if (__atomic_exchange_n(&b->heard, false, __ATOMIC_RELAXED) || !b->started)
+		b->quiet_ns = 0;
+	else if (since > in_vain)
+		b->quiet_ns += since - in_vain;
+	if (!patience || b->quiet_ns / 1000000000 < patience)
+		return;
+	restore_terminal(b);
+	fprintf(stderr, "testbed: stopped after %u seconds without output (--patience)\n", patience);
+	leave(b, TIMED_OUT);
+}
+
 static void handle_report(struct bed *b, const struct report *r)
 {
 	switch (r->what) {
@@ -317,7 +352,7 @@ static _Noreturn void run(struct bed *b, int lifeline, int signals)
 	};
 	alarm(BOOT_SECONDS);
 	while (b->streams_open > 0 || (b->status < 0 && !b->lost)) {
-		poll(p, 4, -1);
+		poll(p, 4, b->options->patience ? 1000 : -1);
 		if (p[0].revents)
 			leave(b, BED_FAILED);
 		if (p[1].revents && read_all(signals, &sig, sizeof(sig)))
@@ -328,6 +363,7 @@ static _Noreturn void run(struct bed *b, int lifeline, int signals)
 			p[2].fd = -1; /* SIGCHLD is to follow */
 		if (p[3].revents && read_all(ended[0], &byte, 1))
 			b->streams_open--;
+		look_for_progress(b);
 	}
 	if (b->status < 0)
 		fail(b, "the emulated host ended before the command did");
@@ -347,8 +383,9 @@ static _Noreturn void inside(struct bed *b, int lifeline, const sigset_t *signal
 		b->port[i] = pair[0];
 		qemu_port[i] = pair[1];
 	}
+	b->spec.descriptors = (uint32_t)raise_descriptors();
 	b->virtiofsd = start_virtiofsd();
-	b->qemu = start_qemu(b->options, qemu_port);
+	b->qemu = start_qemu(b->options, qemu_port, b->qemu_proc);
 	for (int i = PORT_CTL; i <= NR_PORTS; i++)
 		close(qemu_port[i]); /* so that the death of QEMU ends our streams */
 	run(b, lifeline, signalfd(-1, signals, SFD_CLOEXEC));
@@ -408,10 +445,10 @@ int main(int argc, char **argv)
 {
 	struct options o = { 0 };
 	struct bed b = { .options = &o };
-	int lifeline[2], i = 6;
+	int lifeline[2], i = 7;
 	sigset_t signals;
 
-	if (argc < 8)
+	if (argc < 9)
 		errx(BED_FAILED, "run the script testbed instead");
 	program_invocation_short_name = (char *)"testbed";
 	/* A standard stream that the caller closed is an empty one. */
@@ -424,6 +461,7 @@ int main(int argc, char **argv)
 	o.cpus = (unsigned)atoi(argv[3]);
 	o.megabytes = (unsigned)atoi(argv[4]);
 	o.seconds = (unsigned)atoi(argv[5]);
+	o.patience = (unsigned)atoi(argv[6]);
 	o.shares = argv + i;
 	while (strcmp(argv[i], "--"))
 		i++;

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "machine.h"
 
+#include <dirent.h>
 #include <err.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -135,16 +136,22 @@ void make_tree(const struct options *o)
 }
 
 /* Starts a program in a session of its own (the terminal's signals are not for it). keep[] stay
- * open in it. */
-static pid_t spawn(char *const argv[], const int *keep, int nr_keep)
+ * open in it. It writes to self, unless that is -1, what /proc calls it: the caller's PID namespace
+ * is another one than that of /proc. */
+static pid_t spawn(char *const argv[], const int *keep, int nr_keep, int self)
 {
 	pid_t pid = fork();
 	sigset_t none;
+	char name[16];
+	ssize_t len;
 
 	if (pid < 0)
 		err(BED_FAILED, "fork");
 	if (pid > 0)
 		return pid;
+	len = readlink("/proc/self", name, sizeof(name));
+	if (self >= 0 && len > 0)
+		write_all(self, name, (size_t)len);
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	int log = open(LOG, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
@@ -160,6 +167,22 @@ static pid_t spawn(char *const argv[], const int *keep, int nr_keep)
 	execvp(argv[0], argv);
 	warn("%s", argv[0]);
 	_exit(127);
+}
+
+rlim_t raise_descriptors(void)
+{
+	struct rlimit limit = { 0 };
+	FILE *f = fopen("/proc/sys/fs/nr_open", "re");
+	unsigned long most;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (!f || fscanf(f, "%lu", &most) != 1 ||
+	    setrlimit(RLIMIT_NOFILE, &(struct rlimit){ most, most }) < 0)
+		setrlimit(RLIMIT_NOFILE, &(struct rlimit){ limit.rlim_max, limit.rlim_max });
+	if (f)
+		fclose(f);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_cur;
 }
 
 pid_t start_virtiofsd(void)
@@ -180,8 +203,8 @@ pid_t start_virtiofsd(void)
 	 */
 	pid = spawn((char *[]){ "/usr/lib/qemu/virtiofsd", fd_option, "-o", "source=" TREE, "-o",
 				"sandbox=chroot", "-o", "cache=always,timeout=1", "-o",
-				"log_level=warn", "--thread-pool-size=1", NULL },
-		    &fd, 1);
+				"log_level=warn", "--thread-pool-size=1", "--rlimit-nofile=0", NULL },
+		    &fd, 1, -1);
 	close(fd);
 	return pid;
 }
@@ -204,7 +227,7 @@ __attribute__((format(printf, 3, 4))) static void option(struct arguments *a, co
 	va_end(ap);
 }
 
-pid_t start_qemu(const struct options *o, const int port[NR_PORTS + 1])
+pid_t start_qemu(const struct options *o, const int port[NR_PORTS + 1], char proc[PROC_LEN])
 {
 	struct arguments a = {
 		{ "/usr/bin/qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot" }, 4
@@ -233,5 +256,41 @@ pid_t start_qemu(const struct options *o, const int port[NR_PORTS + 1])
 	option(&a, "-chardev", "socket,id=fs,path=" FS_SOCKET);
 	option(&a, "-device", "vhost-user-fs-pci,chardev=fs,tag=root");
 
-	return spawn(a.argv, keep, nr_keep);
+	int self[2];
+	char name[16];
+	ssize_t len;
+
+	if (pipe2(self, O_CLOEXEC) < 0)
+		err(BED_FAILED, "pipe");
+	pid_t pid = spawn(a.argv, keep, nr_keep, self[1]);
+
+	close(self[1]);
+	len = read_some(self[0], name, sizeof(name));
+	close(self[0]);
+	snprintf(proc, PROC_LEN, "/proc/%.*s/task", len > 0 ? (int)len : 0, name);
+	return pid;
+}
+
+/* proc(5), schedstat: nanoseconds on a processor, nanoseconds of waiting for one, time slices. */
+uint64_t waited_ns(const char proc[PROC_LEN])
+{
+	DIR *tasks = opendir(proc);
+	struct dirent *e;
+	uint64_t sum = 0;
+
+	while (tasks && (e = readdir(tasks))) {
+		char path[PROC_LEN + sizeof(e->d_name) + 16];
+		unsigned long long ran, waited;
+		FILE *f;
+
+		snprintf(path, sizeof(path), "%s/%s/schedstat", proc, e->d_name);
+		f = fopen(path, "re");
+		if (f && fscanf(f, "%llu %llu", &ran, &waited) == 2)
+			sum += waited;
+		if (f)
+			fclose(f);
+	}
+	if (tasks)
+		closedir(tasks);
+	return sum;
 }

@@ -8,11 +8,13 @@
  * Ports block when the other side doesn't read, and each stream has its own port and its own thread
  * on either side: so a slow reader of one stream holds up its writer and nobody else.
  *
- * PORT_CTL  agent to host: struct report, READY (for the description of COMMAND), then STARTED,
- * then FINISHED host to agent: struct spec and its tail; when STARTED, a struct winsize per change
- * of the terminal's size the rest  frames: a uint16_t length and that many bytes; length 0 is the
- * end of the stream. The reverse direction of PORT_OUT, PORT_ERR and PORT_TTY carries one byte,
- * when the caller's end was closed.
+ * PORT_CTL   agent to host: struct report, READY (for the description of COMMAND), then STARTED,
+ *            then FINISHED
+ *            host to agent: struct spec and its tail; when STARTED, a struct winsize for each change
+ *            of the terminal's size
+ * the rest   frames: a uint16_t length and that many bytes; length 0 is the end of the stream. The
+ *            reverse direction of PORT_OUT, PORT_ERR and PORT_TTY carries one byte, when the
+ *            caller's end was closed
  */
 #pragma once
 
@@ -33,7 +35,8 @@ enum { PORT_CTL = 1, PORT_IN, PORT_OUT, PORT_ERR, PORT_TTY, NR_PORTS = PORT_TTY 
  * cwd, shares, args, env. */
 struct spec {
 	uint32_t tail_len, nr_groups, nr_shares, nr_args, nr_env;
-	uint32_t ttys; /* bit n: file descriptor n is the terminal */
+	uint32_t descriptors; /* that virtiofsd may have */
+	uint32_t ttys;        /* bit n: file descriptor n is the terminal */
 	uid_t uid;
 	gid_t gid;
 	mode_t umask;

@@ -5,7 +5,7 @@
 # (debian, tiny), an initrd, and what else the outer AREA.sh put there. Every guest runs a script of its own (bed/init), whose
 # output, like minivmm's exit status and messages, is then compared. TAP.
 #
-# Nothing here depends on how fast anything is: $patience only ends what hangs.
+# Nothing here depends on how fast anything is: a guest is left alone as long as it gets on (hangs).
 set -u
 minivmm=$1 from=$2
 patience=700
@@ -47,7 +47,7 @@ start() {
 launch() {
 	: >"$out"
 	: >"$lines"
-	used='' looked=$SECONDS
+	used='' sign='' looked=$SECONDS
 	# What a script has in the background ignores SIGINT, and minivmm would leave it at that.
 	eval "exec env --default-signal=INT,QUIT ${commands[$name]}" <"$input" >"$out" 2>"$err" &
 	pid=$!
@@ -87,17 +87,22 @@ second_try() {
 retried=0
 before_retry= # a command, for guests that leave something behind which a second try must not find
 
-# hangs SINCE: our patience is over; or for a minute no guest has used any processor time, which even a slow one does.
+# hangs SINCE: no guest has used any processor time for a minute, which even a slow one does; or for $patience seconds it has
+# printed nothing, and minivmm has moved no byte for it. Long transfers get on, however slow this machine is.
 hangs() {
 	local now
 	if ((SECONDS - looked >= 10)); then
 		now=$(cat /proc/[0-9]*/stat 2>/dev/null | awk '$2 == "(minivmm)" { sum += $14 + $15 } END { print sum + 0 }')
 		[[ $now = "$used" ]] || used_at=$SECONDS
 		used=$now looked=$SECONDS
+		now=$(stat -c %s "$out" && grep -h ^.char: "/proc/$pid/io" 2>/dev/null)
+		[[ $now = "$sign" ]] || sign_at=$SECONDS
+		sign=$now
 	fi
-	[[ -n $used && $((SECONDS - used_at)) -ge 60 || $((SECONDS - $1)) -gt $patience ]]
+	((sign_at >= $1)) || sign_at=$1
+	[[ -n $used && $((SECONDS - used_at)) -ge 60 || $((SECONDS - sign_at)) -gt $patience ]]
 }
-used='' used_at=0 looked=0
+used='' used_at=0 sign='' sign_at=0 looked=0
 
 # goes_on SINCE: the guest runs, and doesn't hang.
 goes_on() {
