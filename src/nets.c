@@ -6,6 +6,7 @@
 #include "backend/net_socket.h"
 #include "backend/net_tap.h"
 #include "backend/net_user.h"
+#include "resolv.h"
 #include "transport.h"
 
 _Static_assert(CONFIG_MAX_NET_QUEUES == NET_MAX_PAIRS, "what the option takes, the device has");
@@ -71,13 +72,16 @@ static int open_tap(const struct net_config *c, struct net_backend **b)
 static int open_user(const struct net_config *c, struct net_backend **b)
 {
 	struct net_user_forward forward[CONFIG_MAX_FORWARDS];
+	struct resolv resolv;
 	const struct net_user_options o = {
 		.forward = forward,
 		.nr_forwards = c->nr_forwards,
 		.restricted = c->restricted,
 		.mtu = c->mtu,
+		.domain = resolv.domain,
 	};
 
+	resolv_read(&resolv, "/etc/resolv.conf");
 	for (size_t i = 0; i < c->nr_forwards; i++) {
 		forward[i] = (struct net_user_forward){
 			.udp = c->forward[i].udp,

@@ -18,6 +18,7 @@
 #include "machine.h"
 #include "modules.h"
 #include "outputs.h"
+#include "resolv.h"
 
 #define MODULE_MAX  (64 * MIB) /* unpacked */
 #define RELEASE_MAX 200
@@ -282,6 +283,25 @@ static int put_folder(const struct run_config *c, FILE *out)
 	return 0;
 }
 
+/* A user network's server is libslirp's, which passes questions on to the host's first server of
+ * its kind. */
+static void put_net(const struct config *c, FILE *out)
+{
+	struct resolv resolv;
+	bool user = false;
+
+	if (c->nr_nets)
+		fprintf(out, "net=%c", 0);
+	for (size_t i = 0; i < c->nr_nets; i++)
+		user |= c->net[i].mode == NET_USER && !c->net[i].restricted;
+	if (!user)
+		return;
+	resolv_read(&resolv, "/etc/resolv.conf");
+	fprintf(out, "dns6=%s%c", resolv.first6 || !resolv.has4 ? "first" : "last", 0);
+	if (resolv.options[0])
+		fprintf(out, "resolv-options=%s%c", resolv.options, 0);
+}
+
 static int put_orders(const struct run *r, FILE *out)
 {
 	const struct config *config = r->config;
@@ -294,8 +314,7 @@ static int put_orders(const struct run *r, FILE *out)
 		(unsigned long long)layer, 0, callers_umask(), 0);
 	if (gethostname(name, sizeof(name) - 1) == 0)
 		fprintf(out, "hostname=%s%c", name, 0);
-	if (config->nr_nets)
-		fprintf(out, "net=%c", 0);
+	put_net(config, out);
 	if (c->terminal)
 		fprintf(out, "terminal=24 80%c", 0);
 	if (c->outputs == OUTPUTS_ONE ||

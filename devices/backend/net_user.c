@@ -430,6 +430,7 @@ static int user_slirp(struct net_user *u, const struct net_user_options *o)
 		.vprefix_len = 64,
 		.vhost6 = { { { 0xfe, 0xc0, [15] = 2 } } },
 		.vnameserver6 = { { { 0xfe, 0xc0, [15] = 3 } } },
+		.vdnssearch = o->domain && *o->domain ? (const char **)o->domain : NULL,
 		.if_mtu = o->mtu ?: 1500,
 		.if_mru = o->mtu ?: 1500,
 	};

@@ -18,6 +18,7 @@ struct net_user_options {
 	size_t nr_forwards;
 	bool restricted; /* nothing goes out but what answers a forward */
 	unsigned mtu;    /* that libslirp takes; 0: 1500 */
+	const char *const *domain; /* that guests shall look for names in, by DHCP; ends with NULL */
 };
 
 /* *o need not outlive the call. *b is freed by its destroy. 0, or -errno, logged. */

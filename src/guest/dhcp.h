@@ -11,7 +11,8 @@
 #define DHCP_LEN         576 /* what every client takes (RFC 2131 §2) */
 #define DHCP_SERVER_PORT 67
 #define DHCP_CLIENT_PORT 68
-#define DHCP_MAX_DNS     3 /* as many as the C library reads */
+#define DHCP_MAX_DNS     3   /* as many as the C library reads */
+#define DHCP_MAX_SEARCH  256 /* bytes of the list of domains */
 
 enum { DHCP_DISCOVER = 1, DHCP_OFFER, DHCP_REQUEST, DHCP_DECLINE, DHCP_ACK, DHCP_NAK };
 
@@ -20,12 +21,16 @@ struct dhcp_lease {
 	struct in_addr address, mask, router, server;
 	struct in_addr dns[DHCP_MAX_DNS];
 	size_t nr_dns;
+	char search[DHCP_MAX_SEARCH]; /* domains, with blanks between them; "": none */
 };
 
 /* A DISCOVER, or with an offer the REQUEST of that. How long it is. */
 size_t dhcp_make(uint8_t message[DHCP_LEN], const uint8_t mac[6], uint32_t xid,
 		 const struct dhcp_lease *offer);
 
-/* Reads an answer to xid. False: it is none, or makes no sense. */
+/* Finds a message to a client in an IPv4 packet, which begins with its header. NULL: there is none. */
+const uint8_t *dhcp_in_packet(const uint8_t *packet, size_t len, size_t *message_len);
+
+/* Reads an answer to xid. False: it is not one, or makes no sense. */
 bool dhcp_parse(struct dhcp_lease *l, const uint8_t *message, size_t len, const uint8_t mac[6],
 		uint32_t xid);

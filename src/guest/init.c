@@ -187,7 +187,7 @@ static void set_up(void)
 		fail(wrong);
 	command_raise_bounds(&orders);
 	net_loopback();
-	if (orders.net && (wrong = net_addresses()))
+	if (orders.net && (wrong = net_addresses(orders.dns6, orders.resolv_options)))
 		job_say(&job, "warn --net: %s", wrong);
 	if (orders.hostname && sethostname(orders.hostname, strlen(orders.hostname)) < 0)
 		fail("hostname");

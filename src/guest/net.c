@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Addresses by DHCP, over an ordinary UDP socket that is bound to its interface: the kernel lets
- * one without an address send broadcasts, and hears those that answer.
+ * Addresses by DHCP. Questions go out by an ordinary UDP socket that is bound to its interface: the
+ * kernel lets one without an address send broadcasts. Answers come by a packet socket: a server may
+ * send them to the address that it offers (passt does), and the kernel drops what is for an address
+ * that it hasn't got. A kernel without packet sockets hears those that answer by broadcast.
  */
 #include "net.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
 #include <net/route.h>
 #include <poll.h>
@@ -19,12 +22,20 @@
 #include <unistd.h>
 
 #include "dhcp.h"
+#include "names.h"
 
 #define TRIES   5
 #define WAIT_MS 1000
 
+#define ETHERTYPE_IPV4 0x0800 /* <linux/if_ether.h> doesn't go with musl's headers */
+
+/* libslirp's, in its network fec0::/64 */
+#define SERVER6        "fec0::3"
+#define SERVER6_PREFIX "fec0"
+
 struct link {
-	int fd;
+	int fd;     /* UDP; -1: none */
+	int packet; /* the packet socket; -1: the kernel has none */
 	const char *name;
 	uint8_t mac[6];
 	uint32_t xid;
@@ -86,6 +97,21 @@ static int open_link(struct link *l)
 	return bind(l->fd, (const struct sockaddr *)&any, sizeof(any));
 }
 
+static void open_packets(struct link *l)
+{
+	const struct sockaddr_ll at = {
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETHERTYPE_IPV4),
+		.sll_ifindex = (int)if_nametoindex(l->name),
+	};
+
+	l->packet = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (l->packet >= 0 && bind(l->packet, (const struct sockaddr *)&at, sizeof(at)) < 0) {
+		close(l->packet);
+		l->packet = -1;
+	}
+}
+
 static long now_ms(void)
 {
 	struct timespec t;
@@ -94,22 +120,30 @@ static long now_ms(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* Takes what has come; false: it is not an answer to our question. */
+static bool take_answer(struct link *l, struct dhcp_lease *lease)
+{
+	uint8_t bytes[2048];
+	const uint8_t *m = bytes;
+	const ssize_t n =
+		recv(l->packet >= 0 ? l->packet : l->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	size_t len = n > 0 ? (size_t)n : 0;
+
+	if (l->packet >= 0)
+		m = dhcp_in_packet(bytes, len, &len);
+	return m && dhcp_parse(lease, m, len, l->mac, l->xid);
+}
+
 /* Waits a while for an answer of that type. */
 static bool answered(struct link *l, int type)
 {
 	const long end = now_ms() + WAIT_MS;
-	uint8_t m[1500];
 
 	for (long left = WAIT_MS; left > 0; left = end - now_ms()) {
-		struct pollfd p = { .fd = l->fd, .events = POLLIN };
+		struct pollfd p = { .fd = l->packet >= 0 ? l->packet : l->fd, .events = POLLIN };
 		struct dhcp_lease lease;
-		ssize_t n;
 
-		if (poll(&p, 1, (int)left) <= 0)
-			continue;
-		n = recv(l->fd, m, sizeof(m), MSG_DONTWAIT);
-		if (n > 0 && dhcp_parse(&lease, m, (size_t)n, l->mac, l->xid) &&
-		    lease.type == type) {
+		if (poll(&p, 1, (int)left) > 0 && take_answer(l, &lease) && lease.type == type) {
 			l->lease = lease;
 			return true;
 		}
@@ -169,47 +203,114 @@ static int use_lease(const struct link *l)
 	return ioctl(l->fd, SIOCADDRT, &route) < 0 && errno != EEXIST ? -1 : 0;
 }
 
-/* The file may be a link into a /run that is not the guest's: so it is made anew. */
-static void add_servers(const struct dhcp_lease *l, bool first)
+/* -- IPv6, of a network that has a name server there -- */
+
+static void write_setting(const char *link, const char *name, const char *value)
 {
+	char path[128];
 	FILE *f;
 
-	if (first)
-		unlink("/etc/resolv.conf");
-	f = fopen("/etc/resolv.conf", "ae");
-	for (size_t i = 0; f && i < l->nr_dns; i++)
-		fprintf(f, "nameserver %s\n", inet_ntoa(l->dns[i]));
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/%s", link, name);
+	f = fopen(path, "we");
+	if (f)
+		fputs(value, f);
 	if (f)
 		fclose(f);
 }
 
-const char *net_addresses(void)
+/* Without the seconds that it takes to find out that nobody else has the address, and to look for a
+ * router: this network has nobody else. */
+static void hurry(const char *link)
 {
-	struct if_nameindex *all = if_nameindex();
-	static char text[128];
-	const char *wrong = NULL;
-	bool first = true;
+	write_setting(link, "accept_dad", "0");
+	write_setting(link, "router_solicitation_delay", "0");
+}
 
+/* Has this kernel an address in the server's network? */
+static bool has_address6(void)
+{
+	FILE *f = fopen("/proc/net/if_inet6", "re");
+	char line[256];
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = !strncmp(line, SERVER6_PREFIX, strlen(SERVER6_PREFIX));
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* Whatever asks for a name at once shall not find that there is no way to the only server. */
+static void await_address6(void)
+{
+	for (int i = 0; i < 30 && !has_address6(); i++)
+		usleep(100000);
+}
+
+/* -- all of it -- */
+
+/* The file may be a link into a /run that is not the guest's: so it is made anew. */
+static void write_names(const struct names *n)
+{
+	FILE *f;
+
+	if (!n->nr_servers && !n->server6)
+		return;
+	unlink("/etc/resolv.conf");
+	f = fopen("/etc/resolv.conf", "we");
+	if (!f)
+		return;
+	names_print(n, f);
+	fclose(f);
+}
+
+/* NULL, or what went wrong, until the next call. */
+static const char *set_up_link(struct link *l, struct names *names)
+{
+	static char text[128];
+	const char *why = NULL;
+
+	if (open_link(l) < 0)
+		why = strerror(errno);
+	else if (open_packets(l), !get_lease(l))
+		why = "nobody answers to DHCP";
+	else if (use_lease(l) < 0)
+		why = strerror(errno);
+	if (l->lease.type == DHCP_ACK)
+		names_add(names, &l->lease);
+	if (!why)
+		return NULL;
+	snprintf(text, sizeof(text), "%s: %s", l->name, why);
+	return text;
+}
+
+const char *net_addresses(enum net_dns6 dns6, const char *options)
+{
+	struct names names = { .options = options, .first6 = dns6 == NET_DNS6_FIRST };
+	struct if_nameindex *all = if_nameindex();
+	const char *wrong = NULL;
+
+	if (dns6 != NET_DNS6_NONE && access("/proc/net/if_inet6", F_OK) == 0)
+		names.server6 = SERVER6;
 	for (struct if_nameindex *i = all; i && i->if_name; i++) {
-		struct link l = { .fd = -1, .name = i->if_name };
+		struct link l = { .fd = -1, .packet = -1, .name = i->if_name };
+		const char *failed;
 
 		if (!strcmp(l.name, "lo"))
 			continue;
-		if (open_link(&l) < 0)
-			snprintf(text, sizeof(text), "%s: %s", l.name, strerror(errno));
-		else if (!get_lease(&l))
-			snprintf(text, sizeof(text), "%s: nobody answers to DHCP", l.name);
-		else if (use_lease(&l) < 0)
-			snprintf(text, sizeof(text), "%s: %s", l.name, strerror(errno));
-		if (l.lease.type == DHCP_ACK && l.lease.nr_dns) {
-			add_servers(&l.lease, first);
-			first = false;
-		}
-		wrong = text[0] ? text : NULL;
+		if (names.server6)
+			hurry(l.name);
+		failed = set_up_link(&l, &names);
+		wrong = failed ?: wrong;
 		if (l.fd >= 0)
 			close(l.fd);
+		if (l.packet >= 0)
+			close(l.packet);
 	}
 	if (all)
 		if_freenameindex(all);
+	if (names.server6 && names.first6)
+		await_address6();
+	write_names(&names);
 	return wrong;
 }

@@ -77,6 +77,19 @@ static bool set_net(struct orders *o, char *v)
 	return !*v;
 }
 
+/* first or last */
+static bool set_dns6(struct orders *o, char *v)
+{
+	o->dns6 = !strcmp(v, "first") ? NET_DNS6_FIRST : NET_DNS6_LAST;
+	return o->dns6 == NET_DNS6_FIRST || !strcmp(v, "last");
+}
+
+static bool set_resolv_options(struct orders *o, char *v)
+{
+	o->resolv_options = v;
+	return *v;
+}
+
 /* ROWS COLUMNS */
 static bool set_terminal(struct orders *o, char *v)
 {
@@ -160,6 +173,7 @@ static const struct {
 	{ "umask=", set_umask },       { "uid=", set_uid },
 	{ "gid=", set_gid },           { "group=", set_group },
 	{ "limit=", set_limit },       { "one-output=", set_one_output },
+	{ "dns6=", set_dns6 },           { "resolv-options=", set_resolv_options },
 };
 
 static const char *set(struct orders *o, char *record)

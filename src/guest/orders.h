@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "net.h"
 #include "wire.h"
 
 #define ORDERS_MAX_LIMITS 16
@@ -25,7 +26,9 @@ struct orders {
 	struct orders_share share[GUEST_MAX_SHARES];
 	size_t nr_shares;
 	const char *hostname, *folder;
-	bool net;      /* ask for addresses */
+	bool net;                   /* ask for addresses */
+	enum net_dns6 dns6;         /* and names */
+	const char *resolv_options; /* for /etc/resolv.conf; NULL: none */
 	bool terminal; /* COMMAND gets one, of this size */
 	unsigned short rows, cols;
 	bool one_output; /* of COMMAND's two: both go to GUEST_STDOUT, in order */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the guest's init takes apart: a DHCP server's answers, and its orders. */
+/* What the guest's init takes apart: packets, a DHCP server's answers, and its orders. */
 #include <stdlib.h>
 
 #include "dhcp.h"
@@ -26,6 +26,20 @@ static void fuzz_dhcp(const uint8_t *data, size_t len)
 	free(copy);
 }
 
+/* Any bytes, from a copy that ends where they end. */
+static void fuzz_packet(const uint8_t *data, size_t len)
+{
+	uint8_t *copy = malloc(len ?: 1);
+	const uint8_t *m;
+	size_t message_len = 0;
+
+	memcpy(copy, data, len);
+	m = dhcp_in_packet(copy, len, &message_len);
+	if (m && (m < copy || message_len > len - (size_t)(m - copy)))
+		abort();
+	free(copy);
+}
+
 static void fuzz_orders(const uint8_t *data, size_t len)
 {
 	struct orders o;
@@ -43,7 +57,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	if (!len)
 		return 0;
-	if (data[0] & 1)
+	if ((data[0] & 3) == 3)
+		fuzz_packet(data + 1, len - 1);
+	else if (data[0] & 1)
 		fuzz_dhcp(data + 1, len - 1);
 	else
 		fuzz_orders(data + 1, len - 1);

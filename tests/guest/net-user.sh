@@ -5,7 +5,7 @@
 # bed (docs/testing.md). TAP.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$(realpath "$0")")/lib.sh"
-prepare "$1" python3 libslirp0 passt iproute2
+prepare "$1" python3 libslirp0 passt iproute2 dnsmasq-base
 "$minivmm" --version | grep -q '^with:.*slirp' || skip "this minivmm was built without libslirp"
 add_modules virtio_net button evdev
 make_initrd

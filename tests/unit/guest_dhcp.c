@@ -64,8 +64,8 @@ static void a_request_says_what_a_server_reads(void **state __unused)
 	dhcp_make(m, mac, XID, &offer);
 	assert_memory_equal(m + 240,
 			    ((uint8_t[]){ 53, 1, DHCP_REQUEST, 50, 4, 10, 0, 2,  15, 54, 4, 10, 0,
-					  2,  2, 55,           3,  1, 3,  6, 255 }),
-			    21);
+					  2,  2, 55,           5,  1, 3,  6, 15, 119, 255 }),
+			    23);
 }
 
 static void an_answer_is_understood(void **state __unused)
@@ -121,12 +121,109 @@ static void more_servers_than_anybody_asks_are_left_out(void **state __unused)
 	assert_int_equal(l.nr_dns, DHCP_MAX_DNS);
 }
 
+/* RFC 3397: two names, of which the second ends with the first one's end; in two parts. */
+static void domains_are_taken(void **state __unused)
+{
+	struct dhcp_lease l;
+
+	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 9, 3, 'e', 'n', 'g', 3, 'f', 'o', 'o',
+					      0, 119, 8, 5, 's', 'a', 'l', 'e', 's', 0xc0, 4, 255)));
+	assert_string_equal(l.search, "eng.foo sales.foo");
+	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 15, 8, 'l', 'a', 'n', '.', 'f', 'o', 'o', 0,
+					      255)));
+	assert_string_equal(l.search, "lan.foo");
+	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 15, 3, 'l', 'a', 'n', 119, 3, 1, 'x', 0,
+					      255)));
+	assert_string_equal(l.search, "x"); /* a list counts before a domain */
+}
+
+static void domains_that_make_no_sense_are_not(void **state __unused)
+{
+	struct dhcp_lease l;
+	uint8_t many[3 + 250 + 2] = { 53, 1, DHCP_ACK, 119, 250 };
+
+	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 2, 0xc0, 0))); /* its own place */
+	assert_string_equal(l.search, "");
+	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 5, 1, 'a', 0xc0, 4, 0)));
+	assert_string_equal(l.search, "");
+	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 3, 9, 'a', 'b'))); /* cut short */
+	assert_string_equal(l.search, "");
+	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 4, 2, 'a', '\n', 0)));
+	assert_string_equal(l.search, "");
+	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 15, 3, 'a', ' ', 'b')));
+	assert_string_equal(l.search, "");
+	for (size_t i = 5; i < sizeof(many); i += 10)
+		memcpy(many + i, "\x08" "domains1", min(sizeof(many) - i, (size_t)10)); /* with its 0 */
+	assert_true(parse_options(&l, many, sizeof(many)));
+	assert_true(strlen(l.search) < DHCP_MAX_SEARCH && strlen(l.search) > 200);
+}
+
+/* An IPv4 packet with a UDP datagram of 10 bytes, to a client. */
+static size_t packet(uint8_t p[64])
+{
+	memset(p, 0, 64);
+	p[0] = 0x45;
+	p[3] = 38;
+	p[9] = 17;
+	p[20 + 3] = 68;
+	p[20 + 5] = 18;
+	return 38;
+}
+
+static const uint8_t *in_packet(const uint8_t *p, size_t len, size_t *message_len)
+{
+	static uint8_t *copy;
+
+	free(copy);
+	copy = malloc(len ?: 1);
+	memcpy(copy, p, len);
+	*message_len = 0;
+	return dhcp_in_packet(copy, len, message_len) ? copy : NULL;
+}
+
+static void a_message_is_found_in_its_packet(void **state __unused)
+{
+	uint8_t p[64];
+	size_t len = packet(p), message;
+
+	assert_non_null(in_packet(p, len, &message));
+	assert_int_equal(message, 10);
+	assert_non_null(in_packet(p, 46, &message)); /* a frame's padding */
+	assert_int_equal(message, 10);
+	for (size_t i = 0; i < len; i++)
+		assert_null(in_packet(p, i, &message));
+	static const struct {
+		size_t at;
+		uint8_t value;
+	} wrong[] = {
+		{ 0, 0x65 },     /* another version */
+		{ 0, 0x44 },     /* a header that is too short */
+		{ 0, 0x4f },     /* or longer than the packet */
+		{ 3, 200 },      /* a packet that is longer than what came */
+		{ 6, 0x20 },     /* more fragments follow */
+		{ 7, 1 },        /* a later fragment */
+		{ 9, 6 },        /* TCP */
+		{ 20 + 3, 67 },  /* to a server */
+		{ 20 + 5, 7 },   /* less than a datagram's header */
+		{ 20 + 5, 19 },  /* more than there is */
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		packet(p);
+		p[wrong[i].at] = wrong[i].value;
+		assert_null(in_packet(p, len, &message));
+	}
+	in_packet(p, 0, &message);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_request_says_what_a_server_reads),
 		cmocka_unit_test(an_answer_is_understood),
 		cmocka_unit_test(nonsense_is_not),
+		cmocka_unit_test(domains_are_taken),
+		cmocka_unit_test(domains_that_make_no_sense_are_not),
+		cmocka_unit_test(a_message_is_found_in_its_packet),
 		cmocka_unit_test(more_servers_than_anybody_asks_are_left_out),
 	};
 

@@ -35,7 +35,7 @@ static void every_order_is_understood(void **state __unused)
 		&o, "module=/m/a.ko\0module=/m/b.ko\0root=root\0overlay=64m\0"
 		    "share=rw:s0:/mnt/a:b\0share=ro:s1:/data\0share=fw:s2:/"
 		    "f\0hostname=box\0folder=/home/x\0"
-		    "net=\0one-output=\0terminal=24 "
+		    "net=\0dns6=first\0resolv-options=ndots:2 rotate\0one-output=\0terminal=24 "
 		    "80\0umask=18\0uid=1000\0gid=1001\0group=27\0group=100\0"
 		    "limit=7 1024 18446744073709551615\0arg=sh\0env=A=1\0arg=-c\0arg=\0env=B="));
 	assert_int_equal(o.nr_modules, 2);
@@ -50,6 +50,8 @@ static void every_order_is_understood(void **state __unused)
 	assert_string_equal(o.hostname, "box");
 	assert_string_equal(o.folder, "/home/x");
 	assert_true(o.net && o.terminal && o.one_output);
+	assert_int_equal(o.dns6, NET_DNS6_FIRST);
+	assert_string_equal(o.resolv_options, "ndots:2 rotate");
 	assert_int_equal(o.rows, 24);
 	assert_int_equal(o.cols, 80);
 	assert_int_equal(o.umask, 022);
@@ -90,6 +92,9 @@ static void what_makes_no_sense_is_refused(void **state __unused)
 		"share=xw:s:/p",
 		"share=",
 		"=",
+		"dns6=",
+		"dns6=maybe",
+		"resolv-options=",
 	};
 	struct orders o;
 	char text[64];

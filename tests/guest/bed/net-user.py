@@ -3,8 +3,8 @@
 """The host's services that guests of net-user.sh reach, or don't.
 
 serve FOLDER    on the loopback interface, until killed: TCP port 7001 sends FOLDER/data, 7002 answers what it gets with its MD5
-                sum, UDP port 53 answers every question for an IPv4 address with 192.0.2.7. Each call is a line in FOLDER/calls;
-                FOLDER/serving says that it has begun.
+                sum; UDP port 53, also of 127.0.0.53, answers every question for an IPv4 address of a name under example with
+                192.0.2.7. Each call is a line in FOLDER/calls; FOLDER/serving says that it has begun.
 fetch PORT      what a TCP port says, once it says anything: a guest may not be listening yet.
 rooted COMMAND  runs it in a mount namespace of its own that has our root as its root. The test bed is a chroot, in which
                 nobody makes a user namespace, and passt insists on one.
@@ -55,18 +55,24 @@ def listen(folder, family, address, port, answer):
     threading.Thread(target=loop, daemon=True).start()
 
 
-def names(folder):
-    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    server.bind(("127.0.0.1", 53))
+def names(folder, family, address):
+    server = socket.socket(family, socket.SOCK_DGRAM)
+    server.bind((address, 53))
 
     def loop():
         while True:
             query, peer = server.recvfrom(512)
-            call(folder, "udp 53")
             end = query.index(b"\0", 12) + 5
-            ipv4 = query[end - 4:end - 2] == b"\0\1"
+            labels, at = [], 12
+            while query[at]:
+                labels.append(query[at + 1:at + 1 + query[at]].decode().lower())
+                at += 1 + query[at]
+            call(folder, f"udp 53 {address} {'.'.join(labels)}")
+            known = labels[-1:] == ["example"]
+            ipv4 = known and query[end - 4:end - 2] == b"\0\1"
             answer = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\7" if ipv4 else b""
-            server.sendto(query[:2] + b"\x81\x80\0\1\0" + bytes([ipv4]) + b"\0\0\0\0" + query[12:end] + answer, peer)
+            flags = b"\x81\x80" if known else b"\x81\x83"  # NXDOMAIN
+            server.sendto(query[:2] + flags + b"\0\1\0" + bytes([ipv4]) + b"\0\0\0\0" + query[12:end] + answer, peer)
 
     threading.Thread(target=loop, daemon=True).start()
 
@@ -76,7 +82,8 @@ def serve(folder):
         listen(folder, family, address, 7001, send)
         listen(folder, family, address, 7002, receive)
     if os.geteuid() == 0:
-        names(folder)
+        for family, address in (socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "127.0.0.53"), (socket.AF_INET6, "::1"):
+            names(folder, family, address)
     open(folder + "/serving", "w").close()
     threading.Event().wait()
 

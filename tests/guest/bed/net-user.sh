@@ -125,25 +125,103 @@ is "calls from the guest" "$(cat "$host/calls")" ""
 answered
 point "restrict=on: nothing goes out, and a forwarded port is answered"
 
+# `minivmm run`: its init asks for addresses, and says in resolv.conf how the host looks for names.
+named() { # KERNEL COMMAND...: a guest that runs it, with a user network
+	run run --kernel "$1" --memory 256M --net user -- "${@:2}"
+	ends 0
+}
+resolver() { # LINE...: how the host looks for names
+	printf '%s\n' "$@" >"$host/resolv.conf"
+	: >"$host/calls"
+}
+is_asked() { grep -qx "udp 53 $1 $2" "$host/calls" || wrong+=("$1 was not asked for $2: $(sort -u "$host/calls")"); }
+debian=$(realpath "$from/debian")
+if ((root)); then
+	resolver "nameserver 127.0.0.53" "options ndots:2 timeout:3" "search lan.example"
+	named "$from/tiny" sh -c 'cat /etc/resolv.conf; getent ahostsv4 short | head -n 1'
+	is "the guest's resolv.conf" "$(head -n 3 "$lines")" "$(printf '%s\n' "nameserver 10.0.2.3" "search lan.example" "options ndots:2 timeout:3")"
+	is_asked 127.0.0.53 short.lan.example
+	grep -qE '^192.0.2.7 +STREAM short.lan.example$' "$lines" || wrong+=("the short name was not found")
+	point "run: a resolver on the host's loopback, its domains and its options"
+
+	resolver "nameserver ::1"
+	named "$debian" sh -c 'cat /etc/resolv.conf; getent ahostsv4 some.example | head -n 1'
+	is "the first server" "$(head -n 1 "$lines")" "nameserver fec0::3"
+	is_asked ::1 some.example
+	grep -qE '^192.0.2.7 +STREAM some.example$' "$lines" || wrong+=("the name was not found")
+	point "run: a host that has name servers by IPv6 only"
+
+	resolver "nameserver 127.0.0.1" "nameserver "192.0.2.{101..104}
+	input=$work/go
+	mkfifo "$input"
+	exec 6<>"$input"
+	start run --kernel "$from/tiny" --memory 256M --net user -- \
+		sh -c 'getent ahostsv4 first.example >&2; echo first; read -r _; getent ahostsv4 second.example >&2; cat /etc/resolv.conf'
+	await first
+	is_asked 127.0.0.1 first.example
+	until [[ $(date +%s) -gt $(stat -c %Y "$host/resolv.conf") ]]; do sleep 0.2; done
+	resolver "nameserver 127.0.0.53"
+	sleep 2 # which libslirp takes an address for the present one
+	echo >&6
+	finish
+	exec 6>&-
+	input=/dev/null
+	ends 0
+	is_asked 127.0.0.53 second.example
+	point "run: more than three servers; others, while the guest runs"
+else
+	skip_point "run: names" "needs root, for name servers"
+fi
+
+# A server on a TAP, of which there are many in the world.
+if ((root)) && command -v dnsmasq >/dev/null; then
+	ip tuntap add dev dhcp mode tap
+	ip addr add 10.9.0.1/24 dev dhcp
+	ip link set dhcp up
+	dnsmasq --keep-in-foreground --log-facility=- --conf-file=/dev/null --no-resolv --no-hosts --port=0 --user=root --pid-file= --interface=dhcp \
+		--bind-interfaces --dhcp-range=10.9.0.50,10.9.0.60 --dhcp-leasefile="$work/leases" --dhcp-no-override \
+		--dhcp-option=option:dns-server,10.9.0.1 --dhcp-option=option:domain-search,one.example,two.example \
+		>"$work/dnsmasq.log" 2>&1 &
+	dnsmasq=$!
+	until grep -q "DHCP, IP range" "$work/dnsmasq.log" || ! kill -0 $dnsmasq 2>/dev/null; do sleep 0.1; done
+	run run --kernel "$from/tiny" --memory 256M --net tap=dhcp -- sh -c 'ip -4 -o addr show dev eth0; cat /etc/resolv.conf'
+	kill $dnsmasq
+	wait $dnsmasq
+	ends 0
+	grep -q "inet 10.9.0.5[0-9]/24" "$lines" || wrong+=("no lease: $(tail -n 5 "$work/dnsmasq.log")")
+	prints "nameserver 10.9.0.1"
+	prints "search one.example two.example"
+	ip link del dhcp
+	point "run: DHCP by dnsmasq"
+else
+	skip_point "run: DHCP by dnsmasq" "needs root and dnsmasq"
+fi
+
 # passt, which drops root's rights and then makes its socket.
 if ((root)); then
 	socket=$(mktemp -u /tmp/passt.XXXXXX)
 	before_retry='sleep 2' # until passt has seen that the first guest went
-	for transport in "${transports[@]}"; do
+	start_passt() {
 		"$here/net-user.py" rooted passt --foreground --stderr -4 -i world -t 127.0.0.1/2223:22 -s "$socket" \
 			</dev/null >"$work/passt.log" 2>&1 &
 		passt=$!
 		until [[ -S $socket ]] || ! kill -0 $passt 2>/dev/null; do sleep 0.1; done
 		[[ -S $socket ]] || wrong+=("passt: $(grep -v "Failed to send" "$work/passt.log")")
+	}
+	end_passt() {
+		kill $passt
+		wait $passt
+		rm -f "$socket"
+	}
+	for transport in "${transports[@]}"; do
+		start_passt
 		start_boot "$network$transfers"'
 transfers 192.0.2.254
 '"$listen$look" --net "socket=$socket"
 		await "listening"
 		ask 2223
 		finish
-		kill $passt
-		wait $passt
-		rm -f "$socket"
+		end_passt
 		ends 0
 		grep -aq "^lease 192.0.2.1/24, router 192.0.2.254," "$lines" || wrong+=("no lease")
 		transferred
@@ -152,6 +230,14 @@ transfers 192.0.2.254
 		is "messages" "$(cat "$err")" ""
 		point "$transport: passt: DHCP, TCP both ways, a forwarded port"
 	done
+	transport=
+	start_passt # whose offer is for the address that it offers, not for all
+	run run --kernel "$from/tiny" --memory 256M --net "socket=$socket" -- ip -4 -o addr show dev eth0
+	end_passt
+	ends 0
+	grep -q "inet 192.0.2.1/24" "$lines" || wrong+=("no lease")
+	is "messages" "$(cat "$err")" ""
+	point "run: DHCP by passt"
 else
 	for transport in "${transports[@]}"; do
 		skip_point "$transport: passt" "needs root, for a network that passt can serve"

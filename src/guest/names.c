@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "names.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+void names_add(struct names *n, const struct dhcp_lease *lease)
+{
+	const size_t at = strlen(n->search), len = strlen(lease->search), blank = at > 0;
+
+	for (size_t i = 0; i < lease->nr_dns && n->nr_servers < NAMES_MAX_SERVERS; i++)
+		n->server[n->nr_servers++] = lease->dns[i];
+	if (!len || at + blank + len >= sizeof(n->search))
+		return;
+	if (blank)
+		n->search[at] = ' ';
+	memcpy(n->search + at + blank, lease->search, len + 1);
+}
+
+void names_print(const struct names *n, FILE *f)
+{
+	/* A fourth is read by nobody: the other kind has its place. */
+	const size_t most = NAMES_MAX_SERVERS - (n->server6 != NULL);
+
+	if (n->server6 && n->first6)
+		fprintf(f, "nameserver %s\n", n->server6);
+	for (size_t i = 0; i < n->nr_servers && i < most; i++) {
+		char text[INET_ADDRSTRLEN];
+
+		inet_ntop(AF_INET, &n->server[i], text, sizeof(text));
+		fprintf(f, "nameserver %s\n", text);
+	}
+	if (n->server6 && !n->first6)
+		fprintf(f, "nameserver %s\n", n->server6);
+	if (n->search[0])
+		fprintf(f, "search %s\n", n->search);
+	if (n->options)
+		fprintf(f, "options %s\n", n->options);
+}
