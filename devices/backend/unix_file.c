@@ -33,7 +33,8 @@ int unix_file_bind(int fd, const char *path)
 		return -ENAMETOOLONG;
 	if (strlen(path) + strlen(mark) > room)
 		mark = "";
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s%s", mark, path);
+	memcpy(addr.sun_path, mark, strlen(mark));
+	memcpy(addr.sun_path + strlen(mark), path, strlen(path) + 1);
 	/* bind() takes the file's mode from here (Linux). */
 	if (fchmod(fd, 0600) < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return -errno;
