@@ -229,7 +229,7 @@ static int check_only(const struct fuse_server *f, struct fuse_request *r, const
 {
 	if (!f->only || r->head.nodeid != FUSE_ROOT_ID || op->flags & FREE)
 		return 0;
-	if (op->fn == fuse_do_getattr || op->fn == fuse_do_statfs)
+	if (op->fn == fuse_do_getattr || op->fn == fuse_do_statfs || op->fn == fuse_do_syncfs)
 		return 0;
 	if (op->fn != fuse_do_lookup)
 		return -EPERM;

@@ -1018,7 +1018,7 @@ static void test_one_file(void **state __unused)
 				FUSE_SETXATTR, FUSE_GETXATTR, FUSE_REMOVEXATTR, FUSE_LISTXATTR,
 				FUSE_CREATE,   FUSE_RENAME2,  FUSE_TMPFILE,     FUSE_OPENDIR,
 				FUSE_OPEN,     FUSE_FSYNCDIR, FUSE_READDIR,     FUSE_READDIRPLUS,
-				FUSE_READLINK, FUSE_SYNCFS };
+				FUSE_READLINK };
 	char body[256] = { 0 };
 	uint64_t node;
 
@@ -1032,6 +1032,7 @@ static void test_one_file(void **state __unused)
 	assert_int_equal(create(ROOT, "new", O_WRONLY, 0644, 0), -EPERM);
 	assert_int_equal(lookup(ROOT, "other"), -ENOENT);
 	assert_int_equal(lookup(ROOT, "only"), -ENOENT);
+	assert_int_equal(ask_bytes(&c, FUSE_SYNCFS, ROOT, body, 8), 0);
 	assert_int_equal(getattr(ROOT), sizeof(c.out.attr));
 	assert_true(S_ISDIR(c.out.attr.attr.mode));
 	node = node_of(ROOT, FUSE_ONLY_NAME);
