@@ -59,7 +59,9 @@ static bool overlap(const struct elf_segment *a, const struct elf_segment *b)
 
 static const char *add_segment(struct elf *elf, const struct elf_segment *s, size_t len)
 {
-	if (s->filesz > len || s->offset > len - s->filesz)
+	const bool in_file = s->filesz; /* else it is all bss, and the offset is any number */
+
+	if (in_file && (s->filesz > len || s->offset > len - s->filesz))
 		return "is cut short: a segment lies beyond the end of the file";
 	if (s->filesz > s->memsz)
 		return "is damaged: a segment is larger in the file than in memory";
@@ -72,7 +74,10 @@ static const char *add_segment(struct elf *elf, const struct elf_segment *s, siz
 	for (unsigned i = 0; i < elf->nr; i++)
 		if (overlap(&elf->seg[i], s))
 			return "is damaged: two segments overlap in memory";
-	elf->seg[elf->nr++] = *s;
+	elf->seg[elf->nr] = *s;
+	if (!in_file)
+		elf->seg[elf->nr].offset = min(s->offset, (uint64_t)len);
+	elf->nr++;
 	return NULL;
 }
 

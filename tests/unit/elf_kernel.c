@@ -431,6 +431,20 @@ static void a_bss_over_the_first_page_is_empty(void **state __unused)
 	guest_free(g);
 }
 
+/* Of a segment that has nothing in the file, the offset says nothing. */
+static void a_bss_may_be_anywhere_in_the_file(void **state __unused)
+{
+	const struct part parts[] = { { PT_LOAD, 0x1000, 0x100000, 0x800, 0x1000 },
+				      { PT_LOAD, UINT64_MAX, 0x200000, 0, 0x1000 } };
+	struct guest *g = guest_new(32 * MIB);
+	struct image f = elf64_new(0x100010, 0x2700, parts, 2);
+
+	assert_int_equal(guest_load(g, &f), 0);
+	assert_int_equal(g->e.kernel_end, 0x201000);
+	free(f.data);
+	guest_free(g);
+}
+
 /* It would start in 32-bit mode, and does in 64-bit mode by its entry point. */
 static void multiboot_2_is_refused(void **state __unused)
 {
@@ -468,6 +482,7 @@ int main(void)
 		cmocka_unit_test(linux_is_known),
 		cmocka_unit_test(linux_for_32_bits_is_refused),
 		cmocka_unit_test(a_bss_over_the_first_page_is_empty),
+		cmocka_unit_test(a_bss_may_be_anywhere_in_the_file),
 		cmocka_unit_test(multiboot_2_is_refused),
 	};
 
