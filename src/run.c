@@ -144,7 +144,7 @@ static void on_timer(struct loop_source *src, uint32_t events __unused)
 
 void run_tell(const struct run *r, const char *fmt, ...)
 {
-	char line[64];
+	char line[96];
 	va_list ap;
 	int len;
 
@@ -205,10 +205,20 @@ int run_connect(struct run *r)
 	return rc;
 }
 
+/* The first line that the guest gets (wire.h). */
+static void tell_clock(struct run *r)
+{
+	const struct vcpu_clock c = vcpu_clock(&r->m->vcpu[0]);
+
+	run_tell(r, "clock %llu %llu %u", (unsigned long long)c.tsc, (unsigned long long)c.real_ns,
+		 c.khz);
+}
+
 int run_begin(struct run *r)
 {
 	if (!r->m)
 		return 0;
+	tell_clock(r);
 	r->control = (struct loop_source){ .fd = r->stream[GUEST_CONTROL], .fn = on_control };
 	r->delivered_src = (struct loop_source){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 						 .fn = on_delivered_event };

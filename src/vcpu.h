@@ -107,6 +107,14 @@ void vcpu_await_outside(struct vcpu *v);
  * there now, vcpu_ask(VCPU_STOP) makes it leave. */
 void vcpu_enter_no_more(struct vcpu *v);
 
+/* What the host's CLOCK_REALTIME was when the guest's time stamp counter had some value. khz 0:
+ * this host can't tell. Before vcpu_start(), any thread. (The architecture's.) */
+struct vcpu_clock {
+	uint64_t tsc, real_ns;
+	uint32_t khz;
+};
+struct vcpu_clock vcpu_clock(const struct vcpu *v);
+
 /* KVM's name of an exit reason: "io", "mmio", …; NULL if it has none. */
 const char *vcpu_exit_name(unsigned reason);
 

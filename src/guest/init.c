@@ -20,8 +20,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "command.h"
 #include "job.h"
 #include "mounts.h"
@@ -116,6 +118,42 @@ static void connect_streams(void)
 			fail("the connection to the host");
 		}
 	}
+}
+
+/* The first line of control, and no byte of the next. */
+static void read_line(char *line, size_t size)
+{
+	struct pollfd p = { .fd = job.stream[GUEST_CONTROL], .events = POLLIN };
+	char *end = NULL;
+	ssize_t n;
+
+	while (!end) {
+		errno = ETIMEDOUT;
+		if (poll(&p, 1, CONNECT_MS) <= 0)
+			fail("the host's first line");
+		n = recv(p.fd, line, size, MSG_PEEK);
+		end = n > 0 ? memchr(line, '\n', (size_t)n) : NULL;
+		if (!end && (n == 0 || n == (ssize_t)size))
+			fail("the host's first line");
+	}
+	recv(p.fd, line, (size_t)(end + 1 - line), 0);
+	*end = '\0';
+}
+
+static void set_clock(void)
+{
+	struct clock_sample sample;
+	char line[GUEST_MAX_LINE];
+	unsigned long long now;
+
+	read_line(line, sizeof(line));
+	errno = EINVAL;
+	if (!clock_parse(&sample, line))
+		fail(line);
+	now = clock_at(&sample, __builtin_ia32_rdtsc());
+	if (now)
+		clock_settime(CLOCK_REALTIME, &(struct timespec){ (time_t)(now / 1000000000),
+								  (long)(now % 1000000000) });
 }
 
 /* In a PID namespace of our own, which a guest's is, everything else is COMMAND's. */
@@ -217,6 +255,7 @@ int main(void)
 	load_modules();
 	connect_streams();
 	set_up();
+	set_clock(); /* the line has come meanwhile */
 	job.ended = end_the_rest;
 	job.inspect = inspect;
 	status = job_run(&job);

@@ -13,8 +13,9 @@
  *   exit N        it ended, with this status; the last line
  *   signal N      a signal ended it; the last line
  *
- * to the guest: "signal N", to COMMAND and its process group, and "size ROWS COLUMNS", of its
- * terminal. The last line comes when all is sent to standard output and error, on the same queue and
+ * to the guest, first of all: "clock TSC REALTIME KHZ", what the time was when its time stamp counter
+ * said TSC (clock.h); then "signal N", to COMMAND and its process group, and "size ROWS COLUMNS", of
+ * its terminal. The last line comes when all is sent to standard output and error, on the same queue and
  * before it, and all is written that is to be kept: the host stops the guest when it reads that
  * line, whatever its streams are like, and delivers what has come.
  *

@@ -209,6 +209,19 @@ is "what was written" "$(cat "$home/inner/new" "$home/two" "$home/one" | tr '\n'
 is "the order" "$(tail -n 4000 "$lines" | md5sum)" "$(for i in {1..2000}; do echo "out $i" && echo "err $i"; done | md5sum)"
 point "a share in a share, whatever their order; files as shares; two streams that are one"
 
+# Asked 20 times, each time between two looks at the clock of the host (which is the test bed).
+coproc asked { "$minivmm" run --kernel "$kernel" --memory "$memory" -- bash -c 'while read -r; do echo "$EPOCHREALTIME"; done' 2>"$err"; }
+for i in {1..20}; do
+	before=$EPOCHREALTIME
+	echo >&"${asked[1]}"
+	read -r -t $patience guests <&"${asked[0]}" || break
+	((i == 1)) || echo "$before $guests $EPOCHREALTIME" # the first one waits for the guest to boot
+done >"$work/times"
+kill "$asked_PID"
+is "looks at the clock" "$(wc -l <"$work/times")" 19
+is "those that are 10 ms off" "$(awk '$2 < $1 - .010 || $2 > $3 + .010' "$work/times")" ""
+point "the guest's clock is the host's"
+
 mkdir "$home/out"
 ((EUID != 0)) || chown 1234:1235 "$home/out"
 outside env MINIVMM="$minivmm" MINIVMM_OPTIONS="--kernel $kernel --memory $memory" "$from/ci/job" "$home/out"

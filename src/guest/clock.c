@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "clock.h"
+
+#include <stdio.h>
+
+#define NS_PER_MS 1000000ull
+
+bool clock_parse(struct clock_sample *s, const char *line)
+{
+	char more;
+
+	return sscanf(line, "clock %llu %llu %llu%c", &s->tsc, &s->real_ns, &s->khz, &more) == 3;
+}
+
+unsigned long long clock_at(const struct clock_sample *s, unsigned long long tsc)
+{
+	const unsigned long long ticks = tsc - s->tsc;
+
+	if (!s->khz || tsc < s->tsc)
+		return 0;
+	/* In two parts: ticks in ns don't fit after some hours. */
+	return s->real_ns + ticks / s->khz * NS_PER_MS + ticks % s->khz * NS_PER_MS / s->khz;
+}
