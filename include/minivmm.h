@@ -21,11 +21,11 @@
  * in error, as assert() does.)
  *
  * What it takes: SIGRTMAX goes between threads of its own, so don't send that one to the process
- * (Valgrind keeps it for itself, so machines don't run there). The shared folders of a machine take
- * up to a quarter of the process's soft limit of open files; that is often far below the hard one
- * and may be raised (setrlimit(2)) before the machine is made. A script of --net is a child
- * process, whose status is lost where SIGCHLD is ignored or somebody waits for any child: it then
- * counts as 0.
+ * (Valgrind keeps it for itself, so machines don't run there). What a machine's guest brings about
+ * (sockets of --net user and --vsock, files in shared folders) takes up to a quarter of the process's
+ * soft limit of open files, and none of the last eighth; that limit is often far below the hard one
+ * and may be raised (setrlimit(2)) before the machine is made. A script of --net is a child process,
+ * whose status is lost where SIGCHLD is ignored or somebody waits for any child: it then counts as 0.
  *
  * Errors: a function that returns int returns 0 or more, or the negative of a code of <errno.h>;
  * minivmm_error() then says in words what failed and what to do.

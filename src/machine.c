@@ -72,6 +72,7 @@ static int init_vsock(struct machine *m)
 	const struct vsock_options o = {
 		.cid = c->cid,
 		.path = live ? c->path : NULL,
+		.fds = &m->fds,
 	};
 	int rc = c->vhost ? vsock_vhost_init(&m->vsock_vhost, c->cid, live)
 			  : virtio_vsock_init(&m->vsock, &o, &m->io[0].loop);
@@ -317,6 +318,7 @@ int machine_init(struct machine *m, const struct config *c)
 
 	machine_none(m, c);
 	m->times.begin = monotonic_ns();
+	fd_budget_init(&m->fds, fd_budget_limit());
 	rc = run_init(&m->run, m);
 	if (rc == 0 && !live)
 		rc = dry_run_check(c);

@@ -33,6 +33,7 @@
 #include "virtio/vsock.h"
 #include "virtio/vsock_vhost.h"
 #include "vm.h"
+#include "vmm/fd_budget.h"
 
 #define MACHINE_MAX_VIRTIO 31 /* what fits on a PCI bus with its host bridge */
 
@@ -74,11 +75,12 @@ struct machine {
 		int64_t begin, memory, kvm, devices, files, kernel, vcpus;
 	} times;
 
+	struct fd_budget fds; /* of what its devices take at the guest's request */
 	struct ram ram;
 	struct gmem mem;
 	struct vm vm;
 	struct bus pio, mmio;
-	struct loop loop; /* the machine's own thread's */
+	struct loop loop;                               /* the machine's own thread's */
 	struct io_thread io[CONFIG_MAX_IO_THREADS + 1]; /* the last: shared folders' */
 	struct vcpu vcpu[CONFIG_MAX_CPUS];
 	unsigned nr_vcpus;

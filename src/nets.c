@@ -69,7 +69,7 @@ static int open_tap(const struct net_config *c, struct net_backend **b)
 	return net_tap_open(&o, b);
 }
 
-static int open_user(const struct net_config *c, struct net_backend **b)
+static int open_user(struct machine *m, const struct net_config *c, struct net_backend **b)
 {
 	struct net_user_forward forward[CONFIG_MAX_FORWARDS];
 	struct resolv resolv;
@@ -79,6 +79,7 @@ static int open_user(const struct net_config *c, struct net_backend **b)
 		.restricted = c->restricted,
 		.mtu = c->mtu,
 		.domain = resolv.domain,
+		.fds = &m->fds,
 	};
 
 	resolv_read(&resolv, "/etc/resolv.conf");
@@ -94,7 +95,7 @@ static int open_user(const struct net_config *c, struct net_backend **b)
 	return net_user_open(b, &o);
 }
 
-static int open_backend(const struct net_config *c, struct net_backend **b)
+static int open_backend(struct machine *m, const struct net_config *c, struct net_backend **b)
 {
 	switch (c->mode) {
 	case NET_TAP:
@@ -102,7 +103,7 @@ static int open_backend(const struct net_config *c, struct net_backend **b)
 	case NET_FD:
 		return net_tap_adopt(c->option, (int)c->fd, b);
 	case NET_USER:
-		return open_user(c, b);
+		return open_user(m, c, b);
 	case NET_SOCKET:
 		return net_socket_open(b, c->path);
 	}
@@ -120,7 +121,7 @@ static int init_net(struct machine *m, size_t i)
 		.vhost = c->vhost && live,
 	};
 	struct net_backend *b = NULL;
-	int rc = live ? open_backend(c, &b) : open_nothing(m, i, &b);
+	int rc = live ? open_backend(m, c, &b) : open_nothing(m, i, &b);
 
 	if (rc < 0)
 		return rc;

@@ -38,7 +38,7 @@ int shares_init(struct machine *m)
 			.readonly = c->fs[i].readonly,
 			.files = c->fs[i].files,
 			.cache = cache_of(c->fs[i].cache),
-			.sharers = (unsigned)c->nr_fs,
+			.fds = &m->fds,
 		};
 
 		m->nr_fs++; /* to be destroyed, however far it comes */

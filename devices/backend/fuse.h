@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "vmm/fd_budget.h"
 #include "vmm/log.h"
 #include "vmm/virtq.h"
 
@@ -38,7 +39,8 @@ struct fuse_options {
 	 * alone, by the name FUSE_ONLY_NAME. */
 	bool files;
 	enum fuse_cache cache;
-	unsigned sharers; /* how many servers share the descriptors that a machine may have */
+	struct fd_budget
+		*fds; /* for what the guest knows and opens; outlives the server; or NULL */
 };
 
 struct fuse_server;

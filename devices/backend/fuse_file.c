@@ -19,7 +19,8 @@ int fuse_handle_reserve(struct fuse_server *f)
 	const uint32_t nr = t->nr_slots ? 2 * t->nr_slots : 64;
 	struct fuse_handle *slot;
 
-	if (!fuse_make_room(f, 2))
+	/* Two are always left to find a file again, with the folder that it is in. */
+	if (!fuse_make_room(f, 3))
 		return -ENFILE;
 	if (t->free)
 		return 0;
@@ -48,8 +49,12 @@ uint64_t fuse_handle_add(struct fuse_server *f, struct fuse_node *n, int fd)
 		.dir = n->type == S_IFDIR,
 		.node = n,
 		.generation = n->generation,
+		.next = n->opened,
 	};
-	n->handles++;
+	if (n->opened)
+		t->slot[n->opened - 1].before = i + 1;
+	n->opened = i + 1;
+	fd_share_take(&f->fds, fd);
 	fuse_node_touch(f, n);
 	t->nr++;
 	return i;
@@ -62,6 +67,25 @@ struct fuse_handle *fuse_handle(struct fuse_server *f, uint64_t id, bool dir)
 	return h && h->fd >= 0 && h->dir == dir ? h : NULL;
 }
 
+/* h is not one of its node's any more. */
+static void unlist(struct fuse_server *f, struct fuse_handle *h)
+{
+	struct fuse_handles *t = &f->handles;
+	struct fuse_node *n = h->node;
+
+	if (n->generation != h->generation)
+		return;
+	if (h->next)
+		t->slot[h->next - 1].before = h->before;
+	if (h->before)
+		t->slot[h->before - 1].next = h->next;
+	else
+		n->opened = h->next;
+	if (!n->opened)
+		fuse_node_last_handle(f, n, h->fd);
+	fuse_node_touch(f, n);
+}
+
 static int release(struct fuse_server *f, uint64_t id, bool dir)
 {
 	struct fuse_handles *t = &f->handles;
@@ -69,11 +93,9 @@ static int release(struct fuse_server *f, uint64_t id, bool dir)
 
 	if (!h)
 		return -EBADF;
+	unlist(f, h);
 	close(h->fd);
-	if (h->node->generation == h->generation) {
-		h->node->handles--;
-		fuse_node_touch(f, h->node);
-	}
+	fd_share_give(&f->fds, 1);
 	*h = (struct fuse_handle){ .fd = -1, .next = t->free };
 	t->free = (uint32_t)id + 1;
 	t->nr--;
@@ -84,6 +106,7 @@ void fuse_handles_drop(struct fuse_server *f)
 {
 	for (uint32_t i = 0; i < f->handles.nr_slots; i++)
 		close_fd(&f->handles.slot[i].fd);
+	fd_share_give(&f->fds, f->handles.nr);
 	free(f->handles.slot);
 	f->handles = (struct fuse_handles){ 0 };
 }

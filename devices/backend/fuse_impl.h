@@ -20,9 +20,9 @@
 /* A file that the guest knows: node id slot + 1 of the table.
  *
  * Descriptors are few, and a guest's cache may be large. So when they run out, files that it hasn't
- * used lately, nor has open, lose theirs, and are found again by their name in their folder; if by
- * then that is another file, the guest is told so (ESTALE), upon which its kernel looks the path up
- * anew. */
+ * used lately lose theirs, and are found again by a handle, if the guest has one open, or by their
+ * name in their folder; if by then that is another file, the guest is told so (ESTALE), upon which
+ * its kernel looks the path up anew. */
 struct fuse_node {
 	int fd;           /* O_PATH, or -1 */
 	uint32_t next;    /* its neighbour in a hash chain or among the free ones: slot + 1, or 0 */
@@ -35,8 +35,9 @@ struct fuse_node {
 	bool hashed; /* is what its number says */
 
 	/* For the descriptor's return. */
-	unsigned handles;      /* that are open */
-	char *name;            /* owned; NULL: keeps its descriptor (as the root does) */
+	uint32_t opened;       /* slot + 1 of a handle of it, or 0 */
+	unsigned pins;         /* how many need it just now */
+	char *name;            /* owned; NULL (as the root's): keeps it while there is no handle */
 	struct fuse_node *dir; /* where the name is, as long as that has this generation */
 	uint64_t dir_generation;
 	bool listed; /* among those that may lose theirs, with its neighbours by last use */
@@ -55,7 +56,6 @@ struct fuse_node {
 struct fuse_nodes {
 	struct fuse_node *chunk[FUSE_MAX_NODES / FUSE_NODES_A_CHUNK];
 	uint32_t nr_slots;                 /* that there are */
-	uint32_t nr_fds;                   /* that they hold */
 	uint32_t free;                     /* slot + 1, or 0 */
 	uint32_t *bucket;                  /* slot + 1 of the first, or 0 */
 	uint32_t nr_buckets;               /* a power of two */
@@ -67,7 +67,7 @@ struct fuse_nodes {
 struct fuse_handle {
 	int fd; /* -1: this slot is free */
 	bool dir;
-	uint32_t next;          /* of the free ones: slot + 1, or 0 */
+	uint32_t next, before;  /* of the free ones, or of its node's: slot + 1, or 0 */
 	struct fuse_node *node; /* what it is of, as long as that has this generation */
 	uint64_t generation;
 	uint64_t cookie; /* of a folder: where fd stands; FUSE_NOWHERE */
@@ -99,7 +99,8 @@ struct fuse_server {
 
 	int root_fd, proc_fd; /* O_PATH: the folder; /proc/self/fd */
 	uint64_t root_dev;
-	uint32_t max_fds; /* for nodes and handles */
+	struct fd_share fds; /* for nodes and handles */
+	char *what;          /* for its messages: option and path */
 
 	bool up; /* FUSE_INIT was seen */
 	struct fuse_caller caller;
@@ -179,13 +180,6 @@ void fuse_nodes_drop(struct fuse_server *f);
 /* Of that id, which is the guest's word; NULL: there is none. */
 struct fuse_node *fuse_node(struct fuse_server *f, uint64_t id);
 void fuse_node_forget(struct fuse_server *f, uint64_t id, uint64_t lookups);
-/* Its descriptor (O_PATH), or -errno. It stays open until the next of these functions is called; if
- * it is busy, until the request is served. */
-int fuse_node_fd(struct fuse_server *f, struct fuse_node *n);
-/* Opens a regular file or folder anew, with these flags. A descriptor, for which there is a place
- * among the handles, or -errno. */
-int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags);
-
 /* Makes the guest know what is called name (a component) in dir. known: it probably does already. 0
  * and *out, or -errno. */
 int fuse_lookup(struct fuse_server *f, struct fuse_node *dir, const char *name, bool known,
@@ -199,12 +193,35 @@ bool fuse_knows(struct fuse_server *f, const struct fuse_node *dir, uint64_t ino
 /* What is called name in dir now was not, before. */
 void fuse_renamed(struct fuse_server *f, struct fuse_node *dir, const char *name);
 
+fuse_fn fuse_do_lookup;
+
+/* -- their descriptors (fuse_lend.c) -- */
+
+/* Its descriptor (O_PATH), or -errno. It stays open until the next of these functions is called; if
+ * it is busy, until the request is served. */
+int fuse_node_fd(struct fuse_server *f, struct fuse_node *n);
+/* Opens a regular file or folder anew, with these flags. A descriptor, for which there is a place
+ * among the handles, or -errno. */
+int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags);
+/* Takes *fd for n, which has none; closes n's. */
+void fuse_node_keep_fd(struct fuse_server *f, struct fuse_node *n, int *fd);
+void fuse_node_drop_fd(struct fuse_server *f, struct fuse_node *n);
+/* The last handle of n, fd, is about to be closed. n takes a descriptor of its own, as a name may
+ * not lead to it any more. */
+void fuse_node_last_handle(struct fuse_server *f, struct fuse_node *n, int fd);
+
 /* n was used, or what decides about its descriptor's loss has changed. */
 void fuse_node_touch(struct fuse_server *f, struct fuse_node *n);
 /* openat2(2), for which some files lose their descriptors if this process has no more. */
 int fuse_openat(struct fuse_server *f, int dir_fd, const char *name, const struct open_how *how);
-
-fuse_fn fuse_do_lookup;
+/* What is called name (a component) in the folder of dir_fd (O_PATH); what fd is, opened anew: a
+ * descriptor or -errno. */
+int fuse_open_path(struct fuse_server *f, int dir_fd, const char *name);
+int fuse_open_fd(struct fuse_server *f, int fd, int flags);
+/* Is that n? */
+bool fuse_is_file(const struct fuse_node *n, const struct statx *st);
+/* Makes room for nr more descriptors, if it can; or says that there is none. */
+bool fuse_make_room(struct fuse_server *f, unsigned nr);
 
 /* -- attributes (fuse_attr.c) -- */
 
@@ -229,7 +246,7 @@ fuse_fn fuse_do_getattr, fuse_do_setattr, fuse_do_readlink, fuse_do_statfs;
 
 /* -- handles and files (fuse_file.c) -- */
 
-/* Makes sure of a place for one more, and of a descriptor for it and one for its node, before
+/* Makes sure of a place for one more, and of descriptors for it and for finding its node, before
  * anything is done that couldn't be told. 0 or -errno. */
 int fuse_handle_reserve(struct fuse_server *f) __must_check;
 /* Keeps fd, which is n's, in the place that was reserved. Returns its number. */
@@ -237,8 +254,6 @@ uint64_t fuse_handle_add(struct fuse_server *f, struct fuse_node *n, int fd);
 /* Of that number, which is the guest's word; NULL: there is none. */
 struct fuse_handle *fuse_handle(struct fuse_server *f, uint64_t id, bool dir);
 void fuse_handles_drop(struct fuse_server *f);
-/* Makes room for nr more descriptors, if it can. */
-bool fuse_make_room(struct fuse_server *f, unsigned nr);
 
 /* flags of the guest's open(2) as ours; or -errno. */
 int fuse_open_flags(const struct fuse_server *f, uint32_t flags);

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The files that the guest knows, each once, found by id and by what it is; and looking them up. */
 #include <stdlib.h>
-#include <sys/syscall.h>
 
 #include "backend/fuse_impl.h"
-
-#define EVICTED_AT_ONCE 64
-#define MAX_DEPTH       64 /* of folders to find again; beyond it, the guest does it */
 
 /* -- the table ------------------------------------------------------------------------------- */
 
@@ -95,43 +91,14 @@ static void unchain(struct fuse_nodes *t, uint32_t slot)
 	n->hashed = false;
 }
 
-static void unlist(struct fuse_nodes *t, struct fuse_node *n)
-{
-	if (!n->listed)
-		return;
-	*(n->older ? &n->older->newer : &t->oldest) = n->newer;
-	*(n->newer ? &n->newer->older : &t->newest) = n->older;
-	n->listed = false;
-}
-
-void fuse_node_touch(struct fuse_server *f, struct fuse_node *n)
+static void release(struct fuse_server *f, uint32_t slot)
 {
 	struct fuse_nodes *t = &f->nodes;
-
-	unlist(t, n);
-	if (n->fd < 0 || !n->name || n->handles)
-		return;
-	n->older = t->newest;
-	n->newer = NULL;
-	*(t->newest ? &t->newest->newer : &t->oldest) = n;
-	t->newest = n;
-	n->listed = true;
-}
-
-static void drop_fd(struct fuse_nodes *t, struct fuse_node *n)
-{
-	unlist(t, n);
-	t->nr_fds -= n->fd >= 0;
-	close_fd(&n->fd);
-}
-
-static void release(struct fuse_nodes *t, uint32_t slot)
-{
 	struct fuse_node *n = node_at(t, slot);
 
 	if (n->hashed)
 		unchain(t, slot);
-	drop_fd(t, n);
+	fuse_node_drop_fd(f, n);
 	free(n->name);
 	*n = (struct fuse_node){ .fd = -1, .next = t->free };
 	t->free = slot + 1;
@@ -155,7 +122,7 @@ void fuse_node_forget(struct fuse_server *f, uint64_t id, uint64_t lookups)
 		return;
 	n->lookups -= min(n->lookups, lookups);
 	if (!n->lookups)
-		release(&f->nodes, (uint32_t)(id - 1));
+		release(f, (uint32_t)(id - 1));
 }
 
 void fuse_nodes_drop(struct fuse_server *f)
@@ -164,124 +131,13 @@ void fuse_nodes_drop(struct fuse_server *f)
 	const uint64_t generations = t->generations;
 
 	for (uint32_t i = 0; i < t->nr_slots; i++) {
-		close_fd(&node_at(t, i)->fd);
+		fuse_node_drop_fd(f, node_at(t, i));
 		free(node_at(t, i)->name);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(t->chunk); i++)
 		free(t->chunk[i]);
 	free(t->bucket);
 	*t = (struct fuse_nodes){ .generations = generations };
-}
-
-/* -- descriptors ----------------------------------------------------------------------------- */
-
-static bool has_room(const struct fuse_server *f, unsigned nr)
-{
-	return f->nodes.nr_fds + f->handles.nr + nr <= f->max_fds;
-}
-
-/* Takes the descriptors of those that can be found again and weren't used for the longest time.
- * False: there are none. */
-static bool evict(struct fuse_server *f)
-{
-	struct fuse_node *n = f->nodes.oldest, *newer;
-	unsigned taken = 0;
-
-	for (; n && taken < EVICTED_AT_ONCE; n = newer) {
-		newer = n->newer;
-		if (n == f->busy)
-			continue;
-		drop_fd(&f->nodes, n);
-		taken++;
-	}
-	return taken;
-}
-
-bool fuse_make_room(struct fuse_server *f, unsigned nr)
-{
-	if (!has_room(f, nr))
-		evict(f);
-	return has_room(f, nr);
-}
-
-int fuse_openat(struct fuse_server *f, int dir_fd, const char *name, const struct open_how *how)
-{
-	int fd = (int)syscall(SYS_openat2, dir_fd, name, how, sizeof(*how));
-
-	if (fd < 0 && (errno == EMFILE || errno == ENFILE) && evict(f))
-		fd = (int)syscall(SYS_openat2, dir_fd, name, how, sizeof(*how));
-	return fd < 0 ? -errno : fd;
-}
-
-/* What is called name (a component) in the folder of dir_fd: a descriptor or -errno. */
-static int open_path(struct fuse_server *f, int dir_fd, const char *name)
-{
-	/* RESOLVE_* are a second lock: a component that is not ".." leads nowhere else, and a link
-	 * that isn't followed neither. */
-	struct open_how how = {
-		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-	};
-
-	return fuse_openat(f, dir_fd, name, &how);
-}
-
-static bool is_file(const struct fuse_node *n, const struct statx *st)
-{
-	return is_same(n, fuse_dev(st), st->stx_ino, st->stx_mnt_id) &&
-	       n->type == (st->stx_mode & S_IFMT) && n->born.tv_sec == st->stx_btime.tv_sec &&
-	       n->born.tv_nsec == st->stx_btime.tv_nsec;
-}
-
-static void keep_fd(struct fuse_server *f, struct fuse_node *n, int *fd)
-{
-	n->fd = take_fd(fd);
-	f->nodes.nr_fds++;
-	fuse_node_touch(f, n);
-}
-
-static int node_fd(struct fuse_server *f, struct fuse_node *n, unsigned depth);
-
-/* What n's name stands for, if that is n; its folder may have to be found first. */
-static int reopen(struct fuse_server *f, struct fuse_node *n, unsigned depth)
-{
-	struct fuse_node *dir = n->dir;
-	AUTO_CLOSE int fd = -1;
-	struct statx st;
-	int rc;
-
-	if (!n->name || dir->generation != n->dir_generation || depth == MAX_DEPTH)
-		return -ESTALE;
-	dir->handles++; /* so that it keeps its own, meanwhile */
-	rc = node_fd(f, dir, depth + 1);
-	if (rc >= 0 && !fuse_make_room(f, 1))
-		rc = -ENFILE;
-	if (rc >= 0) {
-		rc = fd = open_path(f, rc, n->name);
-		if (rc == -ENOENT || rc == -ENOTDIR)
-			rc = -ESTALE;
-	}
-	dir->handles--;
-	fuse_node_touch(f, dir);
-	if (rc < 0)
-		return rc;
-	if (fuse_stat(fd, &st) < 0 || !is_file(n, &st))
-		return -ESTALE;
-	keep_fd(f, n, &fd);
-	return n->fd;
-}
-
-static int node_fd(struct fuse_server *f, struct fuse_node *n, unsigned depth)
-{
-	if (n->fd < 0)
-		return reopen(f, n, depth);
-	fuse_node_touch(f, n);
-	return n->fd;
-}
-
-int fuse_node_fd(struct fuse_server *f, struct fuse_node *n)
-{
-	return node_fd(f, n, 0);
 }
 
 /* -- looking up ------------------------------------------------------------------------------ */
@@ -336,7 +192,7 @@ static uint32_t find_named(struct fuse_nodes *t, const struct statx *st, struct 
 
 	if (!n || n->fd >= 0)
 		return i; /* as long as a descriptor holds the file its number is not another's */
-	if (!is_file(n, st)) {
+	if (!fuse_is_file(n, st)) {
 		unchain(t, i - 1); /* it's gone, and somebody has its number */
 		return 0;
 	}
@@ -371,7 +227,7 @@ static int add(struct fuse_server *f, int *fd, const struct statx *st, uint64_t 
 		.closed = dev != parent_dev && fuse_is_kernels(*fd),
 	};
 	n->fd = take_fd(fd);
-	t->nr_fds++;
+	fd_share_take(&f->fds, n->fd);
 	chain(t, slot);
 	return (int)slot;
 }
@@ -388,7 +244,7 @@ static int enter(struct fuse_server *f, struct fuse_node *dir, int *fd, const ch
 	rc = fuse_make_room(f, 1) ? 0 : -ENFILE;
 	i = find_named(&f->nodes, &st, dir, name);
 	if (i && rc == 0 && node_at(&f->nodes, i - 1)->fd < 0) {
-		keep_fd(f, node_at(&f->nodes, i - 1), fd);
+		fuse_node_keep_fd(f, node_at(&f->nodes, i - 1), fd);
 	} else if (!i) {
 		if (rc == 0)
 			rc = add(f, fd, &st, dir->dev);
@@ -425,23 +281,14 @@ int fuse_lookup(struct fuse_server *f, struct fuse_node *dir, const char *name, 
 			return 0;
 		}
 	}
-	fd = open_path(f, dir_fd, name);
+	fd = fuse_open_path(f, dir_fd, name);
 	return fd < 0 ? fd : enter(f, dir, &fd, name, out);
-}
-
-/* What fd is, opened anew. */
-static int open_fd(struct fuse_server *f, int fd, int flags)
-{
-	const struct open_how how = { .flags = (unsigned)flags | O_CLOEXEC };
-	char name[FUSE_FD_NAME];
-
-	return fuse_openat(f, f->proc_fd, fuse_fd_name(name, fd), &how);
 }
 
 int fuse_lookup_fd(struct fuse_server *f, struct fuse_node *dir, int fd, const char *name,
 		   struct fuse_entry_out *out)
 {
-	AUTO_CLOSE int path_fd = open_fd(f, fd, O_PATH);
+	AUTO_CLOSE int path_fd = fuse_open_fd(f, fd, O_PATH);
 
 	return path_fd < 0 ? path_fd : enter(f, dir, &path_fd, name, out);
 }
@@ -463,25 +310,6 @@ int fuse_nodes_init(struct fuse_server *f)
 		return rc;
 	node_at(&f->nodes, (uint32_t)rc)->lookups = 1; /* slot 0 in an empty table: the root's id */
 	return 0;
-}
-
-int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags)
-{
-	int fd, rc;
-
-	if (n->closed)
-		return -EACCES;
-	/* Opening anything else may wait, or do something. The guest's kernel has its own. */
-	if (n->type != S_IFREG && n->type != S_IFDIR)
-		return n->type == S_IFLNK ? -ELOOP : -ENXIO;
-	rc = fuse_handle_reserve(f);
-	if (rc < 0)
-		return rc;
-	fd = fuse_node_fd(f, n);
-	if (fd < 0)
-		return fd;
-	/* O_NONBLOCK: not even for a lease of somebody else's. */
-	return open_fd(f, fd, flags | O_NONBLOCK | O_NOCTTY);
 }
 
 /* -- opcodes --------------------------------------------------------------------------------- */

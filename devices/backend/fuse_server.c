@@ -11,14 +11,12 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
 #include "backend/fuse_impl.h"
 
 #define FUSE_MIN_MINOR 31 /* Linux 5.4, the first with virtio-fs */
-#define MAX_FDS        (64 * KIB)
 
 _Static_assert(FUSE_MAX_IO / 4096 <= UINT16_MAX, "max_pages");
 
@@ -322,17 +320,6 @@ int fuse_serve(struct fuse_server *f, const struct virtq_chain *c)
 
 /* -- life ------------------------------------------------------------------------------------ */
 
-/* How many descriptors a server may have: a part of what this process may, in which there may be
- * other machines, and which needs some for itself. */
-static uint32_t fd_share(unsigned sharers)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		limit.rlim_cur = 1024;
-	return (uint32_t)min(limit.rlim_cur / 4, (rlim_t)MAX_FDS * sharers) / sharers;
-}
-
 /* Opens the folder that the file behind *fd is in, in place of it, and keeps the file's name. */
 static int open_parent(struct fuse_server *f, int *fd, const struct statx *file)
 {
@@ -422,9 +409,12 @@ int fuse_server_new(struct fuse_server **f, const struct fuse_options *o)
 	s->readonly = o->readonly;
 	s->cache = o->cache;
 	s->valid_s = o->cache == FUSE_CACHE_NONE ? 0 : o->cache == FUSE_CACHE_AUTO ? 1 : 86400;
-	s->max_fds = fd_share(max(o->sharers, 1u));
 	s->path = strdup(o->path);
-	rc = s->path ? open_root(s, o->files) : log_ret(-ENOMEM, "shared folders: out of memory");
+	if (asprintf(&s->what, "%s %s", s->option, o->path) < 0)
+		s->what = NULL;
+	fd_share_init(&s->fds, o->fds, s->what, UINT32_MAX);
+	rc = s->path && s->what ? open_root(s, o->files)
+				: log_ret(-ENOMEM, "shared folders: out of memory");
 	if (rc < 0) {
 		fuse_server_free(s);
 		*f = NULL;
@@ -441,6 +431,7 @@ void fuse_server_free(struct fuse_server *f)
 	close_fd(&f->proc_fd);
 	free(f->path);
 	free(f->only);
+	free(f->what);
 	free(f);
 }
 

@@ -17,6 +17,9 @@
  * IPv4 fragments of the guest's are dropped, so a datagram must fit the MTU, and TCP's urgent data
  * are not urgent any more (slirp_guard.c says why).
  *
+ * Each connection and each of the guest's UDP ports is a socket of this process. How many there may
+ * be is limited (slirp_flows.h).
+ *
  * With restricted, libslirp itself drops what is neither for it (ARP, DHCP, echo requests) nor
  * answers a forwarded TCP connection, DNS included. UDP is dropped altogether.
  *
@@ -33,12 +36,14 @@
 
 #include "net_frame.h"
 #include "poll_set.h"
+#include "slirp_flows.h"
 #include "slirp_guard.h"
 #include "slirp_lib.h"
 #include "vmm/log.h"
 
 #define QUEUE_SIZE  (4 * MIB)
 #define QUEUE_PAUSE (256 * KIB) /* from here on the sockets wait */
+#define GUEST       0x0a00020f  /* unless the guest chooses another address */
 #define IDLE_MS     1000        /* what libslirp asks for when it waits for nothing */
 
 struct user_timer {
@@ -52,13 +57,14 @@ struct net_user {
 	struct slirp_lib lib;
 	Slirp *slirp;
 	struct loop *loop;
-	struct loop_source sockets; /* the epoll set */
-	struct loop_source timer;   /* for poll_at_ns and ra */
-	struct loop_source poke;    /* edge-triggered */
-	bool poked, paused, wanted; /* wanted: frames, by the guest */
+	struct loop_source sockets;          /* the epoll set */
+	struct loop_source timer;            /* for poll_at_ns and ra */
+	struct loop_source poke;             /* edge-triggered */
+	bool started, poked, paused, wanted; /* wanted: frames, by the guest */
 	struct ratelimit log;
 
 	struct slirp_guard guard;
+	struct slirp_flows flows;
 	struct poll_set set;  /* libslirp's descriptors */
 	struct user_timer ra; /* the only one that libslirp 4.7 has */
 	uint64_t poll_at_ns;  /* when libslirp wants to be called; 0: only for a reason */
@@ -169,6 +175,7 @@ static void user_register(int fd, void *ctx)
 	struct net_user *u = ctx;
 
 	poll_set_forget(&u->set, fd);
+	slirp_flows_opened(&u->flows, fd);
 }
 
 static void user_unregister(int fd, void *ctx)
@@ -176,6 +183,7 @@ static void user_unregister(int fd, void *ctx)
 	struct net_user *u = ctx;
 
 	poll_set_remove(&u->set, fd);
+	slirp_flows_closed(&u->flows, fd);
 }
 
 static int user_add_poll(int fd, int events, void *ctx)
@@ -183,6 +191,10 @@ static int user_add_poll(int fd, int events, void *ctx)
 	struct net_user *u = ctx;
 	uint32_t wanted = 0;
 
+	if (!u->started)
+		slirp_flows_add_listener(&u->flows, fd);
+	if (slirp_flows_hold(&u->flows, fd))
+		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(event_names); i++) {
 		if (events & event_names[i].slirp)
 			wanted |= event_names[i].epoll;
@@ -317,7 +329,9 @@ static ssize_t user_send(struct net_backend *b, unsigned pair __unused, const st
 		return -EPROTONOSUPPORT;
 	if (!u->poll_at_ns) /* libslirp's clock stood still */
 		u->lib.slirp_pollfds_poll(u->slirp, 0, user_what_happened, u);
-	u->lib.slirp_input(u->slirp, u->frame, (int)len);
+	if (slirp_flows_begin(&u->flows, u->frame, (size_t)len))
+		u->lib.slirp_input(u->slirp, u->frame, (int)len); /* else it is lost on the way */
+	slirp_flows_end(&u->flows);
 	user_poke(u);
 	return (ssize_t)NET_HDR_LEN + len;
 }
@@ -350,6 +364,7 @@ static int user_start(struct net_backend *b, struct loop *loop)
 	if (rc < 0)
 		return log_errno("--net user: watching its descriptors");
 	user_fill(u);
+	u->started = true;
 	return 0;
 }
 
@@ -363,6 +378,7 @@ static void user_destroy(struct net_backend *b)
 	for (size_t i = 0; i < ARRAY_SIZE(source) && u->loop; i++)
 		loop_remove(u->loop, source[i]);
 	poll_set_destroy(&u->set);
+	slirp_flows_destroy(&u->flows);
 	close_fd(&u->timer.fd);
 	close_fd(&u->poke.fd);
 	free(u->queue);
@@ -403,8 +419,12 @@ static int user_forward(struct net_user *u, const struct net_user_forward *f)
 	const char *mend;
 
 	if (u->lib.slirp_add_hostfwd(u->slirp, f->udp, f->host, f->host_port, f->guest,
-				     f->guest_port) == 0)
+				     f->guest_port) == 0) {
+		if (f->udp)
+			slirp_flows_add_forward(&u->flows, f->guest.s_addr ? f->guest : ip4(GUEST),
+						f->guest_port);
 		return 0;
+	}
 	inet_ntop(AF_INET, &f->host, host, sizeof(host));
 	mend = errno == EADDRINUSE      ? "; take another port"
 	       : errno == EADDRNOTAVAIL ? "; this host has no such address"
@@ -423,7 +443,7 @@ static int user_slirp(struct net_user *u, const struct net_user_options *o)
 		.vnetwork = ip4(0x0a000200),
 		.vnetmask = ip4(0xffffff00),
 		.vhost = ip4(0x0a000202),
-		.vdhcp_start = ip4(0x0a00020f),
+		.vdhcp_start = ip4(GUEST),
 		.vnameserver = ip4(0x0a000203),
 		.in6_enabled = true,
 		.vprefix_addr6 = { { { 0xfe, 0xc0 } } },
@@ -457,6 +477,8 @@ int net_user_open(struct net_backend **b, const struct net_user_options *o)
 	u->wanted = true;
 	u->queue = malloc(QUEUE_SIZE); /* touched as far as it is used */
 	rc = poll_set_init(&u->set);
+	if (rc == 0)
+		rc = slirp_flows_init(&u->flows, o->fds);
 	u->sockets = (struct loop_source){ .fd = u->set.fd, .fn = user_sockets_ready };
 	u->timer = (struct loop_source){
 		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), .fn = user_timed

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include "net.h"
+#include "vmm/fd_budget.h"
 
 /* What arrives at a port of the host's goes to one of the guest's. */
 struct net_user_forward {
@@ -18,7 +19,9 @@ struct net_user_options {
 	size_t nr_forwards;
 	bool restricted; /* nothing goes out but what answers a forward */
 	unsigned mtu;    /* that libslirp takes; 0: 1500 */
-	const char *const *domain; /* that guests shall look for names in, by DHCP; ends with NULL */
+	const char *const
+		*domain;       /* that guests shall look for names in, by DHCP; ends with NULL */
+	struct fd_budget *fds; /* what its sockets come from, or NULL; not owned */
 };
 
 /* *o need not outlive the call. *b is freed by its destroy. 0, or -errno, logged. */

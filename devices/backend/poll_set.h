@@ -10,6 +10,7 @@
 #include "vmm/types.h"
 
 struct poll_entry {
+	int fd;
 	uint32_t wanted;
 	uint32_t armed; /* in the epoll set; 0: it isn't there */
 	uint32_t happened;
@@ -17,8 +18,10 @@ struct poll_entry {
 
 struct poll_set {
 	int fd;                   /* for the loop: EPOLLIN when anything has happened */
-	struct poll_entry *entry; /* by descriptor */
-	size_t nr;
+	struct poll_entry *entry; /* of those that are wanted, so that a round costs no more */
+	size_t nr, room;
+	uint32_t *place; /* by descriptor: the entry's + 1, or 0 */
+	size_t nr_places;
 };
 
 /* 0 or -errno, not logged. poll_set_destroy() is safe after a failure. */

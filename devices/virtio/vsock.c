@@ -301,6 +301,7 @@ int virtio_vsock_init(struct virtio_vsock *v, const struct vsock_options *o, str
 		.work = { .fd = -1, .fn = work_event },
 	};
 	virtio_init(&v->vd, &vsock_ops, 0);
+	fd_share_init(&v->fds, o->fds, "--vsock", VSOCK_MAX_CONNS);
 	/* Most of it is never touched, hence never there. */
 	v->conn = calloc(VSOCK_MAX_CONNS, sizeof(*v->conn));
 	v->path = o->path ? strdup(o->path) : NULL;

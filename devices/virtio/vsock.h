@@ -3,6 +3,7 @@
 #pragma once
 
 #include "backend/vsock_unix.h"
+#include "vmm/fd_budget.h"
 #include "vmm/virtio.h"
 
 #define VSOCK_HOST_CID   2u
@@ -48,7 +49,8 @@ struct virtio_vsock {
 	struct vsock_conn *conn; /* VSOCK_MAX_CONNS of them */
 	unsigned nr_touched;     /* conn[nr_touched..] were never used */
 	unsigned nr_clients;
-	struct vsock_conn *idle;                  /* a list of free ones among the touched */
+	struct fd_share fds;     /* for their sockets, but for those that were offered */
+	struct vsock_conn *idle; /* a list of free ones among the touched */
 	struct vsock_conn *bucket[VSOCK_BUCKETS]; /* by ports */
 	struct vsock_conn *ready, *last_ready;    /* a queue of those with packets to send */
 	uint32_t next_port;
@@ -67,8 +69,9 @@ struct virtio_vsock {
 };
 
 struct vsock_options {
-	uint32_t cid;     /* 3 to 2^32 - 2 */
-	const char *path; /* copied; NULL: listen nowhere, connect to nobody */
+	uint32_t cid;          /* 3 to 2^32 - 2 */
+	const char *path;      /* copied; NULL: listen nowhere, connect to nobody */
+	struct fd_budget *fds; /* for connections; outlives the device; NULL: there is none */
 };
 
 /* 0; or -errno, logged, with *v safe to destroy. */

@@ -337,7 +337,7 @@ static bool conn_dial(struct vsock_conn *c)
 {
 	int fd = vsock_take_offer(c);
 
-	if (fd < 0 && c->v->path)
+	if (fd < 0 && c->v->path && vsock_may_open(c->v))
 		fd = vsock_unix_dial(&c->v->dir, c->host_port);
 	if (fd == -EAGAIN)
 		return true;
@@ -372,8 +372,9 @@ bool vsock_conn_request(struct virtio_vsock *v, const struct vsock_header *h)
 
 bool vsock_conn_accept(struct virtio_vsock *v)
 {
-	struct vsock_conn *c =
-		v->nr_clients < VSOCK_CLIENTS ? vsock_conn_new(v, VSOCK_CLIENT) : NULL;
+	struct vsock_conn *c = v->nr_clients < VSOCK_CLIENTS && vsock_may_open(v)
+				       ? vsock_conn_new(v, VSOCK_CLIENT)
+				       : NULL;
 	int fd;
 
 	if (!c)

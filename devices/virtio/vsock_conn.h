@@ -50,6 +50,7 @@ struct vsock_conn {
 	unsigned pending;          /* packets to send: a mask of 1 << VIRTIO_VSOCK_OP_* */
 	bool readable;             /* the socket, as far as is known */
 	bool ended;                /* the socket is told that the guest sends no more */
+	bool counted;              /* the socket, in v->fds */
 	bool undelivered;          /* of an offered one: its owner waits for the end */
 	struct vsock_offer *offer; /* NULL: it is none of those */
 	/* Who said what: VIRTIO_VSOCK_SHUTDOWN_*, each from its sender's point of view. */
@@ -72,6 +73,8 @@ struct vsock_conn {
 
 /* -- the table (vsock_table.c) -- */
 
+/* May another socket be opened? If not, that is said. */
+bool vsock_may_open(struct virtio_vsock *v);
 /* A free slot, or NULL. */
 struct vsock_conn *vsock_conn_new(struct virtio_vsock *v, enum vsock_state state);
 /* Closes the socket, forgets what is in the buffer. Any thread. */

@@ -57,6 +57,15 @@ void vsock_conn_unhash(struct vsock_conn *c)
 	c->hashed = false;
 }
 
+bool vsock_may_open(struct virtio_vsock *v)
+{
+	const bool may = fd_share_room(&v->fds, 1);
+
+	if (!may)
+		fd_share_refused(&v->fds);
+	return may;
+}
+
 struct vsock_conn *vsock_conn_new(struct virtio_vsock *v, enum vsock_state state)
 {
 	const size_t kept = offsetof(struct vsock_conn, state);
@@ -105,6 +114,9 @@ void vsock_conn_close(struct vsock_conn *c)
 	if (c->src.fd >= 0)
 		loop_remove(c->v->loop, &c->src);
 	close_fd(&c->src.fd);
+	if (c->counted)
+		fd_share_give(&c->v->fds, 1);
+	c->counted = false;
 	free(c->buffer);
 	c->buffer = NULL;
 	c->len = 0;
@@ -128,6 +140,9 @@ void vsock_conn_free(struct vsock_conn *c)
 int vsock_conn_watch(struct vsock_conn *c, int fd)
 {
 	c->src.fd = fd;
+	c->counted = !c->offer;
+	if (c->counted)
+		fd_share_take(&c->v->fds, fd);
 	return loop_add(c->v->loop, &c->src, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 

@@ -264,7 +264,7 @@ static void step(struct client *c, struct fuzz_in *in)
 		client_start(c);
 		break;
 	case 15:
-		c->fs.server->max_fds = 4 + (uint32_t)fuzz_number(in, 1);
+		c->fs.server->fds.most = 4 + (uint32_t)fuzz_number(in, 1);
 		break;
 	}
 }
@@ -282,8 +282,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		step(c, &in);
 	check(c);
 	virtio_reset(&c->fs.vd);
-	assert(c->fs.server->nodes.nr_fds == 0 && c->fs.server->handles.nr == 0);
-	c->fs.server->max_fds = 200;
+	assert(c->fs.server->fds.taken == 0);
+	c->fs.server->fds.most = 200;
 	/* What was made stays for the next inputs, but not for ever. */
 	if (c == &writable && ++runs % 64 == 0)
 		clear(c);

@@ -110,10 +110,13 @@ static inline bool net_end_turn(struct net_end *e)
 {
 	struct epoll_event ev;
 	struct loop_source *src;
+	uint64_t n;
 
 	if (epoll_wait(e->loop.epoll_fd, &ev, 1, 0) < 1)
 		return false;
 	src = ev.data.ptr;
+	if (!src) /* the wake-up of a stop */
+		return read(e->loop.wake_fd, &n, sizeof(n)) > 0;
 	pthread_mutex_lock(src->lock);
 	src->fn(src, ev.events);
 	pthread_mutex_unlock(src->lock);

@@ -4,6 +4,7 @@
 #include "backend/net_user.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <net/ethernet.h>
 #include <netinet/icmp6.h>
 #include <netinet/if_ether.h>
@@ -706,6 +707,136 @@ static void a_guest_may_use_up_the_descriptors(void **state __unused)
 	close(fd);
 }
 
+static unsigned count_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static void settle(struct net_end *e)
+{
+	e->match = net_end_never;
+	while (net_end_turn(e))
+		;
+}
+
+/* Other source addresses and ports, connections, echo requests: as many sockets as the share has,
+ * and what has one goes on. */
+static void a_guest_has_its_share_of_sockets(void **state __unused)
+{
+	struct fd_budget budget;
+	struct net_end *e;
+	struct packet p;
+	char text[8];
+	uint16_t port, tcp_port;
+	int fd = host_socket(SOCK_DGRAM, &port), listener = host_socket(SOCK_STREAM, &tcp_port);
+	unsigned before;
+
+	fd_budget_init(&budget, 400); /* one share: all 100 */
+	e = start(&(struct net_user_options){ .fds = &budget });
+	fence(e);
+	before = count_fds();
+	put_udp(&p, GUEST, 1000, HOST, port, "first", 5);
+	send_packet(e, &p);
+	for (uint16_t i = 0; i < 3000; i++) {
+		put_udp(&p, GUEST + i % 200, 2000 + i, HOST, port, "more", 4);
+		send_packet(e, &p);
+		put_tcp(&p, 2000 + i, tcp_port, 100, 0, TH_SYN, NULL, 0);
+		send_packet(e, &p);
+		put_udp(&p, GUEST, 2000 + i, 0x01020304, 67, "DHCP?", 5);
+		send_packet(e, &p);
+		put_ip(&p, GUEST, 0x7f000001, IPPROTO_ICMP, 8);
+		put(&p, "\x08\0\xf7\xff\0\0\0\0", 8);
+		send_packet(e, &p);
+		if (i % 100 == 0)
+			settle(e);
+		assert_true(count_fds() <= before + 100);
+	}
+	settle(e);
+	assert_true(count_fds() > before + 50);
+	fence(e);
+	discover(e);
+	while (recv(fd, text, sizeof(text), MSG_DONTWAIT) > 0)
+		;
+	put_udp(&p, GUEST, 1000, HOST, port, "again", 5);
+	send_packet(e, &p);
+	assert_int_equal(recv(fd, text, sizeof(text), 0), 5);
+	assert_memory_equal(text, "again", 5);
+	net_end_free(e);
+	assert_int_equal(budget.common, 0);
+	close(fd);
+	close(listener);
+}
+
+/* With all that the process may have, a network has no more than what libslirp can walk through. */
+static void there_is_a_most(void **state __unused)
+{
+	struct net_end *e = start(&(struct net_user_options){ 0 });
+	struct rlimit limit, many;
+	struct packet p;
+	uint16_t port;
+	int fd = host_socket(SOCK_DGRAM, &port);
+	unsigned before = count_fds();
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	many = limit;
+	many.rlim_cur = min(limit.rlim_max, (rlim_t)20000);
+	setrlimit(RLIMIT_NOFILE, &many);
+	if (many.rlim_cur < 3000)
+		skip();
+	for (uint16_t i = 0; i < 3000; i++) {
+		put_udp(&p, GUEST, 2000 + i, HOST, port, "more", 4);
+		send_packet(e, &p);
+		if (i % 500 == 0)
+			settle(e);
+	}
+	settle(e);
+	assert_int_equal(count_fds(), before + 1024);
+	fence(e);
+	net_end_free(e);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	close(fd);
+}
+
+/* A client of a forward waits until there is room. */
+static void a_client_waits_for_a_socket(void **state __unused)
+{
+	struct fd_budget budget;
+	struct packet p;
+	uint16_t port, to;
+	struct net_end *e;
+	int fd = host_socket(SOCK_STREAM, &to), client;
+
+	fd_budget_init(&budget, 32);
+	e = start_forward((struct net_user_options){ .fds = &budget }, false, &port);
+	for (uint16_t i = 0; i < 20; i++) {
+		put_tcp(&p, 2000 + i, to, 100, 0, TH_SYN, NULL, 0);
+		send_packet(e, &p);
+	}
+	settle(e);
+	client = host_connect(SOCK_STREAM, port);
+	for (unsigned i = 0; i < 20; i++)
+		settle(e);
+	assert_false(e->frames && is_tcp(e) && got_tcp(e)->th_flags == TH_SYN);
+	for (uint16_t i = 0; i < 20; i++) { /* they are given up */
+		put_tcp(&p, 2000 + i, to, 101, 0, TH_RST, NULL, 0);
+		send_packet(e, &p);
+	}
+	do {
+		net_end_await(e, is_tcp);
+	} while (got_tcp(e)->th_flags != TH_SYN);
+	assert_int_equal(ntohs(got_tcp(e)->dest), 22);
+	close(client);
+	close(fd);
+	net_end_free(e);
+	assert_int_equal(budget.common, 0);
+}
+
 /* libslirp 4.7 as Debian builds it writes where a lone last fragment says. */
 static void fragments_are_lost(void **state __unused)
 {
@@ -796,6 +927,9 @@ int main(void)
 		cmocka_unit_test(restricted_reaches_nothing),
 		cmocka_unit_test(the_queue_has_an_end),
 		cmocka_unit_test(a_guest_may_use_up_the_descriptors),
+		cmocka_unit_test(a_guest_has_its_share_of_sockets),
+		cmocka_unit_test(there_is_a_most),
+		cmocka_unit_test(a_client_waits_for_a_socket),
 		cmocka_unit_test(fragments_are_lost),
 		cmocka_unit_test(hostile_frames_are_survived),
 		cmocka_unit_test(a_port_in_use_is_refused),

@@ -406,13 +406,13 @@ static void test_create_without_a_handle(void **state __unused)
 	up(&writable);
 	t = &c.fs.server->handles;
 	before = *t;
-	fds = c.fs.server->nodes.nr_fds;
+	fds = c.fs.server->fds.taken;
 	t->nr_slots = FUSE_MAX_HANDLES;
 	t->free = 0;
 	assert_int_equal(create(ROOT, "new", O_RDWR, 0600, 0), -ENFILE);
 	*t = before;
 	assert_int_equal(access(host_path(&c, "share/new"), F_OK), -1);
-	assert_int_equal(c.fs.server->nodes.nr_fds, fds);
+	assert_int_equal(c.fs.server->fds.taken, fds);
 	assert_int_equal(create(ROOT, "new", O_RDWR, 0600, 0), sizeof(c.out.create));
 	down();
 }
@@ -743,7 +743,7 @@ static void test_more_files_than_descriptors(void **state __unused)
 	unsigned before;
 
 	up(&writable);
-	c.fs.server->max_fds = 20;
+	c.fs.server->fds.most = 20;
 	before = count_fds();
 	fill(300, node);
 	open = opened(node[7], O_RDWR);
@@ -771,7 +771,7 @@ static void test_descriptors_that_return(void **state __unused)
 	uint64_t node[100], dir;
 
 	up(&writable);
-	c.fs.server->max_fds = 20;
+	c.fs.server->fds.most = 20;
 	assert_int_equal(mkdir(host_path(&c, "share/dir"), 0755), 0);
 	dir = node_of(ROOT, "dir");
 	host_write(&c, "share/dir/file", "below");
@@ -817,7 +817,7 @@ static void test_more_folders_than_descriptors(void **state __unused)
 	unsigned before;
 
 	up(&writable);
-	c.fs.server->max_fds = 20;
+	c.fs.server->fds.most = 20;
 	before = count_fds();
 	for (unsigned i = 1; i < ARRAY_SIZE(deep); i++)
 		deep[i] = make_dir(deep[i - 1], "deep");
@@ -867,7 +867,7 @@ static void test_folders_in_a_circle(void **state __unused)
 	assert_int_equal(rename(host_path(&c, "share/a/b"), host_path(&c, "share/b")), 0);
 	assert_int_equal(rename(host_path(&c, "share/a"), host_path(&c, "share/b/a")), 0);
 	assert_int_equal(ask(&c, FUSE_RENAME, b, &b, sizeof(b), "a", "x"), 0);
-	c.fs.server->max_fds = 20;
+	c.fs.server->fds.most = 20;
 	fill(100, node);
 	assert_int_equal(getattr(a), -ESTALE);
 	assert_int_equal(getattr(b), -ESTALE);
@@ -884,7 +884,6 @@ static void test_descriptors_of_the_process(void **state __unused)
 
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	up(&writable);
-	assert_true(c.fs.server->max_fds <= before.rlim_cur / 4);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &few), 0);
 	assert_int_equal(few.rlim_cur, before.rlim_cur); /* which isn't ours to change */
 	for (unsigned i = 0; i < 20; i++)
@@ -909,29 +908,103 @@ static void test_descriptors_of_the_process(void **state __unused)
 	down();
 }
 
-/* All are in use: nobody searches for some again and again. */
+/* All are in use by open files, and what the guest only knows goes on with what is left. */
 static void test_nothing_to_take(void **state __unused)
 {
 	struct fuse_read_in in = { .size = 4096 };
-	uint64_t node[30], fh[9];
+	uint64_t node[30], fh[30];
+	unsigned nr = 0;
 
 	up(&writable);
-	c.fs.server->max_fds = 20;
+	c.fs.server->fds.most = 20;
 	fill(30, node);
 	assert_int_equal(opendir_node(ROOT), sizeof(c.out.open));
 	in.fh = c.out.open.fh;
-	for (unsigned i = 0; i < 9; i++)
-		fh[i] = opened(node[i], O_RDONLY);
-	assert_int_equal(c.fs.server->nodes.nr_fds + c.fs.server->handles.nr, 20);
-	assert_null(c.fs.server->nodes.oldest);
-	assert_int_equal(getattr(node[20]), -ENFILE);
-	assert_true(ask_bytes(&c, FUSE_READDIRPLUS, ROOT, &in, sizeof(in)) > 0);
-	assert_int_equal(release_file(fh[0]), 0);
-	assert_non_null(c.fs.server->nodes.oldest);
-	for (unsigned i = 20; i < 30; i++)
+	while (open_node(node[nr], O_RDONLY) > 0)
+		fh[nr++] = c.out.open.fh;
+	assert_int_equal(open_node(node[nr], O_RDONLY), -ENFILE);
+	assert_in_range(nr, 16, 18);
+	for (unsigned i = 0; i < 30; i++)
 		assert_int_equal(getattr(node[i]), sizeof(c.out.attr));
-	assert_true(c.fs.server->nodes.nr_fds + c.fs.server->handles.nr <= 20);
+	assert_true(ask_bytes(&c, FUSE_READDIRPLUS, ROOT, &in, sizeof(in)) > 0);
+	assert_int_equal(open_node(node[nr], O_RDONLY), -ENFILE);
+	assert_int_equal(release_file(fh[0]), 0);
+	assert_int_equal(release_file(fh[1]), 0);
+	fh[0] = opened(node[29], O_RDONLY);
+	assert_int_equal(getattr(node[3]), sizeof(c.out.attr));
+	assert_int_equal(read_at(fh[0], 0, 100), 8);
+	assert_true(c.fs.server->fds.taken <= 20);
 	down();
+}
+
+/* Several handles of one file, closed in any order; one that no name leads to any more. */
+static void test_handles_that_lend(void **state __unused)
+{
+	uint64_t node[50], fh[3];
+
+	up(&writable);
+	c.fs.server->fds.most = 12;
+	fill(50, node);
+	for (unsigned round = 0; round < 6; round++) {
+		static const uint8_t order[6][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
+						     { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
+		const uint64_t n = node[round];
+		char name[32];
+
+		for (unsigned i = 0; i < 3; i++)
+			fh[i] = opened(n, O_RDONLY);
+		snprintf(name, sizeof(name), "share/%u", round);
+		assert_int_equal(unlink(host_path(&c, name)), 0);
+		for (unsigned i = 0; i < 3; i++) {
+			for (unsigned j = 10; j < 50; j++)
+				assert_int_equal(getattr(node[j]), sizeof(c.out.attr));
+			assert_int_equal(getattr(n), sizeof(c.out.attr));
+			assert_int_equal(c.out.attr.attr.nlink, 0);
+			for (unsigned j = 10; j < 50; j++)
+				assert_int_equal(getattr(node[j]), sizeof(c.out.attr));
+			assert_int_equal(release_file(fh[order[round][i]]), 0);
+		}
+		assert_int_equal(getattr(n), sizeof(c.out.attr));
+		ask(&c, FUSE_FORGET, n, WITH(fuse_forget_in, UINT64_MAX));
+	}
+	assert_true(c.fs.server->fds.taken <= 12);
+	down();
+}
+
+/* A find over many files, then as many open ones as there may be, with little. */
+static void test_a_budget_of_forty(void **state __unused)
+{
+	static uint64_t node[3000], fh[40];
+	struct fd_budget budget;
+	struct capture said;
+	unsigned before, nr = 0;
+	const char *text;
+
+	fd_budget_init(&budget, 160);
+	up(&(struct fuse_options){ .fds = &budget });
+	before = count_fds();
+	fill(3000, node);
+	for (unsigned i = 0; i < 3000; i++)
+		assert_int_equal(getattr(node[i]), sizeof(c.out.attr));
+	assert_true(count_fds() <= before + 40);
+	capture_begin(&said);
+	while (nr < 40 && open_node(node[nr], O_RDONLY) > 0)
+		fh[nr++] = c.out.open.fh;
+	assert_in_range(nr, 36, 38); /* the root has one, and two are for finding files again */
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(open_node(node[100 + i], O_RDONLY), -ENFILE);
+	text = capture_end(&said);
+	assert_non_null(strstr(text, "ulimit -n"));
+	assert_int_equal(strchr(text, '\n') + 1 - text, strlen(text)); /* one line */
+	for (unsigned i = 0; i < nr; i++)
+		assert_int_equal(release_file(fh[i]), 0);
+	for (unsigned i = 0; i < nr; i++)
+		fh[i] = opened(node[1000 + i], O_RDONLY);
+	assert_true(count_fds() <= before + 40);
+	for (unsigned i = 0; i < nr; i++)
+		assert_int_equal(release_file(fh[i]), 0);
+	down();
+	assert_int_equal(budget.common, 0);
 }
 
 static void test_limits(void **state __unused)
@@ -940,7 +1013,7 @@ static void test_limits(void **state __unused)
 	int rc = 0;
 
 	up(&writable);
-	c.fs.server->max_fds = 20;
+	c.fs.server->fds.most = 20;
 	fill(30, node);
 	for (unsigned i = 0; i < 30 && rc >= 0; i++)
 		rc = open_node(node[i], O_RDONLY);
@@ -1468,6 +1541,8 @@ int main(void)
 		cmocka_unit_test(test_folders_in_a_circle),
 		cmocka_unit_test(test_descriptors_of_the_process),
 		cmocka_unit_test(test_nothing_to_take),
+		cmocka_unit_test(test_handles_that_lend),
+		cmocka_unit_test(test_a_budget_of_forty),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_readonly),
 		cmocka_unit_test(test_one_file),

@@ -70,9 +70,11 @@ static void rig_start(struct rig *t)
 	driver_kick(&t->d, RX);
 }
 
+static struct fd_budget *budget; /* of the next rig; or NULL */
+
 static void rig_open(struct rig *t)
 {
-	struct vsock_options o = { .cid = CID, .path = t->path };
+	struct vsock_options o = { .cid = CID, .path = t->path, .fds = budget };
 
 	memset(t, 0, sizeof(*t));
 	strcpy(t->folder, "/tmp/vsock-XXXXXX");
@@ -1167,6 +1169,52 @@ static void many_connections_at_once_and_no_more(void **state __unused)
 	rig_down(&t);
 }
 
+/* Of 40 descriptors: the guest is refused, clients wait, and what ends makes room. */
+static void connections_have_a_budget(void **state __unused)
+{
+	struct fd_budget ten;
+	struct capture said;
+	struct packet p;
+	struct rig t;
+	int listener, fd[10], late;
+	const char *text;
+
+	fd_budget_init(&ten, 40);
+	budget = &ten;
+	rig_up(&t);
+	budget = NULL;
+	listener = listen_at(&t, 7, 100);
+	for (unsigned i = 0; i < 10; i++) {
+		say(&t, REQUEST, 1000 + i, 7);
+		expect(&t, RESPONSE, 1000 + i, 7);
+		fd[i] = accept_from(listener);
+	}
+	capture_begin(&said);
+	for (unsigned i = 0; i < 100; i++) {
+		say(&t, REQUEST, 2000 + i, 7);
+		expect(&t, RST, 2000 + i, 7);
+	}
+	late = client(&t, "CONNECT 5000\n");
+	text = capture_end(&said);
+	assert_non_null(strstr(text, "--vsock: 10 descriptors are in use"));
+	assert_int_equal(strchr(text, '\n') + 1 - text, strlen(text)); /* one line */
+	assert_true(quiet(&t));
+	say(&t, RST, 1000, 7);
+	assert_true(at_end(fd[0]));
+	while (!hear(&t, &p)) /* the client's turn comes with the next tick */
+		poll(&(struct pollfd){ .fd = t.v.timer.fd, .events = POLLIN }, 1, -1);
+	assert_int_equal(p.h.op, REQUEST);
+	assert_int_equal(p.h.dst_port, 5000);
+	say(&t, REQUEST, 3000, 7);
+	expect(&t, RST, 3000, 7);
+	for (unsigned i = 0; i < 10; i++)
+		close(fd[i]);
+	close(late);
+	listen_end(&t, 7, listener);
+	rig_down(&t);
+	assert_int_equal(ten.common, 0);
+}
+
 static void a_full_table_refuses(void **state __unused)
 {
 	struct rig t;
@@ -1823,6 +1871,7 @@ int main(void)
 		cmocka_unit_test(strangers_are_ignored),
 		cmocka_unit_test(a_buffer_without_room_is_malformed),
 		cmocka_unit_test(many_connections_at_once_and_no_more),
+		cmocka_unit_test(connections_have_a_budget),
 		cmocka_unit_test(a_full_table_refuses),
 		cmocka_unit_test(too_many_silent_clients_wait_outside),
 		cmocka_unit_test(a_guest_without_buffers_loses_nothing),
