@@ -421,6 +421,7 @@ void machine_stop_guest(struct machine *m)
 /* vCPUs first: they are what makes new work for the I/O threads. */
 static void stop_threads(struct machine *m)
 {
+	__atomic_store_n(&m->stopping, true, __ATOMIC_RELAXED);
 	uart_stop(&m->com1); /* a vCPU may wait for room there */
 	machine_stop_guest(m);
 	for (unsigned i = 0; i < m->nr_vcpus; i++)

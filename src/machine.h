@@ -69,6 +69,7 @@ struct machine {
 	/* How it ended: the first reason wins. Atomic until machine_stop(). */
 	enum machine_end end;
 	unsigned end_value;
+	bool stopping; /* atomic: its threads are to end */
 
 	/* CLOCK_MONOTONIC, ns: when machine_init() began, and was done with each part. */
 	struct machine_times {

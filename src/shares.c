@@ -38,6 +38,7 @@ int shares_init(struct machine *m)
 			.readonly = c->fs[i].readonly,
 			.files = c->fs[i].files,
 			.cache = cache_of(c->fs[i].cache),
+			.stopping = &m->stopping,
 			.fds = &m->fds,
 		};
 

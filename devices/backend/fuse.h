@@ -39,8 +39,8 @@ struct fuse_options {
 	 * alone, by the name FUSE_ONLY_NAME. */
 	bool files;
 	enum fuse_cache cache;
-	struct fd_budget
-		*fds; /* for what the guest knows and opens; outlives the server; or NULL */
+	const bool *stopping;  /* atomic: breaks off what takes long; or NULL; not owned */
+	struct fd_budget *fds; /* what its descriptors come from, or NULL; not owned */
 };
 
 struct fuse_server;

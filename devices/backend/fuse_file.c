@@ -9,6 +9,7 @@
 #define MAX_COPY (16 * MIB)
 
 /* Not in Debian 12's headers as a whole, and the kernel's. */
+#define FALLOCATE_SLICE (64 * MIB) /* then it is asked whether the machine is to stop */
 #define FALLOCATE_MODES (FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)
 
 /* -- handles --------------------------------------------------------------------------------- */
@@ -234,36 +235,24 @@ int fuse_do_write(struct fuse_server *f, struct fuse_request *r)
 	return 0;
 }
 
-static int sync_handle(const struct fuse_server *f, const struct fuse_handle *h, uint32_t flags)
+/* The host's file system may have to write all of it, so it is done in slices, which end where its
+ * blocks do. */
+static int allocate(const struct fuse_server *f, int fd, const struct fuse_fallocate_in *in)
 {
-	if (!h)
-		return -EBADF;
-	if (f->readonly)
-		return 0; /* nothing in it is the guest's */
-	return (flags & FUSE_FSYNC_FDATASYNC ? fdatasync(h->fd) : fsync(h->fd)) < 0 ? -errno : 0;
-}
+	uint64_t at = in->offset, end;
 
-int fuse_do_fsync(struct fuse_server *f, struct fuse_request *r)
-{
-	return sync_handle(f, fuse_handle(f, r->in.fsync.fh, false), r->in.fsync.fsync_flags);
-}
+	if (__builtin_add_overflow(at, in->length, &end) || end > INT64_MAX || !in->length)
+		return in->length ? -EFBIG : -EINVAL;
+	while (at < end) {
+		const uint64_t next = min(end, (at / FALLOCATE_SLICE + 1) * FALLOCATE_SLICE);
 
-int fuse_do_fsyncdir(struct fuse_server *f, struct fuse_request *r)
-{
-	return sync_handle(f, fuse_handle(f, r->in.fsync.fh, true), r->in.fsync.fsync_flags);
-}
-
-/* The guest's sync(2). There is nothing of its in a read-only share. */
-int fuse_do_syncfs(struct fuse_server *f, struct fuse_request *r)
-{
-	AUTO_CLOSE int fd = -1;
-
-	if (f->readonly)
-		return 0;
-	fd = fuse_node_open(f, r->node, O_RDONLY);
-	if (fd < 0)
-		return fd;
-	return syncfs(fd) < 0 ? -errno : 0;
+		if (fuse_is_stopping(f))
+			return -EINTR;
+		if (fallocate(fd, (int)in->mode, (off_t)at, (off_t)(next - at)) < 0)
+			return -errno;
+		at = next;
+	}
+	return 0;
 }
 
 int fuse_do_fallocate(struct fuse_server *f, struct fuse_request *r)
@@ -278,9 +267,7 @@ int fuse_do_fallocate(struct fuse_server *f, struct fuse_request *r)
 		return -EOPNOTSUPP;
 	if (r->head.uid != 0)
 		fuse_caller_humble(&f->caller, true);
-	rc = fallocate(h->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length);
-	if (rc < 0)
-		rc = -errno;
+	rc = allocate(f, h->fd, in);
 	if (r->head.uid != 0)
 		fuse_caller_humble(&f->caller, false);
 	return rc;

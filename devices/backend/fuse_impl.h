@@ -31,6 +31,7 @@ struct fuse_node {
 	uint64_t dev, ino, mnt;      /* what it is */
 	mode_t type;                 /* S_IFMT */
 	struct statx_timestamp born; /* or zeroes: numbers are given to new files */
+	bool unsynced;               /* is noted in the server's */
 	bool closed; /* a mount point of the host's kernel: nothing below it is shown */
 	bool hashed; /* is what its number says */
 
@@ -79,6 +80,15 @@ struct fuse_handles {
 	uint32_t nr_slots, nr, free;
 };
 
+/* What the guest changed and was not told to be stable (fuse_sync.c). */
+struct fuse_unsynced {
+	bool tree; /* in the folder's file system: anything */
+	int error; /* of what was written meanwhile: 0 or -errno */
+	unsigned nr;
+	struct fuse_node
+		*node[16]; /* the content of a file; of a folder: anything on that file system */
+};
+
 /* The caller's rights for the length of a request (fuse_caller.c). */
 struct fuse_caller {
 	bool ready;  /* this thread is prepared */
@@ -106,6 +116,8 @@ struct fuse_server {
 	struct fuse_caller caller;
 	struct fuse_nodes nodes;
 	struct fuse_handles handles;
+	struct fuse_unsynced unsynced;
+	const bool *stopping; /* or NULL; atomic; not owned */
 	struct ratelimit log;
 	const struct fuse_node *busy; /* whose request is being served */
 
@@ -260,12 +272,27 @@ int fuse_open_flags(const struct fuse_server *f, uint32_t flags);
 /* Fills the answer about n's new descriptor, which is kept in the place that was reserved. */
 void fuse_opened(struct fuse_server *f, struct fuse_node *n, int fd, struct fuse_open_out *out);
 
-fuse_fn fuse_do_open, fuse_do_release, fuse_do_read, fuse_do_write, fuse_do_fsync,
-	fuse_do_fallocate, fuse_do_lseek, fuse_do_copy_file_range, fuse_do_syncfs;
+fuse_fn fuse_do_open, fuse_do_release, fuse_do_read, fuse_do_write, fuse_do_fallocate,
+	fuse_do_lseek, fuse_do_copy_file_range;
+
+/* Is what takes long to be broken off? */
+static inline bool fuse_is_stopping(const struct fuse_server *f)
+{
+	return f->stopping && __atomic_load_n(f->stopping, __ATOMIC_RELAXED);
+}
+
+/* -- what is on the host's disk (fuse_sync.c) -- */
+
+/* The guest changes n: the content or attributes of a file; or something in a folder. */
+void fuse_changed(struct fuse_server *f, struct fuse_node *n);
+/* n is about to be forgotten. */
+void fuse_unsynced_forget(struct fuse_server *f, struct fuse_node *n);
+
+fuse_fn fuse_do_fsync, fuse_do_fsyncdir, fuse_do_syncfs;
 
 /* -- folders (fuse_dir.c), what is in them (fuse_make.c) -- */
 
-fuse_fn fuse_do_opendir, fuse_do_releasedir, fuse_do_readdir, fuse_do_readdirplus, fuse_do_fsyncdir;
+fuse_fn fuse_do_opendir, fuse_do_releasedir, fuse_do_readdir, fuse_do_readdirplus;
 fuse_fn fuse_do_mknod, fuse_do_mkdir, fuse_do_symlink, fuse_do_link, fuse_do_unlink, fuse_do_rmdir,
 	fuse_do_rename, fuse_do_rename2, fuse_do_create, fuse_do_tmpfile;
 

@@ -96,6 +96,7 @@ static void release(struct fuse_server *f, uint32_t slot)
 	struct fuse_nodes *t = &f->nodes;
 	struct fuse_node *n = node_at(t, slot);
 
+	fuse_unsynced_forget(f, n);
 	if (n->hashed)
 		unchain(t, slot);
 	fuse_node_drop_fd(f, n);

@@ -105,6 +105,7 @@ static void drop(struct fuse_server *f)
 {
 	fuse_handles_drop(f);
 	fuse_nodes_drop(f);
+	f->unsynced = (struct fuse_unsynced){ 0 };
 	f->up = false;
 }
 
@@ -246,8 +247,20 @@ static int check_found(struct fuse_server *f, const struct fuse_request *r, cons
 	return -ENOENT;
 }
 
+/* Which node, if that succeeds; or NULL. Two folders of one request are on one file system. */
+static struct fuse_node *what_changes(struct fuse_server *f, const struct fuse_request *r,
+				      const struct opcode *op)
+{
+	if (r->head.opcode == FUSE_OPEN)
+		return r->in.open.flags & O_TRUNC ? r->node : NULL;
+	if (r->head.opcode == FUSE_COPY_FILE_RANGE)
+		return fuse_node(f, r->in.copy.nodeid_out);
+	return op->flags & MODIFIES ? r->node : NULL;
+}
+
 static int dispatch(struct fuse_server *f, struct fuse_request *r, const struct opcode *op)
 {
+	struct fuse_node *changed;
 	int rc;
 
 	if (!op->fn)
@@ -264,8 +277,12 @@ static int dispatch(struct fuse_server *f, struct fuse_request *r, const struct 
 	rc = take_body(f, r, op);
 	if (rc == 0)
 		rc = check_only(f, r, op);
-	if (rc == 0)
-		rc = op->fn(f, r);
+	if (rc < 0)
+		return rc;
+	changed = what_changes(f, r, op);
+	if (changed)
+		fuse_changed(f, changed);
+	rc = op->fn(f, r);
 	return rc == 0 ? check_found(f, r, op) : rc;
 }
 
@@ -408,6 +425,7 @@ int fuse_server_new(struct fuse_server **f, const struct fuse_options *o)
 	s->root_fd = s->proc_fd = -1;
 	s->readonly = o->readonly;
 	s->cache = o->cache;
+	s->stopping = o->stopping;
 	s->valid_s = o->cache == FUSE_CACHE_NONE ? 0 : o->cache == FUSE_CACHE_AUTO ? 1 : 86400;
 	s->path = strdup(o->path);
 	if (asprintf(&s->what, "%s %s", s->option, o->path) < 0)

@@ -17,11 +17,10 @@ struct net_user_forward {
 struct net_user_options {
 	const struct net_user_forward *forward;
 	size_t nr_forwards;
-	bool restricted; /* nothing goes out but what answers a forward */
-	unsigned mtu;    /* that libslirp takes; 0: 1500 */
-	const char *const
-		*domain;       /* that guests shall look for names in, by DHCP; ends with NULL */
-	struct fd_budget *fds; /* what its sockets come from, or NULL; not owned */
+	bool restricted;           /* nothing goes out but what answers a forward */
+	unsigned mtu;              /* that libslirp takes; 0: 1500 */
+	const char *const *domain; /* where guests look for names, by DHCP; ends with NULL */
+	struct fd_budget *fds;     /* what its sockets come from, or NULL; not owned */
 };
 
 /* *o need not outlive the call. *b is freed by its destroy. 0, or -errno, logged. */

@@ -71,7 +71,7 @@ struct virtio_vsock {
 struct vsock_options {
 	uint32_t cid;          /* 3 to 2^32 - 2 */
 	const char *path;      /* copied; NULL: listen nowhere, connect to nobody */
-	struct fd_budget *fds; /* for connections; outlives the device; NULL: there is none */
+	struct fd_budget *fds; /* what its sockets come from, or NULL; not owned */
 };
 
 /* 0; or -errno, logged, with *v safe to destroy. */
