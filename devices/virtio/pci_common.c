@@ -135,10 +135,11 @@ static void queue_place(struct virtq *q, uint64_t off, uint32_t v)
 	}
 }
 
-/* §4.1.5.1.2.1: what can't be had reads back as NO_VECTOR. */
-static uint16_t vector_of(const struct virtio_pci *t, uint32_t v)
+/* §4.1.5.1.2.1: what can't be had reads back as NO_VECTOR; so its eventfd is made now, when there
+ * is a way to say no. */
+static uint16_t vector_of(struct virtio_pci *t, uint32_t v)
 {
-	return v < t->msix.nr ? (uint16_t)v : VIRTIO_MSI_NO_VECTOR;
+	return v < t->msix.nr && msix_fd(&t->msix, v) >= 0 ? (uint16_t)v : VIRTIO_MSI_NO_VECTOR;
 }
 
 static void queue_write(struct virtio_pci *t, struct virtq *q, uint64_t off, uint32_t v)

@@ -713,6 +713,24 @@ static void a_shortage_of_descriptors_is_said_now_and_then(void **state)
 	assert_int_equal(cat->wires.connects, QUEUES + 1);
 }
 
+/* A driver learns that there is none for its interrupt, and may do without (§4.1.5.1.2.1). */
+static void a_vector_that_cant_be_had_reads_back_as_none(void **state)
+{
+	struct cat *cat = *state;
+	struct rlimit before, tight;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	tight = (struct rlimit){ .rlim_cur = 0, .rlim_max = before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	put(cat, VIRTIO_PCI_COMMON_Q_MSIX, 2, 1);
+	put(cat, VIRTIO_PCI_COMMON_MSIX, 2, 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(get(cat, VIRTIO_PCI_COMMON_Q_MSIX, 2), VIRTIO_MSI_NO_VECTOR);
+	assert_int_equal(get(cat, VIRTIO_PCI_COMMON_MSIX, 2), VIRTIO_MSI_NO_VECTOR);
+	put(cat, VIRTIO_PCI_COMMON_Q_MSIX, 2, 1);
+	assert_int_equal(get(cat, VIRTIO_PCI_COMMON_Q_MSIX, 2), 1);
+}
+
 static void others_serve_and_call(void **state)
 {
 	struct cat *cat = *state;
@@ -930,6 +948,7 @@ int main(void)
 		TEST(the_table_takes_words),
 		TEST(a_message_can_change),
 		TEST(a_shortage_of_descriptors_is_said_now_and_then),
+		TEST(a_vector_that_cant_be_had_reads_back_as_none),
 		TEST(others_serve_and_call),
 		TEST(what_is_lent_is_kvms_to_signal),
 		TEST(reads_and_writes_go_through_the_window),
