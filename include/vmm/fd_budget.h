@@ -10,7 +10,7 @@
  *
  * Machines know nothing of each other, but the kernel gives the lowest number that is free: a
  * descriptor whose number is in the last eighth of what the process may have means that the rest is
- * in use. Then a share gets nothing of the common half.
+ * in use. Then a share gets no more, but for the few that it has in any case.
  *
  * What the options of a machine bound (eventfds of its queues, a client of a console's socket, a
  * connection of --net socket) is not counted here: it is in what is left.

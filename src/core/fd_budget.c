@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <sys/resource.h>
 
+#define FEW  8u         /* that a share has in any case, to go on with */
 #define MOST (64 * KIB) /* whatever the process may have: each costs the host's kernel memory */
 
 uint64_t fd_budget_limit(void)
@@ -42,10 +43,12 @@ bool fd_share_room(const struct fd_share *s, unsigned nr)
 
 	if (nr > s->most || s->taken > s->most - nr)
 		return false;
-	if (!b || s->taken + nr <= own(b))
+	if (!b || s->taken + nr <= min(own(b), FEW))
 		return true;
+	if (s->high || s->taken + nr <= own(b))
+		return !s->high;
 	common = s->taken + nr - max(s->taken, own(b));
-	return !s->high && __atomic_load_n(&b->common, __ATOMIC_RELAXED) + common <= b->all / 2;
+	return __atomic_load_n(&b->common, __ATOMIC_RELAXED) + common <= b->all / 2;
 }
 
 void fd_share_take(struct fd_share *s, int fd)
@@ -53,11 +56,13 @@ void fd_share_take(struct fd_share *s, int fd)
 	struct fd_budget *b = s->budget;
 
 	s->taken++;
-	if (!b || s->taken <= own(b))
+	if (!b)
+		return;
+	s->high = (unsigned)fd >= b->ceiling;
+	if (s->taken <= own(b))
 		return;
 	s->borrowed++;
 	__atomic_add_fetch(&b->common, 1, __ATOMIC_RELAXED);
-	s->high = (unsigned)fd >= b->ceiling;
 }
 
 void fd_share_give(struct fd_share *s, unsigned nr)

@@ -773,6 +773,40 @@ static void a_guest_has_its_share_of_sockets(void **state __unused)
 	close(listener);
 }
 
+/* Many machines, which know nothing of each other, leave some for the rest of the process. */
+static void networks_leave_some_to_the_process(void **state __unused)
+{
+	struct fd_budget budget[10];
+	struct net_end *e[10];
+	struct rlimit limit, few;
+	struct packet p;
+	uint16_t port;
+	int fd = host_socket(SOCK_DGRAM, &port);
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	few = limit;
+	few.rlim_cur = min(limit.rlim_max, (rlim_t)800);
+	setrlimit(RLIMIT_NOFILE, &few);
+	for (unsigned m = 0; m < 10; m++) {
+		fd_budget_init(&budget[m], fd_budget_limit());
+		e[m] = start(&(struct net_user_options){ .fds = &budget[m] });
+	}
+	for (unsigned i = 0; i < 10 * 300; i++) {
+		put_udp(&p, GUEST, (uint16_t)(2000 + i), HOST, port, "more", 4);
+		send_packet(e[i % 10], &p);
+		if (i % 100 == 0)
+			for (unsigned m = 0; m < 10; m++)
+				settle(e[m]);
+	}
+	assert_in_range(count_fds(), few.rlim_cur / 8 * 7 - 50, few.rlim_cur / 8 * 7 + 50);
+	for (unsigned m = 0; m < 10; m++) {
+		fence(e[m]);
+		net_end_free(e[m]);
+	}
+	setrlimit(RLIMIT_NOFILE, &limit);
+	close(fd);
+}
+
 /* With all that the process may have, a network has no more than what libslirp can walk through. */
 static void there_is_a_most(void **state __unused)
 {
@@ -928,6 +962,7 @@ int main(void)
 		cmocka_unit_test(the_queue_has_an_end),
 		cmocka_unit_test(a_guest_may_use_up_the_descriptors),
 		cmocka_unit_test(a_guest_has_its_share_of_sockets),
+		cmocka_unit_test(networks_leave_some_to_the_process),
 		cmocka_unit_test(there_is_a_most),
 		cmocka_unit_test(a_client_waits_for_a_socket),
 		cmocka_unit_test(fragments_are_lost),
