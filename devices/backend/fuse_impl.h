@@ -285,8 +285,9 @@ static inline bool fuse_is_stopping(const struct fuse_server *f)
 
 /* The guest changes n: the content or attributes of a file; or something in a folder. */
 void fuse_changed(struct fuse_server *f, struct fuse_node *n);
-/* n is about to be forgotten. */
+/* n is about to be forgotten; or all of them are. */
 void fuse_unsynced_forget(struct fuse_server *f, struct fuse_node *n);
+void fuse_unsynced_drop(struct fuse_server *f);
 
 fuse_fn fuse_do_fsync, fuse_do_fsyncdir, fuse_do_syncfs;
 

@@ -103,9 +103,9 @@ static const struct opcode opcodes[] = {
 
 static void drop(struct fuse_server *f)
 {
+	fuse_unsynced_drop(f);
 	fuse_handles_drop(f);
 	fuse_nodes_drop(f);
-	f->unsynced = (struct fuse_unsynced){ 0 };
 	f->up = false;
 }
 
@@ -426,6 +426,7 @@ int fuse_server_new(struct fuse_server **f, const struct fuse_options *o)
 	s->readonly = o->readonly;
 	s->cache = o->cache;
 	s->stopping = o->stopping;
+	s->unsynced.tree = true; /* whatever the guest's life before this one has left */
 	s->valid_s = o->cache == FUSE_CACHE_NONE ? 0 : o->cache == FUSE_CACHE_AUTO ? 1 : 86400;
 	s->path = strdup(o->path);
 	if (asprintf(&s->what, "%s %s", s->option, o->path) < 0)
@@ -444,6 +445,7 @@ void fuse_server_free(struct fuse_server *f)
 {
 	if (!f)
 		return;
+	f->unsynced.nr = 0; /* nobody will ask */
 	drop(f);
 	close_fd(&f->root_fd);
 	close_fd(&f->proc_fd);

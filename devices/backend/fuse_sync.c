@@ -79,6 +79,12 @@ void fuse_unsynced_forget(struct fuse_server *f, struct fuse_node *n)
 	settle(f, n);
 }
 
+void fuse_unsynced_drop(struct fuse_server *f)
+{
+	while (f->unsynced.nr)
+		settle(f, f->unsynced.node[--f->unsynced.nr]);
+}
+
 void fuse_changed(struct fuse_server *f, struct fuse_node *n)
 {
 	struct fuse_unsynced *u = &f->unsynced;

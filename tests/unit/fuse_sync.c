@@ -94,6 +94,7 @@ static void who_changes_nothing_costs_nothing(void **state __unused)
 	const struct fuse_getattr_in in = { 0 };
 
 	up();
+	assert_sync(0, 1); /* what was changed before it started, perhaps by this guest */
 	for (unsigned i = 0; i < 100; i++) {
 		assert_int_equal(ask_bytes(&c, FUSE_GETATTR, ROOT, &in, sizeof(in)),
 				 sizeof(c.out.attr));
@@ -136,6 +137,23 @@ static void what_is_written_is_synced_alone(void **state __unused)
 	assert_sync(0, 1);
 	/* What is open in its place is another. */
 	create("new", &node[1]);
+	assert_sync(0, 1);
+	assert_sync(0, 0);
+	client_destroy(&c);
+}
+
+/* Another kernel goes on, or the device was reset: to sync is to sync what the last one wrote, too.
+ */
+static void what_was_changed_stays_so(void **state __unused)
+{
+	uint64_t node, fh;
+
+	up();
+	fh = create("file", &node);
+	assert_sync(0, 1);
+	write_to(node, fh);
+	assert_int_equal(ask_bytes(&c, FUSE_DESTROY, ROOT, NULL, 0), 0);
+	client_start(&c);
 	assert_sync(0, 1);
 	assert_sync(0, 0);
 	client_destroy(&c);
@@ -253,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_changes_nothing_costs_nothing),
 		cmocka_unit_test(what_is_written_is_synced_alone),
+		cmocka_unit_test(what_was_changed_stays_so),
 		cmocka_unit_test(what_is_where_is_the_whole_systems),
 		cmocka_unit_test(an_error_is_told_and_tried_again),
 		cmocka_unit_test(what_is_lost_is_synced_with_the_rest),
