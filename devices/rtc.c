@@ -23,7 +23,10 @@ enum { HOURS_PM = 1 << 7 };
 
 static int64_t host_now(void)
 {
-	return time(NULL);
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t); /* time() is a tick behind */
+	return t.tv_sec;
 }
 
 static uint8_t rtc_encode(const struct rtc *r, int v)
