@@ -43,8 +43,8 @@ static int write_out(struct fuse_server *f, struct fuse_node *n)
 		f->unsynced.tree = true; /* we may not read it, or it is gone */
 		return 0;
 	}
-	if (fd < 0 && n->dev != f->root_dev) {
-		sync();
+	if (fd == -EACCES || (fd < 0 && n->dev != f->root_dev)) {
+		sync(); /* without a descriptor of that file system there is nothing less */
 		return 0;
 	}
 	if (fd < 0)

@@ -1100,6 +1100,7 @@ static void test_one_file(void **state __unused)
 	memset(body + 8, 'x', 32);
 	for (size_t i = 0; i < ARRAY_SIZE(op); i++)
 		assert_true(ask_bytes(&c, op[i], ROOT, body, sizeof(body)) < 0);
+	assert_int_equal(ask_bytes(&c, FUSE_SYNCFS, ROOT, body, sizeof(body)), 0);
 	assert_int_equal(ask(&c, FUSE_UNLINK, ROOT, NULL, 0, FUSE_ONLY_NAME), -EPERM);
 	assert_int_equal(ask(&c, FUSE_UNLINK, ROOT, NULL, 0, "only"), -EPERM);
 	assert_int_equal(create(ROOT, "new", O_WRONLY, 0644, 0), -EPERM);
