@@ -261,6 +261,7 @@ int disk_open(struct disk *d, const struct disk_options *o,
 		.done = done,
 		.kept = o->kept,
 	};
+	d->waiting_end = &d->waiting;
 	if (o->kept && o->kept->failed)
 		return log_ret(-EIO,
 			       "--disk %s: the host could not store what was written: the guest is "
@@ -309,28 +310,129 @@ bool disk_covers(const struct disk *d, uint64_t sector, uint64_t len)
 	return len % DISK_SECTOR == 0 && sector <= sectors && len / DISK_SECTOR <= sectors - sector;
 }
 
+/* -- what is begun, and what waits ------------------------------------------------------------ */
+
+/* A reset waits for what is begun; many times what keeps a fast device busy. */
+#define MAX_BEGUN (32 * MIB)
+
+static uint64_t cost_of(const struct disk_request *r)
+{
+	switch (r->op) {
+	case DISK_READ:
+	case DISK_WRITE:
+		break;
+	case DISK_FLUSH:
+		return 1 * MIB;
+	case DISK_DISCARD:
+		return max(r->len / 16, (uint64_t)1);
+	case DISK_ZERO:
+		return r->by_hand ? min(r->len, DISK_PIECE) : r->len;
+	}
+	return max(r->len, (uint64_t)1);
+}
+
+static struct disk_request *take_first(struct disk *d)
+{
+	struct disk_request *r = d->waiting;
+
+	d->waiting = r->next;
+	if (!d->waiting)
+		d->waiting_end = &d->waiting;
+	return r;
+}
+
+/* Is there one that may be begun before others are done? */
+static bool has_room(const struct disk *d)
+{
+	return d->waiting && (!d->nr_begun || d->begun + cost_of(d->waiting) <= MAX_BEGUN);
+}
+
+static bool may_begin(const struct disk *d, struct round *round)
+{
+	return has_room(d) && !(d->engine->waits ? round_is_late(round) : round_is_over(round));
+}
+
+static uint64_t begin(struct disk *d)
+{
+	struct disk_request *r = take_first(d);
+
+	r->cost = cost_of(r);
+	d->begun += r->cost;
+	d->nr_begun++;
+	d->engine->submit(d, r);
+	return r->cost;
+}
+
+static void end(struct disk *d, struct disk_request *r)
+{
+	d->nr_begun -= r->cost > 0;
+	d->begun -= r->cost;
+	r->cost = 0;
+}
+
 void disk_submit(struct disk *d, struct disk_request *r)
 {
 	d->in_flight++;
-	d->engine->submit(d, r);
+	r->next = NULL;
+	r->cost = 0;
+	r->by_hand = false;
+	*d->waiting_end = r;
+	d->waiting_end = &r->next;
 }
 
-void disk_run(struct disk *d)
+bool disk_run(struct disk *d, struct round *round)
 {
-	d->engine->run(d, false);
+	const unsigned most = d->engine->waits ? 1 : DISK_MAX_IN_FLIGHT;
+
+	bool go = may_begin(d, round); /* asks for the time, perhaps: once a request */
+
+	do {
+		for (unsigned n = 0; n < most && go; n++) {
+			round_spend(round, begin(d));
+			go = n + 1 < most && may_begin(d, round);
+		}
+		d->engine->run(d, false);
+		go = may_begin(d, round);
+	} while (go);
+	return has_room(d);
 }
 
 void disk_drain(struct disk *d)
 {
-	while (d->in_flight)
+	while (d->in_flight) {
+		for (unsigned n = 0; n < (d->engine->waits ? 1 : DISK_MAX_IN_FLIGHT) && has_room(d);
+		     n++)
+			begin(d);
 		d->engine->run(d, true);
+	}
+}
+
+void disk_drop(struct disk *d)
+{
+	while (d->in_flight) {
+		while (d->waiting)
+			disk_finish(d, take_first(d), -ECANCELED);
+		if (d->nr_begun)
+			d->engine->run(d, true);
+	}
 }
 
 void disk_finish(struct disk *d, struct disk_request *r, int result)
 {
+	end(d, r);
 	d->in_flight--;
 	r->result = result;
 	d->done(d, r); /* r is the caller's again from here on */
+}
+
+void disk_again(struct disk *d, struct disk_request *r)
+{
+	end(d, r);
+	r->by_hand = true;
+	r->next = d->waiting;
+	if (!d->waiting)
+		d->waiting_end = &r->next;
+	d->waiting = r;
 }
 
 const char *disk_op_name(enum disk_op op)

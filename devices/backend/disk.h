@@ -2,8 +2,10 @@
 /*
  * The host's half of a disk: an image file or a block device, and the engine that does its I/O.
  *
- * Requests belong to the caller, who fills and submits them; disk_run() starts all that were
- * submitted in one go and calls done() for those that have completed, in any order. The engine is
+ * Requests belong to the caller, who fills and submits them; disk_run() begins those that were
+ * submitted, as far as a round goes, and calls done() for those that have completed, in any order.
+ * What isn't begun can be dropped, and so many bytes at most are begun and not done: a reset need
+ * not wait for more. The engine is
  * io_uring, or plain preadv/pwritev where the host has none or refuses it. Data goes through the
  * host's page cache.
  *
@@ -21,6 +23,7 @@
 
 #include <sys/uio.h>
 
+#include "vmm/round.h"
 #include "vmm/types.h"
 
 #define DISK_SECTOR        512
@@ -72,16 +75,20 @@ struct disk_request {
 
 	int result; /* when done: 0 or -errno */
 
-	struct disk_request *next; /* the engine's */
+	/* Ours. */
+	struct disk_request *next;
+	uint64_t cost; /* bytes that count, while it is begun; 0: it isn't */
+	bool by_hand;  /* by disk_do(), a piece at a time */
 };
 
 struct disk;
 struct qcow2;
 
-/* An engine. submit never calls done; run does, and with wait only returns after it did so at least
- * once (something is in flight). */
+/* An engine. submit begins a request and never calls disk_finish() or disk_again(); run does, and
+ * with wait only returns after it did so at least once (something is begun). */
 struct disk_engine_ops {
 	const char *name;
+	bool waits; /* run does what was begun, on this thread: one at a time is enough */
 	int (*start)(struct disk *d); /* 0; or -errno, not logged, when this host can't or won't */
 	void (*stop)(struct disk *d); /* nothing is in flight */
 	void (*submit)(struct disk *d, struct disk_request *r);
@@ -103,10 +110,13 @@ struct disk {
 	void (*done)(struct disk *d, struct disk_request *r);
 
 	const struct disk_engine_ops *engine;
-	int event_fd; /* readable: there is something for disk_run() to do; -1: never */
-	unsigned in_flight;
-	struct disk_request *queue, **queue_end; /* sync engine: submitted, in order */
-	void *uring;                             /* io_uring engine: struct io_uring */
+	int event_fd;       /* readable: there is something for disk_run() to do; -1: never */
+	unsigned in_flight; /* submitted and not done */
+	struct disk_request *waiting, **waiting_end; /* of those, what isn't begun, in order */
+	unsigned nr_begun;
+	uint64_t begun;               /* what those cost */
+	struct disk_request *current; /* sync engine: begun */
+	void *uring;                  /* io_uring engine: struct io_uring */
 
 	/* qcow2: what fd has (NULL: raw); and below an overlay, what path has. */
 	struct qcow2 *image, *base_image;
@@ -128,11 +138,16 @@ bool disk_covers(const struct disk *d, uint64_t sector, uint64_t len);
 /* Queues a request for disk_run(). */
 void disk_submit(struct disk *d, struct disk_request *r);
 
-/* Starts what was submitted, and calls done() for what is done. */
-void disk_run(struct disk *d);
+/* Begins what was submitted, for as long as the round lasts, and calls done() for what is done.
+ * True when there is more to begin: call again, after letting other sources of the loop have their
+ * turn.
+ */
+bool disk_run(struct disk *d, struct round *round);
 
-/* Returns when nothing is in flight any more; done() has been called for all of it. */
+/* Return when nothing is in flight any more; done() has been called for all of it. The second one
+ * begins nothing: what wasn't begun is done with -ECANCELED. */
 void disk_drain(struct disk *d);
+void disk_drop(struct disk *d);
 
 /* "read", "write", … for messages. */
 const char *disk_op_name(enum disk_op op);
@@ -141,6 +156,9 @@ const char *disk_op_name(enum disk_op op);
 
 /* Warns when a disk that was given as raw begins, or ends, like an image of another kind. */
 void disk_warn_of_format(const struct disk *d);
+
+/* How much is zeroed by hand at once. */
+#define DISK_PIECE (2 * MIB)
 
 extern const struct disk_engine_ops disk_sync_engine, disk_uring_engine;
 
@@ -155,7 +173,8 @@ int disk_lock(int fd, bool readonly) __must_check;
  * alone it would stay as long as a child of fork() has that, too. */
 void disk_release(int *fd);
 
-/* Does r on the spot, blocking, by system calls. 0 or -errno. */
+/* Does r, or a piece of it, on the spot, blocking, by system calls. 0; 1: there is more of it, for
+ * disk_again(); or -errno. */
 int disk_do(struct disk *d, struct disk_request *r) __must_check;
 
 /* n bytes of a READ or WRITE have been transferred: take them off r. */
@@ -173,3 +192,5 @@ const char *disk_quoted(char *to, size_t size, const char *path);
 
 /* r is done. */
 void disk_finish(struct disk *d, struct disk_request *r, int result);
+/* What is left of r waits again, before all others. */
+void disk_again(struct disk *d, struct disk_request *r);

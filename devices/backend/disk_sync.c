@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Disk I/O by plain system calls, each of which is waited for: where there is no io_uring, and for
  * what io_uring can't do. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -77,10 +78,11 @@ static int discard(struct disk *d, struct disk_request *r)
 	return rc == -EOPNOTSUPP ? 0 : rc;
 }
 
-static int write_zeroes(struct disk *d, const struct disk_request *r)
+/* A piece of r. */
+static int write_zeroes(struct disk *d, struct disk_request *r)
 {
 	static _Alignas(4096) const uint8_t zeroes[4096];
-	uint64_t off = r->off, left = r->len;
+	uint64_t left = min(r->len, DISK_PIECE);
 
 	while (left) {
 		struct iovec iov[64];
@@ -92,17 +94,21 @@ static int write_zeroes(struct disk *d, const struct disk_request *r)
 			iov[n] = (struct iovec){ (void *)zeroes, len };
 			want -= len;
 		}
-		struct disk_request w = { .op = DISK_WRITE, .off = off, .iov = iov, .nr_iov = n };
+		struct disk_request w = {
+			.op = DISK_WRITE, .off = r->off, .iov = iov, .nr_iov = n
+		};
+		const uint64_t len = min(left, n * sizeof(zeroes));
 
-		w.len = min(left, n * sizeof(zeroes));
-		off += w.len;
-		left -= w.len;
+		w.len = len;
 		int rc = transfer(d, &w);
 
 		if (rc < 0)
 			return rc;
+		left -= len;
+		r->off += len;
+		r->len -= len;
 	}
-	return 0;
+	return r->len > 0;
 }
 
 /* From the cheapest way to the one that always works. */
@@ -118,10 +124,28 @@ static int zero(struct disk *d, struct disk_request *r)
 	return rc == -EOPNOTSUPP ? write_zeroes(d, r) : rc;
 }
 
+/* A range's tables are changed a piece at a time. Pieces end where clusters do. */
+static int image_do(struct disk *d, struct disk_request *r)
+{
+	const uint64_t most = 64 * MIB, len = most - r->off % most;
+	struct disk_request piece = *r;
+	int rc;
+
+	if ((r->op != DISK_DISCARD && r->op != DISK_ZERO) || r->len <= len)
+		return qcow2_do(d->image, r);
+	piece.len = len;
+	rc = qcow2_do(d->image, &piece);
+	if (rc < 0)
+		return rc;
+	r->off += len;
+	r->len -= len;
+	return 1;
+}
+
 int disk_do(struct disk *d, struct disk_request *r)
 {
 	if (d->image)
-		return qcow2_do(d->image, r);
+		return image_do(d, r);
 	switch (r->op) {
 	case DISK_READ:
 	case DISK_WRITE:
@@ -138,8 +162,7 @@ int disk_do(struct disk *d, struct disk_request *r)
 
 static int sync_start(struct disk *d)
 {
-	d->queue = NULL;
-	d->queue_end = &d->queue;
+	d->current = NULL;
 	return 0;
 }
 
@@ -147,25 +170,28 @@ static void sync_stop(struct disk *d __unused) {}
 
 static void sync_submit(struct disk *d, struct disk_request *r)
 {
-	r->next = NULL;
-	*d->queue_end = r;
-	d->queue_end = &r->next;
+	assert(!d->current);
+	d->current = r;
 }
 
 static void sync_run(struct disk *d, bool wait __unused)
 {
-	while (d->queue) {
-		struct disk_request *r = d->queue;
+	struct disk_request *r = d->current;
+	int rc;
 
-		d->queue = r->next;
-		if (!d->queue)
-			d->queue_end = &d->queue;
-		disk_finish(d, r, disk_do(d, r));
-	}
+	if (!r)
+		return;
+	d->current = NULL;
+	rc = disk_do(d, r);
+	if (rc > 0)
+		disk_again(d, r);
+	else
+		disk_finish(d, r, rc);
 }
 
 const struct disk_engine_ops disk_sync_engine = {
 	.name = "sync",
+	.waits = true,
 	.start = sync_start,
 	.stop = sync_stop,
 	.submit = sync_submit,

@@ -50,6 +50,13 @@ static void uring_stop(struct disk *d)
 	d->event_fd = -1;
 }
 
+static bool is_by_hand(const struct disk *d, const struct disk_request *r)
+{
+	const bool range = r->op == DISK_DISCARD || r->op == DISK_ZERO;
+
+	return r->by_hand || (range && disk_is_special(d, r));
+}
+
 static void uring_submit(struct disk *d, struct disk_request *r)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(d->uring);
@@ -67,7 +74,7 @@ static void uring_submit(struct disk *d, struct disk_request *r)
 		break;
 	case DISK_DISCARD:
 	case DISK_ZERO:
-		if (disk_is_special(d, r))
+		if (is_by_hand(d, r))
 			io_uring_prep_nop(sqe); /* done when it comes back: uring_complete() */
 		else
 			io_uring_prep_fallocate(sqe, d->fd, disk_fallocate_mode(r), (off_t)r->off,
@@ -80,17 +87,18 @@ static void uring_submit(struct disk *d, struct disk_request *r)
 static void uring_complete(struct disk *d, struct disk_request *r, int res)
 {
 	const bool data = r->op == DISK_READ || r->op == DISK_WRITE;
-	const bool special = !data && r->op != DISK_FLUSH && disk_is_special(d, r);
 
 	if (data && res > 0) {
 		disk_advance(r, (size_t)res);
 		res = r->len ? -EAGAIN : 0;
 	} else if (data && res == 0) {
 		res = -ENODATA; /* the file was cut short under us */
-	} else if (res == -EOPNOTSUPP || special) {
+	} else if (res == -EOPNOTSUPP || is_by_hand(d, r)) {
 		res = disk_do(d, r); /* it knows more ways; rare enough to wait for */
 	}
-	if (res == -EAGAIN || res == -EINTR)
+	if (res > 0)
+		disk_again(d, r);
+	else if (res == -EAGAIN || res == -EINTR)
 		uring_submit(d, r); /* again, or the rest of it */
 	else
 		disk_finish(d, r, res);

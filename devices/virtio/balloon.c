@@ -47,8 +47,8 @@ static enum role role_of(const struct virtio_dev *vd, const struct virtq *q)
 
 /* What one kick may make us do. A driver that asks for more in one go keeps that memory: Linux asks
  * for 256 pages, or reports 32 ranges of 4 MiB, and waits. */
-#define ROUND_PAGES 8192        /* numbers of pages, or ranges */
-#define ROUND_BYTES (256 * MIB) /* how much is taken back */
+#define KICK_PAGES 8192        /* numbers of pages, or ranges */
+#define KICK_BYTES (256 * MIB) /* how much is taken back */
 
 /* Pages that are neighbours on the host are taken back in one go. */
 struct run {
@@ -63,7 +63,7 @@ struct run {
 static struct run run_begin(struct virtio_balloon *b, uint64_t *sum)
 {
 	return (struct run){
-		.b = b, .sum = sum, .pages_left = ROUND_PAGES, .bytes_left = ROUND_BYTES
+		.b = b, .sum = sum, .pages_left = KICK_PAGES, .bytes_left = KICK_BYTES
 	};
 }
 
@@ -146,7 +146,10 @@ static int pages_kick(struct virtio_balloon *b, struct virtq *q, enum role role)
 	struct virtq_chain c;
 	int rc;
 
-	while ((rc = virtq_pop(q, &c)) > 0) {
+	while (!round_is_late(&b->vd.round)) {
+		rc = virtio_pop(&b->vd, q, &c);
+		if (rc <= 0)
+			return rc;
 		if (role == INFLATE)
 			inflate_chain(&r, &c);
 		else if (role == REPORT && reports_count(b))
@@ -155,7 +158,8 @@ static int pages_kick(struct virtio_balloon *b, struct virtq *q, enum role role)
 		run_end(&r);
 		virtq_push(q, c.head, 0);
 	}
-	return rc;
+	virtq_leave(q);
+	return 0;
 }
 
 /* -- statistics ------------------------------------------------------------------------------ */

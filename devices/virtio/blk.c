@@ -3,9 +3,10 @@
  * virtio-blk (virtio 1.2 §5.2): read, write, flush, discard, write zeroes and get-id on one queue.
  *
  * A request is answered when the host is done with it, in any order; a kick takes all that is
- * there, then starts it in one go. No assumption is made about how the driver cuts a request into
- * buffers (§2.7.4.1): the header is the first 16 bytes that we may read, the status the last that
- * we may write.
+ * there, then starts it in one go, or as much as a round may (vmm/round.h). What is not begun when
+ * the driver resets the device is dropped. No assumption is made about how the driver cuts a
+ * request into buffers (§2.7.4.1): the header is the first 16 bytes that we may read, the status
+ * the last that we may write.
  *
  * Cache (§5.2.6.2). With VIRTIO_BLK_F_FLUSH we are a writeback cache: a write is done when the
  * host's page cache has it. A flush makes stable every write that was answered before the flush was
@@ -30,8 +31,8 @@
 #include <linux/virtio_blk.h>
 #include <stdlib.h>
 
-/* Of a read or write: several times what Linux sends. All that is in flight must come to an end
- * before the guest can be ended. */
+/* Of a read or write: several times what Linux sends. All that is begun must come to an end before
+ * the guest can be ended. */
 #define MAX_DATA            (16 * MIB)
 #define MAX_RANGES          16 /* of a discard */
 #define MAX_DISCARD_SECTORS (GIB / DISK_SECTOR)
@@ -131,12 +132,14 @@ static void blk_done(struct disk *d, struct disk_request *io)
 	struct virtio_blk *b = container_of(d, struct virtio_blk, disk);
 	struct blk_request *r = container_of(io, struct blk_request, io);
 
-	if (io->result < 0) {
+	if (b->dropping) {
+		blk_answer(b, r, 0);
+	} else if (io->result < 0) {
 		blk_log_error(b, io);
 		if (io->op == DISK_READ)
 			r->used = 0; /* some of it, perhaps */
 		blk_answer(b, r, VIRTIO_BLK_S_IOERR);
-	} else if (r->ranges_left && !b->dropping) {
+	} else if (r->ranges_left) {
 		blk_next_range(b, r);
 	} else if ((io->op == DISK_WRITE || io->op == DISK_ZERO) && !blk_writeback(b)) {
 		io->op = DISK_FLUSH;
@@ -146,11 +149,18 @@ static void blk_done(struct disk *d, struct disk_request *io)
 	}
 }
 
+static void blk_run(struct virtio_blk *b)
+{
+	if (disk_run(&b->disk, &b->vd.round))
+		virtio_again(&b->vd, 0);
+}
+
 static void blk_completions(struct loop_source *src, uint32_t events __unused)
 {
 	struct virtio_blk *b = container_of(src, struct virtio_blk, completions);
 
-	disk_run(&b->disk);
+	b->vd.round = round_begin();
+	blk_run(b);
 	virtio_notify(&b->vd, &b->vd.q[0]);
 }
 
@@ -290,7 +300,7 @@ static int blk_kick(struct virtio_dev *vd, struct virtq *q)
 		if (rc < 0)
 			break;
 	}
-	disk_run(&b->disk);
+	blk_run(b);
 	return rc;
 }
 
@@ -310,7 +320,7 @@ static int blk_activate(struct virtio_dev *vd)
 static void blk_drop(struct virtio_blk *b)
 {
 	b->dropping = true;
-	disk_drain(&b->disk);
+	disk_drop(&b->disk);
 	b->dropping = false;
 }
 

@@ -35,9 +35,9 @@
 
 #include "virtio/console_control.h"
 
-#define BUDGET       (256 * KIB) /* bytes of a port in one callback */
-#define REST_MAX     (8 * MIB)   /* of a port, over resets: a queue of Linux's holds 2 to 4 MiB */
-#define DETACH_BYTES (16 * MIB)  /* of a port at the end */
+#define BUDGET       (ROUND_BYTES / (2 * 16)) /* bytes of a port each way: 15, and a console */
+#define REST_MAX     (8 * MIB)  /* of a port, over resets: a queue of Linux's holds 2 to 4 MiB */
+#define DETACH_BYTES (16 * MIB) /* of a port at the end */
 #define DETACH_NS    20000000000ull
 
 struct console_config {

@@ -3,9 +3,8 @@
  * virtio-fs (virtio 1.2 §5.11): FUSE requests, on a queue for all of them and one for those that
  * must not wait behind them; backend/fuse.h serves both.
  *
- * A kick serves what is there, a few requests at a time so that the loop's other devices have
- * theirs, and answers them with one interrupt. A request that can't be answered (no header, no room
- * for one) makes the device ask for a reset.
+ * A kick serves what is there, for a round, and answers them with one interrupt, or a few. A
+ * request that can't be answered (no header, no room for one) makes the device ask for a reset.
  *
  * Deliberately missing: notifications (VIRTIO_FS_F_NOTIFICATION), which no driver knows, the DAX
  * window, and several request queues: one thread serves them.
@@ -14,9 +13,8 @@
 
 #include <errno.h>
 
-#define MAX_ROUND 32          /* requests, of up to a mebibyte each, */
-#define ROUND_NS  5000000     /* none of which begins later than this */
-#define MAX_QUIET (256 * KIB) /* of answers that the driver isn't told of yet */
+#define MAX_QUIET  (256 * KIB) /* of answers that the driver isn't told of yet */
+#define MAX_UNTOLD 32          /* such answers */
 
 struct config_space {
 	char tag[VIRTIO_FS_TAG];
@@ -27,12 +25,12 @@ _Static_assert(sizeof(struct config_space) == VIRTIO_FS_CONFIG_SIZE, "virtio 1.2
 static int fs_kick(struct virtio_dev *vd, struct virtq *q)
 {
 	struct virtio_fs *s = container_of(vd, struct virtio_fs, vd);
-	const uint64_t end = monotonic_ns() + ROUND_NS;
 	struct virtq_chain c;
 	uint64_t told = 0;
+	unsigned untold = 0;
 	int rc;
 
-	for (unsigned i = 0; i < MAX_ROUND && (i == 0 || monotonic_ns() < end); i++) {
+	while (!round_is_late(&vd->round)) {
 		int len;
 
 		rc = virtq_pop(q, &c);
@@ -43,10 +41,11 @@ static int fs_kick(struct virtio_dev *vd, struct virtq *q)
 			return len;
 		virtq_push(q, c.head, (uint32_t)len);
 		/* The guest works with the first ones while we read the next. */
+		round_spend(&vd->round, c.out_len + (unsigned)len);
 		told += (unsigned)len;
-		if (told > MAX_QUIET) {
+		if (told > MAX_QUIET || ++untold == MAX_UNTOLD) {
 			virtio_notify(vd, q);
-			told = 0;
+			told = untold = 0;
 		}
 	}
 	virtq_leave(q);

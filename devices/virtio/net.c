@@ -116,7 +116,7 @@ static void net_look_at(struct virtio_net *n, unsigned pair)
 {
 	for (unsigned i = NET_RX(pair); i <= NET_TX(pair); i++)
 		if (net_live(n, &n->vd.q[i]))
-			net_again(n, i);
+			virtio_again(&n->vd, i);
 }
 
 int net_set_pairs(struct virtio_net *n, unsigned nr)
@@ -148,8 +148,10 @@ static void net_ready(void *ctx, unsigned pair)
 
 	if (n->vhost || pair >= n->state.pairs)
 		return;
+	n->vd.round = round_begin();
 	if (net_live(n, &n->vd.q[NET_RX(pair)]))
 		rc = net_receive(n, pair);
+	n->vd.round = round_begin(); /* each queue has its own */
 	if (rc == 0 && net_live(n, &n->vd.q[NET_TX(pair)]))
 		rc = net_transmit(n, pair);
 	if (rc < 0)

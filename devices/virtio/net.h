@@ -77,8 +77,6 @@ int net_receive(struct virtio_net *n, unsigned pair);
 int net_transmit(struct virtio_net *n, unsigned pair);
 /* The driver has new buffers for frames. */
 int net_refilled(struct virtio_net *n, unsigned pair);
-/* Another round of that queue, after the loop's other sources had theirs. */
-void net_again(struct virtio_net *n, unsigned queue);
 /* Forgets what is in flight. */
 void net_drop_rx(struct virtio_net *n, unsigned pair);
 void net_drop_tx(struct virtio_net *n, unsigned pair);

@@ -127,6 +127,6 @@ int net_control(struct virtio_net *n, struct virtq *q)
 	virtq_push(q, c.head, sizeof(ack));
 	/* A change of the queues makes the host's kernel wait for all of its processors, each time:
 	 * with a ring full of them there must be time for the rest. */
-	net_again(n, (unsigned)(q - n->vd.q));
+	virtio_again(&n->vd, (unsigned)(q - n->vd.q));
 	return 0;
 }

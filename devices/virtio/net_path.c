@@ -17,8 +17,6 @@
 
 #include "net.h"
 
-#define BATCH 128 /* frames, before other sources of the loop have their turn */
-
 /* Chains that were popped for frames to come, in order. */
 struct net_stage {
 	unsigned first, nr;         /* chain[first..first + nr) */
@@ -47,16 +45,6 @@ struct net_pair {
 struct net_pair *net_new_pairs(unsigned nr)
 {
 	return calloc(nr, sizeof(struct net_pair)); /* most of it is never touched */
-}
-
-void net_again(struct virtio_net *n, unsigned queue)
-{
-	const struct virtio_transport_ops *t = n->vd.transport;
-	const uint64_t one = 1;
-
-	/* EAGAIN means that 2^64 - 2 kicks are pending, which is as good as one. */
-	if (write(t->kick_fd(n->vd.transport_ctx, queue), &one, sizeof(one)) < 0)
-		return;
 }
 
 /* -- staged buffers -- */
@@ -205,7 +193,7 @@ static int deliver_held(struct virtio_net *n, struct net_pair *p, struct virtq *
 	return 1;
 }
 
-/* Takes one frame from the backend. 1; 0: there is none. */
+/* Takes one frame from the backend: its length, or whatever is no error; 0: there is none. */
 static int take_frame(struct virtio_net *n, unsigned pair, struct virtq *q)
 {
 	struct net_pair *p = &n->pair[pair];
@@ -224,7 +212,7 @@ static int take_frame(struct virtio_net *n, unsigned pair, struct virtq *q)
 		deliver(n, s, q, (uint32_t)len);
 	else
 		hold(n, p, (uint32_t)len);
-	return 1;
+	return max((int)len, 1);
 }
 
 int net_receive(struct virtio_net *n, unsigned pair)
@@ -232,25 +220,24 @@ int net_receive(struct virtio_net *n, unsigned pair)
 	struct net_pair *p = &n->pair[pair];
 	struct virtq *q = &n->vd.q[NET_RX(pair)];
 	uint64_t wanted = net_room_wanted(n);
-	unsigned budget = BATCH;
 	int rc = 1;
 
-	while (!p->starved && rc > 0 && budget > 0) {
+	while (!p->starved && rc > 0 && !round_is_over(&n->vd.round)) {
 		rc = stage_fill(n, &p->stage, q, max(wanted, (uint64_t)p->held_len));
 		if (rc < 0)
 			return rc;
-		budget--;
 		if (p->stage.nr && (!p->held_len || deliver_held(n, p, q))) {
 			rc = p->stage.nr ? take_frame(n, pair, q) : 1;
 		} else {
 			p->starved = !virtq_want_kick(q);
 			rc = 1;
 		}
+		round_spend(&n->vd.round, (unsigned)rc);
 	}
 	if (p->starved)
 		n->backend->ops->want_frames(n->backend, pair, false);
 	else if (rc > 0)
-		net_again(n, NET_RX(pair));
+		virtio_again(&n->vd, NET_RX(pair));
 	virtio_notify(&n->vd, q);
 	return 0;
 }
@@ -317,18 +304,17 @@ int net_transmit(struct virtio_net *n, unsigned pair)
 {
 	struct net_pair *p = &n->pair[pair];
 	struct virtq *q = &n->vd.q[NET_TX(pair)];
-	unsigned budget = BATCH;
 	int rc = 1;
 
-	while (budget > 0 && (rc = next_chain(p, q)) > 0) {
+	while (!round_is_over(&n->vd.round) && (rc = next_chain(p, q)) > 0) {
 		if (!send_frame(n, pair, &p->tx))
 			break;
 		p->tx_held = false;
 		virtq_push(q, p->tx.head, 0);
-		budget--;
+		round_spend(&n->vd.round, p->tx.out_len);
 	}
-	if (budget == 0)
-		net_again(n, NET_TX(pair));
+	if (round_is_over(&n->vd.round))
+		virtio_again(&n->vd, NET_TX(pair));
 	virtio_notify(&n->vd, q);
 	return min(rc, 0);
 }

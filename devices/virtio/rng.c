@@ -9,12 +9,12 @@
 
 #include <sys/random.h>
 
-static int rng_kick(struct virtio_dev *vd __unused, struct virtq *q)
+static int rng_kick(struct virtio_dev *vd, struct virtq *q)
 {
 	struct virtq_chain c;
 	int rc;
 
-	while ((rc = virtq_pop(q, &c)) > 0) {
+	while ((rc = virtio_pop(vd, q, &c)) > 0) {
 		uint8_t buf[256];
 		ssize_t n = getrandom(buf, sizeof(buf), 0);
 

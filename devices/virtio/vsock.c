@@ -78,7 +78,7 @@ static bool next_packet(struct virtio_vsock *v, struct vsock_header *h)
 static int rx_buffer(struct virtio_vsock *v, struct virtq *q)
 {
 	if (!v->has_rx) {
-		int rc = virtq_pop(q, &v->rx);
+		int rc = virtio_pop(&v->vd, q, &v->rx);
 
 		if (rc <= 0)
 			return rc;
@@ -105,6 +105,7 @@ static int vsock_rx(struct virtio_vsock *v, struct virtq *q)
 			continue;
 		chain_write(&v->rx, 0, &h, sizeof(h));
 		virtq_push(q, v->rx.head, (uint32_t)sizeof(h) + le32(h.len));
+		round_spend(&v->vd.round, le32(h.len));
 		v->has_rx = false;
 		if (v->stalled) {
 			v->stalled = false;
@@ -171,13 +172,14 @@ static int vsock_tx(struct virtio_vsock *v, struct virtq *q)
 	struct virtq_chain chain;
 
 	while (v->nr_rsts < VSOCK_MAX_RSTS) {
-		int rc = virtq_pop(q, &chain);
+		int rc = virtio_pop(&v->vd, q, &chain);
 
 		if (rc <= 0)
 			return rc;
 		if (chain.out_len < sizeof(struct vsock_header))
 			return -EPROTO;
 		vsock_packet(v, &chain);
+		round_spend(&v->vd.round, min(chain.out_len, (uint64_t)VSOCK_BUFFER));
 		virtq_push(q, chain.head, 0);
 	}
 	v->stalled = true; /* vsock_rx() goes on with it */

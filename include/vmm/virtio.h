@@ -17,6 +17,7 @@
 
 #include "vmm/log.h"
 #include "vmm/loop.h"
+#include "vmm/round.h"
 #include "vmm/shared_fd.h"
 #include "vmm/virtq.h"
 
@@ -31,8 +32,10 @@ struct virtio_ops {
 	uint16_t queue_size;  /* largest, a power of two <= VIRTQ_MAX_SIZE */
 	uint32_t config_size; /* bytes of device configuration space */
 
-	/* The driver made buffers available in q: pop, work, push. < 0 (a malformed ring): the core
-	 * marks the device DEVICE_NEEDS_RESET. Else the core interrupts the driver if it wants. */
+	/* The driver made buffers available in q: pop, work, push, for as long as vd->round has
+	 * something left (vmm/round.h); the rest waits for virtq_leave() or virtio_again(). < 0 (a
+	 * malformed ring): the core marks the device DEVICE_NEEDS_RESET. Else the core interrupts
+	 * the driver if it wants. */
 	int (*kick)(struct virtio_dev *vd, struct virtq *q);
 	/* DRIVER_OK was set: features are negotiated, queues are up. 0, or < 0 as above. */
 	int (*activate)(struct virtio_dev *vd);
@@ -87,6 +90,8 @@ struct virtio_dev {
 	const struct virtio_transport_ops *transport;
 	void *transport_ctx;
 
+	struct round
+		round; /* a new one for each kick; and for what else a device does on its loop */
 	struct ratelimit log;
 };
 
@@ -136,6 +141,11 @@ void virtio_config_write(struct virtio_dev *vd, uint64_t off, unsigned size, uin
 /* After pushing to q outside kick (an asynchronous completion): interrupts the driver if it wants.
  */
 void virtio_notify(struct virtio_dev *vd, struct virtq *q);
+/* virtq_pop() while the round lasts: then what is left in q waits for the next one, and there is 0.
+ */
+int virtio_pop(struct virtio_dev *vd, struct virtq *q, struct virtq_chain *c) __must_check;
+/* A kick of that queue once more, when the loop's other sources had their turn. */
+void virtio_again(struct virtio_dev *vd, unsigned queue);
 /* The device's configuration space changed. */
 void virtio_config_changed(struct virtio_dev *vd);
 /* Sets DEVICE_NEEDS_RESET (virtio 1.2 §2.1.2) and says why, rate-limited. */

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <linux/virtio_ring.h>
+#include <unistd.h>
 
 #define CORE_FEATURES                                                                              \
 	(VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |                \
@@ -145,6 +146,7 @@ bool virtio_kick(struct virtio_dev *vd, uint32_t index)
 
 	if (!q || !q->ready || !virtio_live(vd))
 		return false;
+	vd->round = round_begin();
 	/* One look at the driver's index a round: what it adds meanwhile waits for the next. */
 	if (virtq_begin(q) < 0 || vd->ops->kick(vd, q) < 0) {
 		virtio_broken(vd, "the driver made a malformed queue");
@@ -171,6 +173,28 @@ void virtio_config_write(struct virtio_dev *vd, uint64_t off, unsigned size, uin
 {
 	if (vd->ops->config_write && config_covers(vd, off, size))
 		vd->ops->config_write(vd, (uint32_t)off, size, value);
+}
+
+int virtio_pop(struct virtio_dev *vd, struct virtq *q, struct virtq_chain *c)
+{
+	int rc = 0;
+
+	if (round_is_over(&vd->round))
+		virtq_leave(q);
+	else
+		rc = virtq_pop(q, c);
+	if (rc > 0)
+		round_spend(&vd->round, 0);
+	return rc;
+}
+
+void virtio_again(struct virtio_dev *vd, unsigned queue)
+{
+	const uint64_t one = 1;
+
+	/* EAGAIN means that 2^64 - 2 kicks are pending, which is as good as one. */
+	if (write(vd->transport->kick_fd(vd->transport_ctx, queue), &one, sizeof(one)) < 0)
+		return;
 }
 
 void virtio_notify(struct virtio_dev *vd, struct virtq *q)

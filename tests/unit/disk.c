@@ -172,7 +172,7 @@ static void many_are_in_flight_at_once(void **state)
 			disk_submit(&im.d, &r[i]);
 		}
 		assert_int_equal(im.d.in_flight, DISK_MAX_IN_FLIGHT);
-		disk_run(&im.d);
+		(void)!disk_run(&im.d, &(struct round){ 1000, GIB, 0 });
 		disk_drain(&im.d);
 		for (unsigned i = 0; i < DISK_MAX_IN_FLIGHT; i++) {
 			assert_int_equal(r[i].result, 0);
@@ -185,9 +185,37 @@ static void many_are_in_flight_at_once(void **state)
 	image_remove(&im);
 }
 
+/* Zeroes that have to be written are, a piece at a time; what a round left can be dropped. */
+static void zeroes_by_hand_take_many_rounds(void **state)
+{
+	struct disk_request r = { .op = DISK_ZERO, .len = 64 * MIB };
+	struct round round = round_begin();
+	struct image im;
+	bool by_hand, more;
+
+	image_up(&im, "/dev/shm", 64 * MIB, state);
+	by_hand = fallocate(im.d.fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 0, 4096) < 0;
+	disk_submit(&im.d, &r);
+	more = disk_run(&im.d, &round);
+	if (!strcmp(im.d.engine->name, "sync") && by_hand) {
+		assert_int_equal(im.done, 0);
+		assert_true(more);
+		assert_in_range(r.off, DISK_PIECE, ROUND_BYTES);
+		assert_int_equal(r.len, 64 * MIB - r.off);
+		assert_int_equal(im.d.nr_begun, 0);
+	}
+	disk_drop(&im.d);
+	assert_int_equal(im.done, 1);
+	assert_int_equal(im.d.in_flight, 0);
+	assert_int_equal(perform(&im, &(struct disk_request){ .op = DISK_ZERO, .len = 64 * MIB }),
+			 0);
+	assert_filled(&im, 63 * MIB, MIB, 0);
+	image_remove(&im);
+}
+
 static void *start_them(void *arg)
 {
-	disk_run(&((struct image *)arg)->d);
+	(void)!disk_run(&((struct image *)arg)->d, &(struct round){ 1000, GIB, 0 });
 	return NULL;
 }
 
@@ -686,6 +714,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_BOTH(what_is_written_is_read),
 		WITH_BOTH(many_are_in_flight_at_once),
+		WITH_BOTH(zeroes_by_hand_take_many_rounds),
 		WITH_BOTH(what_a_thread_left_behind_is_done),
 		WITH_BOTH(a_discard_gives_storage_back),
 		WITH_BOTH(zeroes_by_the_file_system),

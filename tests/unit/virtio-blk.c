@@ -51,8 +51,7 @@ static void fake_submit(struct disk *d, struct disk_request *r)
 	f->waiting[f->nr++] = r;
 }
 
-/* Ends waiting request i. */
-static void fake_finish(struct rig *t, unsigned i, int result)
+static void fake_end(struct rig *t, unsigned i, int result)
 {
 	struct fake *f = &t->fake;
 	struct disk_request *r = f->waiting[i];
@@ -63,13 +62,22 @@ static void fake_finish(struct rig *t, unsigned i, int result)
 	disk_finish(&t->b.disk, r, result);
 }
 
+/* Ends waiting request i; what comes of that is begun. */
+static void fake_finish(struct rig *t, unsigned i, int result)
+{
+	struct round round = round_begin();
+
+	fake_end(t, i, result);
+	(void)!disk_run(&t->b.disk, &round);
+}
+
 static void fake_run(struct disk *d, bool wait)
 {
 	struct rig *t = container_of(d, struct rig, b.disk);
 
 	if (wait) {
 		t->fake.drains++;
-		fake_finish(t, t->fake.nr - 1, 0);
+		fake_end(t, t->fake.nr - 1, 0);
 	}
 }
 
@@ -128,12 +136,23 @@ static enum disk_engine engine_of(void **state)
 }
 
 /* Kicks, and plays the loop until nothing is in flight. */
+/* Another round, if the last one was too short. */
+static bool run_again(struct rig *t)
+{
+	if (t->d.kick_fd[0] < 0 || !loop_take_event(t->d.kick_fd[0]))
+		return false;
+	driver_kick(&t->d, 0);
+	return true;
+}
+
 static void run(struct rig *t)
 {
 	struct pollfd p = { .fd = t->b.disk.event_fd, .events = POLLIN };
 
 	driver_kick(&t->d, 0);
 	while (t->b.disk.in_flight && t->b.disk.engine != &fake_engine) {
+		if (run_again(t))
+			continue;
 		assert_int_equal(poll(&p, 1, 60000), 1);
 		t->b.completions.fn(&t->b.completions, EPOLLIN);
 	}
@@ -493,6 +512,9 @@ static void more_in_flight_than_the_queue_holds_stops_the_device(void **state __
 	for (unsigned i = 1; i < DISK_MAX_IN_FLIGHT; i++)
 		ring_offer(&t.d.ring[0], head);
 	run(&t);
+	assert_int_equal(t.fake.nr, ROUND_REQUESTS);
+	assert_true(loop_take_event(t.d.kick_fd[0])); /* for another round */
+	run(&t);
 	assert_false(needs_reset(&t));
 	assert_int_equal(t.fake.nr, DISK_MAX_IN_FLIGHT);
 	ring_offer(&t.d.ring[0], head);
@@ -502,6 +524,115 @@ static void more_in_flight_than_the_queue_holds_stops_the_device(void **state __
 	assert_true(needs_reset(&t));
 	rig_down(&t);
 	assert_int_equal(t.fake.nr, 0);
+}
+
+static struct virtio_blk_discard_write_zeroes range_of(uint64_t sector, uint32_t sectors,
+						       uint32_t flags)
+{
+	return (struct virtio_blk_discard_write_zeroes){ htole64(sector), htole32(sectors),
+							 htole32(flags) };
+}
+
+/* -- rounds -- */
+
+/* An engine that does each request while it is waited for. */
+static struct {
+	unsigned done;
+	uint64_t bytes;
+	bool slow; /* each takes all of a round's time */
+	struct disk_request *r;
+} works;
+
+static void works_submit(struct disk *d __unused, struct disk_request *r)
+{
+	assert_null(works.r);
+	works.r = r;
+}
+
+static void works_run(struct disk *d, bool wait __unused)
+{
+	struct rig *t = container_of(d, struct rig, b.disk);
+	struct disk_request *r = works.r;
+
+	if (!r)
+		return;
+	works.r = NULL;
+	works.done++;
+	works.bytes += r->len;
+	if (works.slow)
+		t->b.vd.round.end_ns = 1;
+	disk_finish(d, r, 0);
+}
+
+static const struct disk_engine_ops works_engine = {
+	.name = "works", .waits = true, .stop = fake_stop, .submit = works_submit, .run = works_run
+};
+
+static void rig_up_works(struct rig *t, bool slow)
+{
+	rig_up_fake(t, MODERN);
+	t->b.disk.engine = &works_engine;
+	works.done = 0;
+	works.bytes = 0;
+	works.slow = slow;
+}
+
+/* However much a driver asks for at once, the loop, and with it a stop, has its turn after a round;
+ * nothing is forgotten, and what was not begun is dropped by a reset. */
+static void a_kick_is_as_long_as_a_round(void **state __unused)
+{
+	const unsigned nr = 200, len = SECTORS * DISK_SECTOR;
+	unsigned rounds = 0;
+	struct rig t;
+
+	rig_up_works(&t, false);
+	const struct virtio_blk_discard_write_zeroes all = range_of(0, SECTORS, 0);
+	struct request q = request_make(&t, VIRTIO_BLK_T_WRITE_ZEROES, 0, &all, sizeof(all), 0);
+	uint16_t head = request_send(&t, &q);
+
+	for (unsigned i = 1; i < nr; i++)
+		ring_offer(&t.d.ring[0], head);
+	do {
+		const uint64_t before = works.bytes;
+
+		(void)!virtio_kick(&t.b.vd, 0);
+		assert_in_range(works.bytes - before, len, ROUND_BYTES);
+		assert_int_equal(ring_used(&t.d.ring[0]), works.done);
+		rounds++;
+	} while (loop_take_event(t.d.kick_fd[0]));
+	assert_int_equal(works.done, nr);
+	assert_in_range(rounds, nr / (ROUND_BYTES / len), nr);
+
+	for (unsigned i = 0; i < nr; i++)
+		ring_offer(&t.d.ring[0], head);
+	(void)!virtio_kick(&t.b.vd, 0);
+	assert_true(works.done < 2 * nr);
+	const unsigned done = works.done;
+
+	virtio_reset(&t.b.vd);
+	assert_int_equal(works.done, done);
+	assert_int_equal(t.b.disk.in_flight, 0);
+	assert_int_equal(t.b.nr_idle, DISK_MAX_IN_FLIGHT);
+	rig_down(&t);
+}
+
+/* Flushes cost time, not bytes. */
+static void a_slow_request_is_a_round(void **state __unused)
+{
+	struct rig t;
+
+	rig_up_works(&t, true);
+	struct request q = request_make(&t, VIRTIO_BLK_T_FLUSH, 0, NULL, 0, 0);
+	uint16_t head = request_send(&t, &q);
+
+	for (unsigned i = 1; i < 20; i++)
+		ring_offer(&t.d.ring[0], head);
+	for (unsigned i = 1; i <= 20; i++) {
+		(void)!virtio_kick(&t.b.vd, 0);
+		assert_int_equal(works.done, i);
+		assert_int_equal(loop_take_event(t.d.kick_fd[0]), i < 20);
+	}
+	rig_down(&t);
 }
 
 static void unknown_requests_are_unsupported(void **state __unused)
@@ -555,13 +686,6 @@ static void a_readonly_disk_refuses_writes(void **state)
 }
 
 /* -- discard and write zeroes -- */
-
-static struct virtio_blk_discard_write_zeroes range_of(uint64_t sector, uint32_t sectors,
-						       uint32_t flags)
-{
-	return (struct virtio_blk_discard_write_zeroes){ htole64(sector), htole32(sectors),
-							 htole32(flags) };
-}
 
 static void ranges_are_discarded(void **state)
 {
@@ -961,8 +1085,12 @@ static void resets_race_with_completions(void **state)
 		pthread_mutex_unlock(&t.d.lock);
 		if (round % 2) /* let all of them come back */
 			while (__atomic_load_n(&t.d.ring[0].used->idx, __ATOMIC_ACQUIRE) !=
-			       htole16(ARRAY_SIZE(r)))
+			       htole16(ARRAY_SIZE(r))) {
+				pthread_mutex_lock(&t.d.lock);
+				(void)!run_again(&t);
+				pthread_mutex_unlock(&t.d.lock);
 				sched_yield();
+			}
 		pthread_mutex_lock(&t.d.lock);
 		answered += ring_used(&t.d.ring[0]);
 		virtio_set_status(&t.b.vd, 0);
@@ -1077,6 +1205,8 @@ int main(void)
 		cmocka_unit_test(data_is_bounded),
 		cmocka_unit_test(what_can_not_be_answered_stops_the_device),
 		cmocka_unit_test(more_in_flight_than_the_queue_holds_stops_the_device),
+		cmocka_unit_test(a_kick_is_as_long_as_a_round),
+		cmocka_unit_test(a_slow_request_is_a_round),
 		cmocka_unit_test(unknown_requests_are_unsupported),
 		WITH_BOTH(a_readonly_disk_refuses_writes),
 		WITH_BOTH(ranges_are_discarded),

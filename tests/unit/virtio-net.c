@@ -11,7 +11,7 @@
 #define MERGE VIRTIO_BIT(VIRTIO_NET_F_MRG_RXBUF)
 #define EVENT VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX)
 #define CTRL  VIRTIO_BIT(VIRTIO_NET_F_CTRL_VQ)
-#define BATCH 128 /* net_path.c */
+#define BATCH ROUND_REQUESTS
 
 static const uint8_t own_mac[NET_MAC_LEN] = { 0x52, 0x54, 0, 1, 2, 3 };
 
