@@ -144,10 +144,19 @@ static int open_temp(struct overlay *v)
 	return v->o->kept ? keep(v) : 0;
 }
 
+/* Who may read the base may read an overlay of it. Its group may be another one than the base's. */
+static mode_t mode_of(int base_fd)
+{
+	struct stat st;
+
+	return fstat(base_fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & 04 ? 0644 : 0600;
+}
+
 /* The file gets its name when it is complete, so that none is ever found half written; unless the
  * file system knows no files without a name. */
-static int make_file(struct overlay *v, uint64_t size)
+static int make_file(struct overlay *v, uint64_t size, int base_fd)
 {
+	const mode_t mode = mode_of(base_fd);
 	const char *path = v->o->overlay;
 	AUTO_CLOSE int dir = open(v->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char self[32];
@@ -155,11 +164,11 @@ static int make_file(struct overlay *v, uint64_t size)
 
 	if (dir < 0)
 		return failed(v, -errno, "the overlay's folder");
-	v->fd = open(v->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
+	v->fd = open(v->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
 	const bool named = v->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR);
 
 	if (named)
-		v->fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
+		v->fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
 	if (v->fd < 0)
 		return failed(v, -errno, "can't make the overlay");
 	v->is_new = true;
@@ -185,7 +194,13 @@ static int open_file(struct overlay *v)
 	struct stat st;
 	int rc;
 
-	v->fd = open(v->o->overlay, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	/* A guest of an earlier run may have put a link there. */
+	v->fd = open(v->o->overlay, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (v->fd < 0 && errno == ELOOP)
+		return log_ret(-ELOOP,
+			       "--disk %s: the overlay is a symbolic link, which is not followed; "
+			       "name the file itself",
+			       v->name);
 	if (v->fd < 0)
 		return errno == ENOENT ? -ENOENT : failed(v, -errno, "the overlay");
 	if (fstat(v->fd, &st) < 0)
@@ -321,7 +336,7 @@ int disk_overlay(struct disk *d, const struct disk_options *o)
 	if (rc == 0 && v.is_new)
 		rc = write_new(&v, d->size);
 	else if (rc == -ENOENT)
-		rc = o->dry ? try_new(&v, d->size) : make_file(&v, d->size);
+		rc = o->dry ? try_new(&v, d->size) : make_file(&v, d->size, d->fd);
 	if (rc == 0 && v.fd >= 0)
 		rc = put_on(d, &v);
 	disk_release(&v.fd);

@@ -410,6 +410,50 @@ static void an_overlay_is_used_once_and_over_its_base(void **state __unused)
 	rig_down(&t);
 }
 
+static mode_t overlay_mode(struct rig *t, mode_t base, mode_t mask)
+{
+	const mode_t before = umask(mask);
+	struct stat st;
+
+	assert_int_equal(chmod(t->base, base), 0);
+	assert_int_equal(rig_open(t, &(struct disk_options){ .overlay = t->overlay }), 0);
+	umask(before);
+	disk_close(&t->d);
+	assert_int_equal(stat(t->overlay, &st), 0);
+	assert_int_equal(unlink(t->overlay), 0);
+	return st.st_mode & 07777;
+}
+
+static void an_overlay_is_no_more_open_than_its_base(void **state __unused)
+{
+	struct rig t;
+
+	rig_files(&t);
+	assert_int_equal(overlay_mode(&t, 0600, 0), 0600);
+	assert_int_equal(overlay_mode(&t, 0640, 0), 0600);
+	assert_int_equal(overlay_mode(&t, 0666, 0), 0644);
+	assert_int_equal(overlay_mode(&t, 0644, 027), 0640);
+	assert_int_equal(chmod(t.base, 0644), 0);
+	t.d = (struct disk){ .fd = -1, .base_fd = -1 };
+	rig_down(&t);
+}
+
+static void a_link_to_an_overlay_is_not_followed(void **state __unused)
+{
+	struct rig t;
+	char kept[64];
+
+	rig_up(&t);
+	disk_close(&t.d);
+	snprintf(kept, sizeof(kept), "%s/kept", t.dir);
+	assert_int_equal(rename(t.overlay, kept), 0);
+	assert_int_equal(symlink("kept", t.overlay), 0);
+	assert_refused(&t, &(struct disk_options){ .overlay = t.overlay }, -ELOOP,
+		       "the overlay is a symbolic link, which is not followed");
+	assert_int_equal(rename(kept, t.overlay), 0);
+	rig_down(&t);
+}
+
 /* What an image says of its base is not put into a command. */
 static void hints_are_safe_to_paste(void **state __unused)
 {
@@ -930,6 +974,8 @@ int main(void)
 		cmocka_unit_test(a_temporary_overlay_is_kept_for_a_restart),
 		cmocka_unit_test(a_loss_is_not_forgotten_by_a_restart),
 		cmocka_unit_test(a_child_keeps_no_lock),
+		cmocka_unit_test(an_overlay_is_no_more_open_than_its_base),
+		cmocka_unit_test(a_link_to_an_overlay_is_not_followed),
 		cmocka_unit_test(an_overlay_is_used_once_and_over_its_base),
 		cmocka_unit_test(hints_are_safe_to_paste),
 		cmocka_unit_test(a_base_that_was_changed_is_told_of),
