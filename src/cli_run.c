@@ -23,7 +23,8 @@
 #include "term.h"
 
 enum { STATUS_TIMEOUT = 124, STATUS_FAILED = 125, STATUS_SIGNAL = 128 };
-#define PATIENCE_S 5 /* with a reader of our output, once the guest is no more by force */
+/* After a second signal: with a machine that doesn't end, and with a reader of our output. */
+#define PATIENCE_S 5
 
 struct copy {
 	int from, to;
@@ -40,6 +41,7 @@ struct session {
 	int signalled; /* the first signal that ended it; 0: none */
 	struct timespec when;
 	bool ended_by_force;
+	bool left; /* the machine, which doesn't end */
 };
 
 /* -- streams -- */
@@ -232,6 +234,19 @@ static bool just_came(struct session *s)
 	return ms < 100;
 }
 
+/* The third one ends us, whatever is waited for. */
+static void end_by_force(struct session *s, int signal)
+{
+	if (s->ended_by_force) {
+		signals_end_us(s);
+		raise(signal);
+	}
+	s->ended_by_force = true;
+	s->signalled = signal;
+	minivmm_stop(s->vm, MINIVMM_AT_ONCE);
+	minivmm_log(s->vm, MINIVMM_WARN, "run: second signal: ending the guest");
+}
+
 static void on_signal(struct session *s)
 {
 	struct signalfd_siginfo info;
@@ -249,12 +264,8 @@ static void on_signal(struct session *s)
 		return;
 	}
 	if (s->signalled) {
-		if (just_came(s))
-			return;
-		minivmm_log(s->vm, MINIVMM_WARN, "run: second signal: ending the guest");
-		s->ended_by_force = true;
-		s->signalled = signal;
-		minivmm_stop(s->vm, MINIVMM_AT_ONCE);
+		if (!just_came(s))
+			end_by_force(s, signal);
 		return;
 	}
 	(void)just_came(s);
@@ -269,10 +280,11 @@ static void until_end(struct session *s)
 		{ .fd = s->signal_fd, .events = POLLIN },
 	};
 
-	while (!p[0].revents) {
-		if (poll(p, 2, -1) < 0)
-			continue; /* EINTR: SIGCONT */
-		if (p[1].revents)
+	while (!p[0].revents && !s->left) {
+		int n = poll(p, 2, s->ended_by_force ? PATIENCE_S * 1000 : -1);
+
+		s->left = n == 0;
+		if (n > 0 && p[1].revents) /* else EINTR: SIGCONT */
 			on_signal(s);
 	}
 }
@@ -305,6 +317,11 @@ static int run(struct session *s)
 	tell_size(s);
 	until_end(s);
 	signals_end_us(s);
+	if (s->left) {
+		minivmm_log(s->vm, MINIVMM_ERROR,
+			    "run: the machine does not end: leaving it as it is");
+		return STATUS_SIGNAL + s->signalled;
+	}
 	status = minivmm_status(s->vm);
 	join_outputs(s, !s->ended_by_force && minivmm_end(s->vm) != MINIVMM_KILLED);
 	if (s->ended_by_force)
@@ -324,7 +341,8 @@ int cli_run(struct minivmm_config *c)
 		return STATUS_FAILED;
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	status = run(&s);
-	minivmm_destroy(s.vm);
+	if (!s.left)
+		minivmm_destroy(s.vm);
 	term_restore();
 	return status;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define POWER_OFF_SECONDS 30
@@ -18,15 +19,28 @@ struct signals {
 	int signal_fd, timer_fd;
 	struct minivmm *vm; /* not owned */
 	bool asked;         /* the power button was pressed */
+	bool ended;         /* it was told to end at once */
+	struct timespec when;
 };
 
-static sigset_t taken_signals(void)
+/* Those that would end us. */
+static sigset_t ending_signals(void)
 {
-	sigset_t set = signals_to_guest();
+	sigset_t set;
 
+	sigemptyset(&set);
 	signals_add(&set, SIGTERM);
 	signals_add(&set, SIGINT);
 	signals_add(&set, SIGHUP);
+	return set;
+}
+
+static sigset_t taken_signals(void)
+{
+	const sigset_t to_guest = signals_to_guest(), ending = ending_signals();
+	sigset_t set;
+
+	sigorset(&set, &to_guest, &ending);
 	return set;
 }
 
@@ -76,6 +90,27 @@ static bool asked_just_now(const struct signals *s)
 	       left.it_value.tv_sec >= POWER_OFF_SECONDS - 1;
 }
 
+static void end_at_once(struct signals *s)
+{
+	if (!s->ended)
+		clock_gettime(CLOCK_MONOTONIC, &s->when);
+	s->ended = true;
+	minivmm_stop(s->vm, MINIVMM_AT_ONCE);
+}
+
+/* One more, of those that end us, while it is ending: it does end us, whatever is waited for. */
+static void end_us(const struct signals *s, int signal)
+{
+	const sigset_t set = ending_signals();
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec - s->when.tv_sec < 2) /* that may be the same request: timeout(1) again */
+		return;
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	raise(signal);
+}
+
 static void power_off_politely(struct signals *s)
 {
 	const struct itimerspec t = { .it_value.tv_sec = POWER_OFF_SECONDS };
@@ -83,15 +118,15 @@ static void power_off_politely(struct signals *s)
 	if (asked_just_now(s))
 		return;
 	if (s->asked) {
+		end_at_once(s);
 		minivmm_log(s->vm, MINIVMM_WARN, "second SIGTERM: ending the guest");
-		minivmm_stop(s->vm, MINIVMM_AT_ONCE);
 		return;
 	}
 	s->asked = true;
-	minivmm_log(s->vm, MINIVMM_INFO, "SIGTERM: pressing the guest's power button");
 	minivmm_stop(s->vm, MINIVMM_POWER_BUTTON);
 	if (timerfd_settime(s->timer_fd, 0, &t, NULL) < 0)
-		minivmm_stop(s->vm, MINIVMM_AT_ONCE);
+		end_at_once(s);
+	minivmm_log(s->vm, MINIVMM_INFO, "SIGTERM: pressing the guest's power button");
 }
 
 static void move_balloon(struct minivmm *vm, int eighths)
@@ -117,11 +152,13 @@ static void on_signal(struct signals *s)
 	case SIGWINCH:
 		minivmm_window_changed(s->vm);
 		break;
-	case SIGTERM:
-		power_off_politely(s);
-		break;
 	default:
-		minivmm_stop(s->vm, MINIVMM_AT_ONCE);
+		if (s->ended)
+			end_us(s, (int)info.ssi_signo);
+		else if (info.ssi_signo == SIGTERM)
+			power_off_politely(s);
+		else
+			end_at_once(s);
 		break;
 	}
 }
@@ -131,9 +168,9 @@ static void on_timer(struct signals *s)
 	const struct itimerspec never = { 0 };
 
 	timerfd_settime(s->timer_fd, 0, &never, NULL);
+	end_at_once(s);
 	minivmm_log(s->vm, MINIVMM_WARN,
 		    "the guest did not power off within " POWER_OFF_TEXT " of SIGTERM: ending it");
-	minivmm_stop(s->vm, MINIVMM_AT_ONCE);
 }
 
 static void serve(struct signals *s)

@@ -40,7 +40,8 @@ struct log_sink *log_used(void);
  * character. */
 size_t log_cut(const char *text, size_t len);
 
-/* Prints a message as it comes to a sink on standard error, by one write(2). */
+/* Prints a message as it comes to a sink on standard error, by one write(2). It is lost when nobody
+ * takes any for a second. */
 void log_print(const char *text);
 
 void log_msg(enum log_level level, const char *fmt, ...) __printf(2, 3);

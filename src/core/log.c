@@ -2,11 +2,14 @@
 #include "vmm/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <termios.h>
 #include <time.h>
+
+#define PATIENCE_MS 1000 /* with the reader of standard error */
 
 static enum log_level log_level = LOG_WARN;
 static _Thread_local struct log_sink *sink; /* not owned */
@@ -99,6 +102,7 @@ static const char *line_end(void)
 /* One write(2), so that the messages of several threads don't mix. */
 void log_print(const char *text)
 {
+	struct pollfd error = { .fd = STDERR_FILENO, .events = POLLOUT };
 	const bool block = strchr(text, '\n');
 	const char *end = line_end();
 	char *out = NULL;
@@ -111,8 +115,10 @@ void log_print(const char *text)
 	for (; *text; text++)
 		*text == '\n' ? fputs(end, f) : fputc(*text, f);
 	fputs(block ? "" : end, f);
-	/* Nothing is left to be told when standard error itself fails. */
-	if (fclose(f) == 0 && write(STDERR_FILENO, out, len) < 0)
+	/* Nothing is left to be told when standard error itself fails, or its reader takes nothing.
+	 */
+	if (fclose(f) == 0 && poll(&error, 1, PATIENCE_MS) != 0 &&
+	    write(STDERR_FILENO, out, len) < 0)
 		errno = 0;
 	free(out);
 }
