@@ -133,6 +133,8 @@ static void live(struct minivmm *vm)
 		say_why(vm); /* it has just been said */
 	if (vm->config.stats)
 		log_stats(m);
+	vm->json = m->run.json;
+	m->run.json = (struct run_json){ .out.fd = -1 };
 	machine_destroy(m);
 }
 
@@ -209,6 +211,8 @@ static void vm_free(struct minivmm *vm)
 	pthread_cond_destroy(&vm->changed);
 	pthread_mutex_destroy(&vm->why_lock);
 	close_fd(&vm->end_fd);
+	output_close(&vm->json.out);
+	free(vm->json.text);
 	for (size_t i = 0; i < ARRAY_SIZE(vm->kept); i++)
 		close_fd(&vm->kept[i].temp_fd);
 	minivmm_config_free(vm->from);
@@ -233,6 +237,7 @@ static struct minivmm *vm_new(struct minivmm_config *c)
 	}
 	vm->event = c->event;
 	vm->event_ctx = c->event_ctx;
+	vm->json.out.fd = -1;
 	vm->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_mutex_init(&vm->why_lock, NULL);
@@ -262,6 +267,12 @@ static int dismantle(void *arg)
 	struct minivmm *vm = arg;
 
 	machine_destroy(&vm->m);
+	return 0;
+}
+
+static int finish_json(void *arg)
+{
+	run_json_finish(arg);
 	return 0;
 }
 
@@ -376,6 +387,11 @@ void minivmm_destroy(struct minivmm *vm)
 		before = api_enter(&vm->log);
 		if (api_on_thread(dismantle, vm) < 0)
 			dismantle(vm);
+		api_leave(before, 0);
+	}
+	if (run_json_waits(&vm->json)) {
+		before = api_enter(&vm->log);
+		(void)!api_on_thread(finish_json, &vm->json);
 		api_leave(before, 0);
 	}
 	pthread_mutex_lock(&vm->lock);

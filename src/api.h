@@ -60,6 +60,7 @@ struct minivmm {
 	pthread_t thread;
 	bool has_thread;
 	struct disk_kept kept[CONFIG_MAX_DISKS];
+	struct run_json json; /* what it could not write by the machine's end */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;

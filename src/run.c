@@ -164,7 +164,11 @@ void run_tell(const struct run *r, const char *fmt, ...)
 static void run_none(struct run *r)
 {
 	*r = (struct run){
-		.control.fd = -1, .delivered_src.fd = -1, .timer.fd = -1, .console.fd = -1
+		.control.fd = -1,
+		.delivered_src.fd = -1,
+		.timer.fd = -1,
+		.console.log.fd = -1,
+		.json.out.fd = -1,
 	};
 	for (unsigned i = 0; i < GUEST_STREAMS; i++)
 		r->end[i] = r->stream[i] = -1;
@@ -396,6 +400,7 @@ void run_destroy(struct run *r)
 	close_fd(&r->delivered_src.fd);
 	close_fd(&r->timer.fd);
 	run_console_close(&r->console);
+	run_json_finish(&r->json);
 	free(r->kernel);
 	run_none(r);
 }

@@ -23,6 +23,13 @@ struct initramfs;
 
 enum run_end { RUN_UNKNOWN, RUN_EXITED, RUN_SIGNALLED, RUN_ERROR };
 
+struct run_json {
+	struct output out; /* --json */
+	const char *path;  /* not owned */
+	char *text;        /* allocated; NULL: not yet, or no more */
+	size_t len, done;
+};
+
 struct run {
 	struct machine *m; /* not owned; NULL: no command */
 	const struct config *config;
@@ -46,6 +53,7 @@ struct run {
 	uint64_t started_ns, ended_ns; /* CLOCK_MONOTONIC; 0: not yet */
 	char *kernel;                  /* that was found; NULL: the user's */
 	struct run_console console;
+	struct run_json json;
 	struct ratelimit log;
 };
 
@@ -78,13 +86,21 @@ int run_find_kernel(struct run *r, const char **path) __must_check;
 int run_initrd(struct run *r, const struct file *kernel, const struct file *user,
 	       struct initramfs *a) __must_check;
 
-/* What --json asks for. Empties the file at the beginning, so that another run's isn't taken for
- * this one's: 0 or -errno, logged. (run_json.c) */
-int run_empty_json(const struct run *r) __must_check;
-void run_write_json(const struct run *r);
+/* What --json asks for. It is opened, and emptied where it is a file, at the beginning, so that
+ * another run's isn't taken for this one's: 0 or -errno, logged. run_finish() writes it.
+ * (run_json.c)
+ */
+int run_empty_json(struct run *r) __must_check;
+void run_write_json(struct run *r);
 
-/* Where the shares go, as text for the orders: "share" records, each after those that it is below. 0
- * or -errno, logged. (run_shares.c) */
+/* Is there something that had to wait, for what others write, or for a reader? run_json_finish()
+ * writes it, and waits at most 5 s for a reader; what is lost is logged. Then it
+ * is closed. */
+bool run_json_waits(const struct run_json *j);
+void run_json_finish(struct run_json *j);
+
+/* Where the shares go, as text for the orders: "share" records, each after those that it is below.
+ * 0 or -errno, logged. (run_shares.c) */
 int run_put_shares(const struct run_config *c, FILE *orders) __must_check;
 
 /* Who the command runs as, as text for the orders: "uid", "gid" and "group" records. 0 or -errno,

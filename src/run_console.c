@@ -21,9 +21,13 @@ static size_t console_write(struct stream *s, const void *buf, size_t len)
 	for (size_t i = 0; i < len; i++)
 		c->text[c->len++ % sizeof(c->text)] = bytes[i];
 	/* A reader that is slow, of a FIFO, misses some; the guest is not held up by its log. */
-	if (c->fd >= 0 && write(c->fd, buf, len) < 0 && errno != EAGAIN && errno != EINTR) {
-		log_errno("--console-log");
-		close_fd(&c->fd);
+	if (c->log.fd >= 0) {
+		const ssize_t n = output_write(&c->log, buf, len);
+
+		if (n < 0 && n != -EAGAIN) {
+			log_ret((int)n, "--console-log: %s", strerrordesc_np((int)-n));
+			output_close(&c->log);
+		}
 	}
 	return len;
 }
@@ -46,16 +50,16 @@ static const struct stream_ops console_ops = {
 
 int run_console_open(struct run_console *c, const char *path)
 {
-	*c = (struct run_console){ .stream.ops = &console_ops, .fd = -1 };
-	if (!path)
-		return 0;
-	c->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
-	return c->fd < 0 ? log_errno("--console-log %s", path) : 0;
+	int rc;
+
+	*c = (struct run_console){ .stream.ops = &console_ops, .log.fd = -1 };
+	rc = path ? output_open(&c->log, path, O_TRUNC) : 0;
+	return rc < 0 ? log_ret(rc, "--console-log %s: %s", path, output_error(rc)) : 0;
 }
 
 void run_console_close(struct run_console *c)
 {
-	close_fd(&c->fd);
+	output_close(&c->log);
 }
 
 void run_console_tail(const struct run_console *c, unsigned lines, char *text, size_t max)

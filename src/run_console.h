@@ -5,13 +5,14 @@
 
 #include <stdio.h>
 
+#include "backend/output.h"
 #include "vmm/stream.h"
 
 #define RUN_CONSOLE_LEN 8192
 
 struct run_console {
 	struct stream stream;
-	int fd; /* of --console-log; -1: none */
+	struct output log; /* --console-log */
 	char text[RUN_CONSOLE_LEN];
 	uint64_t len; /* of all that came; the last is in text, as in a ring */
 };

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* --json: how a command ended and what it took, as one object. All of it are numbers and words of
  * ours, so that nothing needs to be quoted. (cJSON, in Debian, has no static library.) */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 
 #include "machine.h"
+
+#define PATIENCE_MS 5000 /* with a slow reader */
 
 static uint64_t exits(const struct machine *m)
 {
@@ -76,31 +80,20 @@ static void put_bytes(const struct run *r, FILE *f)
 	fprintf(f, "},\n");
 }
 
-int run_empty_json(const struct run *r)
+int run_empty_json(struct run *r)
 {
 	const char *path = r->config->run.json;
-	FILE *f = path ? fopen(path, "we") : NULL;
+	int rc;
 
-	if (path && !f)
-		return log_errno("--json %s", path);
-	if (f)
-		fclose(f);
-	return 0;
+	r->json = (struct run_json){ .out.fd = -1, .path = path };
+	rc = path ? output_open(&r->json.out, path, O_TRUNC) : 0;
+	return rc < 0 ? log_ret(rc, "--json %s: %s", path, output_error(rc)) : 0;
 }
 
-void run_write_json(const struct run *r)
+static void put_all(const struct run *r, FILE *f)
 {
-	const char *path = r->config->run.json;
 	struct rusage usage = { 0 };
-	FILE *f;
 
-	if (!path)
-		return;
-	f = fopen(path, "we");
-	if (!f) {
-		log_errno("--json %s", path);
-		return;
-	}
 	getrusage(RUSAGE_SELF, &usage);
 	fprintf(f, "{\n  \"status\": %d,\n  \"end\": \"%s\",\n  \"signal\": ", run_status(r),
 		how(r));
@@ -115,6 +108,50 @@ void run_write_json(const struct run *r)
 	fprintf(f, "  \"memory\": %llu,\n  \"peak_memory\": %llu,\n  \"exits\": %llu\n}\n",
 		(unsigned long long)r->config->memory.size,
 		(unsigned long long)usage.ru_maxrss * 1024, (unsigned long long)exits(r->m));
-	if (fclose(f) != 0)
-		log_errno("--json %s", path);
+}
+
+/* A file is written at once. What others write to as well comes after what they write now, and what
+ * has no room waits until nobody waits for the guest any more: see run_json_finish(). */
+void run_write_json(struct run *r)
+{
+	struct run_json *j = &r->json;
+	ssize_t n = 0;
+	FILE *f;
+
+	if (!r->config->run.json || j->out.fd < 0)
+		return;
+	f = open_memstream(&j->text, &j->len);
+	if (f)
+		put_all(r, f);
+	if (!f || fclose(f) != 0) {
+		log_errno("--json %s", j->path);
+		return;
+	}
+	if (j->out.regular && ftruncate(j->out.fd, 0) < 0) /* whatever somebody did to it */
+		log_errno("--json %s", j->path);
+	if (!j->out.given)
+		n = output_write(&j->out, j->text, j->len);
+	j->done = n > 0 ? (size_t)n : 0;
+	if (j->done == j->len)
+		run_json_finish(j);
+}
+
+bool run_json_waits(const struct run_json *j)
+{
+	return j->text && j->done < j->len;
+}
+
+void run_json_finish(struct run_json *j)
+{
+	int rc = 0;
+
+	if (run_json_waits(j))
+		rc = output_write_all(&j->out, j->text + j->done, j->len - j->done, PATIENCE_MS);
+	if (rc < 0)
+		log_ret(rc, "--json %s: %s", j->path,
+			rc == -ETIMEDOUT ? "its reader is too slow: it is not complete"
+					 : strerrordesc_np(-rc));
+	output_close(&j->out);
+	free(j->text);
+	j->text = NULL;
 }

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <termios.h>
 
 #include "fdstream.h"
+#include "output.h"
 #include "vmm/log.h"
 
 #define CTRL_A 1
@@ -110,20 +110,10 @@ static int tty_finish(struct stream **s, struct tty *t, int rc)
 	return rc;
 }
 
-/* A descriptor for fd that we may close; -1 when fd is closed. A terminal or pipe is opened anew
- * where that is permitted: then O_NONBLOCK is *ours alone, and nobody else's reading or writing
- * makes us wait. */
+/* A descriptor for fd that is ours, at least to close. */
 static int own(int fd, int flags, bool *ours)
 {
-	char path[32];
-	struct stat st;
-	int mine = -1;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (isatty(fd) || (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode)))
-		mine = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	*ours = mine >= 0;
-	return *ours ? mine : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return output_own(fd, flags, ours);
 }
 
 /* What there is to know of standard output, open as t's output. */
@@ -202,24 +192,16 @@ bool tty_size(uint16_t *cols, uint16_t *rows)
 
 int tty_file(struct stream **s, struct loop *loop, const char *what, const char *path, bool append)
 {
-	/* O_NONBLOCK, lest a FIFO that nobody reads holds up the start. */
-	int fd = open(path,
-		      O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC) | O_NONBLOCK | O_NOCTTY |
-			      O_CLOEXEC,
-		      0666);
+	struct output out;
 	struct tty *t;
-	int rc;
+	int rc = output_open(&out, path, append ? O_APPEND : O_TRUNC);
 
 	*s = NULL;
-	if (fd < 0 && errno == ENXIO)
-		return log_ret(-ENXIO,
-			       "%s: file=%s: is a FIFO that nobody reads; start its reader first",
-			       what, path);
-	if (fd < 0)
-		return log_errno("%s: file=%s", what, path);
-	rc = tty_new(&t, loop, -1, fd, what, path);
+	if (rc < 0)
+		return log_ret(rc, "%s: file=%s: %s", what, path, output_error(rc));
+	rc = tty_new(&t, loop, -1, out.fd, what, path);
 	if (rc == 0)
-		t->fd.nonblocking = true;
+		tty_output(t, out.fd, out.nonblocking);
 	return tty_finish(s, t, rc);
 }
 

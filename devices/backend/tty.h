@@ -36,7 +36,7 @@ bool tty_size_of(int fd, uint16_t *cols, uint16_t *rows);
 bool tty_size(uint16_t *cols, uint16_t *rows);
 
 /* Output only, to path: created, or truncated (unless append) when it is a regular file; may be a
- * FIFO that has a reader, or a device. 0 or -errno, logged. */
+ * FIFO that has a reader, or a device, and is opened as output.h has it. 0 or -errno, logged. */
 int tty_file(struct stream **s, struct loop *loop, const char *what, const char *path,
 	     bool append) __must_check;
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -633,6 +634,117 @@ static void the_console_is_kept_as_a_ring(void **state __unused)
 	run_console_close(&c);
 }
 
+/* -- --json -- */
+
+/* A machine that has ended, with a result for path; m is zero. */
+static void begin_json(struct machine *m, struct config *c, const char *path)
+{
+	*c = (struct config){ .run.json = (char *)path };
+	m->config = m->run.config = c;
+	m->run.m = m;
+	m->run.ended = RUN_EXITED;
+	m->run.value = 7;
+}
+
+static const char *content(const char *name)
+{
+	static char text[2048];
+	FILE *f = fopen(in_folder(name), "r");
+
+	assert_non_null(f);
+	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	fclose(f);
+	return text;
+}
+
+/* A guest may write to the folder, and has put a link there when the result comes. */
+static void the_result_goes_to_the_file_that_was_opened(void **state __unused)
+{
+	static struct machine m;
+	struct capture said;
+	struct config c;
+
+	make("victim", "a key\n", 6);
+	make("json", "of another run", 14);
+	begin_json(&m, &c, in_folder("json"));
+	assert_int_equal(run_empty_json(&m.run), 0);
+	assert_string_equal(content("json"), "");
+	assert_int_equal(rename(in_folder("json"), in_folder("moved")), 0);
+	assert_int_equal(symlink("victim", in_folder("json")), 0);
+	run_write_json(&m.run);
+	assert_false(run_json_waits(&m.run.json));
+	assert_string_equal(content("victim"), "a key\n");
+	assert_non_null(strstr(content("moved"), "{\n  \"status\": 7,\n"));
+	/* The next run doesn't follow it either. */
+	capture_begin(&said);
+	assert_int_equal(run_empty_json(&m.run), -ELOOP);
+	assert_non_null(strstr(capture_end(&said), "json: is a symbolic link, which is not"));
+	assert_int_equal(m.run.json.out.fd, -1);
+	run_json_finish(&m.run.json);
+	capture_begin(&said);
+	assert_int_equal(run_console_open(&m.run.console, in_folder("json")), -ELOOP);
+	assert_non_null(strstr(capture_end(&said), "--console-log /"));
+	assert_string_equal(content("victim"), "a key\n");
+	unlink(in_folder("victim"));
+	unlink(in_folder("moved"));
+	unlink(in_folder("json"));
+}
+
+/* As /dev/stdout is one: the command's own output is still on its way there at the guest's end. */
+static void the_result_comes_after_what_others_write(void **state __unused)
+{
+	static struct machine m;
+	struct config c;
+	char path[32];
+	int fd = open(in_folder("out"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	assert_int_equal(write(fd, "first\n", 6), 6);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	begin_json(&m, &c, path);
+	assert_int_equal(run_empty_json(&m.run), 0);
+	assert_string_equal(content("out"), "first\n");
+	run_write_json(&m.run);
+	assert_true(run_json_waits(&m.run.json));
+	assert_int_equal(write(fd, "last\n", 5), 5);
+	run_json_finish(&m.run.json);
+	assert_non_null(strstr(content("out"), "first\nlast\n{\n  \"status\": 7,\n"));
+	close(fd);
+	unlink(in_folder("out"));
+}
+
+static void a_fifo_is_never_waited_for(void **state __unused)
+{
+	static struct machine m;
+	char bytes[65536] = "";
+	struct capture said;
+	struct config c;
+	int reader;
+
+	signal(SIGPIPE, SIG_IGN); /* a thread of the library's has it blocked */
+	assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0);
+	begin_json(&m, &c, in_folder("fifo"));
+	capture_begin(&said);
+	assert_int_equal(run_empty_json(&m.run), -ENXIO);
+	assert_non_null(strstr(capture_end(&said), "is a FIFO that nobody reads"));
+	reader = open(in_folder("fifo"), O_RDONLY | O_NONBLOCK);
+	assert_int_equal(run_empty_json(&m.run), 0);
+	run_write_json(&m.run);
+	assert_false(run_json_waits(&m.run.json));
+	assert_true(read(reader, bytes, sizeof(bytes)) > 200);
+	assert_non_null(strstr(bytes, "\"status\": 7,"));
+	/* Full, and then without a reader. */
+	assert_int_equal(run_empty_json(&m.run), 0);
+	while (write(m.run.json.out.fd, bytes, sizeof(bytes)) > 0)
+		;
+	run_write_json(&m.run);
+	assert_true(run_json_waits(&m.run.json));
+	close(reader);
+	capture_begin(&said);
+	run_json_finish(&m.run.json);
+	assert_non_null(strstr(capture_end(&said), "Broken pipe"));
+	unlink(in_folder("fifo"));
+}
+
 static int make_folder(void **state __unused)
 {
 	return mkdtemp(folder) ? 0 : -1;
@@ -667,6 +779,9 @@ int main(void)
 		cmocka_unit_test(a_release_is_read_from_no_byte_beyond_the_kernel),
 		cmocka_unit_test(the_last_lines_of_the_console_are_kept),
 		cmocka_unit_test(the_console_is_kept_as_a_ring),
+		cmocka_unit_test(the_result_goes_to_the_file_that_was_opened),
+		cmocka_unit_test(the_result_comes_after_what_others_write),
+		cmocka_unit_test(a_fifo_is_never_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -536,6 +536,10 @@ static void a_file_gets_the_output(void **state __unused)
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(tty_file(&s, &loop, "serial port", path, false), -ENXIO);
 	unlink(path);
+	assert_int_equal(symlink("/dev/null", path), 0);
+	assert_int_equal(tty_file(&s, &loop, "serial port", path, false), -ELOOP);
+	assert_null(s);
+	unlink(path);
 	log_set_level(LOG_WARN);
 	loop_destroy(&loop);
 }
