@@ -14,6 +14,7 @@
 #include "api.h"
 #include "config_run.h"
 #include "machine.h"
+#include "paths.h"
 #include "vmm/thread.h"
 
 _Static_assert(MINIVMM_NOT_ENDED == (int)END_NONE && MINIVMM_POWER_OFF == (int)END_POWER_OFF &&
@@ -292,8 +293,10 @@ int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
 	rc = v->end_fd < 0 ? log_errno("eventfd") : config_check(&v->config);
 	if (rc == 0) {
 		config_complete_run(&v->config);
-		rc = api_on_thread(build, v);
+		rc = paths_check(&v->config);
 	}
+	if (rc == 0)
+		rc = api_on_thread(build, v);
 	rc = api_leave(before, rc);
 	if (rc < 0) {
 		vm_free(v);

@@ -8,6 +8,7 @@
 
 #include "doctor.h"
 #include "machine.h"
+#include "paths.h"
 #include "vmm/thread.h"
 
 _Static_assert(MINIVMM_ACTION_RUN == (int)ACTION_RUN &&
@@ -215,6 +216,9 @@ static int print_machine(const struct minivmm_config *c, FILE *out)
 	rc = config_check(&dry);
 	if (rc == 0) {
 		config_complete_run(&dry);
+		rc = paths_check(&dry);
+	}
+	if (rc == 0) {
 		rc = machine_init(m, &dry);
 		if (rc == 0)
 			machine_print(m, out);

@@ -16,6 +16,9 @@
 
 #include "backend/net_tap.h"
 #include "backend/net_user.h"
+#include "backend/output.h"
+#include "backend/unix_dir.h"
+#include "backend/unix_file.h"
 #include "backend/vhost.h"
 #include "virtio/vsock_vhost.h"
 #include "vmm/log.h"
@@ -58,8 +61,10 @@ static int check_output(const char *what, const char *key, const char *path)
 {
 	const struct subject s = { what, key, path };
 	struct stat st;
-	int rc;
+	int rc = output_try(path);
 
+	if (rc < 0 || output_descriptor(path) >= 0)
+		return rc < 0 ? refuse(&s, rc, output_error(rc)) : 0;
 	if (stat(path, &st) < 0)
 		rc = errno == ENOENT ? may_make(path) : -errno;
 	else
@@ -83,7 +88,7 @@ static bool somebody_listens(const char *path)
 
 		line[strcspn(line, "\n")] = '\0';
 		if (sscanf(line, "%*s %*s %*s %x %*s %*s %*s %n", &flags, &at) == 1 && at)
-			found = flags & 0x10000 && !strcmp(line + at, path);
+			found = flags & 0x10000 && !strcmp(unix_file_unmarked(line + at), path);
 	}
 	if (f)
 		fclose(f);
@@ -120,12 +125,14 @@ static int check_connect(const char *what, const char *key, const char *path)
 	struct stat st;
 	int rc;
 
-	if (stat(path, &st) < 0)
+	if (lstat(path, &st) < 0)
 		return refuse(&s, -errno,
 			      errno == ENOENT ? "nobody listens there; start that first"
 					      : strerrordesc_np(errno));
-	if (!S_ISSOCK(st.st_mode))
-		return refuse(&s, -ENOTSOCK, "is no socket");
+	if (!S_ISSOCK(st.st_mode)) {
+		rc = S_ISLNK(st.st_mode) ? -ELOOP : -ENOTSOCK;
+		return refuse(&s, rc, rc == -ELOOP ? unix_dir_error(rc) : "is no socket");
+	}
 	rc = may(path, W_OK);
 	return rc < 0 ? refuse(&s, rc, strerrordesc_np(-rc)) : 0;
 }

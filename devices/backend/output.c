@@ -47,13 +47,18 @@ int output_own(int fd, int flags, bool *ours)
 	return *ours ? mine : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-/* Position and flags of a regular file or socket are shared with whoever has it open. */
-static int open_given(struct output *o, int fd)
+static bool is_writable(int fd)
 {
 	const int flags = fcntl(fd, F_GETFL);
 
+	return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* Position and flags of a regular file or socket are shared with whoever has it open. */
+static int open_given(struct output *o, int fd)
+{
 	o->given = true;
-	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
+	if (!is_writable(fd))
 		return -EBADF;
 	o->fd = output_own(fd, O_WRONLY, &o->nonblocking);
 	return o->fd < 0 ? -errno : 0;
@@ -68,6 +73,16 @@ static bool leads_to_device(const char *path)
 	       stat(path, &st) == 0 && S_ISCHR(st.st_mode);
 }
 
+int output_try(const char *path)
+{
+	const int given = output_descriptor(path);
+	struct stat st;
+
+	if (given >= 0)
+		return is_writable(given) ? 0 : -EBADF;
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && !leads_to_device(path) ? -ELOOP : 0;
+}
+
 int output_open(struct output *o, const char *path, int flags)
 {
 	const int given = output_descriptor(path);
@@ -80,10 +95,9 @@ int output_open(struct output *o, const char *path, int flags)
 	/* O_NONBLOCK, lest a FIFO that nobody reads holds up the start. */
 	o->fd = open(path, always | O_CREAT | O_NOFOLLOW | flags, 0666);
 	if (o->fd < 0 && errno == ELOOP) {
-		if (leads_to_device(path))
-			o->fd = open(path, always);
-		else
-			errno = ELOOP;
+		if (!leads_to_device(path))
+			return -ELOOP;
+		o->fd = open(path, always);
 	}
 	if (o->fd < 0)
 		return -errno;

@@ -24,6 +24,9 @@ struct output {
 int output_open(struct output *o, const char *path, int flags) __must_check;
 void output_close(struct output *o);
 
+/* What output_open() would say of a link, or a descriptor: -ELOOP, -EBADF, or 0. */
+int output_try(const char *path) __must_check;
+
 /* Why it can't be opened, for messages after "PATH: ". */
 const char *output_error(int rc);
 

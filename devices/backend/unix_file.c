@@ -41,6 +41,14 @@ int unix_file_bind(int fd, const char *path)
 	return 0;
 }
 
+const char *unix_file_unmarked(const char *path)
+{
+	if (!strncmp(path, MARK_ABSOLUTE "/", strlen(MARK_ABSOLUTE "/")))
+		return path + strlen(MARK_ABSOLUTE);
+	return !strncmp(path, MARK_RELATIVE, strlen(MARK_RELATIVE)) ? path + strlen(MARK_RELATIVE)
+								    : path;
+}
+
 bool unix_file_is_monitors(int fd)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -48,8 +56,7 @@ bool unix_file_is_monitors(int fd)
 
 	if (getpeername(fd, (struct sockaddr *)&addr, &len) < 0)
 		return false;
-	return !strncmp(addr.sun_path, MARK_ABSOLUTE "/", strlen(MARK_ABSOLUTE "/")) ||
-	       !strncmp(addr.sun_path, MARK_RELATIVE, strlen(MARK_RELATIVE));
+	return unix_file_unmarked(addr.sun_path) != addr.sun_path;
 }
 
 int unix_file_made(struct unix_file *f, const char *path)

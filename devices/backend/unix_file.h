@@ -23,6 +23,9 @@ struct unix_file {
  * only (mode 0600). 0 or -errno, not logged. */
 int unix_file_bind(int fd, const char *path) __must_check;
 
+/* A path as the kernel tells it of a socket, without what unix_file_bind() puts in front. */
+const char *unix_file_unmarked(const char *path);
+
 /* Is fd connected to a socket that a monitor has bound by unix_file_bind()? */
 bool unix_file_is_monitors(int fd);
 

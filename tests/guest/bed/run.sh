@@ -228,7 +228,7 @@ outside env MINIVMM="$minivmm" MINIVMM_OPTIONS="--kernel $kernel --memory $memor
 ends 0
 says "building words"
 grep -qx "2 tests passed on .*, as user $(stat -c %u "$home")" "$lines" || wrong+=("the tests have not passed")
-is "the program that it made" "$(echo a b c | "$home/out/words")" 3
+is "the program that it made" "$(echo a b c | "$home/out/files/words")" 3
 sed -i 's/words += /words -= /' "$from/ci/project/words.c"
 outside env MINIVMM="$minivmm" MINIVMM_OPTIONS="--kernel $kernel --memory $memory" "$from/ci/job" "$home/out"
 ends 2
