@@ -16,7 +16,8 @@
  *    The kernel then runs where it is linked to run, so its relocations aren't needed.
  * 2. The decompressor's 64-bit entry point, which is also the way to KASLR (from protocol 2.12,
  *    which tells whether there is one).
- * 3. Its 32-bit entry point, where the protocol is older than 2.12.
+ * 3. Its 32-bit entry point, where the protocol is older than 2.12. One that starts in real mode
+ *    (iPXE's) has none, and asks a BIOS for everything.
  */
 #include <asm/bootparam.h>
 #include <ctype.h>
@@ -221,8 +222,11 @@ static int enter_decompressor(const struct boot_request *r, struct boot_entry *e
 			      const char *why)
 {
 	bool old = b->h.version < 0x020c;
-	void *host = boot_room(r, b->address, b->room, "own decompressor");
+	void *host;
 
+	if (old && !b->h.code32_start)
+		return boot_refuse(r, "starts in real mode and needs a BIOS; minivmm has none");
+	host = boot_room(r, b->address, b->room, "own decompressor");
 	if (!host)
 		return -ENOEXEC;
 	memcpy(host, b->code, b->code_len);

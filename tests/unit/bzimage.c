@@ -219,6 +219,25 @@ static void bad_images_are_refused(void **state __unused)
 	}
 }
 
+/* iPXE's image is real-mode code, and says so by a 32-bit entry point at 0. */
+static void images_for_a_bios_are_refused(void **state __unused)
+{
+	static const uint16_t version[] = { 0x0206, 0x0207, 0x020b };
+
+	for (size_t i = 0; i < ARRAY_SIZE(version); i++) {
+		struct guest *g = guest_new(RAM);
+		struct image v = vmlinux_new(), f = bzimage_new(&v);
+
+		set(&f, VERSION, 2, version[i]);
+		set(&f, XLOADFLAGS, 2, 0);
+		set(&f, PAYLOAD_LEN, 4, 0);
+		set(&f, CODE32_START, 4, 0);
+		check_refused(g, &f, "real mode|BIOS");
+		free_images(&v, &f);
+		guest_free(g);
+	}
+}
+
 /* The vmlinux inside is as hostile as the rest. */
 static void bad_payloads_are_refused(void **state __unused)
 {
@@ -414,6 +433,7 @@ int main(void)
 		cmocka_unit_test(unpacks_itself),
 		cmocka_unit_test(strange_payloads_unpack_themselves),
 		cmocka_unit_test(bad_images_are_refused),
+		cmocka_unit_test(images_for_a_bios_are_refused),
 		cmocka_unit_test(bad_payloads_are_refused),
 		cmocka_unit_test(payloads_of_32_bits_are_refused),
 		cmocka_unit_test(low_segments_leave_firmware_alone),

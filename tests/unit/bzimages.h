@@ -14,6 +14,7 @@
 #define VERSION      0x206
 #define VERSION_TEXT 0x20e
 #define LOADFLAGS    0x211
+#define CODE32_START 0x214
 #define INITRD_MAX   0x22c
 #define XLOADFLAGS   0x236
 #define CMDLINE_SIZE 0x238
@@ -85,6 +86,7 @@ static inline struct image bzimage_new(const struct image *vmlinux)
 	memcpy(f.data + 0x202, "HdrS", 4);
 	set(&f, VERSION, 2, 0x020f);
 	set(&f, LOADFLAGS, 1, LOADED_HIGH);
+	set(&f, CODE32_START, 4, MIB);
 	set(&f, INITRD_MAX, 4, 0x7fffffff);
 	set(&f, XLOADFLAGS, 2, XLF_KERNEL_64);
 	set(&f, CMDLINE_SIZE, 4, 2047);
