@@ -8,7 +8,7 @@ shift 2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# try NAME FLAG...: builds and runs it; without a kernel it says that there is no such file.
+# try NAME FLAG...: builds and runs it; the library says that there is no such kernel, or before that, no such KVM.
 try() {
 	local name=$1
 	shift
@@ -16,7 +16,7 @@ try() {
 	if "${compiler[@]}" "$source" -o "$work/boot" "$@" >"$work/log" 2>&1; then
 		LD_LIBRARY_PATH=$libraries "$work/boot" "$work/nothing" >"$work/log" 2>&1
 	fi
-	if ! grep -q "^error: --kernel .*nothing: No such file or directory$" "$work/log"; then
+	if ! grep -qE "^error: (--kernel .*nothing: No such file or directory$|/dev/kvm: )" "$work/log"; then
 		sed 's/^/# /' "$work/log"
 		printf 'not '
 	fi

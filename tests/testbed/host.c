@@ -274,8 +274,6 @@ static void handle_signal(struct bed *b, uint32_t sig)
 		b->lost = true;
 	if (b->lost && !b->started)
 		fail(b, "the emulated host did not boot");
-	if (sig == SIGALRM && !b->started)
-		fail(b, "the emulated host did not boot in time");
 	if (sig == SIGALRM) {
 		restore_terminal(b);
 		fprintf(stderr, "testbed: stopped after %u seconds (--timeout)\n",
@@ -285,12 +283,11 @@ static void handle_signal(struct bed *b, uint32_t sig)
 }
 
 /*
- * Once a second, with --patience. On a machine that is busy with other things, the emulated one
- * stands still for want of a processor; that is no silence of COMMAND's.
+ * Adds to the time that nothing has happened in. On a machine that is busy with other things, the
+ * emulated one stands still for want of a processor: that doesn't count.
  */
-static void look_for_progress(struct bed *b)
+static void count_quiet_time(struct bed *b)
 {
-	const unsigned patience = b->options->patience;
 	const uint64_t waited = waited_ns(b->qemu_proc);
 	const uint64_t in_vain = (waited - b->waited_ns) / b->options->cpus;
 	struct timespec t;
@@ -301,11 +298,23 @@ static void look_for_progress(struct bed *b)
 	since = b->looked_ns ? now - b->looked_ns : 0;
 	b->looked_ns = now;
 	b->waited_ns = waited;
-	if (__atomic_exchange_n(&b->heard, false, __ATOMIC_RELAXED) || !b->started)
+	if (__atomic_exchange_n(&b->heard, false, __ATOMIC_RELAXED))
 		b->quiet_ns = 0;
 	else if (since > in_vain)
 		b->quiet_ns += since - in_vain;
-	if (!patience || b->quiet_ns / 1000000000 < patience)
+}
+
+/* Once a second. */
+static void look_for_progress(struct bed *b)
+{
+	const unsigned patience = b->options->patience;
+	uint64_t quiet_s;
+
+	count_quiet_time(b);
+	quiet_s = b->quiet_ns / 1000000000;
+	if (!b->started && quiet_s >= BOOT_SECONDS)
+		fail(b, "the emulated host did not boot in time");
+	if (!b->started || !patience || quiet_s < patience)
 		return;
 	restore_terminal(b);
 	fprintf(stderr, "testbed: stopped after %u seconds without output (--patience)\n", patience);
@@ -320,6 +329,7 @@ static void handle_report(struct bed *b, const struct report *r)
 		break;
 	case STARTED:
 		b->started = true;
+		b->quiet_ns = 0;
 		alarm(b->options->seconds);
 		start_streams(b);
 		send_size(b);
@@ -350,9 +360,8 @@ static _Noreturn void run(struct bed *b, int lifeline, int signals)
 		{ .fd = b->port[PORT_CTL], .events = POLLIN },
 		{ .fd = ended[0], .events = POLLIN },
 	};
-	alarm(BOOT_SECONDS);
 	while (b->streams_open > 0 || (b->status < 0 && !b->lost)) {
-		poll(p, 4, b->options->patience ? 1000 : -1);
+		poll(p, 4, 1000);
 		if (p[0].revents)
 			leave(b, BED_FAILED);
 		if (p[1].revents && read_all(signals, &sig, sizeof(sig)))

@@ -430,6 +430,7 @@ static void smaller_sectors_than_the_device_s_work(void **state)
 	strcpy(file, im.path);
 	if (!loop_up(&im, &loop_fd, im.path, sizeof(im.path), 4096)) {
 		print_message("# SKIP: no loop devices here\n");
+		strcpy(im.path, file);
 		image_remove(&im);
 		skip();
 	}
