@@ -92,13 +92,25 @@ static bool known(const struct slirp_flows *f, const struct slirp_key *key)
 	return false;
 }
 
+static bool is6(const struct in6_addr *address, const char bytes[16])
+{
+	return !memcmp(address, bytes, 16);
+}
+
+/* Is that libslirp's own, and nobody else's on its network? */
+static bool is_self6(const struct in6_addr *address)
+{
+	return is6(address, "\xfe\xc0\0\0\0\0\0\0\0\0\0\0\0\0\0\2") ||
+	       is6(address, "\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\2");
+}
+
 /* Is that datagram for a server that needs no socket? */
 static bool is_served(const struct slirp_key *to, uint16_t port)
 {
 	const uint32_t other = be32(to->other.s6_addr);
 
-	if (to->version == 6)
-		return port == DHCP6 && IN6_IS_ADDR_MULTICAST(&to->other);
+	if (to->version == 6) /* ff02::1:2, all DHCP servers */
+		return port == DHCP6 && is6(&to->other, "\xff\2\0\0\0\0\0\0\0\0\0\0\0\1\0\2");
 	return (port == DHCP && (other == SELF4 || other == 0xffffffff)) ||
 	       (port == TFTP && other == SELF4);
 }
@@ -128,7 +140,7 @@ static bool needs_none(const struct slirp_flows *f, const uint8_t *frame, size_t
 	case IPPROTO_ICMP:
 		return at < len && (p[0] != ICMP_ECHO || be32(key.other.s6_addr) == SELF4);
 	case IPPROTO_ICMPV6:
-		return at < len && (p[0] != ICMP6_ECHO_REQUEST || key.other.s6_addr[0] == 0xfe);
+		return at < len && (p[0] != ICMP6_ECHO_REQUEST || is_self6(&key.other));
 	default:
 		return true;
 	}

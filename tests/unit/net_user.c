@@ -425,25 +425,31 @@ static void urgent_data_are_as_any_others(void **state __unused)
 static const struct in6_addr guest6 = { { { 0xfe, 0xc0, [4] = 1, 2, 3, 4, [15] = 15 } } };
 static const struct in6_addr host6 = { { { 0xfe, 0xc0, [15] = 2 } } };
 
-/* An IPv6 packet to the host, with its checksum sum_off bytes into the payload. */
-static void put_ip6(struct packet *p, uint8_t protocol, void *payload, size_t len, size_t sum_off)
+/* An IPv6 packet, with its checksum sum_off bytes into the payload. */
+static void put_ip6_to(struct packet *p, const struct in6_addr *to, uint8_t protocol, void *payload,
+		       size_t len, size_t sum_off)
 {
 	struct ip6_hdr ip = { .ip6_flow = htonl(6u << 28),
 			      .ip6_plen = htons((uint16_t)len),
 			      .ip6_nxt = protocol,
 			      .ip6_hlim = 255,
 			      .ip6_src = guest6,
-			      .ip6_dst = host6 };
+			      .ip6_dst = *to };
 	uint32_t pseudo = protocol + (uint32_t)len;
 	uint16_t sum;
 
 	for (unsigned i = 0; i < 16; i++)
-		pseudo += (uint32_t)(guest6.s6_addr[i] + host6.s6_addr[i]) << (i & 1 ? 0 : 8);
+		pseudo += (uint32_t)(guest6.s6_addr[i] + to->s6_addr[i]) << (i & 1 ? 0 : 8);
 	sum = checksum(pseudo, payload, len);
 	memcpy((uint8_t *)payload + sum_off, &sum, sizeof(sum));
 	put_ethernet(p, broadcast, ETHERTYPE_IPV6);
 	put(p, &ip, sizeof(ip));
 	put(p, payload, len);
+}
+
+static void put_ip6(struct packet *p, uint8_t protocol, void *payload, size_t len, size_t sum_off)
+{
+	put_ip6_to(p, &host6, protocol, payload, len, sum_off);
 }
 
 static void put_tcp6(struct packet *p, uint16_t dport, uint32_t seq, uint32_t ack, uint8_t flags,
@@ -773,6 +779,62 @@ static void a_guest_has_its_share_of_sockets(void **state __unused)
 	close(listener);
 }
 
+static void put_udp6(struct packet *p, const char *to, uint16_t sport, uint16_t dport)
+{
+	struct {
+		struct udphdr udp;
+		char text[4];
+	} m = { .udp = { .source = htons(sport), .dest = htons(dport), .len = htons(sizeof(m)) } };
+	struct in6_addr address;
+
+	assert_int_equal(inet_pton(AF_INET6, to, &address), 1);
+	put_ip6_to(p, &address, IPPROTO_UDP, &m, sizeof(m), offsetof(struct udphdr, check));
+}
+
+static void put_echo6(struct packet *p, const char *to)
+{
+	struct icmp6_hdr m = { .icmp6_type = ICMP6_ECHO_REQUEST };
+	struct in6_addr address;
+
+	assert_int_equal(inet_pton(AF_INET6, to, &address), 1);
+	put_ip6_to(p, &address, IPPROTO_ICMPV6, &m, sizeof(m),
+		   offsetof(struct icmp6_hdr, icmp6_cksum));
+}
+
+/* What looks like a question to one of libslirp's own servers, but is for somebody else. */
+static void only_the_servers_of_a_network_need_no_socket(void **state __unused)
+{
+	struct fd_budget budget;
+	struct net_end *e;
+	struct packet p;
+	unsigned before;
+
+	fd_budget_init(&budget, 400);
+	e = start(&(struct net_user_options){ .fds = &budget });
+	fence(e);
+	before = count_fds();
+	for (uint16_t i = 0; i < 500; i++) {
+		put_udp6(&p, "ff02::1:3", 2000 + i, 547);
+		send_packet(e, &p);
+		put_udp6(&p, "fec0::5", 4000 + i, 547);
+		send_packet(e, &p);
+		put_udp6(&p, "fec0::5", 6000 + i, 69);
+		send_packet(e, &p);
+		put_echo6(&p, "fec0::5");
+		send_packet(e, &p);
+		put_udp(&p, GUEST, 2000 + i, HOST + 1, 67, "DHCP?", 5);
+		send_packet(e, &p);
+		put_udp(&p, GUEST, 2000 + i, HOST + 1, 69, "TFTP?", 5);
+		send_packet(e, &p);
+		if (i % 100 == 0)
+			settle(e);
+		assert_true(count_fds() <= before + 100);
+	}
+	fence(e);
+	net_end_free(e);
+	assert_int_equal(budget.common, 0);
+}
+
 /* Many machines, which know nothing of each other, leave some for the rest of the process. */
 static void networks_leave_some_to_the_process(void **state __unused)
 {
@@ -962,6 +1024,7 @@ int main(void)
 		cmocka_unit_test(the_queue_has_an_end),
 		cmocka_unit_test(a_guest_may_use_up_the_descriptors),
 		cmocka_unit_test(a_guest_has_its_share_of_sockets),
+		cmocka_unit_test(only_the_servers_of_a_network_need_no_socket),
 		cmocka_unit_test(networks_leave_some_to_the_process),
 		cmocka_unit_test(there_is_a_most),
 		cmocka_unit_test(a_client_waits_for_a_socket),
