@@ -235,8 +235,23 @@ int fuse_do_write(struct fuse_server *f, struct fuse_request *r)
 	return 0;
 }
 
-/* The host's file system may have to write all of it, so it is done in slices, which end where its
- * blocks do. */
+/* The end of what is done at once, from at on: a slice, which ends where blocks do. Where there is
+ * nothing to take away there may be more of it than anybody can count to. */
+static uint64_t slice_end(int fd, uint32_t mode, uint64_t at, uint64_t end)
+{
+	uint64_t next = at / FALLOCATE_SLICE + 1;
+	off_t data = 0;
+
+	if (mode & FALLOC_FL_PUNCH_HOLE)
+		data = lseek(fd, (off_t)at, SEEK_DATA);
+	if (data < 0 && errno == ENXIO)
+		return end; /* there is none */
+	if (data > 0)
+		next = max(next, (uint64_t)data / FALLOCATE_SLICE);
+	return min(end, next * FALLOCATE_SLICE);
+}
+
+/* The host's file system may have to write all of it, so it is done in slices. */
 static int allocate(const struct fuse_server *f, int fd, const struct fuse_fallocate_in *in)
 {
 	uint64_t at = in->offset, end;
@@ -244,7 +259,7 @@ static int allocate(const struct fuse_server *f, int fd, const struct fuse_fallo
 	if (__builtin_add_overflow(at, in->length, &end) || end > INT64_MAX || !in->length)
 		return in->length ? -EFBIG : -EINVAL;
 	while (at < end) {
-		const uint64_t next = min(end, (at / FALLOCATE_SLICE + 1) * FALLOCATE_SLICE);
+		const uint64_t next = slice_end(fd, in->mode, at, end);
 
 		if (fuse_is_stopping(f))
 			return -EINTR;

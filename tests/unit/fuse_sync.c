@@ -33,7 +33,7 @@ int __wrap_syncfs(int fd)
 int __wrap_fallocate64(int fd, int mode, off_t off, off_t len)
 {
 	slices++;
-	assert_true((uint64_t)len <= 64 * MIB && len > 0);
+	assert_true(len > 0 && ((uint64_t)len <= 64 * MIB || mode & FALLOC_FL_PUNCH_HOLE));
 	if (slices == stop_after)
 		stopping = true;
 	return __real_fallocate64(fd, mode, off, len);
@@ -253,16 +253,56 @@ static void a_stop_ends_what_takes_long(void **state __unused)
 	assert_int_equal(slices, 5);
 	assert_int_equal(stat(host_path(&c, "share/file"), &st), 0);
 	assert_int_equal(st.st_size, 300 * MIB + 5);
-	in.mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-	in.length = 1024 * MIB;
+	in.mode = FALLOC_FL_KEEP_SIZE;
 	slices = 0;
 	stop_after = 2;
 	assert_int_equal(ask_bytes(&c, FUSE_FALLOCATE, node, &in, sizeof(in)), -EINTR);
 	assert_int_equal(slices, 2);
+	stop_after = 0;
 	in.length = 0;
 	assert_int_equal(ask_bytes(&c, FUSE_FALLOCATE, node, &in, sizeof(in)), -EINVAL);
 	in.length = UINT64_MAX;
 	assert_int_equal(ask_bytes(&c, FUSE_FALLOCATE, node, &in, sizeof(in)), -EFBIG);
+	client_destroy(&c);
+}
+
+/* How far a hole may reach here. */
+static off_t end_of_files(int fd)
+{
+	const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+	return __real_fallocate64(fd, mode, 0, INT64_MAX) == 0 ? INT64_MAX : 15ll * 1024 * GIB;
+}
+
+/* "From here to the end of all files", as programs ask for it: slices are counted by what there is.
+ */
+static void a_hole_without_end_is_soon_made(void **state __unused)
+{
+	const off_t at[] = { 4096, 100 * MIB, 10ll * 1024 * GIB };
+	struct fuse_fallocate_in in = { .mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE };
+	uint64_t node;
+	struct stat st;
+	char text[4];
+	int fd;
+
+	up();
+	in.fh = create("file", &node);
+	fd = open(host_path(&c, "share/file"), O_RDWR);
+	assert_true(fd >= 0);
+	in.offset = 4096 + 2;
+	in.length = (uint64_t)end_of_files(fd) - in.offset;
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++)
+		assert_int_equal(pwrite(fd, "text", 4, at[i]), 4);
+	slices = 0;
+	assert_int_equal(ask_bytes(&c, FUSE_FALLOCATE, node, &in, sizeof(in)), 0);
+	assert_true(slices <= 2 * ARRAY_SIZE(at) + 1);
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+		assert_int_equal(pread(fd, text, 4, at[i]), 4);
+		assert_memory_equal(text, i ? "\0\0\0\0" : "te\0\0", 4);
+	}
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_size, at[2] + 4);
+	close(fd);
 	client_destroy(&c);
 }
 
@@ -276,6 +316,7 @@ int main(void)
 		cmocka_unit_test(an_error_is_told_and_tried_again),
 		cmocka_unit_test(what_is_lost_is_synced_with_the_rest),
 		cmocka_unit_test(a_stop_ends_what_takes_long),
+		cmocka_unit_test(a_hole_without_end_is_soon_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
