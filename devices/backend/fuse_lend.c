@@ -111,12 +111,21 @@ int fuse_open_fd(struct fuse_server *f, int fd, int flags)
 	return fuse_openat(f, f->proc_fd, fuse_fd_name(name, fd), &how);
 }
 
+static int open_root(const struct fuse_server *f)
+{
+	const int fd = fcntl(f->root_fd, F_DUPFD_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
 /* What n's name stands for; its folder may have to be found first. */
 static int open_named(struct fuse_server *f, struct fuse_node *n, unsigned depth)
 {
 	struct fuse_node *dir = n->dir;
 	int rc;
 
+	if (n == fuse_node(f, FUSE_ROOT_ID))
+		return open_root(f);
 	if (!n->name || dir->generation != n->dir_generation || depth == MAX_DEPTH)
 		return -ESTALE;
 	dir->pins++;

@@ -27,9 +27,12 @@ static int usable_fd(struct fuse_server *f, struct fuse_node *n, int *fresh)
 
 	if (n->opened)
 		return f->handles.slot[n->opened - 1].fd;
+	n->pins++; /* whatever else loses its own for this */
 	fd = fuse_node_fd(f, n);
 	if (fd >= 0)
 		fd = *fresh = fuse_open_fd(f, fd, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	n->pins--;
+	fuse_node_touch(f, n);
 	return fd;
 }
 

@@ -910,6 +910,40 @@ static void test_descriptors_of_the_process(void **state __unused)
 	down();
 }
 
+/* The root lent its descriptor, and got none back when its last handle was closed: the process had
+ * none left. Without a root there would be nothing any more. */
+static void test_root_returns(void **state __unused)
+{
+	struct rlimit before, few;
+	uint64_t dir, node[60], fh;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	up(&writable);
+	c.fs.server->fds.most = 20;
+	dir = make_dir(ROOT, "dir");
+	assert_int_equal(opendir_node(ROOT), sizeof(c.out.open));
+	fh = c.out.open.fh;
+	for (unsigned i = 0; i < ARRAY_SIZE(node); i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "share/dir/%u", i);
+		host_write(&c, name, "text");
+		node[i] = node_of(dir, name + 10);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(node); i++)
+		ask(&c, FUSE_FORGET, node[i], WITH(fuse_forget_in, UINT64_MAX));
+	ask(&c, FUSE_FORGET, dir, WITH(fuse_forget_in, UINT64_MAX));
+	assert_int_equal(c.fs.server->fds.taken, 1); /* the handle */
+	few = (struct rlimit){ 1, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(ask(&c, FUSE_RELEASEDIR, ROOT, WITH(fuse_release_in, .fh = fh)), 0);
+	assert_int_equal(getattr(ROOT), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(getattr(ROOT), sizeof(c.out.attr));
+	assert_int_equal(node_of(ROOT, "dir"), dir);
+	down();
+}
+
 /* All are in use by open files, and what the guest only knows goes on with what is left. */
 static void test_nothing_to_take(void **state __unused)
 {
@@ -1543,6 +1577,7 @@ int main(void)
 		cmocka_unit_test(test_more_folders_than_descriptors),
 		cmocka_unit_test(test_folders_in_a_circle),
 		cmocka_unit_test(test_descriptors_of_the_process),
+		cmocka_unit_test(test_root_returns),
 		cmocka_unit_test(test_nothing_to_take),
 		cmocka_unit_test(test_handles_that_lend),
 		cmocka_unit_test(test_a_budget_of_forty),
