@@ -92,6 +92,12 @@ static void set_relay(struct relay *r, enum relay_end from_kind, int from, enum 
 	r->len = 0;
 }
 
+/* The same once more, but not in COMMAND beside its three: it could not close them then. */
+static int again(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 /* Standard error has no way of its own. */
 static void leave_out_stderr(struct running *r)
 {
@@ -122,7 +128,7 @@ static bool make_pipes(struct running *r, int child[3])
 	set_relay(&r->relay[1], RELAY_PIPE, end[1][0], RELAY_SOCKET, stream[GUEST_STDOUT]);
 	if (one) {
 		leave_out_stderr(r);
-		return (child[2] = dup(child[1])) >= 0;
+		return (child[2] = again(child[1])) >= 0;
 	}
 	set_relay(&r->relay[2], RELAY_PIPE, end[2][0], RELAY_SOCKET, stream[GUEST_STDERR]);
 	return true;
@@ -152,8 +158,8 @@ static bool make_terminal(struct running *r, int child[3])
 		return false;
 	r->terminal = master;
 	child[0] = slave;
-	child[1] = dup(slave);
-	child[2] = dup(slave);
+	child[1] = again(slave);
+	child[2] = again(slave);
 	set_relay(&r->relay[0], RELAY_SOCKET, stream[GUEST_STDIN], RELAY_TERMINAL, master);
 	set_relay(&r->relay[1], RELAY_TERMINAL, master, RELAY_SOCKET, stream[GUEST_STDOUT]);
 	leave_out_stderr(r);

@@ -360,6 +360,30 @@ static void one_output_can_be_closed(void **state __unused)
 	finish(&t);
 }
 
+/* Pipes or a terminal: how many descriptors of the command are its standard output. With one more,
+ * it could close its own and nobody would see their end. */
+static void it_has_its_streams_once(void **state __unused)
+{
+	static const char *const script[] = {
+		"sh", "-c",
+		"for f in /proc/$$/fd/*; do [ $f -ef /proc/$$/fd/1 ] && echo one; done; exit 0",
+		NULL
+	};
+	struct trial t;
+
+	begin(&t, script, false);
+	finish(&t);
+	assert_string_equal(t.out, "one\n");
+	wanted.one_output = true;
+	begin(&t, script, false);
+	ordinary();
+	finish(&t);
+	assert_string_equal(t.out, "one\none\n");
+	begin(&t, script, true);
+	finish(&t);
+	assert_string_equal(t.out, "one\r\none\r\none\r\n");
+}
+
 static void it_gets_what_was_ordered(void **state __unused)
 {
 	struct trial t;
@@ -608,6 +632,7 @@ int main(void)
 		cmocka_unit_test(each_stream_has_its_own),
 		cmocka_unit_test(one_output_keeps_its_order),
 		cmocka_unit_test(one_output_can_be_closed),
+		cmocka_unit_test(it_has_its_streams_once),
 		cmocka_unit_test(it_gets_what_was_ordered),
 		cmocka_unit_test(a_folder_that_is_not_there_is_said),
 		cmocka_unit_test(much_goes_both_ways_unchanged),
