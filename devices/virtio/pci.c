@@ -208,11 +208,13 @@ static int open_nowhere(struct virtio_pci *t)
 static int pci_call_fd(void *ctx, unsigned queue)
 {
 	struct virtio_pci *t = ctx;
+	int rc;
 
 	assert(queue < t->vd->nr_queues);
 	if (t->regs.queue_vector[queue] != VIRTIO_MSI_NO_VECTOR)
 		return msix_fd(&t->msix, t->regs.queue_vector[queue]);
-	return open_nowhere(t) < 0 ? -errno : shared_fd_hand_on(&t->nowhere);
+	rc = open_nowhere(t);
+	return rc < 0 ? rc : shared_fd_hand_on(&t->nowhere);
 }
 
 static int pci_lend_call(void *ctx, unsigned queue, struct shared_fd *call)
