@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the ring of a disk does not do: a filter of system calls would not see it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "backend/disk.h"
+#include "test.h"
+
+static void never_done(struct disk *d __unused, struct disk_request *r __unused)
+{
+	fail();
+}
+
+static char path[] = "/tmp/disk_uring-XXXXXX";
+
+static int open_disk(void **state)
+{
+	static struct disk d;
+	const struct disk_options o = { .path = path, .engine = DISK_ENGINE_URING };
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 1 * MIB), 0);
+	close(fd);
+	*state = disk_open(&d, &o, never_done) < 0 ? NULL : &d;
+	return 0;
+}
+
+static int close_disk(void **state)
+{
+	if (*state)
+		disk_close(*state);
+	unlink(path);
+	return 0;
+}
+
+static struct disk *disk(void **state)
+{
+	if (!*state) {
+		print_message("# SKIP: no io_uring here\n");
+		skip();
+	}
+	return *state;
+}
+
+/* The result of what the next entry asks for. */
+static int result(struct io_uring *ring)
+{
+	struct io_uring_cqe *cqe;
+	int res;
+
+	assert_true(io_uring_submit_and_wait(ring, 1) >= 0);
+	assert_int_equal(io_uring_peek_cqe(ring, &cqe), 0);
+	res = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	return res;
+}
+
+static void it_opens_and_connects_nothing(void **state)
+{
+	struct io_uring *ring = disk(state)->uring;
+
+	for (unsigned op = 0; op < IORING_OP_LAST; op++) {
+		struct io_uring_sqe *sqe;
+
+		if (op == IORING_OP_READV || op == IORING_OP_WRITEV || op == IORING_OP_FSYNC ||
+		    op == IORING_OP_FALLOCATE || op == IORING_OP_NOP)
+			continue;
+		sqe = io_uring_get_sqe(ring);
+		memset(sqe, 0, sizeof(*sqe));
+		sqe->opcode = (uint8_t)op;
+		sqe->flags = IOSQE_FIXED_FILE;
+		assert_int_equal(result(ring), -EACCES);
+	}
+}
+
+static void it_has_no_file_but_the_disks(void **state)
+{
+	struct io_uring *ring = disk(state)->uring;
+	char text[8];
+	struct iovec iov = { text, sizeof(text) };
+	int other = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+
+	assert_true(other >= 0);
+	io_uring_prep_readv(io_uring_get_sqe(ring), other, &iov, 1, 0);
+	assert_int_equal(result(ring), -EACCES);
+	assert_true(io_uring_register_files_update(ring, 0, &other, 1) < 0);
+	close(other);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(it_opens_and_connects_nothing),
+		cmocka_unit_test(it_has_no_file_but_the_disks),
+	};
+
+	return cmocka_run_group_tests(tests, open_disk, close_disk);
+}
