@@ -1,21 +1,35 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* --user, by the guest's own /etc/passwd and /etc/group, which are files of its root. */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <linux/openat2.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "machine.h"
 
 #define LINE_ROOM MIB /* for a line of passwd or group, and pointers into it */
 
+/* A regular file of the guest's root, whose links lead to nowhere but in there: NULL, if it is
+ * anything else. Who wrote the root may have put there what opening does something to, or never
+ * returns. */
 static FILE *open_in(const struct config *c, const char *name)
 {
-	char path[4096];
+	const struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
+	AUTO_CLOSE int root = open(c->run.root ?: "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_CLOSE int fd =
+		root < 0 ? -1 : (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
+	struct stat st;
+	char self[32];
 
-	snprintf(path, sizeof(path), "%s/%s", c->run.root ?: "", name);
-	return fopen(path, "re");
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return NULL;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return fopen(self, "re");
 }
 
 static void put_caller(FILE *out)

@@ -416,6 +416,43 @@ static void users_are_those_of_the_root(void **state __unused)
 	end(&t);
 }
 
+/* Whoever wrote the root, as the guest of an earlier run, chose what its files are. */
+static void users_are_in_regular_files_of_the_root(void **state __unused)
+{
+	static const char host[] = "jo:x:0:0::/:/bin/sh\n";
+	struct capture c;
+	struct trial t;
+	char up[128];
+
+	assert_int_equal(rename(in_folder("etc/passwd"), in_folder("etc/real")), 0);
+	assert_int_equal(symlink("/etc/real", in_folder("etc/passwd")), 0);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--user", "jo", "--", "x"),
+			 0);
+	assert_int_equal(t.o.uid, 1001);
+	end(&t);
+	assert_int_equal(unlink(in_folder("etc/passwd")), 0);
+
+	make("passwd", host, sizeof(host) - 1);
+	mkdir(in_folder("root"), 0700);
+	mkdir(in_folder("root/etc"), 0700);
+	assert_int_equal(symlink("../../passwd", in_folder("root/etc/passwd")), 0);
+	snprintf(up, sizeof(up), "%s/root", folder);
+	for (unsigned round = 0; round < 2; round++) {
+		capture_begin(&c);
+		assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", up, "--user", "jo", "--",
+				       "x"),
+				 -EINVAL);
+		assert_non_null(strstr(capture_end(&c), "no such user"));
+		end(&t);
+		assert_int_equal(unlink(in_folder("root/etc/passwd")), 0);
+		assert_int_equal(mkfifo(in_folder("root/etc/passwd"), 0600), 0);
+	}
+	unlink(in_folder("root/etc/passwd"));
+	rmdir(in_folder("root/etc"));
+	rmdir(in_folder("root"));
+	assert_int_equal(rename(in_folder("etc/real"), in_folder("etc/passwd")), 0);
+}
+
 /* What another thread does while this one writes: it looks for users, too. */
 static ssize_t meanwhile(void *ctx __unused, const char *text __unused, size_t len)
 {
@@ -772,6 +809,7 @@ int main(void)
 		cmocka_unit_test(what_was_opened_twice_is_one_where_it_has_no_position),
 		cmocka_unit_test(numbers_of_users_are_checked),
 		cmocka_unit_test(users_are_those_of_the_root),
+		cmocka_unit_test(users_are_in_regular_files_of_the_root),
 		cmocka_unit_test(another_threads_users_are_its_own),
 		cmocka_unit_test(lines_without_end_are_refused),
 		cmocka_unit_test(modules_come_unpacked_and_in_order),
