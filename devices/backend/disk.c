@@ -15,10 +15,11 @@
 static int open_failed(const struct disk_options *o, bool readonly, int err)
 {
 	const char *why = strerrordesc_np(err) ?: "can't be opened";
+	char file[1100];
 
 	if (err == ENOENT)
 		return log_ret(-err, "--disk %s: %s (make an empty disk with: truncate -s 8G %s)",
-			       o->path, why, o->path);
+			       o->path, why, disk_quoted(file, sizeof(file), o->path));
 	if (!readonly && (err == EACCES || err == EROFS || err == EPERM) &&
 	    access(o->path, R_OK) == 0)
 		return log_ret(
@@ -126,6 +127,27 @@ static int measure_block_device(struct disk *d)
 	return 0;
 }
 
+/* 0 or -EINVAL, logged. What is an image of another kind must not be made longer. */
+static int check_size(const struct disk *d)
+{
+	char file[1100];
+	bool other;
+
+	disk_quoted(file, sizeof(file), d->path);
+	if (!d->size)
+		return log_ret(-EINVAL,
+			       "--disk %s: is empty (give it a size with: truncate -s 8G %s)",
+			       d->path, file);
+	other = disk_warn_of_format(d);
+	if (d->size % DISK_SECTOR == 0)
+		return 0;
+	return log_ret(-EINVAL,
+		       "--disk %s: its size, %llu bytes, is not a multiple of %d, and a raw image has whole sectors%s%s%s",
+		       d->path, (unsigned long long)d->size, DISK_SECTOR,
+		       other ? "" : " (round it up with: truncate -s %512 ", other ? "" : file,
+		       other ? "" : ")");
+}
+
 static int measure(struct disk *d)
 {
 	struct stat st;
@@ -143,19 +165,7 @@ static int measure(struct disk *d)
 		d->min_io_size = d->physical_block_size;
 	}
 	d->discard_size = d->physical_block_size;
-	if (!d->size)
-		return log_ret(-EINVAL,
-			       "--disk %s: is empty (give it a size with: truncate -s 8G %s)",
-			       d->path, d->path);
-	disk_warn_of_format(d);
-	if (d->size % DISK_SECTOR)
-		return log_ret(-EINVAL,
-			       "--disk %s: its size, %llu bytes, is no multiple of %d (a raw image "
-			       "has whole "
-			       "sectors; round it up with: truncate -s %%%d %s)",
-			       d->path, (unsigned long long)d->size, DISK_SECTOR, DISK_SECTOR,
-			       d->path);
-	return 0;
+	return check_size(d);
 }
 
 static int try_engine(struct disk *d, enum disk_engine which)

@@ -154,8 +154,8 @@ const char *disk_op_name(enum disk_op op);
 
 /* -- for engines -- */
 
-/* Warns when a disk that was given as raw begins, or ends, like an image of another kind. */
-void disk_warn_of_format(const struct disk *d);
+/* Does a disk that was given as raw begin, or end, like an image of another kind? Warns of it. */
+bool disk_warn_of_format(const struct disk *d);
 
 /* How much is zeroed by hand at once. */
 #define DISK_PIECE (2 * MIB)

@@ -54,19 +54,10 @@ static const struct kind *kind_of(const uint8_t *first, const uint8_t *last)
 	return NULL;
 }
 
-void disk_warn_of_format(const struct disk *d)
+static void warn(const struct disk *d, const struct kind *k)
 {
-	uint8_t first[DISK_SECTOR] = { 0 }, last[DISK_SECTOR] = { 0 };
-	const struct kind *k;
 	char file[1100];
 
-	/* What can't be read is no concern of this. */
-	if (d->size < DISK_SECTOR || pread(d->fd, first, sizeof(first), 0) < 0 ||
-	    pread(d->fd, last, sizeof(last), (off_t)(d->size - DISK_SECTOR)) < 0)
-		return;
-	k = kind_of(first, last);
-	if (!k)
-		return;
 	disk_quoted(file, sizeof(file), d->path);
 	if (k->way_out == SAY_FORMAT)
 		log_warn("--disk %s: is %s, and the guest gets its bytes as they are (write "
@@ -80,4 +71,21 @@ void disk_warn_of_format(const struct disk *d)
 		log_warn("--disk %s: is %s, and the guest gets its bytes as they are (unpack it "
 			 "with: %s %s)",
 			 d->path, k->name, k->how, file);
+}
+
+bool disk_warn_of_format(const struct disk *d)
+{
+	/* A VMDK's descriptor and a small archive may be shorter than a sector. */
+	uint8_t first[DISK_SECTOR] = { 0 }, last[DISK_SECTOR] = { 0 };
+	const uint64_t end = max(d->size, (uint64_t)DISK_SECTOR);
+	const struct kind *k;
+
+	/* What can't be read is no concern of this. */
+	if (pread(d->fd, first, sizeof(first), 0) < 0 ||
+	    pread(d->fd, last, sizeof(last), (off_t)(end - DISK_SECTOR)) < 0)
+		return false;
+	k = kind_of(first, last);
+	if (k)
+		warn(d, k);
+	return k;
 }

@@ -605,9 +605,10 @@ static void odd_sizes_are_refused(void **state __unused)
 	struct image im;
 
 	image_make(&im, "/tmp", 1000);
-	assert_refused(&im, false, -EINVAL, "its size, 1000 bytes, is no multiple of 512");
+	assert_refused(&im, false, -EINVAL, "its size, 1000 bytes, is not a multiple of 512");
+	assert_refused(&im, false, -EINVAL, "truncate -s %512 '/tmp/");
 	assert_int_equal(truncate(im.path, 0), 0);
-	assert_refused(&im, false, -EINVAL, "disk.img: is empty");
+	assert_refused(&im, false, -EINVAL, "truncate -s 8G '/tmp/");
 	image_remove(&im);
 }
 
@@ -629,7 +630,7 @@ static void what_is_no_disk_is_refused(void **state __unused)
 	unlink(im.path);
 	assert_refused(&im, false, -ENOENT,
 		       "No such file or directory (make an empty disk with: "
-		       "truncate -s 8G /tmp/");
+		       "truncate -s 8G '/tmp/");
 	strcpy(im.path, path);
 	image_remove(&im);
 }

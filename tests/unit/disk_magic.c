@@ -142,7 +142,8 @@ static void packed_files_are_told_of(void **state __unused)
 	rig_down(&t);
 }
 
-/* A packed file seldom has whole sectors: what it is comes first. */
+/* A packed file seldom has whole sectors, and a descriptor may have less than one: what it is comes
+ * first, and nobody is told to make it longer. */
 static void an_odd_size_is_told_after_it(void **state __unused)
 {
 	struct rig t;
@@ -151,8 +152,14 @@ static void an_odd_size_is_told_after_it(void **state __unused)
 	make(&t, "\x1f\x8b\x08", 3, 0);
 	assert_int_equal(truncate(t.path, 1000), 0);
 	assert_said(&t, &(struct disk_options){ 0 }, "gzip -dk");
+	assert_said(&t, &(struct disk_options){ 0 }, "raw image has whole sectors\n");
+	assert_int_equal(truncate(t.path, 100), 0);
+	assert_said(&t, &(struct disk_options){ 0 }, "gzip -dk");
 	assert_int_equal(truncate(t.path, 2), 0);
-	assert_said(&t, &(struct disk_options){ 0 }, "whole sectors");
+	assert_said(&t, &(struct disk_options){ 0 }, "round it up with: truncate -s %512 '/tmp/");
+	make(&t, "# Disk DescriptorFile\n", 22, 0);
+	assert_int_equal(truncate(t.path, 338), 0);
+	assert_said(&t, &(struct disk_options){ 0 }, "is a VMDK descriptor");
 	rig_down(&t);
 }
 
