@@ -274,8 +274,11 @@ static int put_folder(const struct run_config *c, FILE *out)
 	char here[4096] = "";
 	const bool from_here = c->root ? false : !c->folder || c->folder[0] != '/';
 
-	if (from_here && !getcwd(here, sizeof(here)))
-		return log_errno("run: the name of this folder; write --chdir and a whole path");
+	if (from_here && !getcwd(here, sizeof(here)) && errno == ENOENT)
+		return log_ret(-ENOENT, "run: the directory where you are was removed; go to "
+					"another, or write --chdir and a whole path");
+	if (from_here && !*here)
+		return log_errno("run: the name of the directory where you are");
 	if (!c->folder)
 		fprintf(out, "folder=%s%c", *here ? here : "/", 0);
 	else

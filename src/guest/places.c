@@ -9,10 +9,21 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
+/* Has it a part ".."? Where that leads is another question. */
+static bool goes_up(const char *path)
+{
+	for (const char *at = path; (at = strstr(at, "/..")); at++)
+		if (at[3] == '/' || !at[3])
+			return true;
+	return false;
+}
+
 bool place_is_guests(const char *path)
 {
 	static const char *const own[] = { "/run", "/var/run", "/var/lock", "/dev/shm" };
 
+	if (goes_up(path))
+		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
 		const size_t len = strlen(own[i]);
 
@@ -73,8 +84,15 @@ const char *places_make(const struct orders *o)
 {
 	/* The first is what others are below. */
 	static const char *const names[] = {
-		"XDG_RUNTIME_DIR", "HOME",          "TMPDIR", "TMP", "TEMP",
-		"XDG_CACHE_HOME",  "XDG_STATE_HOME"
+		"XDG_RUNTIME_DIR",
+		"HOME",
+		"TMPDIR",
+		"TMP",
+		"TEMP",
+		"XDG_CACHE_HOME",
+		"XDG_STATE_HOME",
+		"XDG_DATA_HOME",
+		"XDG_CONFIG_HOME",
 	};
 	const char *wrong = NULL;
 	int error = 0;

@@ -5,7 +5,8 @@
 
 #include "orders.h"
 
-/* Is it in a file system of the guest's own, in which nothing of the host's is? */
+/* Is it in a file system of the guest's own, in which nothing of the host's is? Not if a part of it
+ * is "..". */
 bool place_is_guests(const char *path);
 
 /* Makes the folder, with mode 0700 and the user's, unless it is there; what it is below is the

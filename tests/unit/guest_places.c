@@ -34,10 +34,12 @@ static void is(const char *name, mode_t mode, uid_t uid, gid_t gid)
 
 static void what_is_the_guests_own_is_known(void **state __unused)
 {
-	static const char *const own[] = { "/run",       "/run/user/1000", "/var/run/x",
-					   "/dev/shm/a", "/dev/shm",       "/var/lock/x" };
-	static const char *const others[] = { "/",         "/runner", "/tmp/run", "run/x",
-					      "/dev/shmx", "",        "/var/lib" };
+	static const char *const own[] = { "/run",     "/run/user/1000", "/var/run/x", "/dev/shm/a",
+					   "/dev/shm", "/var/lock/x",    "/run/..x/y" };
+	static const char *const others[] = {
+		"/", "/runner",  "/tmp/run", "run/x",         "/dev/shmx",
+		"",  "/var/lib", "/run/..",  "/run/../etc/x", "/run/a/../../x"
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
 		assert_true(place_is_guests(own[i]));
@@ -103,6 +105,31 @@ static void other_places_are_left_alone(void **state __unused)
 	assert_int_equal(access(below("/never"), F_OK), -1);
 }
 
+/* Those of the XDG Base Directory Specification, and those for temporary files. */
+static void each_variable_counts(void **state __unused)
+{
+	static const char *const names[] = { "XDG_RUNTIME_DIR",
+					     "HOME",
+					     "TMPDIR",
+					     "TMP",
+					     "TEMP",
+					     "XDG_CACHE_HOME",
+					     "XDG_STATE_HOME",
+					     "XDG_DATA_HOME",
+					     "XDG_CONFIG_HOME" };
+	char text[300], place[] = "/dev/shm/minivmm-places-XXXXXX", *env[] = { text, NULL };
+	const struct orders o = { .env = env, .uid = geteuid(), .gid = getegid() };
+
+	if (!mkdtemp(place))
+		skip();
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(text, sizeof(text), "%s=%s/%zu", names[i], place, i);
+		assert_null(places_make(&o));
+		assert_int_equal(rmdir(strchr(text, '/')), 0);
+	}
+	assert_int_equal(rmdir(place), 0);
+}
+
 static int begin(void **state __unused)
 {
 	umask(022);
@@ -124,6 +151,7 @@ int main(void)
 		cmocka_unit_test(a_place_is_the_users_alone),
 		cmocka_unit_test(what_cant_be_made_is_said),
 		cmocka_unit_test(other_places_are_left_alone),
+		cmocka_unit_test(each_variable_counts),
 	};
 
 	return cmocka_run_group_tests(tests, begin, finish);

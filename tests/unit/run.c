@@ -193,6 +193,28 @@ static void a_folder_may_be_below_the_callers(void **state __unused)
 	end(&t);
 }
 
+static void a_folder_that_was_removed_is_told(void **state __unused)
+{
+	const int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char gone[] = "/tmp/minivmm-gone-XXXXXX";
+	struct capture c;
+	struct trial t;
+
+	assert_non_null(mkdtemp(gone));
+	assert_int_equal(chdir(gone), 0);
+	assert_int_equal(rmdir(gone), 0);
+	capture_begin(&c);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--", "x"), -ENOENT);
+	assert_string_equal(capture_end(&c), "minivmm: run: the directory where you are was "
+					     "removed; go to another, or write --chdir and a "
+					     "whole path\n");
+	end(&t);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--chdir", "/usr", "--", "x"), 0);
+	end(&t);
+	assert_int_equal(fchdir(back), 0);
+	close(back);
+}
+
 /* The order of the options doesn't matter: what is below another comes after it. */
 static void shares_come_with_those_that_they_are_below_first(void **state __unused)
 {
@@ -801,6 +823,7 @@ int main(void)
 		cmocka_unit_test(the_orders_are_what_was_asked_for),
 		cmocka_unit_test(what_was_asked_for_comes_once),
 		cmocka_unit_test(a_folder_may_be_below_the_callers),
+		cmocka_unit_test(a_folder_that_was_removed_is_told),
 		cmocka_unit_test(shares_come_with_those_that_they_are_below_first),
 		cmocka_unit_test(links_of_the_root_are_followed_for_that),
 		cmocka_unit_test(shares_that_hide_others_are_refused),
