@@ -108,8 +108,8 @@ void minivmm_config_free(struct minivmm_config *c);
  * may be repeated on the command line may be set repeatedly.
  *
  * To have a console, port or the serial port as a descriptor, make a socketpair(2) and set "fd=N",
- * where N is one end of it. minivmm_create() makes a copy of its own; yours is used again only by
- * on-reset=restart and minivmm_window_changed(), and may be closed without them.
+ * where N is one end of it. minivmm_create() makes a copy of its own; yours is used again only for
+ * the size of a terminal's window, and may be closed without one.
  *
  * -EINVAL: no such option, or not this value; c is good for nothing but minivmm_config_free() then.
  * -EBUSY: a machine was created with c. */

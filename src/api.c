@@ -154,9 +154,8 @@ static bool lives_again(struct minivmm *vm)
 static bool revive(struct minivmm *vm)
 {
 	log_info("the guest asked for a reset: restarting it");
-	vm->config.append_output = true; /* one log of all lives */
 	memset(&vm->m, 0, sizeof(vm->m));
-	if (machine_init(&vm->m, &vm->config) == 0) {
+	if (machine_init(&vm->m, &vm->config, &vm->kept) == 0) {
 		pthread_mutex_lock(&vm->lock);
 		(void)power_on(vm, true); /* it lives, if only to end at once */
 		pthread_mutex_unlock(&vm->lock);
@@ -214,8 +213,7 @@ static void vm_free(struct minivmm *vm)
 	close_fd(&vm->end_fd);
 	output_close(&vm->json.out);
 	free(vm->json.text);
-	for (size_t i = 0; i < ARRAY_SIZE(vm->kept); i++)
-		close_fd(&vm->kept[i].temp_fd);
+	machine_forget(&vm->kept);
 	minivmm_config_free(vm->from);
 	free(vm);
 }
@@ -232,10 +230,6 @@ static struct minivmm *vm_new(struct minivmm_config *c)
 	vm->from = c;
 	vm->config = c->c;
 	vm->config.action = ACTION_RUN;
-	for (size_t i = 0; i < ARRAY_SIZE(vm->kept); i++) {
-		vm->kept[i].temp_fd = -1;
-		vm->config.disk[i].kept = &vm->kept[i];
-	}
 	vm->event = c->event;
 	vm->event_ctx = c->event_ctx;
 	vm->json.out.fd = -1;
@@ -256,7 +250,8 @@ static struct minivmm *vm_new(struct minivmm_config *c)
 static int build(void *arg)
 {
 	struct minivmm *vm = arg;
-	int rc = machine_init(&vm->m, &vm->config);
+	const bool again = vm->config.on_reset == ON_RESET_RESTART;
+	int rc = machine_init(&vm->m, &vm->config, again ? &vm->kept : NULL);
 
 	if (rc < 0)
 		machine_destroy(&vm->m);

@@ -59,7 +59,7 @@ struct minivmm {
 	int end_fd;
 	pthread_t thread;
 	bool has_thread;
-	struct disk_kept kept[CONFIG_MAX_DISKS];
+	struct machine_kept kept; /* with on-reset=restart */
 	struct run_json json; /* what it could not write by the machine's end */
 
 	pthread_mutex_t lock;

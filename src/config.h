@@ -47,11 +47,10 @@ struct disk_config {
 	char *path;
 	bool readonly;
 	enum disk_kind format;
-	int sector;             /* bytes, 512 or 4096; 0: what the image or device has */
-	bool temp;              /* what the guest writes is thrown away */
-	char *overlay;          /* or goes to this file; NULL: to the disk itself */
-	struct disk_kept *kept; /* no option: from one life of the guest to the next */
-	char id[21];            /* what the guest reads as the serial number; "" = none given */
+	int sector;    /* bytes, 512 or 4096; 0: what the image or device has */
+	bool temp;     /* what the guest writes is thrown away */
+	char *overlay; /* or goes to this file; NULL: to the disk itself */
+	char id[21];   /* what the guest reads as the serial number; "" = none given */
 };
 
 /* From a port of the host's to one of a guest's; IPv4 addresses as numbers. */
@@ -173,7 +172,6 @@ struct config {
 	struct host_end serial, console;
 	struct port_config port[CONFIG_MAX_PORTS];
 	size_t nr_ports;
-	bool append_output; /* to files: set for the second and later lives of --on-reset restart */
 	enum on_reset on_reset;
 	unsigned io_threads;
 	enum transport transport; /* of the virtio devices */

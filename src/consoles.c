@@ -7,21 +7,21 @@
 #include "backend/tty.h"
 
 static int open_end(struct machine *m, struct stream **s, const char *what,
-		    const struct host_end *e, const struct power *power)
+		    const struct host_end *e, const struct power *power, struct kept *kept)
 {
 	if (m->config->action == ACTION_DRY_RUN)
 		return 0; /* which leaves the terminal and files alone */
 	switch (e->kind) {
 	case HOST_STDIO:
-		return tty_stdio(s, &m->loop, what, power);
+		return tty_stdio(s, &m->loop, what, power, kept);
 	case HOST_PTY:
-		return tty_pty(s, &m->loop, what);
+		return tty_pty(s, &m->loop, what, kept);
 	case HOST_FILE:
-		return tty_file(s, &m->loop, what, e->path, m->config->append_output);
+		return tty_file(s, &m->loop, what, e->path, kept);
 	case HOST_SOCKET:
-		return socket_listen(s, &m->loop, what, e->path);
+		return socket_listen(s, &m->loop, what, e->path, kept);
 	case HOST_FD:
-		return tty_fd(s, &m->loop, what, (int)e->fd);
+		return tty_fd(s, &m->loop, what, (int)e->fd, kept);
 	case HOST_NONE:
 		break;
 	}
@@ -42,14 +42,18 @@ int consoles_open(struct machine *m, const struct power *power)
 	} else
 		/* The input of a terminal that both have is the console's. */
 		if (shared && c->action != ACTION_DRY_RUN)
-			rc = tty_stdout(&m->serial, &m->loop, "serial port");
+			rc = tty_stdout(&m->serial, &m->loop, "serial port",
+					MACHINE_KEPT(m, serial));
 		else
-			rc = open_end(m, &m->serial, "serial port", &c->serial, power);
+			rc = open_end(m, &m->serial, "serial port", &c->serial, power,
+				      MACHINE_KEPT(m, serial));
 	if (rc == 0)
-		rc = open_end(m, &m->console_end, "console", &c->console, power);
+		rc = open_end(m, &m->console_end, "console", &c->console, power,
+			      MACHINE_KEPT(m, console));
 	for (size_t i = 0; i < c->nr_ports && rc == 0; i++) {
 		snprintf(what, sizeof(what), "port %s", c->port[i].name);
-		rc = open_end(m, &m->port_end[i], what, &c->port[i].end, power);
+		rc = open_end(m, &m->port_end[i], what, &c->port[i].end, power,
+			      MACHINE_KEPT(m, port[i]));
 	}
 	return rc;
 }

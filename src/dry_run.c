@@ -185,7 +185,7 @@ static int check_vsock(const struct config *c)
 		return check_listen("--vsock", "socket", c->vsock.path);
 	if (!c->vsock.vhost)
 		return 0;
-	rc = vsock_vhost_init(&v, c->vsock.cid, true);
+	rc = vsock_vhost_init(&v, c->vsock.cid, true, NULL);
 	vsock_vhost_destroy(&v);
 	return rc;
 }
@@ -270,7 +270,7 @@ static int check_net(const struct net_config *n)
 		break;
 	}
 	if (rc == 0 && n->vhost)
-		rc = vhost_open(&vhost, n->option, "/dev/vhost-net", "vhost_net");
+		rc = vhost_open(&vhost, n->option, "/dev/vhost-net", "vhost_net", NULL, 0);
 	vhost_close(&vhost);
 	return rc;
 }

@@ -16,7 +16,7 @@ static int read_all(struct file *f, int fd, const char *option, const char *path
 	size_t done = 0;
 
 	while (done < f->len) {
-		ssize_t n = read(fd, f->data + done, f->len - done);
+		ssize_t n = pread(fd, f->data + done, f->len - done, (off_t)done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -42,14 +42,28 @@ int file_alloc(struct file *f, size_t len)
 	return 0;
 }
 
-int file_read(struct file *f, const char *option, const char *path)
+static int file_open(const char *option, const char *path, struct kept *kept)
 {
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	AUTO_CLOSE int fd = kept_open(kept, 0);
+
+	if (fd != -ENOENT)
+		return fd < 0 ? log_errno("%s %s", option, path) : take_fd(&fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return log_errno("%s %s", option, path);
+	if (kept_keep(kept, 0, fd, path) < 0)
+		return -EMFILE;
+	return take_fd(&fd);
+}
+
+int file_read(struct file *f, const char *option, const char *path, struct kept *kept)
+{
+	AUTO_CLOSE int fd = file_open(option, path, kept);
 	struct stat st;
 
 	*f = (struct file){ 0 };
 	if (fd < 0)
-		return log_errno("%s %s", option, path);
+		return fd;
 	if (fstat(fd, &st) < 0)
 		return log_errno("%s %s", option, path);
 	if (!S_ISREG(st.st_mode))

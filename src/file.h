@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "backend/kept.h"
 #include "vmm/types.h"
 
 /* Bytes, and no text: they end where len says, so str*() is never for them. The type sees to it
@@ -12,9 +13,9 @@ struct file {
 	size_t len;
 };
 
-/* Reads path, which option (for messages) names. 0 or -errno, logged. file_free() is safe after a
- * failure. */
-int file_read(struct file *f, const char *option, const char *path) __must_check;
+/* Reads path, which option (for messages) names; or, from its beginning, the file that is kept
+ * (kept: or NULL). 0 or -errno, logged. file_free() is safe after a failure. */
+int file_read(struct file *f, const char *option, const char *path, struct kept *kept) __must_check;
 /* Memory for len bytes in its place. 0 or -errno, not logged. */
 int file_alloc(struct file *f, size_t len) __must_check;
 void file_free(struct file *f);

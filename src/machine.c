@@ -73,8 +73,9 @@ static int init_vsock(struct machine *m)
 		.cid = c->cid,
 		.path = live ? c->path : NULL,
 		.fds = &m->fds,
+		.kept = MACHINE_KEPT(m, vsock),
 	};
-	int rc = c->vhost ? vsock_vhost_init(&m->vsock_vhost, c->cid, live)
+	int rc = c->vhost ? vsock_vhost_init(&m->vsock_vhost, c->cid, live, o.kept)
 			  : virtio_vsock_init(&m->vsock, &o, &m->io[0].loop);
 
 	if (rc == 0)
@@ -102,7 +103,7 @@ static int init_virtio(struct machine *m)
 			.overlay = d->overlay,
 			.temp = d->temp,
 			.dry = m->vm.fd < 0,
-			.kept = d->kept,
+			.kept = MACHINE_KEPT(m, disk[i]),
 		};
 
 		m->nr_disks++; /* to be destroyed, however far it comes */
@@ -252,9 +253,9 @@ static int place_kernel(struct machine *m)
 	int rc = c->run.argv ? run_find_kernel(&m->run, &r.kernel_name) : 0;
 
 	if (rc == 0)
-		rc = file_read(&kernel, "--kernel", r.kernel_name);
+		rc = file_read(&kernel, "--kernel", r.kernel_name, MACHINE_KEPT(m, kernel));
 	if (rc == 0 && c->initrd)
-		rc = file_read(&initrd, "--initrd", c->initrd);
+		rc = file_read(&initrd, "--initrd", c->initrd, MACHINE_KEPT(m, initrd));
 	if (rc == 0)
 		rc = make_initrd(m, &r, &kernel, &initrd, &archive);
 	m->times.files = monotonic_ns();
@@ -277,7 +278,7 @@ static int place_kernel(struct machine *m)
 
 static int init_vm(struct machine *m)
 {
-	int rc = vm_init(&m->vm);
+	int rc = vm_init(&m->vm, MACHINE_KEPT(m, kvm));
 
 	for (size_t i = 0; i < m->mem.nr && rc == 0; i++)
 		rc = vm_add_memory(&m->vm, m->mem.region[i].base, m->mem.region[i].size,
@@ -311,19 +312,20 @@ static void machine_none(struct machine *m, const struct config *c)
 		m->io[i].loop = m->loop;
 }
 
-int machine_init(struct machine *m, const struct config *c)
+int machine_init(struct machine *m, const struct config *c, struct machine_kept *kept)
 {
 	const bool live = c->action != ACTION_DRY_RUN;
 	int rc;
 
 	machine_none(m, c);
+	m->kept = kept;
 	m->times.begin = monotonic_ns();
 	fd_budget_init(&m->fds, fd_budget_limit());
 	rc = run_init(&m->run, m);
 	if (rc == 0 && !live)
 		rc = dry_run_check(c);
 	if (rc == 0)
-		rc = ram_alloc(&m->ram, &c->memory);
+		rc = ram_alloc(&m->ram, &c->memory, kept && kept_has(&kept->kvm, 0));
 	if (rc == 0)
 		rc = ram_layout(&m->ram, &m->mem);
 	if (rc == 0)
@@ -378,6 +380,15 @@ void machine_destroy(struct machine *m)
 	ram_free(&m->ram);
 	free(m->cmdline);
 	m->cmdline = NULL;
+}
+
+void machine_forget(struct machine_kept *kept)
+{
+	struct kept *each = (struct kept *)kept;
+
+	_Static_assert(sizeof(*kept) % sizeof(*each) == 0, "nothing but these");
+	for (size_t i = 0; i < sizeof(*kept) / sizeof(*each); i++)
+		kept_end(&each[i]);
 }
 
 static void *io_thread(void *arg)

@@ -11,6 +11,7 @@
 #include "config.h"
 #include "debug_exit.h"
 #include "file.h"
+#include "backend/kept.h"
 #include "boot.h"
 #include "i8042.h"
 #include "pci.h"
@@ -63,8 +64,22 @@ struct machine_virtio {
 	struct virtio_pci *pci; /* one of the two is owned, the other NULL */
 };
 
+/* What the options opened, for the guest's later lives. Nothing but these; all zeroes at first. */
+struct machine_kept {
+	struct kept kvm, kernel, initrd;
+	struct kept serial, console, port[CONFIG_MAX_PORTS];
+	struct kept disk[CONFIG_MAX_DISKS];
+	struct kept net[CONFIG_MAX_NETS];
+	struct kept vsock;
+	struct kept fs[CONFIG_FS_ROOM];
+};
+
+/* That of one option, or NULL when the guest lives once. */
+#define MACHINE_KEPT(m, option) ((m)->kept ? &(m)->kept->option : NULL)
+
 struct machine {
 	const struct config *config; /* not owned */
+	struct machine_kept *kept;   /* not owned; NULL: the guest lives once */
 
 	/* How it ended: the first reason wins. Atomic until machine_stop(). */
 	enum machine_end end;
@@ -118,9 +133,14 @@ struct machine {
 };
 
 /* Builds the machine that c, which outlives it, asks for; with ACTION_DRY_RUN without KVM. *m is
- * all zeroes. 0 or -errno, logged. machine_destroy() is safe, and due, after either. */
-int machine_init(struct machine *m, const struct config *c) __must_check;
+ * all zeroes. kept outlives it, too: what an earlier machine of the same c opened is taken from
+ * there, not by name; or is NULL. 0 or -errno, logged. machine_destroy() is safe, and due, after
+ * either. */
+int machine_init(struct machine *m, const struct config *c, struct machine_kept *kept) __must_check;
 void machine_destroy(struct machine *m);
+
+/* The guest lives no more: lets go of all that is kept. */
+void machine_forget(struct machine_kept *kept);
 
 /* Gives vd, which virtio_init() has seen, a transport, with its kicks on loop: the last step of a
  * virtio device's set-up. Both outlive the transport, which machine_destroy() ends, with a reset of

@@ -55,7 +55,7 @@ static int open_nothing(struct machine *m, size_t i, struct net_backend **b)
 
 /* -- the real ones -- */
 
-static int open_tap(const struct net_config *c, struct net_backend **b)
+static int open_tap(const struct net_config *c, struct kept *kept, struct net_backend **b)
 {
 	const struct net_tap_options o = {
 		.option = c->option,
@@ -64,6 +64,7 @@ static int open_tap(const struct net_config *c, struct net_backend **b)
 		.script = c->script,
 		.pairs = c->queues,
 		.mtu = c->mtu,
+		.kept = kept,
 	};
 
 	return net_tap_open(&o, b);
@@ -95,17 +96,18 @@ static int open_user(struct machine *m, const struct net_config *c, struct net_b
 	return net_user_open(b, &o);
 }
 
-static int open_backend(struct machine *m, const struct net_config *c, struct net_backend **b)
+static int open_backend(struct machine *m, const struct net_config *c, struct kept *kept,
+			struct net_backend **b)
 {
 	switch (c->mode) {
 	case NET_TAP:
-		return open_tap(c, b);
+		return open_tap(c, kept, b);
 	case NET_FD:
-		return net_tap_adopt(c->option, (int)c->fd, b);
+		return net_tap_adopt(c->option, (int)c->fd, kept, b);
 	case NET_USER:
 		return open_user(m, c, b);
 	case NET_SOCKET:
-		return net_socket_open(b, c->path);
+		return net_socket_open(b, c->path, kept);
 	}
 	return -EINVAL;
 }
@@ -119,9 +121,10 @@ static int init_net(struct machine *m, size_t i)
 		.name = c->option,
 		.mtu = c->mtu,
 		.vhost = c->vhost && live,
+		.kept = MACHINE_KEPT(m, net[i]),
 	};
 	struct net_backend *b = NULL;
-	int rc = live ? open_backend(m, c, &b) : open_nothing(m, i, &b);
+	int rc = live ? open_backend(m, c, o.kept, &b) : open_nothing(m, i, &b);
 
 	if (rc < 0)
 		return rc;

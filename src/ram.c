@@ -63,14 +63,15 @@ static int make_memfd(struct ram *r)
 
 /* Huge pages of hugetlbfs are set aside for us at once, so that this fails rather than the guest
  * later. */
-static int map_huge(struct ram *r, uint64_t page)
+static int map_huge(struct ram *r, uint64_t page, bool again)
 {
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB |
 			  (page == 1 * GIB ? MAP_HUGE_1GB : MAP_HUGE_2MB);
 
-	if (mmap(r->host, r->size, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED)
-		return hostmem_no_huge_pages(errno, r->size, page, "");
-	return 0;
+	if (mmap(r->host, r->size, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED)
+		return 0;
+	return again ? log_errno("memory: the huge pages of the guest's life before this one")
+		     : hostmem_no_huge_pages(errno, r->size, page, "");
 }
 
 static int map_small(struct ram *r)
@@ -93,7 +94,7 @@ static int advise(const struct ram *r, int advice, const char *what)
 	return 0;
 }
 
-static int advise_all(const struct ram *r, const struct memory_config *c)
+static int advise_all(const struct ram *r, const struct memory_config *c, bool again)
 {
 	int rc = advise(r, MADV_DONTDUMP, "can't keep guest memory out of core dumps");
 
@@ -103,21 +104,22 @@ static int advise_all(const struct ram *r, const struct memory_config *c)
 		rc = advise(r, MADV_HUGEPAGE,
 			    "hugepages=on: this host's kernel has no transparent huge pages; leave "
 			    "it out");
-		if (rc == 0)
+		if (rc == 0 && !again)
 			hostmem_warn_if_never("", c->shared);
 	}
 	if (rc == 0 && c->mergeable) {
 		rc = advise(r, MADV_MERGEABLE,
 			    "mergeable=on: this host's kernel has no KSM; leave it out");
-		if (rc == 0)
+		if (rc == 0 && !again)
 			hostmem_warn_if_not_merging("");
 	}
 	return rc;
 }
 
-static int prefault(const struct ram *r, const struct memory_config *c)
+static int prefault(const struct ram *r, const struct memory_config *c, bool again)
 {
-	int rc = c->huge == HUGE_2M || c->huge == HUGE_1G ? 0 : hostmem_check(r->size, "");
+	const bool huge = c->huge == HUGE_2M || c->huge == HUGE_1G;
+	int rc = huge || again ? 0 : hostmem_check(r->size, "");
 
 	if (rc < 0)
 		return rc;
@@ -128,7 +130,7 @@ static int prefault(const struct ram *r, const struct memory_config *c)
 		      "use a smaller --memory, or leave it out");
 }
 
-int ram_alloc(struct ram *r, const struct memory_config *c)
+int ram_alloc(struct ram *r, const struct memory_config *c, bool again)
 {
 	const uint64_t page = page_size(c->huge);
 	int rc;
@@ -142,11 +144,11 @@ int ram_alloc(struct ram *r, const struct memory_config *c)
 	if (rc == 0 && c->shared)
 		rc = make_memfd(r);
 	if (rc == 0)
-		rc = page > 4 * KIB ? map_huge(r, page) : map_small(r);
+		rc = page > 4 * KIB ? map_huge(r, page, again) : map_small(r);
 	if (rc == 0)
-		rc = advise_all(r, c);
+		rc = advise_all(r, c, again);
 	if (rc == 0 && c->prefault)
-		rc = prefault(r, c);
+		rc = prefault(r, c, again);
 	if (rc < 0)
 		ram_free(r);
 	return rc;

@@ -32,8 +32,9 @@ struct ram {
 };
 
 /* c->size is a multiple of the page size that c->huge asks for (config_parse() sees to it). 0, or
- * -errno, logged, with *r zeroed. Zeroed is what ram_free() leaves behind, too. */
-int ram_alloc(struct ram *r, const struct memory_config *c) __must_check;
+ * -errno, logged, with *r zeroed. Zeroed is what ram_free() leaves behind, too. again: this process
+ * had as much just now, and asks the host's files nothing more. */
+int ram_alloc(struct ram *r, const struct memory_config *c, bool again) __must_check;
 void ram_free(struct ram *r);
 
 /* Gives [host, host + len) of it, whole pages, back to this machine; the next touch finds zeroes.

@@ -64,7 +64,7 @@ static bool has_file(const char *dir, const char *name)
 static int read_in(struct file *f, const char *dir, const char *name, size_t len)
 {
 	char *path = path_in(dir, name, len);
-	int rc = path ? file_read(f, "--modules", path) : log_ret(-ENOMEM, "out of memory");
+	int rc = path ? file_read(f, "--modules", path, NULL) : log_ret(-ENOMEM, "out of memory");
 
 	free(path);
 	return rc;

@@ -20,7 +20,7 @@ static int init_daemon(struct machine *m, size_t i, struct loop *loop)
 	const struct fs_config *c = &m->config->fs[i];
 	const struct vhost_user_memory memory = { .fd = m->ram.memfd, .host = m->ram.host };
 	int rc = fs_vhost_init(&m->fs_vhost[i], c->tag, m->vm.fd >= 0 ? c->socket : NULL, &memory,
-			       loop);
+			       MACHINE_KEPT(m, fs[i]), loop);
 
 	return rc == 0 ? machine_add_virtio(m, &m->fs_vhost[i].vd, loop) : rc;
 }
@@ -40,6 +40,7 @@ int shares_init(struct machine *m)
 			.cache = cache_of(c->fs[i].cache),
 			.stopping = &m->stopping,
 			.fds = &m->fds,
+			.kept = MACHINE_KEPT(m, fs[i]),
 		};
 
 		m->nr_fs++; /* to be destroyed, however far it comes */

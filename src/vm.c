@@ -89,12 +89,19 @@ static int kvm_check(const struct vm *vm)
 	return 0;
 }
 
-int vm_init(struct vm *vm)
+int vm_init(struct vm *vm, struct kept *kept)
 {
 	int rc;
 
 	vm_none(vm);
-	rc = vm->kvm_fd = kvm_open();
+	rc = vm->kvm_fd = kept_open(kept, 0);
+	if (rc == -ENOENT) {
+		rc = vm->kvm_fd = kvm_open();
+		if (rc >= 0)
+			rc = kept_keep(kept, 0, vm->kvm_fd, "/dev/kvm");
+	} else if (rc < 0) {
+		return log_errno("/dev/kvm");
+	}
 	if (rc >= 0)
 		rc = kvm_create_vm(vm);
 	if (rc == 0)

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "backend/kept.h"
 #include "vmm/irq.h"
 #include "vmm/types.h"
 #include "vmm/wires.h"
@@ -25,8 +26,9 @@ struct vm {
 /* vm_destroy() is safe on this, and on what a failed vm_init() leaves. */
 void vm_none(struct vm *vm);
 
-/* Opens /dev/kvm and creates an empty VM. 0 or -errno, logged. */
-int vm_init(struct vm *vm) __must_check;
+/* Opens /dev/kvm, unless that is kept (kept: or NULL), and creates an empty VM. 0 or -errno,
+ * logged. */
+int vm_init(struct vm *vm, struct kept *kept) __must_check;
 void vm_destroy(struct vm *vm);
 
 /* Maps host memory, which stays the caller's, at gpa. 0 or -errno, logged. */

@@ -219,24 +219,40 @@ static int open_qcow2(struct disk *d, enum qcow2_use use)
 	return 0;
 }
 
-static int open_image(struct disk *d, const struct disk_options *o, bool readonly)
+static int open_by_name(struct disk *d, const struct disk_options *o, bool readonly)
 {
 	int rc = check_kind(o);
 
 	if (rc < 0)
 		return rc;
-	d->path = strdup(o->path);
-	if (!d->path)
-		return log_errno("--disk %s", o->path);
 	d->fd = open(o->path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	if (d->fd < 0)
 		return open_failed(o, readonly, errno);
 	rc = lock_image(d, o, readonly);
 	if (rc == 0)
-		rc = o->format == DISK_RAW ? measure(d)
-		     : readonly            ? open_qcow2(d, QCOW2_READ)
-					   : open_qcow2(d, o->dry ? QCOW2_TRY : QCOW2_WRITE);
+		rc = kept_keep(o->kept, DISK_KEPT_IMAGE, d->fd, o->path);
+	if (rc == 0 && o->kept)
+		o->kept->locked = true;
 	return rc;
+}
+
+static int open_image(struct disk *d, const struct disk_options *o, bool readonly)
+{
+	int rc;
+
+	d->path = strdup(o->path);
+	if (!d->path)
+		return log_errno("--disk %s", o->path);
+	rc = d->fd = kept_open(o->kept, DISK_KEPT_IMAGE);
+	if (rc == -ENOENT)
+		rc = open_by_name(d, o, readonly);
+	else if (rc < 0)
+		return log_ret(rc, "--disk %s: %s", o->path, strerrordesc_np(-rc));
+	if (rc < 0)
+		return rc;
+	return o->format == DISK_RAW ? measure(d)
+	       : readonly            ? open_qcow2(d, QCOW2_READ)
+				     : open_qcow2(d, o->dry ? QCOW2_TRY : QCOW2_WRITE);
 }
 
 /* The guest may be told of other blocks than the host's: the page cache makes the host's of them.
@@ -287,6 +303,15 @@ int disk_open(struct disk *d, const struct disk_options *o,
 	return rc;
 }
 
+/* The lock of what is kept is held from one life of the guest to the next. */
+static void let_go(const struct disk *d, int *fd)
+{
+	if (d->kept && d->kept->locked)
+		close_fd(fd);
+	else
+		disk_release(fd);
+}
+
 void disk_close(struct disk *d)
 {
 	int rc = 0;
@@ -307,8 +332,8 @@ void disk_close(struct disk *d)
 	if (d->base_image)
 		(void)!qcow2_close(d->base_image);
 	d->image = d->base_image = NULL;
-	disk_release(&d->base_fd);
-	disk_release(&d->fd);
+	let_go(d, &d->base_fd);
+	let_go(d, &d->fd);
 	free(d->path);
 	d->path = NULL;
 }

@@ -23,6 +23,7 @@
 
 #include <sys/uio.h>
 
+#include "kept.h"
 #include "vmm/round.h"
 #include "vmm/types.h"
 
@@ -34,13 +35,6 @@ enum disk_engine { DISK_ENGINE_AUTO, DISK_ENGINE_URING, DISK_ENGINE_SYNC };
 
 enum disk_format { DISK_RAW, DISK_QCOW2 };
 
-/* What a disk leaves to the next one of the same options, for a guest that restarts. At first all
- * zeroes but temp_fd, which is the owner's to close. */
-struct disk_kept {
-	int temp_fd; /* the temporary overlay; -1: there is none yet */
-	bool failed; /* what was written is lost, or may be: the disk is not opened again */
-};
-
 struct disk_options {
 	const char *path;
 	const char *id; /* serial number for the guest; NULL or "": the file's name */
@@ -51,7 +45,7 @@ struct disk_options {
 	const char *overlay; /* file that takes the writes, made when there is none; or NULL */
 	bool temp;           /* a temporary one takes them */
 	bool dry;            /* make no file */
-	struct disk_kept *kept; /* outlives the disk; or NULL */
+	struct kept *kept;   /* outlives the disk; or NULL */
 };
 
 enum disk_op {
@@ -121,11 +115,13 @@ struct disk {
 	/* qcow2: what fd has (NULL: raw); and below an overlay, what path has. */
 	struct qcow2 *image, *base_image;
 	int base_fd;
-	struct disk_kept *kept;
+	struct kept *kept;
 };
 
 /* Opens, locks and measures the file, and starts an engine. 0; or -errno, logged, with *d safe to
- * close. The lock (on the open file description) is exclusive, or shared when readonly. */
+ * close. The lock (on the open file description) is exclusive, or shared when readonly. What is
+ * kept stays locked when the disk is closed, and is what a later disk_open() of the same options
+ * takes. */
 int disk_open(struct disk *d, const struct disk_options *o,
 	      void (*done)(struct disk *d, struct disk_request *r)) __must_check;
 
@@ -161,6 +157,9 @@ bool disk_warn_of_format(const struct disk *d);
 #define DISK_PIECE (2 * MIB)
 
 extern const struct disk_engine_ops disk_sync_engine, disk_uring_engine;
+
+/* What a disk keeps: descriptors of struct kept. */
+enum { DISK_KEPT_IMAGE, DISK_KEPT_OVERLAY };
 
 /* Puts an overlay on *d, which has been opened as its base. 0; or -errno, logged. */
 int disk_overlay(struct disk *d, const struct disk_options *o) __must_check;

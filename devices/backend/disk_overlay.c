@@ -20,6 +20,7 @@ struct overlay {
 	char *folder;     /* that the file is in */
 	int fd;
 	bool is_new;
+	bool is_kept; /* from the guest's life before this one: nothing is to be asked of it */
 };
 
 static const char *format_name(const struct disk_options *o)
@@ -100,23 +101,6 @@ static int try_new(const struct overlay *v, uint64_t size)
 	return describe(v, &info);
 }
 
-/* That of the guest's life before this one. */
-static int open_kept(struct overlay *v)
-{
-	v->fd = fcntl(v->o->kept->temp_fd, F_DUPFD_CLOEXEC, 0);
-	return v->fd < 0 ? failed(v, -errno, "the overlay") : 0;
-}
-
-static int keep(const struct overlay *v)
-{
-	int fd = fcntl(v->fd, F_DUPFD_CLOEXEC, 0);
-
-	if (fd < 0)
-		return failed(v, -errno, "the overlay");
-	v->o->kept->temp_fd = fd;
-	return 0;
-}
-
 /* A file without a name: gone with its last descriptor. Not in memory (memfd, shm) without a word,
  * as an overlay may become as large as its base. */
 static int open_temp(struct overlay *v)
@@ -125,8 +109,6 @@ static int open_temp(struct overlay *v)
 	char path[4096];
 	struct statfs fs;
 
-	if (v->o->kept && v->o->kept->temp_fd >= 0)
-		return open_kept(v);
 	v->fd = open(dir, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
 	if (v->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
 		snprintf(path, sizeof(path), "%s/minivmm-XXXXXX", dir);
@@ -141,7 +123,7 @@ static int open_temp(struct overlay *v)
 			 "(set TMPDIR to a folder on a disk)",
 			 v->name, dir);
 	v->is_new = true;
-	return v->o->kept ? keep(v) : 0;
+	return 0;
 }
 
 /* Who may read the base may read an overlay of it. Its group may be another one than the base's. */
@@ -304,7 +286,7 @@ static int put_on(struct disk *d, struct overlay *v)
 	const enum qcow2_use use = v->o->dry ? QCOW2_TRY : v->o->temp ? QCOW2_SCRATCH : QCOW2_WRITE;
 	int rc = qcow2_open(&image, v->fd, v->name, use, &info);
 
-	if (rc == 0 && !v->is_new && !v->o->temp) {
+	if (rc == 0 && !v->is_new && !v->is_kept) {
 		rc = check_base(v, &info, d->fd);
 		if (rc < 0)
 			(void)!qcow2_close(image);
@@ -322,6 +304,21 @@ static int put_on(struct disk *d, struct overlay *v)
 	return 0;
 }
 
+/* By name: that which is there, or a new one. */
+static int open_or_make(struct overlay *v, uint64_t size, int base_fd)
+{
+	const struct disk_options *o = v->o;
+	int rc = !o->temp ? open_file(v) : o->dry ? -ENOENT : open_temp(v);
+
+	if (rc == 0 && v->is_new)
+		rc = write_new(v, size);
+	else if (rc == -ENOENT)
+		rc = o->dry ? try_new(v, size) : make_file(v, size, base_fd);
+	if (rc == 0 && v->fd >= 0)
+		rc = kept_keep(o->kept, DISK_KEPT_OVERLAY, v->fd, v->name);
+	return rc;
+}
+
 int disk_overlay(struct disk *d, const struct disk_options *o)
 {
 	char name[512];
@@ -332,14 +329,17 @@ int disk_overlay(struct disk *d, const struct disk_options *o)
 	v.folder = folder_of(o->temp ? "" : o->overlay);
 	if (!v.folder)
 		return log_ret(-ENOMEM, "--disk %s: out of memory", name);
-	rc = !o->temp ? open_file(&v) : o->dry ? -ENOENT : open_temp(&v);
-	if (rc == 0 && v.is_new)
-		rc = write_new(&v, d->size);
-	else if (rc == -ENOENT)
-		rc = o->dry ? try_new(&v, d->size) : make_file(&v, d->size, d->fd);
-	if (rc == 0 && v.fd >= 0)
+	rc = v.fd = kept_open(o->kept, DISK_KEPT_OVERLAY);
+	v.is_kept = rc >= 0;
+	if (rc == -ENOENT)
+		rc = open_or_make(&v, d->size, d->fd);
+	else if (rc < 0)
+		failed(&v, rc, "the overlay");
+	if (rc >= 0 && v.fd >= 0)
 		rc = put_on(d, &v);
+	if (kept_has(o->kept, DISK_KEPT_OVERLAY))
+		close_fd(&v.fd);
 	disk_release(&v.fd);
 	free(v.folder);
-	return rc;
+	return rc < 0 ? rc : 0;
 }

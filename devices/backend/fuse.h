@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "kept.h"
 #include "vmm/fd_budget.h"
 #include "vmm/log.h"
 #include "vmm/virtq.h"
@@ -41,6 +42,7 @@ struct fuse_options {
 	enum fuse_cache cache;
 	const bool *stopping;  /* atomic: breaks off what takes long; or NULL; not owned */
 	struct fd_budget *fds; /* what its descriptors come from, or NULL; not owned */
+	struct kept *kept;     /* outlives the server; or NULL */
 };
 
 struct fuse_server;

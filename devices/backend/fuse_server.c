@@ -388,13 +388,41 @@ static int open_folder(struct fuse_server *f, bool files, struct statx *st)
 	return rc;
 }
 
-static int open_root(struct fuse_server *f, bool files)
+/* What a server keeps: descriptors of struct kept. A file that is shared is not kept: only what runs
+ * a command shares files, and that lives once. */
+enum { KEPT_ROOT, KEPT_PROC };
+
+static int open_by_name(struct fuse_server *f, const struct fuse_options *o, struct statx *st)
+{
+	int rc = open_folder(f, o->files, st);
+
+	if (rc < 0)
+		return rc;
+	f->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (f->proc_fd < 0)
+		return log_errno("%s needs /proc: open /proc/self/fd", f->option);
+	if (f->only)
+		return 0;
+	rc = kept_keep(o->kept, KEPT_ROOT, f->root_fd, f->path);
+	return rc == 0 ? kept_keep(o->kept, KEPT_PROC, f->proc_fd, f->path) : rc;
+}
+
+static int open_kept(struct fuse_server *f, const struct kept *kept, struct statx *st)
+{
+	f->root_fd = kept_open(kept, KEPT_ROOT);
+	f->proc_fd = kept_open(kept, KEPT_PROC);
+	if (f->root_fd < 0 || f->proc_fd < 0 || fuse_stat(f->root_fd, st) < 0)
+		return log_errno("%s %s", f->option, f->path);
+	return 0;
+}
+
+static int open_root(struct fuse_server *f, const struct fuse_options *o)
 {
 	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH };
 	struct statx st;
-	int fd;
+	int fd = kept_has(o->kept, KEPT_ROOT) ? open_kept(f, o->kept, &st)
+					      : open_by_name(f, o, &st);
 
-	fd = open_folder(f, files, &st);
 	if (fd < 0)
 		return fd;
 	if (fuse_is_kernels(f->root_fd))
@@ -403,9 +431,6 @@ static int open_root(struct fuse_server *f, bool files)
 			       "can't be shared; name another",
 			       f->option, f->path);
 	f->root_dev = fuse_dev(&st);
-	f->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (f->proc_fd < 0)
-		return log_errno("%s needs /proc: open /proc/self/fd", f->option);
 	fd = (int)syscall(SYS_openat2, f->root_fd, ".", &how, sizeof(how));
 	if (fd < 0)
 		return log_errno("%s %s: openat2 (Linux 5.6 has it, if no filter forbids it)",
@@ -432,7 +457,7 @@ int fuse_server_new(struct fuse_server **f, const struct fuse_options *o)
 	if (asprintf(&s->what, "%s %s", s->option, o->path) < 0)
 		s->what = NULL;
 	fd_share_init(&s->fds, o->fds, s->what, UINT32_MAX);
-	rc = s->path && s->what ? open_root(s, o->files)
+	rc = s->path && s->what ? open_root(s, o)
 				: log_ret(-ENOMEM, "shared folders: out of memory");
 	if (rc < 0) {
 		fuse_server_free(s);

@@ -342,7 +342,7 @@ static const struct net_backend_ops socket_ops = {
 	.destroy = socket_destroy,
 };
 
-int net_socket_open(struct net_backend **b, const char *path)
+int net_socket_open(struct net_backend **b, const char *path, struct kept *kept)
 {
 	struct net_socket *s = calloc(1, sizeof(*s)); /* untouched pages of it cost nothing */
 	int rc;
@@ -355,7 +355,7 @@ int net_socket_open(struct net_backend **b, const char *path)
 	s->src = (struct loop_source){ .fd = -1, .fn = socket_event };
 	s->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	s->timer.fn = socket_timed;
-	rc = unix_dir_open(&s->dir, path);
+	rc = unix_dir_open(&s->dir, path, kept, 0);
 	if (rc == 0)
 		rc = s->timer.fd < 0 ? -EMFILE : socket_connect(s);
 	if (rc < 0) {

@@ -406,6 +406,68 @@ static int run_script(struct net_tap *t, const char *script)
 	return 0;
 }
 
+/* -- from one life of the guest to the next -- */
+
+enum { KEPT_MTU, KEPT_FEATURES, KEPT_HEADERS };
+
+static int tap_keep(const struct net_tap *t, struct kept *k)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < t->b.pairs && rc == 0; i++)
+		rc = kept_keep(k, i, t->queue[i].src.fd, t->option);
+	if (rc == 0 && k) {
+		k->number[KEPT_MTU] = t->b.mtu;
+		k->number[KEPT_FEATURES] = t->b.features;
+		k->number[KEPT_HEADERS] = t->headers;
+	}
+	return rc;
+}
+
+/* Frames for the life before this one. A TAP queues no more than its txqueuelen, 1000 if nobody
+ * changed it. */
+static void drain(int fd)
+{
+	char rest[NET_HDR_LEN];
+
+	for (unsigned i = 0; i < 1000; i++)
+		if (read(fd, rest, sizeof(rest)) < 0 && errno == EAGAIN)
+			return;
+}
+
+/* Like new. Where that fails, somebody has deleted the interface, and the guest is told that its
+ * link is down. */
+static int tap_take(struct net_tap *t, const struct kept *k)
+{
+	struct ifreq detach = { .ifr_flags = IFF_DETACH_QUEUE };
+
+	for (unsigned i = 0; i < t->b.pairs; i++) {
+		const int fd = t->queue[i].src.fd = kept_open(k, i);
+
+		if (fd < 0)
+			return log_errno("%s", t->option);
+		if (i > 0)
+			(void)ioctl(fd, TUNSETQUEUE, &detach); /* it may be so already */
+		drain(fd);
+	}
+	(void)ioctl(t->queue[0].src.fd, TUNSETOFFLOAD, 0);
+	t->pairs = 1;
+	t->b.mtu = (unsigned)k->number[KEPT_MTU];
+	t->b.features = k->number[KEPT_FEATURES];
+	t->headers = k->number[KEPT_HEADERS];
+	return 0;
+}
+
+/* The end of opening one. */
+static int tap_finish(struct net_tap *t, struct net_backend **b, int rc)
+{
+	if (rc < 0)
+		tap_destroy(&t->b);
+	else
+		*b = &t->b;
+	return rc;
+}
+
 int net_tap_open(const struct net_tap_options *o, struct net_backend **b)
 {
 	struct net_tap *t = tap_new(o->option, o->pairs);
@@ -413,6 +475,8 @@ int net_tap_open(const struct net_tap_options *o, struct net_backend **b)
 
 	if (!t)
 		return -ENOMEM;
+	if (kept_has(o->kept, 0))
+		return tap_finish(t, b, tap_take(t, o->kept));
 	for (unsigned i = 0; i < o->pairs && rc == 0; i++)
 		rc = open_queue(t, o, i);
 	if (rc == 0)
@@ -423,11 +487,9 @@ int net_tap_open(const struct net_tap_options *o, struct net_backend **b)
 		rc = run_script(t, o->script);
 	if (rc == 0)
 		rc = tap_set_pairs(&t->b, 1);
-	if (rc < 0)
-		tap_destroy(&t->b);
-	else
-		*b = &t->b;
-	return rc;
+	if (rc == 0)
+		rc = tap_keep(t, o->kept);
+	return tap_finish(t, b, rc);
 }
 
 static int adopt(struct net_tap *t, int fd)
@@ -449,14 +511,17 @@ static int adopt(struct net_tap *t, int fd)
 	return r.ifr_flags & IFF_VNET_HDR ? use_headers(t) : 0;
 }
 
-int net_tap_adopt(const char *option, int fd, struct net_backend **b)
+int net_tap_adopt(const char *option, int fd, struct kept *kept, struct net_backend **b)
 {
 	struct net_tap *t = tap_new(option, 1);
-	int rc = t ? adopt(t, fd) : -ENOMEM;
+	int rc;
 
-	if (rc < 0 && t)
-		tap_destroy(&t->b);
-	else if (rc == 0)
-		*b = &t->b;
-	return rc;
+	if (!t)
+		return -ENOMEM;
+	if (kept_has(kept, 0))
+		return tap_finish(t, b, tap_take(t, kept));
+	rc = adopt(t, fd);
+	if (rc == 0)
+		rc = tap_keep(t, kept);
+	return tap_finish(t, b, rc);
 }

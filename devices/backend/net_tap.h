@@ -2,6 +2,7 @@
 /* A TAP as the other end of a network card. See net_tap.c. */
 #pragma once
 
+#include "backend/kept.h"
 #include "backend/net.h"
 
 struct net_tap_options {
@@ -11,15 +12,18 @@ struct net_tap_options {
 	const char *script; /* to run with the interface's name as its argument; NULL: none */
 	unsigned pairs;
 	unsigned mtu; /* 0: as it is */
+	struct kept *kept; /* outlives the backend; or NULL */
 };
 
 /* Attaches to the TAP of that name, which is made when it isn't there and goes when we do; puts it
- * into the bridge and brings it up. 0 or -errno, logged. */
+ * into the bridge, brings it up and runs the script. Or takes what is kept of that, as it is. 0 or
+ * -errno, logged. */
 int net_tap_open(const struct net_tap_options *o, struct net_backend **b) __must_check;
 
 /* Takes an open TAP that somebody configured, as far as it goes: fd stays the caller's. 0 or
  * -errno, logged. */
-int net_tap_adopt(const char *option, int fd, struct net_backend **b) __must_check;
+int net_tap_adopt(const char *option, int fd, struct kept *kept,
+		  struct net_backend **b) __must_check;
 
 /* -- without attaching to it, for a dry run (net_tap_try.c) -- */
 

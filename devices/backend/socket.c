@@ -22,7 +22,7 @@ struct socket {
 	struct loop_source retry;    /* a timer, owned: the client that waits could not be taken */
 	bool short_of_fds;           /* and that was said */
 	struct sockaddr_un address;
-	struct unix_file file; /* its own, once made */
+	struct unix_file file; /* its own, once made; none when it is kept */
 	unsigned connections;
 };
 
@@ -204,7 +204,7 @@ static int socket_bind(const struct socket *s)
 	return errno ? -1 : 0;
 }
 
-static int socket_open(struct socket *s)
+static int socket_make(struct socket *s, struct kept *kept)
 {
 	const char *what = s->fd.what, *path = s->address.sun_path;
 	int rc;
@@ -222,6 +222,25 @@ static int socket_open(struct socket *s)
 	(void)!unix_file_made(&s->file, path); /* else it is left behind at the end */
 	if (listen(s->listener.fd, BACKLOG) < 0)
 		return log_errno("%s: socket=%s", what, path);
+	rc = kept_keep(kept, 0, s->listener.fd, what);
+	if (rc < 0 || !kept)
+		return rc;
+	kept_keep_file(kept, &s->file, path);
+	s->file = (struct unix_file){ 0 };
+	return 0;
+}
+
+static int socket_open(struct socket *s, struct kept *kept)
+{
+	const char *what = s->fd.what, *path = s->address.sun_path;
+	int rc;
+
+	if (kept_has(kept, 0))
+		rc = s->listener.fd = kept_open(kept, 0);
+	else
+		rc = socket_make(s, kept);
+	if (rc < 0)
+		return kept_has(kept, 0) ? log_errno("%s: socket=%s", what, path) : rc;
 	s->retry.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (s->retry.fd < 0)
 		return log_errno("%s: timerfd", what);
@@ -231,7 +250,8 @@ static int socket_open(struct socket *s)
 	return rc < 0 ? log_ret(rc, "%s: socket=%s: epoll_ctl", what, path) : 0;
 }
 
-int socket_listen(struct stream **stream, struct loop *loop, const char *what, const char *path)
+int socket_listen(struct stream **stream, struct loop *loop, const char *what, const char *path,
+		  struct kept *kept)
 {
 	struct socket *s = calloc(1, sizeof(*s));
 	int rc;
@@ -251,7 +271,7 @@ int socket_listen(struct stream **stream, struct loop *loop, const char *what, c
 		rc = log_ret(-ENAMETOOLONG, "%s: socket=%s: a socket's path has at most %d bytes",
 			     what, path, SOCKET_PATH_MAX);
 	if (rc == 0)
-		rc = socket_open(s);
+		rc = socket_open(s, kept);
 	if (rc == 0)
 		*stream = &s->fd.stream;
 	else

@@ -116,6 +116,29 @@ static int own(int fd, int flags, bool *ours)
 	return output_own(fd, flags, ours);
 }
 
+/* What an end keeps: descriptors of struct kept, and numbers. */
+enum { KEPT_IN, KEPT_OUT, KEPT_OPENED };
+enum { KEPT_OURS, KEPT_SEEN };
+
+/* The same, or what is kept of it. By a later life fd may be something else. */
+static int own_or_kept(struct kept *k, unsigned which, int fd, int flags, bool *ours,
+		       const char *what)
+{
+	int mine = kept_open(k, which);
+
+	*ours = k && k->number[KEPT_OURS] >> which & 1;
+	if (mine != -ENOENT || (k && k->number[KEPT_SEEN] >> which & 1))
+		return mine;
+	mine = own(fd, flags, ours);
+	if (k)
+		k->number[KEPT_SEEN] |= 1u << which;
+	if (k && *ours)
+		k->number[KEPT_OURS] |= 1u << which;
+	if (mine >= 0 && kept_keep(k, which, mine, what) < 0)
+		close_fd(&mine);
+	return mine;
+}
+
 /* What there is to know of standard output, open as t's output. */
 static void tty_output(struct tty *t, int out, bool ours)
 {
@@ -124,12 +147,13 @@ static void tty_output(struct tty *t, int out, bool ours)
 		t->fd.write_most = 1; /* poll() promises no more on a terminal */
 }
 
-int tty_stdio(struct stream **s, struct loop *loop, const char *what, const struct power *power)
+int tty_stdio(struct stream **s, struct loop *loop, const char *what, const struct power *power,
+	      struct kept *kept)
 {
 	struct tty *t;
 	bool in_ours, out_ours;
-	int in = own(STDIN_FILENO, O_RDONLY, &in_ours);
-	int out = own(STDOUT_FILENO, O_WRONLY, &out_ours);
+	int in = own_or_kept(kept, KEPT_IN, STDIN_FILENO, O_RDONLY, &in_ours, what);
+	int out = own_or_kept(kept, KEPT_OUT, STDOUT_FILENO, O_WRONLY, &out_ours, what);
 	int rc = tty_new(&t, loop, in, out, what, "standard output");
 
 	if (rc == 0)
@@ -141,11 +165,11 @@ int tty_stdio(struct stream **s, struct loop *loop, const char *what, const stru
 	return tty_finish(s, t, rc);
 }
 
-int tty_stdout(struct stream **s, struct loop *loop, const char *what)
+int tty_stdout(struct stream **s, struct loop *loop, const char *what, struct kept *kept)
 {
 	struct tty *t;
 	bool ours;
-	int out = own(STDOUT_FILENO, O_WRONLY, &ours);
+	int out = own_or_kept(kept, KEPT_OUT, STDOUT_FILENO, O_WRONLY, &ours, what);
 	int rc = tty_new(&t, loop, -1, out, what, "standard output");
 
 	if (rc == 0)
@@ -153,9 +177,10 @@ int tty_stdout(struct stream **s, struct loop *loop, const char *what)
 	return tty_finish(s, t, rc);
 }
 
-int tty_fd(struct stream **s, struct loop *loop, const char *what, int fd)
+int tty_fd(struct stream **s, struct loop *loop, const char *what, int fd, struct kept *kept)
 {
-	const int flags = fcntl(fd, F_GETFL);
+	const bool again = kept_has(kept, KEPT_IN) || kept_has(kept, KEPT_OUT);
+	const int flags = again ? 0 : fcntl(fd, F_GETFL);
 	const int mode = flags & O_ACCMODE;
 	int in = -1, out = -1, rc;
 	bool ours = false, in_ours;
@@ -164,10 +189,10 @@ int tty_fd(struct stream **s, struct loop *loop, const char *what, int fd)
 	*s = NULL;
 	if (flags < 0)
 		return log_errno("%s: fd=%d", what, fd);
-	if (mode != O_WRONLY)
-		in = own(fd, O_RDONLY, &in_ours);
-	if (mode != O_RDONLY)
-		out = own(fd, O_WRONLY, &ours);
+	if (again ? kept_has(kept, KEPT_IN) : mode != O_WRONLY)
+		in = own_or_kept(kept, KEPT_IN, fd, O_RDONLY, &in_ours, what);
+	if (again ? kept_has(kept, KEPT_OUT) : mode != O_RDONLY)
+		out = own_or_kept(kept, KEPT_OUT, fd, O_WRONLY, &ours, what);
 	rc = tty_new(&t, loop, in, out, what, "its descriptor");
 	if (rc == 0)
 		tty_output(t, out, ours);
@@ -190,18 +215,41 @@ bool tty_size(uint16_t *cols, uint16_t *rows)
 	return tty_size_of(STDOUT_FILENO, cols, rows) || tty_size_of(STDIN_FILENO, cols, rows);
 }
 
-int tty_file(struct stream **s, struct loop *loop, const char *what, const char *path, bool append)
+/* The descriptor; *ours: nobody else can make it wait. */
+static int file_open(const char *what, const char *path, bool *ours, struct kept *kept)
 {
 	struct output out;
-	struct tty *t;
-	int rc = output_open(&out, path, append ? O_APPEND : O_TRUNC);
+	int rc = output_open(&out, path, O_TRUNC);
 
-	*s = NULL;
 	if (rc < 0)
 		return log_ret(rc, "%s: file=%s: %s", what, path, output_error(rc));
-	rc = tty_new(&t, loop, -1, out.fd, what, path);
+	*ours = out.nonblocking;
+	if (kept)
+		kept->number[KEPT_OURS] = *ours;
+	rc = kept_keep(kept, KEPT_OUT, out.fd, what);
+	if (rc < 0)
+		output_close(&out);
+	return rc < 0 ? rc : out.fd;
+}
+
+int tty_file(struct stream **s, struct loop *loop, const char *what, const char *path,
+	     struct kept *kept)
+{
+	int fd = kept_open(kept, KEPT_OUT);
+	bool ours = kept && kept->number[KEPT_OURS];
+	struct tty *t;
+	int rc;
+
+	*s = NULL;
+	if (fd == -ENOENT)
+		fd = file_open(what, path, &ours, kept);
+	else if (fd < 0)
+		log_ret(fd, "%s: file=%s: %s", what, path, strerrordesc_np(-fd));
+	if (fd < 0)
+		return fd;
+	rc = tty_new(&t, loop, -1, fd, what, path);
 	if (rc == 0)
-		tty_output(t, out.fd, out.nonblocking);
+		tty_output(t, fd, ours);
 	return tty_finish(s, t, rc);
 }
 
@@ -216,17 +264,20 @@ static void pty_opened(struct loop_source *src, uint32_t events __unused)
 	fdstream_watch_input(&t->fd);
 }
 
-static int pty_watch(struct tty *t, const char *path)
+/* path: NULL when it is kept. */
+static int pty_watch(struct tty *t, const char *path, struct kept *kept)
 {
-	int rc;
+	int rc = t->opened.fd =
+		path ? inotify_init1(IN_NONBLOCK | IN_CLOEXEC) : kept_open(kept, KEPT_OPENED);
 
 	t->opened.fn = pty_opened;
-	t->opened.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (t->opened.fd < 0 || inotify_add_watch(t->opened.fd, path, IN_OPEN) < 0)
-		return log_errno("%s: watching %s", t->fd.what, path);
+	if (rc < 0 || (path && inotify_add_watch(t->opened.fd, path, IN_OPEN) < 0))
+		return log_errno("%s: watching its pseudo-terminal", t->fd.what);
+	if (path && kept_keep(kept, KEPT_OPENED, t->opened.fd, t->fd.what) < 0)
+		return -EMFILE;
 	rc = loop_add(t->fd.loop, &t->opened, EPOLLIN);
 	errno = -rc;
-	return rc < 0 ? log_errno("%s: watching %s", t->fd.what, path) : 0;
+	return rc < 0 ? log_errno("%s: watching its pseudo-terminal", t->fd.what) : 0;
 }
 
 /* A new pseudo-terminal's master, in raw mode so that it does not echo to the guest what the guest
@@ -249,21 +300,24 @@ static int pty_open(char *path, size_t len)
 	return take_fd(&fd);
 }
 
-int tty_pty(struct stream **s, struct loop *loop, const char *what)
+int tty_pty(struct stream **s, struct loop *loop, const char *what, struct kept *kept)
 {
+	const bool again = kept_has(kept, KEPT_OUT);
 	char path[64];
 	struct tty *t;
-	int rc, fd = pty_open(path, sizeof(path));
+	int rc, fd = again ? kept_open(kept, KEPT_OUT) : pty_open(path, sizeof(path));
 
 	*s = NULL;
 	if (fd < 0)
-		return fd;
+		return again ? log_errno("%s: its pseudo-terminal", what) : fd;
 	rc = tty_new(&t, loop, fcntl(fd, F_DUPFD_CLOEXEC, 3), fd, what, "the pseudo-terminal");
+	if (rc == 0 && !again)
+		rc = kept_keep(kept, KEPT_OUT, fd, what);
 	if (rc == 0) {
 		t->fd.reopens = true;
-		rc = pty_watch(t, path);
+		rc = pty_watch(t, again ? NULL : path, kept);
 	}
-	if (rc == 0)
+	if (rc == 0 && !again)
 		log_msg(LOG_ASKED, "the %s is %s", what, path);
 	return tty_finish(s, t, rc);
 }

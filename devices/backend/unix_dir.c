@@ -21,13 +21,17 @@ static bool proc_works(int fd)
 	       by_fd.st_dev == by_path.st_dev && by_fd.st_ino == by_path.st_ino;
 }
 
-int unix_dir_open(struct unix_dir *d, const char *path)
+int unix_dir_open(struct unix_dir *d, const char *path, struct kept *kept, unsigned nr)
 {
 	const char *slash = strrchr(path, '/');
-	char *dir = slash ? strndup(path, (size_t)(slash + 1 - path)) : strdup(".");
+	char *dir;
 	int rc = 0;
 
-	*d = (struct unix_dir){ .fd = -1, .name = slash ? slash + 1 : path };
+	*d = (struct unix_dir){ .fd = kept_open(kept, nr), .name = slash ? slash + 1 : path };
+	if (d->fd != -ENOENT)
+		return min(d->fd, 0);
+	d->fd = -1;
+	dir = slash ? strndup(path, (size_t)(slash + 1 - path)) : strdup(".");
 	if (!dir)
 		return -ENOMEM;
 	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
@@ -37,7 +41,7 @@ int unix_dir_open(struct unix_dir *d, const char *path)
 	else if (!proc_works(d->fd))
 		rc = -ENOSYS;
 	free(dir);
-	return rc;
+	return rc == 0 ? kept_keep(kept, nr, d->fd, path) : rc;
 }
 
 void unix_dir_close(struct unix_dir *d)

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "kept.h"
 #include "vmm/types.h"
 
 struct unix_dir {
@@ -17,8 +18,10 @@ struct unix_dir {
 	const char *name; /* the last part of the path: not owned */
 };
 
-/* The directory of path, which must outlive *d. 0; or -errno, not logged, with *d safe to close. */
-int unix_dir_open(struct unix_dir *d, const char *path) __must_check;
+/* The directory of path, which must outlive *d; or descriptor nr of kept (or NULL), if that is
+ * kept. 0; or -errno, not logged, with *d safe to close. */
+int unix_dir_open(struct unix_dir *d, const char *path, struct kept *kept,
+		  unsigned nr) __must_check;
 void unix_dir_close(struct unix_dir *d);
 
 /* Connects to the stream socket at the path with suffix ("" or more of its name). A non-blocking

@@ -24,9 +24,10 @@ static int failed(const struct vhost *v, const char *what)
 	return guest_errno(&v->vd->log, "%s: vhost: %s", v->option, what);
 }
 
-int vhost_open(struct vhost *v, const char *option, const char *path, const char *module)
+static int open_device(struct vhost *v, const char *path, const char *module)
 {
-	*v = (struct vhost){ .option = option };
+	const char *option = v->option;
+
 	v->fd = open(path, O_RDWR | O_CLOEXEC);
 	if (v->fd < 0 && (errno == ENOENT || errno == ENODEV || errno == ENXIO))
 		return log_ret(
@@ -44,6 +45,25 @@ int vhost_open(struct vhost *v, const char *option, const char *path, const char
 		return log_errno("%s: %s", option, path);
 	if (ioctl(v->fd, VHOST_SET_OWNER) < 0)
 		return log_errno("%s: vhost: VHOST_SET_OWNER", option);
+	return 0;
+}
+
+int vhost_open(struct vhost *v, const char *option, const char *path, const char *module,
+	       struct kept *kept, unsigned nr)
+{
+	int rc;
+
+	*v = (struct vhost){ .option = option };
+	rc = v->fd = kept_open(kept, nr);
+	if (rc == -ENOENT) {
+		rc = open_device(v, path, module);
+		if (rc == 0)
+			rc = kept_keep(kept, nr, v->fd, option);
+	} else if (rc < 0) {
+		return log_errno("%s: %s", option, path);
+	}
+	if (rc < 0)
+		return rc;
 	if (ioctl(v->fd, VHOST_GET_FEATURES, &v->features) < 0)
 		return log_errno("%s: vhost: VHOST_GET_FEATURES", option);
 	return 0;

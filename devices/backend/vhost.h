@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "kept.h"
 #include "vmm/virtio.h"
 
 struct vhost {
@@ -21,10 +22,11 @@ struct vhost {
 	unsigned first, nr;
 };
 
-/* Opens path, such as /dev/vhost-net, which module provides. 0 or -errno, logged; vhost_close() is
- * safe either way, and when *v is { .fd = -1 }. */
-int vhost_open(struct vhost *v, const char *option, const char *path,
-	       const char *module) __must_check;
+/* Opens path, such as /dev/vhost-net, which module provides, or takes descriptor nr of kept, which
+ * has stopped by then (kept: or NULL). 0 or -errno, logged; vhost_close() is safe either way, and
+ * when *v is { .fd = -1 }. */
+int vhost_open(struct vhost *v, const char *option, const char *path, const char *module,
+	       struct kept *kept, unsigned nr) __must_check;
 void vhost_close(struct vhost *v);
 
 /* Those of features that the queues may have when v serves them: of what is about rings the kernel

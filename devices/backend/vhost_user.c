@@ -217,10 +217,10 @@ static int ask_number(struct vhost_user *v, uint32_t request, uint64_t *number)
 
 /* -- life ------------------------------------------------------------------------------------ */
 
-int vhost_user_connect(const char *option, const char *path)
+int vhost_user_connect(const char *option, const char *path, struct kept *kept)
 {
 	struct unix_dir dir;
-	int fd = unix_dir_open(&dir, path);
+	int fd = unix_dir_open(&dir, path, kept, 0);
 
 	if (fd == 0)
 		fd = unix_dir_dial(&dir, "");

@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "kept.h"
 #include "vmm/virtio.h"
 
 /* Guest memory as one file, in which host is at the beginning. */
@@ -51,7 +52,7 @@ int vhost_user_init(struct vhost_user *v, const char *option, int fd,
 void vhost_user_destroy(struct vhost_user *v);
 
 /* A socket for vhost_user_init(), or -errno, logged. */
-int vhost_user_connect(const char *option, const char *path) __must_check;
+int vhost_user_connect(const char *option, const char *path, struct kept *kept) __must_check;
 
 /* Those of features that the queues may have when the daemon serves them. */
 uint64_t vhost_user_offer(const struct vhost_user *v, uint64_t features);

@@ -58,7 +58,7 @@ static const struct virtio_ops fs_ops = {
 };
 
 int fs_vhost_init(struct fs_vhost *s, const char *tag, const char *path,
-		  const struct vhost_user_memory *memory, struct loop *loop)
+		  const struct vhost_user_memory *memory, struct kept *kept, struct loop *loop)
 {
 	char option[VIRTIO_FS_TAG + 16];
 	int rc;
@@ -69,7 +69,7 @@ int fs_vhost_init(struct fs_vhost *s, const char *tag, const char *path,
 	if (!path)
 		return 0;
 	snprintf(option, sizeof(option), "--fs tag=%.36s", tag);
-	rc = vhost_user_connect(option, path);
+	rc = vhost_user_connect(option, path, kept);
 	if (rc < 0)
 		return rc;
 	s->open = true;

@@ -13,10 +13,11 @@ struct fs_vhost {
 	bool open; /* daemon is */
 };
 
-/* path: the daemon's socket; NULL makes a device that can't be started, for a dry run. 0; or
- * -errno, logged, with *s safe to destroy. */
+/* path: the daemon's socket; NULL makes a device that can't be started, for a dry run. kept
+ * outlives it, or is NULL. 0; or -errno, logged, with *s safe to destroy. */
 int fs_vhost_init(struct fs_vhost *s, const char *tag, const char *path,
-		  const struct vhost_user_memory *memory, struct loop *loop) __must_check;
+		  const struct vhost_user_memory *memory, struct kept *kept,
+		  struct loop *loop) __must_check;
 
 /* The loop isn't running. Safe also after a failure, a second time, and when all of *s is zero. */
 void fs_vhost_destroy(struct fs_vhost *s);

@@ -64,7 +64,7 @@ static int net_vhost_start(struct virtio_net *n, unsigned pair)
 	return rc;
 }
 
-static int net_vhost_open(struct virtio_net *n)
+static int net_vhost_open(struct virtio_net *n, struct kept *kept)
 {
 	const struct net_backend_ops *ops = n->backend->ops;
 
@@ -78,7 +78,8 @@ static int net_vhost_open(struct virtio_net *n)
 	for (unsigned i = 0; i < n->backend->pairs; i++)
 		n->vhost[i].fd = -1;
 	for (unsigned i = 0; i < n->backend->pairs; i++) {
-		int rc = vhost_open(&n->vhost[i], n->name, "/dev/vhost-net", "vhost_net");
+		int rc = vhost_open(&n->vhost[i], n->name, "/dev/vhost-net", "vhost_net", kept,
+				    KEPT_VHOST + i);
 
 		if (rc < 0)
 			return rc;
@@ -281,7 +282,7 @@ int virtio_net_init(struct virtio_net *n, const struct virtio_net_options *o,
 	n->pair = net_new_pairs(backend->pairs);
 	if (!n->pair)
 		return log_ret(-ENOMEM, "%s: out of memory", n->name);
-	return o->vhost ? net_vhost_open(n) : 0;
+	return o->vhost ? net_vhost_open(n, o->kept) : 0;
 }
 
 int virtio_net_start(struct virtio_net *n, struct loop *loop)

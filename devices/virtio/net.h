@@ -16,6 +16,7 @@ struct virtio_net_options {
 	uint8_t mac[NET_MAC_LEN];
 	unsigned mtu; /* 0: what the backend says */
 	bool vhost;   /* the backend must have tap_fd */
+	struct kept *kept; /* of the backend's option, too; outlives the device; or NULL */
 };
 
 struct virtio_net {

@@ -290,10 +290,31 @@ static const struct virtio_ops vsock_ops = {
 	.config_read = vsock_config_read,
 };
 
+/* What a device keeps: descriptors of struct kept. */
+enum { KEPT_LISTENER, KEPT_DIR };
+
+static int vsock_listen(struct virtio_vsock *v, struct kept *kept)
+{
+	int rc = unix_dir_open(&v->dir, v->path, kept, KEPT_DIR);
+
+	if (rc < 0)
+		return log_ret(rc, "--vsock: listening at %s: %s", v->path, unix_dir_error(rc));
+	v->listener.fd = kept_open(kept, KEPT_LISTENER);
+	if (v->listener.fd != -ENOENT)
+		return v->listener.fd < 0 ? log_errno("--vsock: %s", v->path) : 0;
+	v->listener.fd = vsock_unix_listen(v->path, &v->dir, &v->file);
+	if (v->listener.fd < 0)
+		return v->listener.fd;
+	rc = kept_keep(kept, KEPT_LISTENER, v->listener.fd, "--vsock");
+	if (rc < 0 || !kept)
+		return rc;
+	kept_keep_file(kept, &v->file, v->path);
+	v->file = (struct unix_file){ 0 };
+	return 0;
+}
+
 int virtio_vsock_init(struct virtio_vsock *v, const struct vsock_options *o, struct loop *loop)
 {
-	int rc;
-
 	*v = (struct virtio_vsock){
 		.cid = o->cid,
 		.loop = loop,
@@ -313,13 +334,7 @@ int virtio_vsock_init(struct virtio_vsock *v, const struct vsock_options *o, str
 	v->work.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (v->timer.fd < 0 || v->work.fd < 0)
 		return log_errno("--vsock: timerfd, eventfd");
-	if (!v->path)
-		return 0;
-	rc = unix_dir_open(&v->dir, v->path);
-	if (rc < 0)
-		return log_ret(rc, "--vsock: listening at %s: %s", v->path, unix_dir_error(rc));
-	v->listener.fd = vsock_unix_listen(v->path, &v->dir, &v->file);
-	return min(v->listener.fd, 0);
+	return v->path ? vsock_listen(v, o->kept) : 0;
 }
 
 int virtio_vsock_offer(struct virtio_vsock *v, uint32_t port, int fd)

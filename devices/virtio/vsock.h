@@ -2,6 +2,7 @@
 /* virtio-vsock: the guest's AF_VSOCK sockets, joined to UNIX sockets of the host. See vsock.c. */
 #pragma once
 
+#include "backend/kept.h"
 #include "backend/vsock_unix.h"
 #include "vmm/fd_budget.h"
 #include "vmm/virtio.h"
@@ -37,7 +38,7 @@ struct virtio_vsock {
 	struct loop *loop;           /* not owned */
 	struct unix_dir dir;         /* that path is in */
 	struct loop_source listener; /* at path */
-	struct unix_file file;       /* its own */
+	struct unix_file file;       /* its own; none when it is kept */
 	struct loop_source timer;    /* while something has a deadline */
 	struct loop_source work;     /* an eventfd: the queues need another round */
 	bool watched;                /* they are on the loop */
@@ -72,6 +73,7 @@ struct vsock_options {
 	uint32_t cid;          /* 3 to 2^32 - 2 */
 	const char *path;      /* copied; NULL: listen nowhere, connect to nobody */
 	struct fd_budget *fds; /* what its sockets come from, or NULL; not owned */
+	struct kept *kept;     /* outlives the device: the listener goes on; or NULL */
 };
 
 /* 0; or -errno, logged, with *v safe to destroy. */

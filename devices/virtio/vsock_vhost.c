@@ -85,7 +85,7 @@ static const struct virtio_ops vsock_ops = {
 	.config_read = vsock_config_read,
 };
 
-int vsock_vhost_init(struct vsock_vhost *v, uint32_t cid, bool open)
+int vsock_vhost_init(struct vsock_vhost *v, uint32_t cid, bool open, struct kept *kept)
 {
 	const uint64_t guest_cid = cid;
 	int rc;
@@ -95,7 +95,7 @@ int vsock_vhost_init(struct vsock_vhost *v, uint32_t cid, bool open)
 	if (!open)
 		return 0;
 	v->open = true;
-	rc = vhost_open(&v->vhost, "--vsock", "/dev/vhost-vsock", "vhost_vsock");
+	rc = vhost_open(&v->vhost, "--vsock", "/dev/vhost-vsock", "vhost_vsock", kept, 0);
 	if (rc < 0)
 		return rc;
 	v->vd.features = vhost_offer(&v->vhost, v->vd.features);

@@ -12,9 +12,10 @@ struct vsock_vhost {
 	bool open; /* vhost is */
 };
 
-/* cid: 3 to 2^32 - 2. open: false makes a device that can't be started, for a dry run. 0; or
- * -errno, logged, with *v safe to destroy. */
-int vsock_vhost_init(struct vsock_vhost *v, uint32_t cid, bool open) __must_check;
+/* cid: 3 to 2^32 - 2. open: false makes a device that can't be started, for a dry run. kept
+ * outlives it, or is NULL. 0; or -errno, logged, with *v safe to destroy. */
+int vsock_vhost_init(struct vsock_vhost *v, uint32_t cid, bool open,
+		     struct kept *kept) __must_check;
 
 /* No thread runs. Safe also after a failure, a second time, and when all of *v is zero. */
 void vsock_vhost_destroy(struct vsock_vhost *v);

@@ -118,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (!*path)
 		prepare();
-	rc = net_socket_open(&b, path);
+	rc = net_socket_open(&b, path, NULL);
 	assert(rc == 0);
 	peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	assert(peer >= 0);

@@ -27,7 +27,7 @@ static void target_init(void)
 	int rc = loop_init(&t.loop);
 
 	assert(rc == 0);
-	rc = fs_vhost_init(&t.s, "tag", NULL, &none, &t.loop);
+	rc = fs_vhost_init(&t.s, "tag", NULL, &none, NULL, &t.loop);
 	assert(rc == 0);
 	t.all_features = t.s.vd.features;
 	t.memfd = shared_driver_init(&t.d, &t.s.vd, &t.host);

@@ -559,6 +559,37 @@ static void an_image_is_used_by_one_writer_or_by_readers(void **state __unused)
 	image_remove(&im);
 }
 
+/* From one life of the guest to the next it is never free, and its name is not asked for again. */
+static void a_kept_image_stays_locked_and_the_same(void **state __unused)
+{
+	struct kept kept = { 0 };
+	const struct disk_options o = { .kept = &kept };
+	struct image im;
+	char moved[sizeof(im.path) + 8];
+
+	image_make(&im, "/tmp", 1 * MIB);
+	snprintf(moved, sizeof(moved), "%s.moved", im.path);
+	for (int life = 0; life < 3; life++) {
+		struct disk_options here = o;
+
+		here.path = im.path;
+		assert_int_equal(disk_open(&im.d, &here, count_done), 0);
+		assert_int_equal(im.d.size, 1 * MIB);
+		disk_close(&im.d);
+		if (life == 0)
+			assert_refused(&im, false, -EBUSY, "in use");
+		if (life == 0)
+			assert_int_equal(rename(im.path, moved), 0);
+		unlink(im.path);
+		assert_int_equal(symlink("/etc/passwd", im.path), 0);
+	}
+	assert_int_equal(rename(moved, im.path), 0);
+	assert_refused(&im, false, -EBUSY, "in use");
+	kept_end(&kept);
+	assert_int_equal(image_open(&im, &im.d, false, DISK_ENGINE_AUTO), 0);
+	image_remove(&im);
+}
+
 /* QEMU says by locks of single bytes what it does: 100 it reads, 101 it writes, 201 it does not
  * suffer others to. */
 static void readers_agree_with_qemu(void **state __unused)
@@ -729,6 +760,7 @@ int main(void)
 		cmocka_unit_test(a_disk_has_whole_sectors),
 		cmocka_unit_test(it_is_measured),
 		cmocka_unit_test(an_image_is_used_by_one_writer_or_by_readers),
+		cmocka_unit_test(a_kept_image_stays_locked_and_the_same),
 		cmocka_unit_test(readers_agree_with_qemu),
 		cmocka_unit_test(odd_sizes_are_refused),
 		cmocka_unit_test(what_is_no_disk_is_refused),

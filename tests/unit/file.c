@@ -35,7 +35,7 @@ static void a_file_is_read_whole(void **state __unused)
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = (uint8_t)(i * 7 >> 3);
 	make("data", data, sizeof(data));
-	assert_int_equal(file_read(&f, "--kernel", in_folder("data")), 0);
+	assert_int_equal(file_read(&f, "--kernel", in_folder("data"), NULL), 0);
 	assert_int_equal(f.len, sizeof(data));
 	assert_memory_equal(f.data, data, sizeof(data));
 	file_free(&f);
@@ -48,7 +48,7 @@ static void a_file_is_read_whole(void **state __unused)
 		struct capture c_;                                                                 \
 		struct file f_;                                                                    \
 		capture_begin(&c_);                                                                \
-		assert_int_equal(file_read(&f_, "--kernel", path), rc);                            \
+		assert_int_equal(file_read(&f_, "--kernel", path, NULL), rc);                      \
 		assert_non_null(strstr(capture_end(&c_), says));                                   \
 		assert_non_null(strstr(c_.text, "--kernel"));                                      \
 		assert_non_null(strstr(c_.text, path));                                            \

@@ -182,6 +182,47 @@ static void queues_are_attached_as_used(void **state __unused)
 	exchange(b, "many");
 }
 
+/* A guest that restarts: the same interface, as it was at first, and its script has run once. */
+static void a_kept_tap_is_like_new(void **state __unused)
+{
+	static const char script[] = "#!/bin/sh\necho ran >>$0.log\n";
+	char path[] = "/tmp/minivmm-tap-XXXXXX", log[64];
+	struct kept kept = { 0 };
+	const struct net_tap_options o = {
+		.option = OPTION, .pairs = 3, .mtu = 1400, .script = path, .kept = &kept
+	};
+	struct stat st;
+	int fd;
+
+	need_namespace();
+	fd = mkstemp(path);
+	assert_int_equal(write(fd, script, sizeof(script) - 1), sizeof(script) - 1);
+	fchmod(fd, 0700);
+	close(fd);
+	snprintf(log, sizeof(log), "%s.log", path);
+	for (int life = 0; life < 3; life++) {
+		struct net_backend *b;
+
+		assert_int_equal(net_tap_open(&o, &b), 0);
+		assert_int_equal(b->mtu, 1400);
+		assert_true(b->features & 1ull << VIRTIO_NET_F_GUEST_TSO4);
+		if (life == 2) {
+			exchange(b, "mvm0"); /* destroys it, too */
+			break;
+		}
+		assert_int_equal(b->ops->set_pairs(b, 3), 0);
+		assert_int_equal(b->ops->set_features(b, b->features), 0);
+		b->ops->destroy(b); /* as the guest left it */
+	}
+	assert_int_equal(stat(log, &st), 0);
+	assert_int_equal(st.st_size, 4);
+	assert_true(if_nametoindex("mvm0") > 0);
+	kept_end(&kept);
+	assert_int_equal(if_nametoindex("mvm0"), 0);
+	unlink(log);
+	unlink(path);
+}
+
 static void delete_interface(const char *name)
 {
 	struct {
@@ -257,7 +298,7 @@ static void a_tap_is_adopted(void **state __unused)
 		struct net_backend *b;
 
 		bring_up("handed");
-		assert_int_equal(net_tap_adopt("--net fd=9", fd, &b), 0);
+		assert_int_equal(net_tap_adopt("--net fd=9", fd, NULL, &b), 0);
 		assert_int_equal(b->features != 0, headers);
 		assert_int_equal(b->ops->tap_fd(b, 0) >= 0, headers);
 		exchange(b, "handed");
@@ -273,16 +314,16 @@ static void what_is_no_tap_is_refused(void **state __unused)
 
 	capture_begin(&c);
 	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	assert_true(net_tap_adopt("--net fd=0", fd, &b) < 0);
+	assert_true(net_tap_adopt("--net fd=0", fd, NULL, &b) < 0);
 	assert_non_null(strstr(capture_end(&c), "is no TAP"));
 	close(fd);
 	capture_begin(&c);
-	assert_true(net_tap_adopt("--net fd=9999", 9999, &b) < 0);
+	assert_true(net_tap_adopt("--net fd=9999", 9999, NULL, &b) < 0);
 	assert_non_null(strstr(capture_end(&c), "--net fd=9999: descriptor 9999"));
 	need_namespace();
 	fd = open_tun(IFF_TUN | IFF_NO_PI);
 	capture_begin(&c);
-	assert_true(net_tap_adopt("--net fd=9", fd, &b) < 0);
+	assert_true(net_tap_adopt("--net fd=9", fd, NULL, &b) < 0);
 	assert_non_null(strstr(capture_end(&c), "is no TAP"));
 	close(fd);
 	assert_null(b);
@@ -362,6 +403,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_tap_is_made_and_goes),
 		cmocka_unit_test(queues_are_attached_as_used),
+		cmocka_unit_test(a_kept_tap_is_like_new),
 		cmocka_unit_test(a_deleted_interface_is_a_link_down),
 		cmocka_unit_test(a_tap_is_adopted),
 		cmocka_unit_test(what_is_no_tap_is_refused),

@@ -54,7 +54,7 @@ static void open_end(struct fixture *x)
 {
 	struct net_backend *b;
 
-	assert_int_equal(net_socket_open(&b, x->path), 0);
+	assert_int_equal(net_socket_open(&b, x->path, NULL), 0);
 	x->e = net_end_new(b);
 	x->peer = accept_one(x);
 }
@@ -430,14 +430,14 @@ static void nobody_listens(void **state __unused)
 
 	x.peer = -1;
 	close_fd(&x.listener);
-	assert_int_equal(net_socket_open(&b, x.path), -ECONNREFUSED);
+	assert_int_equal(net_socket_open(&b, x.path, NULL), -ECONNREFUSED);
 	unlink(x.path);
-	assert_int_equal(net_socket_open(&b, x.path), -ENOENT);
+	assert_int_equal(net_socket_open(&b, x.path, NULL), -ENOENT);
 	assert_int_equal(symlink("nowhere", x.path), 0);
-	assert_int_equal(net_socket_open(&b, x.path), -ELOOP);
+	assert_int_equal(net_socket_open(&b, x.path, NULL), -ELOOP);
 	memset(path, 'x', sizeof(path));
 	path[sizeof(path) - 1] = '\0';
-	assert_int_equal(net_socket_open(&b, path), -ENAMETOOLONG);
+	assert_int_equal(net_socket_open(&b, path, NULL), -ENAMETOOLONG);
 	finish(&x);
 }
 

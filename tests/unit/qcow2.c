@@ -286,7 +286,7 @@ static void a_temporary_overlay_leaves_nothing(void **state __unused)
 /* A guest that restarts gets another struct disk. */
 static void a_temporary_overlay_is_kept_for_a_restart(void **state __unused)
 {
-	struct disk_kept kept = { .temp_fd = -1 };
+	struct kept kept = { 0 };
 	const struct disk_options o = { .temp = true, .kept = &kept };
 	struct rig t;
 
@@ -303,7 +303,7 @@ static void a_temporary_overlay_is_kept_for_a_restart(void **state __unused)
 		disk_close(&t.d);
 	}
 	log_set_level(LOG_WARN);
-	close(kept.temp_fd);
+	kept_end(&kept);
 	unsetenv("TMPDIR");
 	rig_down(&t);
 }
@@ -311,7 +311,7 @@ static void a_temporary_overlay_is_kept_for_a_restart(void **state __unused)
 /* After a sync that failed the kernel would call the next one a success. */
 static void a_loss_is_not_forgotten_by_a_restart(void **state __unused)
 {
-	struct disk_kept kept = { .temp_fd = -1 };
+	struct kept kept = { 0 };
 	struct capture c;
 	struct rig t;
 	struct disk_options o = { .overlay = t.overlay, .kept = &kept };
@@ -333,6 +333,7 @@ static void a_loss_is_not_forgotten_by_a_restart(void **state __unused)
 	assert_int_equal(rc, -EIO);
 	assert_non_null(strstr(c.text, "what was written last is lost"));
 	assert_non_null(strstr(c.text, "the guest is not restarted on that"));
+	kept_end(&kept);
 	unlink(t.overlay); /* counts what nothing uses */
 	rig_down(&t);
 }

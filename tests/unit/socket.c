@@ -59,7 +59,7 @@ static struct fixture *start(void)
 	assert_non_null(mkdtemp(f->folder));
 	snprintf(f->path, sizeof(f->path), "%s/s", f->folder);
 	assert_int_equal(loop_init(&f->loop), 0);
-	assert_int_equal(socket_listen(&f->s, &f->loop, "test", f->path), 0);
+	assert_int_equal(socket_listen(&f->s, &f->loop, "test", f->path, NULL), 0);
 	stream_attach(f->s, on_ready, f, &f->lock);
 	pthread_create(&f->thread, NULL, run, &f->loop);
 	return f;
@@ -300,7 +300,7 @@ static void assert_refused(struct fixture *f, int rc, const char *why)
 	struct stream *s;
 
 	capture_begin(&c);
-	assert_int_equal(socket_listen(&s, &f->loop, "test", f->path), rc);
+	assert_int_equal(socket_listen(&s, &f->loop, "test", f->path, NULL), rc);
 	assert_non_null(strstr(capture_end(&c), why));
 	assert_null(s);
 }
@@ -326,10 +326,10 @@ static void what_is_there_is_looked_at(void **state __unused)
 
 	pid = fork(); /* dies without tidying up */
 	if (pid == 0)
-		_exit(socket_listen(&s, &f->loop, "test", f->path) == 0 ? 0 : 1);
+		_exit(socket_listen(&s, &f->loop, "test", f->path, NULL) == 0 ? 0 : 1);
 	assert_int_equal(waitpid(pid, &fd, 0), pid);
 	assert_int_equal(access(f->path, F_OK), 0);
-	assert_int_equal(socket_listen(&f->s, &f->loop, "test", f->path), 0);
+	assert_int_equal(socket_listen(&f->s, &f->loop, "test", f->path, NULL), 0);
 	f->seen = 0;
 	stream_attach(f->s, on_ready, f, &f->lock);
 	pthread_create(&f->thread, NULL, run, &f->loop);
@@ -338,6 +338,37 @@ static void what_is_there_is_looked_at(void **state __unused)
 	close(fd);
 	await(f, 2, 0);
 	finish(f);
+}
+
+/* A guest that restarts: whoever comes between two lives is served by the next one. */
+static void a_kept_listener_goes_on(void **state __unused)
+{
+	struct fixture *f = start();
+	struct kept kept = { 0 };
+	int fd;
+
+	loop_stop(&f->loop);
+	pthread_join(f->thread, NULL);
+	stream_destroy(f->s);
+	assert_int_equal(socket_listen(&f->s, &f->loop, "test", f->path, &kept), 0);
+	stream_destroy(f->s);
+	fd = client(f);
+	assert_int_equal(write(fd, "early", 5), 5);
+	assert_int_equal(socket_listen(&f->s, &f->loop, "test", f->path, &kept), 0);
+	f->loop.stop = false;
+	stream_attach(f->s, on_ready, f, &f->lock);
+	pthread_create(&f->thread, NULL, run, &f->loop);
+	await(f, 1, 5);
+	close(fd);
+	loop_stop(&f->loop);
+	pthread_join(f->thread, NULL);
+	stream_destroy(f->s);
+	assert_int_equal(access(f->path, F_OK), 0);
+	kept_end(&kept);
+	assert_int_equal(access(f->path, F_OK), -1);
+	assert_int_equal(rmdir(f->folder), 0);
+	loop_destroy(&f->loop);
+	free(f);
 }
 
 static void somebody_elses_file_stays(void **state __unused)
@@ -364,8 +395,8 @@ static void a_path_may_be_too_long_or_nowhere(void **state __unused)
 	log_set_level(LOG_QUIET);
 	assert_int_equal(loop_init(&loop), 0);
 	memset(path, 'p', SOCKET_PATH_MAX + 1);
-	assert_int_equal(socket_listen(&s, &loop, "test", path), -ENAMETOOLONG);
-	assert_int_equal(socket_listen(&s, &loop, "test", "/nonexistent/s"), -ENOENT);
+	assert_int_equal(socket_listen(&s, &loop, "test", path, NULL), -ENAMETOOLONG);
+	assert_int_equal(socket_listen(&s, &loop, "test", "/nonexistent/s", NULL), -ENOENT);
 	loop_destroy(&loop);
 	log_set_level(LOG_WARN);
 }
@@ -381,6 +412,7 @@ int main(void)
 		cmocka_unit_test(a_client_waits_while_descriptors_are_short),
 		cmocka_unit_test(the_file_is_ours_alone),
 		cmocka_unit_test(what_is_there_is_looked_at),
+		cmocka_unit_test(a_kept_listener_goes_on),
 		cmocka_unit_test(somebody_elses_file_stays),
 		cmocka_unit_test(a_path_may_be_too_long_or_nowhere),
 	};

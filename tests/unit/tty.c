@@ -94,7 +94,7 @@ static void say_beside(void)
 	char text[32];
 	int len;
 
-	if (!tty_size(&cols, &rows) || tty_stdout(&s, &child.loop, "serial port") < 0)
+	if (!tty_size(&cols, &rows) || tty_stdout(&s, &child.loop, "serial port", NULL) < 0)
 		_exit(93);
 	stream_attach(s, child_ready, NULL, &child.lock);
 	len = snprintf(text, sizeof(text), "%ux%u\n", cols, rows);
@@ -110,7 +110,7 @@ static int child_main(const char *mode)
 	signal(SIGPIPE, SIG_IGN);
 	term_reserve_stdio();
 	if (loop_init(&child.loop) < 0 ||
-	    tty_stdio(&child.s, &child.loop, "serial port", &power) < 0)
+	    tty_stdio(&child.s, &child.loop, "serial port", &power, NULL) < 0)
 		return 98;
 	if (isatty(STDIN_FILENO) && term_raw(STDIN_FILENO) < 0)
 		return 91;
@@ -510,31 +510,33 @@ static void a_file_gets_the_output(void **state __unused)
 {
 	char path[] = "/tmp/minivmm-tty-XXXXXX", text[16];
 	int fd = mkstemp(path);
+	struct kept kept = { 0 };
 	struct stream *s;
 	struct loop loop;
 
 	assert_int_equal(loop_init(&loop), 0);
 	assert_int_equal(write(fd, "what was there", 14), 14);
-	assert_int_equal(tty_file(&s, &loop, "serial port", path, false), 0);
+	assert_int_equal(tty_file(&s, &loop, "serial port", path, &kept), 0);
 	stream_attach(s, child_ready, NULL, &child.lock);
 	assert_int_equal(stream_write(s, "new", 3), 3);
 	stream_destroy(s);
 	assert_int_equal(pread(fd, text, sizeof(text), 0), 3);
 	assert_memory_equal(text, "new", 3);
-	assert_int_equal(tty_file(&s, &loop, "serial port", path, true), 0);
+	assert_int_equal(tty_file(&s, &loop, "serial port", "/nonexistent", &kept), 0);
 	stream_attach(s, child_ready, NULL, &child.lock);
 	assert_int_equal(stream_write(s, "er", 2), 2);
 	stream_destroy(s);
 	assert_int_equal(pread(fd, text, sizeof(text), 0), 5);
 	assert_memory_equal(text, "newer", 5);
+	kept_end(&kept);
 	close(fd);
 	unlink(path);
 
 	log_set_level(LOG_QUIET);
-	assert_int_equal(tty_file(&s, &loop, "serial port", "/nonexistent/file", false), -ENOENT);
+	assert_int_equal(tty_file(&s, &loop, "serial port", "/nonexistent/file", NULL), -ENOENT);
 	assert_null(s);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(tty_file(&s, &loop, "serial port", path, false), -ENXIO);
+	assert_int_equal(tty_file(&s, &loop, "serial port", path, NULL), -ENXIO);
 	unlink(path);
 	assert_int_equal(symlink("/dev/null", path), 0);
 	assert_int_equal(tty_file(&s, &loop, "serial port", path, false), -ELOOP);
@@ -554,7 +556,7 @@ static void a_descriptor_is_used_as_it_was_opened(void **state __unused)
 
 	assert_int_equal(loop_init(&loop), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	assert_int_equal(tty_fd(&s, &loop, "serial port", pair[1]), 0);
+	assert_int_equal(tty_fd(&s, &loop, "serial port", pair[1], NULL), 0);
 	close(pair[1]);
 	stream_attach(s, child_ready, NULL, &child.lock);
 	assert_int_equal(stream_write(s, "out", 3), 3);
@@ -564,13 +566,13 @@ static void a_descriptor_is_used_as_it_was_opened(void **state __unused)
 	close(pair[0]);
 
 	assert_int_equal(pipe(fds), 0);
-	assert_int_equal(tty_fd(&s, &loop, "serial port", fds[1]), 0);
+	assert_int_equal(tty_fd(&s, &loop, "serial port", fds[1], NULL), 0);
 	stream_attach(s, child_ready, NULL, &child.lock);
 	assert_int_equal(stream_write(s, "out", 3), 3);
 	assert_int_equal(read(fds[0], text, sizeof(text)), 3);
 	stream_destroy(s);
 	assert_int_equal(fcntl(fds[1], F_GETFL) & O_NONBLOCK, 0);
-	assert_int_equal(tty_fd(&s, &loop, "serial port", fds[0]), 0);
+	assert_int_equal(tty_fd(&s, &loop, "serial port", fds[0], NULL), 0);
 	stream_attach(s, child_ready, NULL, &child.lock);
 	assert_int_equal(stream_write(s, "no way out", 10), 10); /* is forgotten */
 	stream_destroy(s);
@@ -578,7 +580,7 @@ static void a_descriptor_is_used_as_it_was_opened(void **state __unused)
 	close(fds[1]);
 
 	log_set_level(LOG_QUIET);
-	assert_int_equal(tty_fd(&s, &loop, "serial port", fds[0]), -EBADF);
+	assert_int_equal(tty_fd(&s, &loop, "serial port", fds[0], NULL), -EBADF);
 	assert_null(s);
 	log_set_level(LOG_WARN);
 	loop_destroy(&loop);
@@ -600,7 +602,7 @@ static void pty_open(struct stream **s, struct loop *loop, char *path, size_t si
 
 	assert_int_equal(pipe(err), 0);
 	dup2(err[1], STDERR_FILENO);
-	assert_int_equal(tty_pty(s, loop, "serial port"), 0);
+	assert_int_equal(tty_pty(s, loop, "serial port", NULL), 0);
 	dup2(saved, STDERR_FILENO);
 	n = read(err[0], path, size - 1);
 	assert_true(n > 0 && path[n - 1] == '\n');

@@ -314,7 +314,7 @@ static int rig_up(struct rig *t, uint64_t features, uint64_t protocol, enum faul
 	t->m.fd = pair[0];
 	assert_int_equal(pthread_create(&t->m.thread, NULL, daemon_main, &t->m), 0);
 	assert_int_equal(loop_init(&t->loop), 0);
-	assert_int_equal(fs_vhost_init(&t->s, "tag", NULL, &none, &t->loop), 0);
+	assert_int_equal(fs_vhost_init(&t->s, "tag", NULL, &none, NULL, &t->loop), 0);
 	t->memfd = shared_driver_init(&t->d, &t->s.vd, &t->host);
 	memory = (struct vhost_user_memory){ t->memfd, t->host };
 	t->s.open = true;
@@ -619,7 +619,7 @@ static void board_up(struct board *b, bool deaf)
 	b->m.fd = pair[0];
 	assert_int_equal(pthread_create(&b->m.thread, NULL, daemon_main, &b->m), 0);
 	assert_int_equal(loop_init(&b->loop), 0);
-	assert_int_equal(fs_vhost_init(&b->s, "tag", NULL, &none, &b->loop), 0);
+	assert_int_equal(fs_vhost_init(&b->s, "tag", NULL, &none, NULL, &b->loop), 0);
 	b->s.open = true;
 
 	const struct vhost_user_memory memory = { b->memfd, b->host };
@@ -734,7 +734,7 @@ static void a_dry_run_has_a_device_that_does_not_start(void **state __unused)
 	struct fs_vhost s;
 	struct driver d;
 
-	assert_int_equal(fs_vhost_init(&s, "t", NULL, &none, NULL), 0);
+	assert_int_equal(fs_vhost_init(&s, "t", NULL, &none, NULL, NULL), 0);
 	driver_init(&d, &s.vd);
 	log_set_level(LOG_QUIET);
 	assert_false(driver_start(&d, 0));
@@ -752,7 +752,7 @@ static void nobody_there_is_told(void **state __unused)
 	struct capture c;
 
 	capture_begin(&c);
-	assert_int_equal(fs_vhost_init(&s, "t", "/nowhere/socket", &none, NULL), -ENOENT);
+	assert_int_equal(fs_vhost_init(&s, "t", "/nowhere/socket", &none, NULL, NULL), -ENOENT);
 	capture_end(&c);
 	fs_vhost_destroy(&s);
 	assert_string_equal(c.text,
@@ -770,10 +770,10 @@ static void a_link_to_a_daemon_is_not_followed(void **state __unused)
 	assert_true(fd >= 0);
 	close(fd);
 	capture_begin(&c);
-	assert_int_equal(vhost_user_connect("--fs tag=t", path), -ENOTSOCK);
+	assert_int_equal(vhost_user_connect("--fs tag=t", path, NULL), -ENOTSOCK);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(symlink("/nowhere", path), 0);
-	assert_int_equal(vhost_user_connect("--fs tag=t", path), -ELOOP);
+	assert_int_equal(vhost_user_connect("--fs tag=t", path, NULL), -ELOOP);
 	assert_non_null(strstr(capture_end(&c), "is a symbolic link, which is not followed; name"));
 	unlink(path);
 }

@@ -833,7 +833,8 @@ static void what_cannot_be_is_said(void **state __unused)
 	assert_true(p.destroyed);
 
 	capture_begin(&c);
-	assert_int_equal(vhost_open(&v, "--net tap=t", "/dev/there is no such", "vhost_net"),
+	assert_int_equal(vhost_open(&v, "--net tap=t", "/dev/there is no such", "vhost_net", NULL,
+				    0),
 			 -ENOENT);
 	assert_non_null(strstr(capture_end(&c), "sudo modprobe vhost_net"));
 	vhost_close(&v);

@@ -1662,14 +1662,14 @@ static void vhost_needs_the_host_s_module(void **state __unused)
 	vsock_vhost_destroy(&v);
 	if (access("/dev/vhost-vsock", F_OK) < 0) {
 		capture_begin(&said);
-		assert_int_equal(vsock_vhost_init(&v, CID, true), -ENOENT);
+		assert_int_equal(vsock_vhost_init(&v, CID, true, NULL), -ENOENT);
 		assert_non_null(strstr(capture_end(&said), "--vsock: this host has no "
 							   "/dev/vhost-vsock; load its module, as "
 							   "in sudo modprobe vhost_vsock"));
 		vsock_vhost_destroy(&v);
 	}
 	/* A dry run's: there, and can't be started. */
-	assert_int_equal(vsock_vhost_init(&v, CID, false), 0);
+	assert_int_equal(vsock_vhost_init(&v, CID, false, NULL), 0);
 	driver_init(&d, &v.vd);
 	assert_int_equal(virtio_config_read(&v.vd, 0, 8), CID);
 	log_set_level(LOG_QUIET);
@@ -1823,7 +1823,7 @@ static void a_guest_can_t_flood_the_log_by_vhost(void **state __unused)
 	struct vsock_vhost v;
 	struct driver d;
 
-	assert_int_equal(vsock_vhost_init(&v, 3, false), 0);
+	assert_int_equal(vsock_vhost_init(&v, 3, false, NULL), 0);
 	v.open = true;
 	v.vhost = (struct vhost){ .fd = open("/dev/null", O_RDWR | O_CLOEXEC), .option = "-" };
 	assert_true(v.vhost.fd >= 0);

@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest that restarts, in a directory of which it (here: this test) has changed every name.
+ * restart IMAGES; speaks TAP; skips without /dev/kvm. Under TSan, too.
+ *
+ * Every system call by which the machine's threads would look up a name is stopped by seccomp's
+ * user notification, and a thread of ours looks at the name before it lets it pass: there is to be
+ * none from the start to the end but names below a descriptor, which symbolic links don't change.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "minivmm.h"
+
+#define RESTARTS 6
+
+static int points, failures;
+
+static void point(bool ok, const char *name)
+{
+	failures += !ok;
+	printf("%sok %d - %s\n", ok ? "" : "not ", ++points, name);
+	fflush(stdout);
+}
+
+static void bail(const char *why)
+{
+	printf("Bail out! %s: %s (%s)\n", why, strerror(errno), minivmm_error());
+	exit(1);
+}
+
+/* -- the guard ------------------------------------------------------------------------------- */
+
+/* Where the directory's descriptor and the name are among a call's arguments; dir -1: none. */
+static const struct call {
+	int nr, dir, name;
+} calls[] = {
+	{ SYS_open, -1, 0 },
+	{ SYS_openat, 0, 1 },
+	{ SYS_openat2, 0, 1 },
+	{ SYS_creat, -1, 0 },
+	{ SYS_stat, -1, 0 },
+	{ SYS_lstat, -1, 0 },
+	{ SYS_newfstatat, 0, 1 },
+	{ SYS_statx, 0, 1 },
+	{ SYS_statfs, -1, 0 },
+	{ SYS_access, -1, 0 },
+	{ SYS_faccessat, 0, 1 },
+	{ SYS_faccessat2, 0, 1 },
+	{ SYS_readlink, -1, 0 },
+	{ SYS_readlinkat, 0, 1 },
+	{ SYS_unlink, -1, 0 },
+	{ SYS_unlinkat, 0, 1 },
+	{ SYS_rmdir, -1, 0 },
+	{ SYS_mkdir, -1, 0 },
+	{ SYS_mkdirat, 0, 1 },
+	{ SYS_mknod, -1, 0 },
+	{ SYS_mknodat, 0, 1 },
+	{ SYS_rename, -1, 0 },
+	{ SYS_renameat, 0, 1 },
+	{ SYS_renameat2, 0, 1 },
+	{ SYS_link, -1, 0 },
+	{ SYS_linkat, 0, 1 },
+	{ SYS_symlink, -1, 1 },
+	{ SYS_symlinkat, 1, 2 },
+	{ SYS_chmod, -1, 0 },
+	{ SYS_fchmodat, 0, 1 },
+	{ SYS_chown, -1, 0 },
+	{ SYS_lchown, -1, 0 },
+	{ SYS_fchownat, 0, 1 },
+	{ SYS_utimensat, 0, 1 },
+	{ SYS_truncate, -1, 0 },
+	{ SYS_chdir, -1, 0 },
+	{ SYS_execve, -1, 0 },
+	{ SYS_execveat, 0, 1 },
+	{ SYS_inotify_add_watch, -1, 1 },
+	{ SYS_getxattr, -1, 0 },
+	{ SYS_setxattr, -1, 0 },
+	{ SYS_connect, -1, 1 }, /* a struct sockaddr */
+	{ SYS_bind, -1, 1 },
+};
+#define NR_CALLS (sizeof(calls) / sizeof(calls[0]))
+
+static int guard_fd = -1;
+static char caught[4096];
+static unsigned looked_at;
+
+/* Of the thread that calls it, and those that it starts. */
+static bool guard_me(void)
+{
+	struct sock_filter code[4 + NR_CALLS + 2];
+	struct sock_fprog program = { .filter = code };
+	unsigned n = 0;
+
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+						 offsetof(struct seccomp_data, arch));
+	code[n++] =
+		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+						 offsetof(struct seccomp_data, nr));
+	for (unsigned i = 0; i < NR_CALLS; i++)
+		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+							 (unsigned)calls[i].nr,
+							 (unsigned char)(NR_CALLS - i), 0);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
+	program.len = (unsigned short)n;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return false;
+	guard_fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+				SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+	return guard_fd >= 0;
+}
+
+/* The name, or NULL when the address isn't one. */
+static const char *name_in(const struct call *c, const struct seccomp_data *d)
+{
+	const char *p = (const char *)(uintptr_t)d->args[c->name];
+	const struct sockaddr_un *sun = (const void *)p;
+
+	if (c->nr != SYS_connect && c->nr != SYS_bind)
+		return p;
+	return sun->sun_family == AF_UNIX && sun->sun_path[0] ? sun->sun_path : NULL;
+}
+
+/* What sanitizers look up for themselves. */
+static bool is_sanitizers(const char *name)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	return !strncmp(name, "/proc/self/maps", 15) || !strncmp(name, "/proc/self/task", 15) ||
+	       !strncmp(name, "/proc/self/status", 17);
+#else
+	(void)name;
+	return false;
+#endif
+}
+
+/* Would it be found anew? /proc/self/fd/N is what N is open as. Allocates nothing: whoever waits
+ * for us may have the allocator's lock. */
+static void judge(const struct seccomp_data *d)
+{
+	const struct call *c = calls;
+	const char *name;
+	size_t at;
+
+	while (c->nr != d->nr)
+		c++;
+	looked_at++;
+	name = name_in(c, d);
+	if (!name || !*name || !strncmp(name, "/proc/self/fd/", 14) || is_sanitizers(name))
+		return;
+	if (c->dir >= 0 && (int)d->args[c->dir] >= 0 && *name != '/')
+		return;
+	at = strlen(caught);
+	snprintf(caught + at, sizeof(caught) - at, "# call %d: %s\n", d->nr, name);
+}
+
+static void *guard(void *arg)
+{
+	static struct seccomp_notif n;
+	static struct seccomp_notif_resp r;
+
+	(void)arg;
+	for (;;) {
+		struct pollfd p = { .fd = guard_fd, .events = POLLIN };
+
+		if (poll(&p, 1, -1) < 0 || p.revents & POLLHUP)
+			return NULL; /* nobody is left */
+		memset(&n, 0, sizeof(n));
+		if (ioctl(guard_fd, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0)
+			continue;
+		judge(&n.data);
+		r = (struct seccomp_notif_resp){ .id = n.id,
+						 .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
+		ioctl(guard_fd, SECCOMP_IOCTL_NOTIF_SEND, &r);
+	}
+}
+
+/* -- the machine ----------------------------------------------------------------------------- */
+
+static char dir[] = "/tmp/restart-XXXXXX", old[64], victim[64];
+static char pty[PATH_MAX];
+static struct minivmm *vm;
+static int serial;
+static int restarted, ptys; /* atomic */
+
+static void on_log(void *ctx, int level, const char *text)
+{
+	const char *at = strstr(text, "/dev/pts/");
+
+	(void)ctx;
+	if (level == MINIVMM_ASKED && at) {
+		snprintf(pty, sizeof(pty), "%s", at);
+		__atomic_add_fetch(&ptys, 1, __ATOMIC_ACQ_REL);
+		return;
+	}
+	printf("# %d %s\n", level, text);
+}
+
+static void on_event(void *ctx, int event)
+{
+	(void)ctx;
+	if (event == MINIVMM_RESTARTED)
+		__atomic_add_fetch(&restarted, 1, __ATOMIC_ACQ_REL);
+}
+
+static const char *in_dir(const char *name)
+{
+	static char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return path;
+}
+
+static void make_file(const char *name, off_t size)
+{
+	int fd = open(in_dir(name), O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+
+	if (fd < 0 || ftruncate(fd, size) < 0)
+		bail(name);
+	close(fd);
+}
+
+/* For as long as we live; it answers nobody. */
+static void listen_at(const char *name)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%.60s/%.40s", dir, name);
+	if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 || listen(fd, 100) < 0)
+		bail(name);
+}
+
+static void set(struct minivmm_config *c, const char *name, const char *fmt)
+{
+	char value[PATH_MAX];
+	const char *at = fmt ? strchr(fmt, '@') : NULL;
+	size_t n = 0;
+
+	for (; at; fmt = at + 1, at = strchr(fmt, '@'))
+		n += (size_t)snprintf(value + n, sizeof(value) - n, "%.*s%s", (int)(at - fmt), fmt,
+				      dir);
+	if (fmt)
+		snprintf(value + n, sizeof(value) - n, "%s", fmt);
+	if (minivmm_config_set(c, name, fmt ? value : NULL) < 0)
+		bail(name);
+}
+
+/* All that takes a path, and what is by number. */
+static void make(const char *image)
+{
+	struct minivmm_config *c = minivmm_config_new();
+	char command[2 * PATH_MAX], fd[32];
+	int pair[2];
+
+	if (!mkdtemp(dir) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		bail("mkdtemp");
+	snprintf(old, sizeof(old), "%s.old", dir);
+	snprintf(victim, sizeof(victim), "%s.victim", dir);
+	snprintf(command, sizeof(command),
+		 "cp %s %s/kernel && mkdir %s %s/share %s/net && echo untouched >%s", image, dir,
+		 old, dir, dir, victim);
+	if (system(command) != 0)
+		bail("cp");
+	listen_at("net/peer");
+	make_file("initrd", 4096);
+	make_file("raw", 1 << 20);
+	make_file("base", 1 << 20);
+	serial = pair[0];
+	snprintf(fd, sizeof(fd), "fd=%d", pair[1]);
+	minivmm_config_log(c, on_log, NULL);
+	minivmm_config_events(c, on_event, NULL);
+	set(c, "kernel", "@/kernel");
+	set(c, "initrd", "@/initrd");
+	set(c, "memory", "64M");
+	set(c, "on-reset", "restart");
+	set(c, "serial", fd);
+	set(c, "console", "file=@/log");
+	set(c, "port", "name=s,socket=@/socket");
+	set(c, "port", "name=p,pty");
+	set(c, "disk", "@/raw");
+	set(c, "disk", "@/base,overlay=@/overlay");
+	set(c, "disk", "@/base,overlay=temp");
+	set(c, "fs", "tag=t,path=@/share");
+	set(c, "vsock", "cid=7,socket=@/vsock");
+	set(c, "balloon", NULL);
+	set(c, "net", "socket=@/net/peer");
+	if (access("/dev/net/tun", R_OK | W_OK) == 0 && geteuid() == 0)
+		set(c, "net", "tap=auto");
+	if (minivmm_create(c, &vm) < 0)
+		bail("create");
+	minivmm_config_free(c);
+	close(pair[1]); /* it is kept, too */
+}
+
+static sem_t go;
+
+/* The life of the machine, with the guard on it and all of its threads. */
+static void *live(void *arg)
+{
+	sem_t *guarded = arg;
+	const bool ok = guard_me();
+
+	sem_post(guarded);
+	if (!ok)
+		return NULL;
+	if (minivmm_start(vm) < 0)
+		bail("start");
+	sem_wait(&go);
+	minivmm_destroy(vm);
+	return NULL;
+}
+
+/* -- what is looked at ----------------------------------------------------------------------- */
+
+static bool talks(void)
+{
+	struct pollfd p = { .fd = serial, .events = POLLIN };
+	char byte;
+
+	return poll(&p, 1, 60000) > 0 && read(serial, &byte, 1) == 1 && byte == '.';
+}
+
+static void *listen_to_it(void *arg)
+{
+	char buf[4096];
+
+	(void)arg;
+	while (read(serial, buf, sizeof(buf)) > 0)
+		;
+	return NULL;
+}
+
+static void tell(char letter)
+{
+	if (send(serial, &letter, 1, MSG_NOSIGNAL) != 1 && errno != EPIPE)
+		bail("the serial port");
+}
+
+static const char *const names[] = { "kernel", "initrd", "raw",    "base",  "overlay",
+				     "share",  "log",    "socket", "vsock", "net" };
+
+/* As a guest would, to which the directory is shared. */
+static void swap_names(void)
+{
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char to[128];
+
+		snprintf(to, sizeof(to), "%s/%s", old, names[i]);
+		if (rename(in_dir(names[i]), to) < 0 || symlink(victim, in_dir(names[i])) < 0)
+			bail(names[i]);
+	}
+}
+
+/* Is the file among our descriptors? */
+static bool is_open(const char *path)
+{
+	struct stat want, st;
+
+	if (stat(path, &want) < 0)
+		bail(path);
+	for (int fd = 3; fd < 1024; fd++)
+		if (fstat(fd, &st) == 0 && st.st_dev == want.st_dev && st.st_ino == want.st_ino)
+			return true;
+	return false;
+}
+
+static bool old_is_open(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", old, name);
+	return is_open(path);
+}
+
+/* A client of what listens at the old socket. */
+static bool connects(const char *name)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool ok;
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%.60s/%.40s", old, name);
+	ok = connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0 ||
+	     errno == EAGAIN; /* many wait already */
+	close(fd);
+	return ok;
+}
+
+static bool is_untouched(void)
+{
+	char text[64] = "";
+	FILE *f = fopen(victim, "re");
+	bool ok = f && fgets(text, sizeof(text), f) && !strcmp(text, "untouched\n") &&
+		  fgetc(f) == EOF;
+
+	if (f)
+		fclose(f);
+	return ok;
+}
+
+static bool opens(const char *path)
+{
+	int fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static bool lives(void)
+{
+	return minivmm_end(vm) == MINIVMM_NOT_ENDED;
+}
+
+static void restart_it(void)
+{
+	bool connected = true;
+
+	for (int i = 1; i <= RESTARTS && lives(); i++) {
+		tell('r');
+		while (__atomic_load_n(&restarted, __ATOMIC_ACQUIRE) < i && lives())
+			connected = connects("socket") && connects("vsock") && connected;
+	}
+	point(lives(), "it restarts, though all its files' names lead elsewhere");
+	point(connected, "whoever connects meanwhile waits for the next life");
+}
+
+static void look_at_it(void)
+{
+	bool all = true;
+
+	for (size_t i = 2; i < 7; i++)
+		all = old_is_open(names[i]) && all;
+	point(all && old_is_open("kernel") && old_is_open("initrd"),
+	      "its later lives have the files of the first");
+	point(!is_open(victim) && is_untouched(), "and not those that the names lead to");
+	point(__atomic_load_n(&ptys, __ATOMIC_ACQUIRE) == 1 && opens(pty),
+	      "the pseudo-terminal is the same, and was told of once");
+}
+
+static void clean_up(void)
+{
+	char command[2 * PATH_MAX];
+
+	snprintf(command, sizeof(command), "rm -rf %s %s %s", dir, old, victim);
+	if (system(command) != 0)
+		bail("rm");
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t life, watch, listener;
+	char image[PATH_MAX];
+	sem_t guarded;
+	struct stat st;
+
+	if (argc != 2) {
+		printf("Bail out! restart IMAGES\n");
+		return 1;
+	}
+	if (access("/dev/kvm", R_OK | W_OK) < 0) {
+		printf("1..0 # SKIP no /dev/kvm that this user may use\n");
+		return 0;
+	}
+	snprintf(image, sizeof(image), "%.4000s/talk.bin", argv[1]);
+	make(image);
+	sem_init(&guarded, 0, 0);
+	sem_init(&go, 0, 0);
+	pthread_create(&life, NULL, live, &guarded);
+	sem_wait(&guarded);
+	if (guard_fd < 0) {
+		printf("1..0 # SKIP seccomp's user notification is not to be had: %s\n",
+		       strerror(errno));
+		minivmm_destroy(vm);
+		clean_up();
+		return 0;
+	}
+	pthread_create(&watch, NULL, guard, NULL);
+	point(talks(), "it lives");
+	swap_names();
+	pthread_create(&listener, NULL, listen_to_it, NULL);
+	restart_it();
+	look_at_it();
+	tell('p');
+	point(minivmm_wait(vm, 60000) == 0 && minivmm_end(vm) == MINIVMM_POWER_OFF,
+	      "and it ends as it is told");
+	sem_post(&go);
+	pthread_join(life, NULL);
+	pthread_join(watch, NULL);
+	pthread_join(listener, NULL);
+	point(lstat(in_dir("socket"), &st) == 0 && S_ISLNK(st.st_mode) && is_untouched(),
+	      "nothing of others' is removed at the end");
+	fputs(caught, stdout);
+	printf("# %u calls with a name were looked at\n", looked_at);
+	point(!*caught, "from its start to its end nothing was opened by name");
+	clean_up();
+	printf("1..%d\n", points);
+	return failures > 0;
+}
