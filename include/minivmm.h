@@ -164,7 +164,8 @@ int minivmm_wait(struct minivmm *vm, int timeout_ms);
  * to be read, and valid until minivmm_destroy(). */
 int minivmm_end_fd(const struct minivmm *vm);
 
-/* Ends it if it runs, waits for that, and frees it. By no callback. NULL is fine. */
+/* Ends it if it runs, waits for that, and frees it. By no callback. NULL is fine. Whoever reads
+ * slowly what the guest said last is waited for, 20 s for all of them together. */
 void minivmm_destroy(struct minivmm *vm);
 
 /* -- while it runs --------------------------------------------------------------------------- */
@@ -181,7 +182,8 @@ enum minivmm_stop {
 	MINIVMM_AT_ONCE,      /* pulls the plug; what the guest flushed to its disks is there */
 };
 /* Begins its end; minivmm_wait() waits for it. Whatever on-reset says, it does not run anew. Before
- * the start, too: that is then done as soon as it is started. */
+ * the start, too: that is then done as soon as it is started. Once it is about to end, AT_ONCE
+ * means that no reader of what it said last is waited for any more. */
 int minivmm_stop(struct minivmm *vm, enum minivmm_stop how);
 
 /* Moves the balloon's target by that many bytes, as far as it goes. Where it is then; -ENOTSUP:

@@ -13,6 +13,7 @@
 
 #include "api.h"
 #include "config_run.h"
+#include "life.h"
 #include "machine.h"
 #include "paths.h"
 #include "vmm/thread.h"
@@ -28,11 +29,11 @@ enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_CRASHED = 3 }; /* docs/minivmm.1
 
 /* -- the machine's thread -- */
 
-static int status_of(const struct machine *m)
+static int status_of(const struct machine *m, enum machine_end end)
 {
 	if (m->config->run.argv)
 		return run_status(&m->run);
-	switch (m->end) {
+	switch (end) {
 	case END_POWER_OFF:
 	case END_RESET:
 	case END_QUIT:
@@ -116,16 +117,54 @@ static void say_why(struct minivmm *vm)
 	pthread_mutex_unlock(&vm->why_lock);
 }
 
+/* Is there another life after that end? lingers: if so, it waits for it until this is called again.
+ */
+static bool lives_again(struct minivmm *vm, enum machine_end end, bool lingers)
+{
+	bool again;
+
+	pthread_mutex_lock(&vm->lock);
+	again = end == END_RESET && vm->config.on_reset == ON_RESET_RESTART && !vm->button &&
+		!vm->at_once;
+	vm->lingers = lingers && again;
+	pthread_mutex_unlock(&vm->lock);
+	return again;
+}
+
+/* Between two lives, with the terminal and the like still served, so that the user can quit.
+ * Returns how it ends if something else than the reset is the reason, or END_NONE. */
+static enum machine_end linger(struct minivmm *vm, uint64_t life_ns)
+{
+	const enum machine_end end = __atomic_load_n(&vm->m.end, __ATOMIC_ACQUIRE);
+	enum machine_end how = END_NONE;
+	uint64_t until;
+
+	if (!lives_again(vm, end, false))
+		return END_NONE;
+	until = monotonic_ns() + life_pause(&vm->short_lives, life_ns);
+	while (how == END_NONE && monotonic_ns() < until) {
+		machine_listen(&vm->m);
+		if (!lives_again(vm, end, true))
+			break;
+		how = machine_linger(&vm->m, until);
+	}
+	(void)lives_again(vm, end, false);
+	return how;
+}
+
 /* One life, from when it was switched on to its end. */
 static void live(struct minivmm *vm)
 {
+	const uint64_t begin = monotonic_ns();
 	struct machine *m = &vm->m;
+	enum machine_end called_off;
 
 	machine_run(m);
+	called_off = linger(vm, monotonic_ns() - begin);
 	pthread_mutex_lock(&vm->lock);
 	vm->live = false;
-	vm->end = m->end;
-	vm->status = status_of(m);
+	vm->end = called_off == END_NONE ? m->end : called_off;
+	vm->status = status_of(m, vm->end);
 	pthread_mutex_unlock(&vm->lock);
 	if (!m->config->run.argv)
 		say_why(vm); /* before what goes wrong on the way out */
@@ -139,23 +178,22 @@ static void live(struct minivmm *vm)
 	machine_destroy(m);
 }
 
-static bool lives_again(struct minivmm *vm)
-{
-	bool again;
-
-	pthread_mutex_lock(&vm->lock);
-	again = vm->end == END_RESET && vm->config.on_reset == ON_RESET_RESTART && !vm->button &&
-		!vm->at_once;
-	pthread_mutex_unlock(&vm->lock);
-	return again;
-}
-
 /* A new machine in the place of the one that is gone. False: it failed. */
 static bool revive(struct minivmm *vm)
 {
+	struct api_log again = vm->log;
+	struct log_sink *before;
+	int rc;
+
 	log_info("the guest asked for a reset: restarting it");
 	memset(&vm->m, 0, sizeof(vm->m));
-	if (machine_init(&vm->m, &vm->config, &vm->kept) == 0) {
+	patience_renew(&vm->patience);
+	if (again.sink.level > LOG_ERROR)
+		again.sink.level = LOG_ERROR; /* the rest was said before */
+	before = log_use(&again.sink);
+	rc = machine_init(&vm->m, &vm->config, &vm->kept, &vm->patience);
+	log_use(before);
+	if (rc == 0) {
 		pthread_mutex_lock(&vm->lock);
 		(void)power_on(vm, true); /* it lives, if only to end at once */
 		pthread_mutex_unlock(&vm->lock);
@@ -189,7 +227,7 @@ static void *vm_thread(void *arg)
 	pthread_mutex_unlock(&vm->lock);
 	tell(vm, MINIVMM_STARTED);
 	live(vm);
-	while (lives_again(vm) && revive(vm)) {
+	while (lives_again(vm, vm->end, false) && revive(vm)) {
 		tell(vm, MINIVMM_RESTARTED);
 		live(vm);
 	}
@@ -214,6 +252,7 @@ static void vm_free(struct minivmm *vm)
 	output_close(&vm->json.out);
 	free(vm->json.text);
 	machine_forget(&vm->kept);
+	patience_destroy(&vm->patience);
 	minivmm_config_free(vm->from);
 	free(vm);
 }
@@ -233,6 +272,7 @@ static struct minivmm *vm_new(struct minivmm_config *c)
 	vm->event = c->event;
 	vm->event_ctx = c->event_ctx;
 	vm->json.out.fd = -1;
+	vm->patience.lost_fd = -1;
 	vm->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_mutex_init(&vm->why_lock, NULL);
@@ -251,7 +291,7 @@ static int build(void *arg)
 {
 	struct minivmm *vm = arg;
 	const bool again = vm->config.on_reset == ON_RESET_RESTART;
-	int rc = machine_init(&vm->m, &vm->config, again ? &vm->kept : NULL);
+	int rc = machine_init(&vm->m, &vm->config, again ? &vm->kept : NULL, &vm->patience);
 
 	if (rc < 0)
 		machine_destroy(&vm->m);
@@ -285,7 +325,9 @@ int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
 	if (!v)
 		return api_refuse(-ENOMEM, "out of memory");
 	before = api_enter(&v->log);
-	rc = v->end_fd < 0 ? log_errno("eventfd") : config_check(&v->config);
+	rc = v->end_fd < 0 ? log_errno("eventfd") : patience_init(&v->patience);
+	if (rc == 0)
+		rc = config_check(&v->config);
 	if (rc == 0) {
 		config_complete_run(&v->config);
 		rc = paths_check(&v->config);
@@ -310,7 +352,7 @@ static int never_lived(struct minivmm *vm, int rc)
 	vm->live = false;
 	vm->state = ENDED;
 	vm->end = END_FAILED;
-	vm->status = status_of(&vm->m);
+	vm->status = status_of(&vm->m, END_FAILED);
 	say_why(vm);
 	be_over(vm);
 	return rc;

@@ -60,6 +60,8 @@ struct minivmm {
 	pthread_t thread;
 	bool has_thread;
 	struct machine_kept kept; /* with on-reset=restart */
+	struct patience patience;
+	unsigned short_lives; /* in a row, that ended by a reset; the machine's thread's */
 	struct run_json json; /* what it could not write by the machine's end */
 
 	pthread_mutex_t lock;
@@ -68,6 +70,7 @@ struct minivmm {
 	enum { NEW, STARTED, ENDED } state;
 	bool over;                    /* ENDED, and the user was told */
 	bool live;                    /* m has threads */
+	bool lingers;                 /* the guest has reset, and waits for its next life */
 	bool paused, button, at_once; /* said by the user */
 	enum machine_end end;
 	int status;

@@ -46,7 +46,9 @@ void api_stop(struct minivmm *vm, enum minivmm_stop how)
 {
 	vm->button |= how == MINIVMM_POWER_BUTTON;
 	vm->at_once |= how != MINIVMM_POWER_BUTTON;
-	if (vm->live && how == MINIVMM_POWER_BUTTON)
+	if (vm->lingers && how == MINIVMM_POWER_BUTTON)
+		machine_end(&vm->m, END_RESET, 0); /* as it did: it has no next life */
+	else if (vm->live && how == MINIVMM_POWER_BUTTON)
 		machine_press_power_button(&vm->m);
 	else if (vm->live)
 		machine_end(&vm->m, END_KILLED, 0);
@@ -78,6 +80,8 @@ int minivmm_stop(struct minivmm *vm, enum minivmm_stop how)
 {
 	int rc = api_call_running(vm);
 
+	if (rc == 0 && how != MINIVMM_POWER_BUTTON && !vm->live)
+		patience_lose(&vm->patience); /* it ends already; somebody reads slowly */
 	if (rc != -ESRCH)
 		api_stop(vm, how);
 	return api_return_running(vm, rc == -EINVAL ? 0 : rc);

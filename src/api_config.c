@@ -219,7 +219,7 @@ static int print_machine(const struct minivmm_config *c, FILE *out)
 		rc = paths_check(&dry);
 	}
 	if (rc == 0) {
-		rc = machine_init(m, &dry, NULL);
+		rc = machine_init(m, &dry, NULL, NULL);
 		if (rc == 0)
 			machine_print(m, out);
 		machine_destroy(m);

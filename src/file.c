@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "backend/kept.h"
 #include "vmm/log.h"
 
 /* Larger than any kernel or initrd, so that /dev/zero by another name does not fill the host. */

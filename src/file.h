@@ -3,8 +3,9 @@
  */
 #pragma once
 
-#include "backend/kept.h"
 #include "vmm/types.h"
+
+struct kept;
 
 /* Bytes, and no text: they end where len says, so str*() is never for them. The type sees to it
  * that a compiler warns, and tests/unit/bytes_are_no_text that nobody casts that away. */

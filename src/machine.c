@@ -24,6 +24,8 @@
 #include "transport.h"
 #include "vmm/thread.h"
 
+#define PATIENCE_NS 20000000000ull /* for all who read what the guest said last */
+
 /* -- the parts ------------------------------------------------------------------------------- */
 
 /* Shared folders have one of their own: a request to the host's file system may take its time. */
@@ -36,8 +38,11 @@ static int init_loops(struct machine *m)
 {
 	int rc = loop_init(&m->loop);
 
-	for (unsigned i = 0; i < nr_io_threads(m) && rc == 0; i++)
+	m->loop.patience = m->patience;
+	for (unsigned i = 0; i < nr_io_threads(m) && rc == 0; i++) {
 		rc = loop_init(&m->io[i].loop);
+		m->io[i].loop.patience = m->patience;
+	}
 	return rc;
 }
 
@@ -312,13 +317,15 @@ static void machine_none(struct machine *m, const struct config *c)
 		m->io[i].loop = m->loop;
 }
 
-int machine_init(struct machine *m, const struct config *c, struct machine_kept *kept)
+int machine_init(struct machine *m, const struct config *c, struct machine_kept *kept,
+		 struct patience *patience)
 {
 	const bool live = c->action != ACTION_DRY_RUN;
 	int rc;
 
 	machine_none(m, c);
 	m->kept = kept;
+	m->patience = patience;
 	m->times.begin = monotonic_ns();
 	fd_budget_init(&m->fds, fd_budget_limit());
 	rc = run_init(&m->run, m);
@@ -380,15 +387,6 @@ void machine_destroy(struct machine *m)
 	ram_free(&m->ram);
 	free(m->cmdline);
 	m->cmdline = NULL;
-}
-
-void machine_forget(struct machine_kept *kept)
-{
-	struct kept *each = (struct kept *)kept;
-
-	_Static_assert(sizeof(*kept) % sizeof(*each) == 0, "nothing but these");
-	for (size_t i = 0; i < sizeof(*kept) / sizeof(*each); i++)
-		kept_end(&each[i]);
 }
 
 static void *io_thread(void *arg)
@@ -463,6 +461,8 @@ void machine_run(struct machine *m)
 
 void machine_stop(struct machine *m)
 {
+	if (m->patience)
+		patience_begin(m->patience, PATIENCE_NS);
 	stop_threads(m);
 	consoles_close(m);
 	run_finish(&m->run);

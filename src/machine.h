@@ -80,11 +80,13 @@ struct machine_kept {
 struct machine {
 	const struct config *config; /* not owned */
 	struct machine_kept *kept;   /* not owned; NULL: the guest lives once */
+	struct patience *patience;   /* not owned; NULL: it has no end */
 
 	/* How it ended: the first reason wins. Atomic until machine_stop(). */
 	enum machine_end end;
 	unsigned end_value;
 	bool stopping; /* atomic: its threads are to end */
+	enum machine_end called_off; /* atomic: how it ends after a reset; or END_NONE */
 
 	/* CLOCK_MONOTONIC, ns: when machine_init() began, and was done with each part. */
 	struct machine_times {
@@ -134,13 +136,11 @@ struct machine {
 
 /* Builds the machine that c, which outlives it, asks for; with ACTION_DRY_RUN without KVM. *m is
  * all zeroes. kept outlives it, too: what an earlier machine of the same c opened is taken from
- * there, not by name; or is NULL. 0 or -errno, logged. machine_destroy() is safe, and due, after
- * either. */
-int machine_init(struct machine *m, const struct config *c, struct machine_kept *kept) __must_check;
+ * there, not by name; or is NULL. patience, which outlives it as well, is what its end has; or is
+ * NULL. 0 or -errno, logged. machine_destroy() is safe, and due, after either. */
+int machine_init(struct machine *m, const struct config *c, struct machine_kept *kept,
+		 struct patience *patience) __must_check;
 void machine_destroy(struct machine *m);
-
-/* The guest lives no more: lets go of all that is kept. */
-void machine_forget(struct machine_kept *kept);
 
 /* Gives vd, which virtio_init() has seen, a transport, with its kicks on loop: the last step of a
  * virtio device's set-up. Both outlive the transport, which machine_destroy() ends, with a reset of

@@ -19,6 +19,8 @@ void machine_end(struct machine *m, enum machine_end why, unsigned value)
 	if (__atomic_compare_exchange_n(&m->end, &none, why, false, __ATOMIC_ACQ_REL,
 					__ATOMIC_RELAXED))
 		m->end_value = value; /* read after the threads are joined */
+	else if (why == END_QUIT || why == END_KILLED)
+		__atomic_store_n(&m->called_off, why, __ATOMIC_RELEASE);
 	/* A guest that switched itself off must not see what comes after. */
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
 		vcpu_enter_no_more(&m->vcpu[i]);

@@ -10,8 +10,7 @@
 
 #include "vmm/log.h"
 
-#define FLUSH_TIMEOUT_MS 2000           /* without a byte taken */
-#define FLUSH_NS         20000000000ull /* in all, however slowly they are taken */
+#define FLUSH_TIMEOUT_MS 2000 /* without a byte taken */
 
 /* What poll(2) says of side; 0 when it would wait. A hang-up counts: read() and write() tell of it.
  */
@@ -20,6 +19,14 @@ static short side_poll(const struct fdstream_side *side, short events, int timeo
 	struct pollfd p = { .fd = side->fd, .events = events };
 
 	return poll(&p, 1, timeout_ms) > 0 ? p.revents : 0;
+}
+
+/* The output has room, or a hang-up: soon, and while the machine's end has patience. */
+static bool await_room(const struct fdstream *f)
+{
+	struct pollfd p = { .fd = f->out.fd, .events = POLLOUT };
+
+	return patience_poll(f->loop->patience, &p, FLUSH_TIMEOUT_MS) > 0;
 }
 
 /* Watches side for events, once. */
@@ -212,10 +219,9 @@ size_t fdstream_write(struct stream *s, const void *buf, size_t len)
 bool fdstream_flush(struct stream *s)
 {
 	struct fdstream *f = container_of(s, struct fdstream, stream);
-	const uint64_t end = monotonic_ns() + FLUSH_NS;
 	bool whole;
 
-	while (f->out.len && monotonic_ns() < end && side_poll(&f->out, POLLOUT, FLUSH_TIMEOUT_MS))
+	while (f->out.len && await_room(f))
 		push(f);
 	whole = f->out.len == 0;
 	if (!whole)

@@ -14,14 +14,12 @@
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/wait.h>
 
 #include "net_link.h"
+#include "net_script.h"
 #include "vmm/log.h"
 
 /* Linux 6.2; virtio 1.3. */
@@ -367,45 +365,6 @@ static int configure(struct net_tap *t, const struct net_tap_options *o)
 	return rc;
 }
 
-static int run_script(struct net_tap *t, const char *script)
-{
-	char *argv[] = { (char *)script, t->name, NULL };
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none;
-	int status = 0;
-	pid_t pid;
-
-	sigemptyset(&none);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	posix_spawnattr_setsigmask(&attr, &none); /* ours are blocked */
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&files, 2, 1); /* standard output is the guest's */
-	errno = posix_spawn(&pid, script, &files, &attr, argv, environ);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
-	if (errno)
-		return log_errno("%s: script %s", t->option, script);
-	do
-		errno = 0;
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR);
-	if (errno == ECHILD) /* it has ended, and somebody else in this process was told how */
-		log_warn("%s: script %s: its status is lost, as this process ignores SIGCHLD or "
-			 "waits for any child",
-			 t->option, script);
-	else if (errno)
-		return log_errno("%s: script %s", t->option, script);
-	if (WIFSIGNALED(status))
-		return log_ret(-EIO, "%s: script %s %s was ended by signal %d", t->option, script,
-			       t->name, WTERMSIG(status));
-	if (WEXITSTATUS(status))
-		return log_ret(-EIO, "%s: script %s %s failed with status %d", t->option, script,
-			       t->name, WEXITSTATUS(status));
-	return 0;
-}
-
 /* -- from one life of the guest to the next -- */
 
 enum { KEPT_MTU, KEPT_FEATURES, KEPT_HEADERS };
@@ -484,7 +443,7 @@ int net_tap_open(const struct net_tap_options *o, struct net_backend **b)
 	if (rc == 0)
 		rc = configure(t, o);
 	if (rc == 0 && o->script)
-		rc = run_script(t, o->script);
+		rc = net_script_run(o->option, o->script, t->name);
 	if (rc == 0)
 		rc = tap_set_pairs(&t->b, 1);
 	if (rc == 0)

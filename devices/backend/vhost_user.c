@@ -93,12 +93,13 @@ static void begin(struct vhost_user *v)
 static int await(struct vhost_user *v, short what)
 {
 	struct pollfd p = { .fd = v->fd, .events = what };
+	const struct patience *patience = v->loop ? v->loop->patience : NULL;
 	const uint64_t now = monotonic_ns();
 	int rc;
 
-	if (now >= v->deadline)
+	if (now >= v->deadline || patience_over(patience))
 		return give_up(v, -ETIMEDOUT, "does not answer: the guest goes on without it");
-	rc = poll(&p, 1, (int)((v->deadline - now) / 1000000) + 1);
+	rc = patience_poll(patience, &p, (int)((v->deadline - now) / 1000000) + 1);
 	return rc < 0 && errno != EINTR ? give_up(v, -errno, "can't be waited for") : 0;
 }
 

@@ -38,7 +38,6 @@
 #define BUDGET       (ROUND_BYTES / (2 * 16)) /* bytes of a port each way: 15, and a console */
 #define REST_MAX     (8 * MIB)  /* of a port, over resets: a queue of Linux's holds 2 to 4 MiB */
 #define DETACH_BYTES (16 * MIB) /* of a port at the end */
-#define DETACH_NS    20000000000ull
 
 struct console_config {
 	le16_t cols, rows;
@@ -434,7 +433,6 @@ static void port_detach(struct console_port *p)
 {
 	const bool live =
 		console_live(p->console) && port_tx(p)->ready && virtq_begin(port_tx(p)) >= 0;
-	const uint64_t end = monotonic_ns() + DETACH_NS;
 	uint64_t budget = DETACH_BYTES;
 	bool whole;
 
@@ -442,7 +440,8 @@ static void port_detach(struct console_port *p)
 		whole = port_write_rest(p, &budget);
 		if (whole && live && port_push(p, &budget) == 0)
 			whole = !p->state.has_out;
-	} while (!whole && budget && monotonic_ns() < end && stream_flush(p->stream));
+	} while (!whole && budget && !patience_over(p->console->loop->patience) &&
+		 stream_flush(p->stream));
 	if (!whole)
 		log_warn("virtio-console: what the guest wrote last to %s is lost",
 			 p->name ?: "its console");

@@ -22,8 +22,7 @@
 #define DIAL_NS     (10 * SECONDS) /* for the host's listener, to have room */
 #define CLOSING_NS  (10 * SECONDS) /* for the guest, to confirm that all is over */
 #define DRAINING_NS (60 * SECONDS) /* for the reader, to take some of what is left */
-#define FLUSH_NS    (20 * SECONDS) /* for all of them, when the machine is gone */
-#define FLUSH_MS    2000           /* for one of them, to take some */
+#define FLUSH_MS    2000           /* for one of them, to take some when the machine is gone */
 
 #define MAX_DATA   (64 * KIB) /* in one packet */
 #define BOTH       (VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND)
@@ -491,13 +490,11 @@ void vsock_conns_end_offered(struct virtio_vsock *v)
 
 void vsock_conns_flush(struct virtio_vsock *v)
 {
-	const uint64_t end = monotonic_ns() + FLUSH_NS;
-
 	for (unsigned i = 0; i < v->nr_touched; i++) {
 		struct vsock_conn *c = &v->conn[i];
 		struct pollfd p = { .fd = c->src.fd, .events = POLLOUT };
 
-		while (c->len && monotonic_ns() < end && poll(&p, 1, FLUSH_MS) > 0)
+		while (c->len && patience_poll(v->loop->patience, &p, FLUSH_MS) > 0)
 			conn_flush(c);
 		if (c->len)
 			conn_expired(c);

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 
+#include "vmm/patience.h"
 #include "vmm/types.h"
 
 struct loop_source {
@@ -24,6 +25,8 @@ struct loop_source {
 struct loop {
 	int epoll_fd, wake_fd;
 	bool stop; /* atomic */
+	/* What its sources' last bytes may wait for; or NULL; not owned. Set before it runs. */
+	struct patience *patience;
 };
 
 /* 0 or -errno, logged. loop_destroy() is safe after a failure, and on {.epoll_fd = -1, .wake_fd =
@@ -43,6 +46,12 @@ bool loop_take_event(int fd);
 
 /* Dispatches until loop_stop(). 0 or -errno, logged. */
 int loop_run(struct loop *l) __must_check;
+
+/* The same, but no longer than until until (monotonic_ns()). */
+int loop_run_until(struct loop *l, uint64_t until) __must_check;
+
+/* It can be run again: every loop_stop() before this is forgotten. By whoever ran it. */
+void loop_rearm(struct loop *l);
 
 /* Makes loop_run() return soon, or at once when it is called later. Any thread; async-signal-safe.
  */

@@ -2,6 +2,7 @@
 #include "vmm/loop.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sys/eventfd.h>
 #include <sys/uio.h>
 
@@ -63,12 +64,26 @@ static void loop_dispatch(struct loop_source *src, uint32_t events)
 		pthread_mutex_unlock(lock);
 }
 
-int loop_run(struct loop *l)
+/* For epoll_wait(); -1: until is UINT64_MAX, never. */
+static int ms_until(uint64_t until)
+{
+	const uint64_t now = until == UINT64_MAX ? 0 : monotonic_ns();
+
+	if (until == UINT64_MAX)
+		return -1;
+	return until > now ? (int)min((until - now) / 1000000 + 1, (uint64_t)INT_MAX) : 0;
+}
+
+int loop_run_until(struct loop *l, uint64_t until)
 {
 	while (!__atomic_load_n(&l->stop, __ATOMIC_ACQUIRE)) {
+		const int ms = ms_until(until);
 		struct epoll_event ev;
 		/* One at a time: a callback may remove any other source. */
-		int n = epoll_wait(l->epoll_fd, &ev, 1, -1);
+		int n = ms ? epoll_wait(l->epoll_fd, &ev, 1, ms) : 0;
+
+		if (ms == 0)
+			break;
 
 		if (n < 0 && errno != EINTR)
 			return log_errno("event loop: epoll_wait");
@@ -76,6 +91,19 @@ int loop_run(struct loop *l)
 			loop_dispatch(ev.data.ptr, ev.events);
 	}
 	return 0;
+}
+
+int loop_run(struct loop *l)
+{
+	return loop_run_until(l, UINT64_MAX);
+}
+
+void loop_rearm(struct loop *l)
+{
+	/* In this order: whoever stops it sets the flag, then wakes. And what was done before a
+	 * stop that is forgotten is seen by whoever called this (exchange: acquire). */
+	loop_take_event(l->wake_fd);
+	(void)__atomic_exchange_n(&l->stop, false, __ATOMIC_ACQ_REL);
 }
 
 void loop_stop(struct loop *l)

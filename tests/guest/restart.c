@@ -3,34 +3,25 @@
  * A guest that restarts, in a directory of which it (here: this test) has changed every name.
  * restart IMAGES; speaks TAP; skips without /dev/kvm. Under TSan, too.
  *
- * Every system call by which the machine's threads would look up a name is stopped by seccomp's
- * user notification, and a thread of ours looks at the name before it lets it pass: there is to be
- * none from the start to the end but names below a descriptor, which symbolic links don't change.
+ * From the start to the end its threads look up no name but below a descriptor (names_guard.h).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "minivmm.h"
+#include "names_guard.h"
 
 #define RESTARTS 6
 
@@ -47,154 +38,6 @@ static void bail(const char *why)
 {
 	printf("Bail out! %s: %s (%s)\n", why, strerror(errno), minivmm_error());
 	exit(1);
-}
-
-/* -- the guard ------------------------------------------------------------------------------- */
-
-/* Where the directory's descriptor and the name are among a call's arguments; dir -1: none. */
-static const struct call {
-	int nr, dir, name;
-} calls[] = {
-	{ SYS_open, -1, 0 },
-	{ SYS_openat, 0, 1 },
-	{ SYS_openat2, 0, 1 },
-	{ SYS_creat, -1, 0 },
-	{ SYS_stat, -1, 0 },
-	{ SYS_lstat, -1, 0 },
-	{ SYS_newfstatat, 0, 1 },
-	{ SYS_statx, 0, 1 },
-	{ SYS_statfs, -1, 0 },
-	{ SYS_access, -1, 0 },
-	{ SYS_faccessat, 0, 1 },
-	{ SYS_faccessat2, 0, 1 },
-	{ SYS_readlink, -1, 0 },
-	{ SYS_readlinkat, 0, 1 },
-	{ SYS_unlink, -1, 0 },
-	{ SYS_unlinkat, 0, 1 },
-	{ SYS_rmdir, -1, 0 },
-	{ SYS_mkdir, -1, 0 },
-	{ SYS_mkdirat, 0, 1 },
-	{ SYS_mknod, -1, 0 },
-	{ SYS_mknodat, 0, 1 },
-	{ SYS_rename, -1, 0 },
-	{ SYS_renameat, 0, 1 },
-	{ SYS_renameat2, 0, 1 },
-	{ SYS_link, -1, 0 },
-	{ SYS_linkat, 0, 1 },
-	{ SYS_symlink, -1, 1 },
-	{ SYS_symlinkat, 1, 2 },
-	{ SYS_chmod, -1, 0 },
-	{ SYS_fchmodat, 0, 1 },
-	{ SYS_chown, -1, 0 },
-	{ SYS_lchown, -1, 0 },
-	{ SYS_fchownat, 0, 1 },
-	{ SYS_utimensat, 0, 1 },
-	{ SYS_truncate, -1, 0 },
-	{ SYS_chdir, -1, 0 },
-	{ SYS_execve, -1, 0 },
-	{ SYS_execveat, 0, 1 },
-	{ SYS_inotify_add_watch, -1, 1 },
-	{ SYS_getxattr, -1, 0 },
-	{ SYS_setxattr, -1, 0 },
-	{ SYS_connect, -1, 1 }, /* a struct sockaddr */
-	{ SYS_bind, -1, 1 },
-};
-#define NR_CALLS (sizeof(calls) / sizeof(calls[0]))
-
-static int guard_fd = -1;
-static char caught[4096];
-static unsigned looked_at;
-
-/* Of the thread that calls it, and those that it starts. */
-static bool guard_me(void)
-{
-	struct sock_filter code[4 + NR_CALLS + 2];
-	struct sock_fprog program = { .filter = code };
-	unsigned n = 0;
-
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-						 offsetof(struct seccomp_data, arch));
-	code[n++] =
-		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-						 offsetof(struct seccomp_data, nr));
-	for (unsigned i = 0; i < NR_CALLS; i++)
-		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
-							 (unsigned)calls[i].nr,
-							 (unsigned char)(NR_CALLS - i), 0);
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
-	program.len = (unsigned short)n;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return false;
-	guard_fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-				SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
-	return guard_fd >= 0;
-}
-
-/* The name, or NULL when the address isn't one. */
-static const char *name_in(const struct call *c, const struct seccomp_data *d)
-{
-	const char *p = (const char *)(uintptr_t)d->args[c->name];
-	const struct sockaddr_un *sun = (const void *)p;
-
-	if (c->nr != SYS_connect && c->nr != SYS_bind)
-		return p;
-	return sun->sun_family == AF_UNIX && sun->sun_path[0] ? sun->sun_path : NULL;
-}
-
-/* What sanitizers look up for themselves. */
-static bool is_sanitizers(const char *name)
-{
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	return !strncmp(name, "/proc/self/maps", 15) || !strncmp(name, "/proc/self/task", 15) ||
-	       !strncmp(name, "/proc/self/status", 17);
-#else
-	(void)name;
-	return false;
-#endif
-}
-
-/* Would it be found anew? /proc/self/fd/N is what N is open as. Allocates nothing: whoever waits
- * for us may have the allocator's lock. */
-static void judge(const struct seccomp_data *d)
-{
-	const struct call *c = calls;
-	const char *name;
-	size_t at;
-
-	while (c->nr != d->nr)
-		c++;
-	looked_at++;
-	name = name_in(c, d);
-	if (!name || !*name || !strncmp(name, "/proc/self/fd/", 14) || is_sanitizers(name))
-		return;
-	if (c->dir >= 0 && (int)d->args[c->dir] >= 0 && *name != '/')
-		return;
-	at = strlen(caught);
-	snprintf(caught + at, sizeof(caught) - at, "# call %d: %s\n", d->nr, name);
-}
-
-static void *guard(void *arg)
-{
-	static struct seccomp_notif n;
-	static struct seccomp_notif_resp r;
-
-	(void)arg;
-	for (;;) {
-		struct pollfd p = { .fd = guard_fd, .events = POLLIN };
-
-		if (poll(&p, 1, -1) < 0 || p.revents & POLLHUP)
-			return NULL; /* nobody is left */
-		memset(&n, 0, sizeof(n));
-		if (ioctl(guard_fd, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0)
-			continue;
-		judge(&n.data);
-		r = (struct seccomp_notif_resp){ .id = n.id,
-						 .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
-		ioctl(guard_fd, SECCOMP_IOCTL_NOTIF_SEND, &r);
-	}
 }
 
 /* -- the machine ----------------------------------------------------------------------------- */
@@ -461,6 +304,40 @@ static void look_at_it(void)
 	      "the pseudo-terminal is the same, and was told of once");
 }
 
+/* -- one that does nothing but reset itself -------------------------------------------------- */
+
+static int told; /* atomic: that it is kept waiting */
+
+static void on_waiting(void *ctx, int level, const char *text)
+{
+	(void)ctx;
+	if (level == MINIVMM_WARN && strstr(text, "kept waiting"))
+		__atomic_add_fetch(&told, 1, __ATOMIC_ACQ_REL);
+}
+
+static void resets_for_ever(const char *image, enum minivmm_stop how, enum minivmm_end end,
+			    const char *name)
+{
+	struct minivmm_config *c = minivmm_config_new();
+	struct minivmm *m;
+
+	__atomic_store_n(&told, 0, __ATOMIC_RELEASE);
+	minivmm_config_log(c, on_waiting, NULL);
+	if (minivmm_config_set(c, "kernel", image) < 0 ||
+	    minivmm_config_set(c, "memory", "64M") < 0 ||
+	    minivmm_config_set(c, "on-reset", "restart") < 0 || minivmm_create(c, &m) < 0 ||
+	    minivmm_start(m) < 0)
+		bail(image);
+	while (!__atomic_load_n(&told, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	usleep(1000000); /* it may be waiting, or not; longer each time */
+	point(minivmm_pause(m) == 0 && minivmm_resume(m) == 0 && minivmm_stop(m, how) == 0 &&
+		      minivmm_wait(m, 60000) == 0 && minivmm_end(m) == end,
+	      name);
+	minivmm_destroy(m);
+	minivmm_config_free(c);
+}
+
 static void clean_up(void)
 {
 	char command[2 * PATH_MAX];
@@ -517,6 +394,10 @@ int main(int argc, char **argv)
 	printf("# %u calls with a name were looked at\n", looked_at);
 	point(!*caught, "from its start to its end nothing was opened by name");
 	clean_up();
+	snprintf(image, sizeof(image), "%.4000s/reset.bin", argv[1]);
+	resets_for_ever(image, MINIVMM_AT_ONCE, MINIVMM_KILLED, "it can be stopped between lives");
+	resets_for_ever(image, MINIVMM_POWER_BUTTON, MINIVMM_RESET,
+			"the power button ends it between lives");
 	printf("1..%d\n", points);
 	return failures > 0;
 }

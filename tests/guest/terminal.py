@@ -65,7 +65,7 @@ class Shell:
         status = os.waitpid(self.job, os.WUNTRACED)[1]
         return os.WSTOPSIG(status) if os.WIFSTOPPED(status) else None
 
-    def run(self, in_background):
+    def run(self, in_background, restless):
         self.point(self.becomes_raw(), "the terminal becomes raw")
         self.kill(signal.SIGTSTP)
         self.point(self.stopped_by() == signal.SIGTSTP and not self.is_raw(), "stopped: as it was before")
@@ -87,6 +87,13 @@ class Shell:
         self.start(in_background, False)
         status = os.waitpid(self.job, os.WUNTRACED)[1]
         self.point(os.WIFEXITED(status) and os.WEXITSTATUS(status) == 124, "a command in the background is not stopped for its input")
+        self.start(restless, True)
+        self.becomes_raw()
+        time.sleep(2)  # by then it waits most of the time
+        os.write(self.master, b"\x01x")
+        status = os.waitpid(self.job, 0)[1]
+        self.point(status == 0 and not self.is_raw(), "the keys that quit are heard between two lives of the guest, too")
+        os.tcsetpgrp(self.slave, os.getpgrp())
         print(f"1..{self.points}", flush=True)
 
 
@@ -100,7 +107,8 @@ def main():
     if shell == 0:
         # No guest that runs a command: all that counts is before it would.
         command = [minivmm, "run", "--kernel", f"{images}/spin.bin", "--memory", "64M", "--timeout", "1", "--", "true"]
-        Shell(master, slave, [minivmm, "--kernel", f"{images}/talk.bin", "--memory", "64M"]).run(command)
+        restless = [minivmm, "--kernel", f"{images}/reset.bin", "--memory", "64M", "--on-reset", "restart"]
+        Shell(master, slave, [minivmm, "--kernel", f"{images}/talk.bin", "--memory", "64M"]).run(command, restless)
         os._exit(0)
     threading.Thread(target=drain, args=[master], daemon=True).start()
     sys.exit(os.waitpid(shell, 0)[1] != 0)

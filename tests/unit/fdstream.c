@@ -385,6 +385,40 @@ static void closing_gives_up_on_who_does_not_read(void **state __unused)
 	close(fd[0]);
 }
 
+/* However many streams a machine has, and whatever each would wait for. */
+static void the_end_waits_no_longer_than_it_has_patience(void **state __unused)
+{
+	static const uint8_t data[FDSTREAM_OUTPUT];
+	struct patience patience;
+	struct fixture *x[3];
+	int out[3][2];
+
+	log_set_level(LOG_ERROR);
+	assert_int_equal(patience_init(&patience), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(pipe(out[i]), 0);
+		x[i] = start(-1, out[i][1]);
+		x[i]->loop.patience = &patience;
+		pthread_mutex_lock(&x[i]->lock);
+		while (stream_write(&x[i]->f.stream, data, sizeof(data)) == sizeof(data))
+			;
+		pthread_mutex_unlock(&x[i]->lock);
+	}
+	patience_lose(&patience);
+	for (int i = 0; i < 3; i++) {
+		loop_stop(&x[i]->loop);
+		pthread_join(x[i]->thread, NULL);
+		/* Now there is room, and it is not even looked at. */
+		assert_true(read(out[i][0], (uint8_t[FDSTREAM_OUTPUT]){ 0 }, FDSTREAM_OUTPUT) > 0);
+		assert_false(stream_flush(&x[i]->f.stream));
+		pthread_create(&x[i]->thread, NULL, run, &x[i]->loop);
+		finish(x[i]);
+		close(out[i][0]);
+	}
+	patience_destroy(&patience);
+	log_set_level(LOG_WARN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -398,6 +432,7 @@ int main(void)
 		cmocka_unit_test(a_reader_that_is_gone_is_told_of_once),
 		cmocka_unit_test(a_break_is_read_alone_and_in_its_place),
 		cmocka_unit_test(closing_gives_up_on_who_does_not_read),
+		cmocka_unit_test(the_end_waits_no_longer_than_it_has_patience),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -96,6 +96,25 @@ static void destroy_is_safe_on_what_never_was(void **state __unused)
 	assert_int_equal(l.epoll_fd, -1);
 }
 
+static void it_runs_until_a_time_and_again(void **state __unused)
+{
+	struct loop l;
+	struct waker w;
+
+	assert_int_equal(loop_init(&l), 0);
+	assert_int_equal(loop_run_until(&l, monotonic_ns() + 1000000), 0);
+	assert_int_equal(loop_run_until(&l, 0), 0);
+	loop_stop(&l);
+	loop_stop(&l);
+	loop_rearm(&l);
+	waker_init(&w, &l);
+	assert_int_equal(loop_run(&l), 0); /* it waits for this one, not for what was stopped */
+	assert_int_equal(w.calls, 1);
+	assert_int_equal(loop_run_until(&l, UINT64_MAX), 0); /* is still stopped */
+	close(w.src.fd);
+	loop_destroy(&l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -103,6 +122,7 @@ int main(void)
 		cmocka_unit_test(a_callback_may_remove_another_source),
 		cmocka_unit_test(another_thread_stops_it),
 		cmocka_unit_test(destroy_is_safe_on_what_never_was),
+		cmocka_unit_test(it_runs_until_a_time_and_again),
 	};
 
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The program that a user has for a new interface. */
+#pragma once
+
+#include "vmm/types.h"
+
+/* Runs script with the interface's name as its argument, and waits for its end. 0; or -errno,
+ * logged as option's: -EIO: it failed. */
+int net_script_run(const char *option, const char *script, const char *interface) __must_check;
