@@ -445,6 +445,8 @@ int config_check(const struct config *c)
 			       "minivmm; use hugepages=on",
 			       c->memory.huge == HUGE_2M ? "2M" : "1G");
 	rc = config_check_stdio(c);
+	if (rc == 0)
+		rc = config_check_sockets(c);
 	return rc == 0 ? check_balloon(c) : rc;
 }
 

@@ -148,3 +148,37 @@ int config_check_stdio(const struct config *c)
 	}
 	return 0;
 }
+
+/* Where somebody is to connect, and the option that says it. */
+struct listener {
+	const char *option, *name, *path;
+};
+
+static void add_end(struct listener *l, size_t *nr, const char *option, const char *name,
+		    const struct host_end *e)
+{
+	if (e->kind == HOST_SOCKET)
+		l[(*nr)++] = (struct listener){ option, name, e->path };
+}
+
+int config_check_sockets(const struct config *c)
+{
+	struct listener l[CONFIG_MAX_PORTS + 3];
+	size_t nr = 0;
+
+	add_end(l, &nr, "--serial", "", &c->serial);
+	add_end(l, &nr, "--console", "", &c->console);
+	for (size_t i = 0; i < c->nr_ports; i++)
+		add_end(l, &nr, "--port name=", c->port[i].name, &c->port[i].end);
+	if (c->vsock.path)
+		l[nr++] = (struct listener){ "--vsock", "", c->vsock.path };
+	for (size_t i = 0; i < nr; i++)
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(l[i].path, l[j].path))
+				return log_ret(-EINVAL,
+					       "%s%s%ssocket=%s: %s%s has this socket already; "
+					       "give each its own",
+					       l[i].option, l[i].name, *l[i].name ? "," : " ",
+					       l[i].path, l[j].option, l[j].name);
+	return 0;
+}

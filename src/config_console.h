@@ -14,3 +14,7 @@ opt_set config_set_port;
 /* Standard input has one reader. (Serial port and console get along: cmdline.h.) 0, or -EINVAL,
  * explained. */
 int config_check_stdio(const struct config *c) __must_check;
+
+/* Each socket that is listened at belongs to one thing, that of --vsock included. 0, or -EINVAL,
+ * explained. */
+int config_check_sockets(const struct config *c) __must_check;

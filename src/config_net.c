@@ -265,10 +265,49 @@ static int check_user(const struct opt_value *v, const struct net_config *n)
 	return 0;
 }
 
+/* Does listening at one of them leave room for the other? 0.0.0.0 is every address. */
+static bool forwards_clash(const struct net_forward *a, const struct net_forward *b)
+{
+	return a->udp == b->udp && a->host_port == b->host_port &&
+	       (a->host == b->host || !a->host || !b->host);
+}
+
+/* Does one of the card's first nr forwards? */
+static bool clashes(const struct net_forward *f, const struct net_config *n, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		if (forwards_clash(f, &n->forward[i]))
+			return true;
+	return false;
+}
+
+static int check_forward(const struct opt_value *v, const struct config *c,
+			 const struct net_config *n, size_t nr)
+{
+	const struct net_forward *f = &n->forward[nr];
+	bool clash = clashes(f, n, nr);
+
+	for (const struct net_config *o = c->net; o < n && !clash; o++)
+		clash = clashes(f, o, o->nr_forwards);
+	if (!clash)
+		return 0;
+	return opt_fail(v, "two hostfwd listen at port %u of the host by %s; give each its own",
+			f->host_port, f->udp ? "udp" : "tcp");
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a && b && !strcmp(a, b);
+}
+
 static int check_others(const struct opt_value *v, const struct config *c,
 			const struct net_config *n)
 {
 	for (const struct net_config *o = c->net; o < n; o++) {
+		if (n->mode == o->mode && (same(n->name, o->name) || same(n->path, o->path) ||
+					   (n->mode == NET_FD && n->fd == o->fd)))
+			return opt_fail(
+				v, "another card is connected there already; give each its own");
 		if (*n->id && !strcmp(o->id, n->id))
 			return opt_fail(v, "%s has this id already; give each card its own",
 					o->option);
@@ -303,7 +342,9 @@ int config_set_net(const struct opt_value *v, void *field)
 			return log_errno("getrandom");
 		n->mac[0] = (n->mac[0] & 0xfc) | 2; /* one card, locally administered */
 	}
-	return check_others(v, c, n);
+	for (size_t i = 0; i < n->nr_forwards && rc == 0; i++)
+		rc = check_forward(v, c, n, i);
+	return rc == 0 ? check_others(v, c, n) : rc;
 }
 
 void config_net_destroy(struct net_config *n)

@@ -730,6 +730,47 @@ static void standard_input_has_one_reader(void **state __unused)
 		"--kernel=k", "--port=name=a,stdio", "--port=name=b,stdio", "--serial=none");
 }
 
+static void a_socket_has_one_listener(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "--kernel=k", "--serial=socket=a", "--console=socket=b",
+			       "--port=name=a,socket=c", "--port=name=b,socket=d",
+			       "--vsock=cid=3,socket=e", "--port=name=f,file=a"),
+			 0);
+	config_destroy(&c);
+	REFUSES("--console socket=s: --serial has this socket already; give each its own",
+		"--kernel=k", "--console=socket=s", "--serial=socket=s");
+	REFUSES("--port name=b,socket=s: --port name=a has this socket already; give each its own",
+		"--kernel=k", "--port=name=a,socket=s", "--port=name=b,socket=s");
+	REFUSES("--vsock socket=s: --port name=a has this socket already; give each its own",
+		"--kernel=k", "--vsock=cid=3,socket=s", "--port=name=a,socket=s");
+}
+
+static void cards_do_not_share_what_they_are_connected_to(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "--kernel=k", "--net=tap=a", "--net=tap=b", "--net=socket=a",
+			       "--net=tap=auto", "--net=tap=auto",
+			       "--net=user,hostfwd=tcp::1-:2,hostfwd=udp::1-:2,hostfwd=tcp::2-:2",
+			       "--net=user,hostfwd=tcp:127.0.0.2:1-:2"),
+			 0);
+	config_destroy(&c);
+	REFUSES("--net tap=a: another card is connected there already; give each its own",
+		"--net=tap=a", "--net=tap=a");
+	REFUSES("--net fd=5: another card is connected there already; give each its own",
+		"--net=fd=5", "--net=fd=6", "--net=fd=5");
+	REFUSES("--net socket=a: another card is connected there already; give each its own",
+		"--net=socket=a", "--net=socket=a");
+	REFUSES("--net user,hostfwd=tcp::1-:2,hostfwd=tcp::1-:3: two hostfwd listen at port 1 of "
+		"the host by tcp; give each its own",
+		"--net=user,hostfwd=tcp::1-:2,hostfwd=tcp::1-:3");
+	REFUSES("--net user,hostfwd=udp:0.0.0.0:7-:3: two hostfwd listen at port 7 of the host by "
+		"udp; give each its own",
+		"--net=user,hostfwd=udp::7-:2", "--net=user,hostfwd=udp:0.0.0.0:7-:3");
+}
+
 static void bad_choices_are_explained(void **state __unused)
 {
 	REFUSES("--serial stdin: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did "
@@ -954,6 +995,8 @@ int main(void)
 		cmocka_unit_test(bad_user_networks_are_explained),
 		cmocka_unit_test(ports_have_names_and_places),
 		cmocka_unit_test(standard_input_has_one_reader),
+		cmocka_unit_test(a_socket_has_one_listener),
+		cmocka_unit_test(cards_do_not_share_what_they_are_connected_to),
 		cmocka_unit_test(bad_choices_are_explained),
 		cmocka_unit_test(destroy_is_safe_twice),
 		cmocka_unit_test(help_fits_a_terminal),
