@@ -6,12 +6,13 @@
  * are counted and not used do no harm: a crash may leave some.
  *
  * That takes a bit of memory for each cluster of the file, and reads each L2 table and each
- * refcount block that the file needs: 8 MiB of tables for 64 GiB of data.
+ * refcount block that the file needs, holes aside: 8 MiB of tables for 64 GiB of data.
  */
 #include "qcow2_image.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define MAX_READ_TABLES 256 /* L2 tables that are looked at when nothing is to be written */
 #define MAX_CLUSTERS    (2 * QCOW2_MAX_SIZE >> QCOW2_MIN_CLUSTER_BITS)
@@ -74,6 +75,15 @@ static int read_cluster(struct check *c, uint64_t off)
 	return qcow2_pread(q, c->table, q->cluster, off);
 }
 
+/* Is the table at off nothing but a hole in the file? Then it is all zeroes, of which there is
+ * nothing to say; a small file can have millions. */
+static bool is_hole(const struct qcow2 *q, uint64_t off)
+{
+	const off_t data = lseek(q->fd, (off_t)off, SEEK_DATA);
+
+	return data < 0 ? errno == ENXIO : (uint64_t)data >= off + q->cluster;
+}
+
 /* The L2 table that was read. -ENOTSUP: it has compressed clusters. */
 static int check_l2(struct check *c)
 {
@@ -115,6 +125,8 @@ static int check_l1(struct check *c)
 			 !(entry & QCOW2_COPIED)) /* no snapshot has it: those were refused */
 			wrong_counts(c, "its refcounts: an L2 table that is not its own");
 		refer(c, entry & QCOW2_OFFSET);
+		if (c->first.what || is_hole(c->q, entry & QCOW2_OFFSET))
+			continue;
 		rc = read_cluster(c, entry & QCOW2_OFFSET);
 		if (rc == 0 && !c->first.what)
 			rc = check_l2(c);
