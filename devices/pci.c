@@ -18,6 +18,9 @@
  * moved reaches the function as if it had come before. Of two BARs that overlap the lower slot
  * answers.
  *
+ * Among the ports is that of the reset control register, 0xcf9 (Intel's PIIX3 and later chipsets),
+ * by which kernels reset a machine when they are told so, or when nothing else does it.
+ *
  * Deliberately missing: interrupt pins (functions have MSI-X), I/O BARs, bridges, several functions
  * of a device, hot plug, power management. Command bits other than memory, bus master and interrupt
  * disable are zero, and the latter two change nothing: what a driver doesn't want a device to do it
@@ -36,6 +39,8 @@
 #define ADDRESS_ENABLE (1u << 31)
 #define ADDRESS_BITS   0x80fffffcu /* enable, bus, device, function, register */
 #define DATA           4           /* the offset of CONFIG_DATA */
+#define RESET_CONTROL  1           /* and that of a byte in which a bit that is set resets */
+#define RESET_NOW      (1u << 2)
 
 /* -- a function ------------------------------------------------------------------------------ */
 
@@ -212,22 +217,35 @@ static uint64_t ports_read(struct dev *dev, uint64_t off, unsigned size)
 
 	if (off + size > DATA)
 		return UINT64_MAX;
+	if (off == RESET_CONTROL && size == 1)
+		return p->reset_control;
 	return p->address >> 8 * off;
 }
 
-/* Only a whole 32-bit write reaches CONFIG_ADDRESS; other widths there are other devices' (none
- * here). */
+static void reset_control_write(struct pci *p, uint8_t value)
+{
+	const uint8_t set = value & (uint8_t)~p->reset_control;
+
+	p->reset_control = value;
+	if (set & RESET_NOW && p->power.event)
+		power_report(&p->power, POWER_RESET, 0);
+}
+
+/* Only a whole 32-bit write reaches CONFIG_ADDRESS; other widths there are other devices'. */
 static void ports_write(struct dev *dev, uint64_t off, unsigned size, uint64_t value)
 {
 	struct pci *p = container_of(dev, struct pci, ports);
 
 	if (off == 0 && size == 4)
 		__atomic_store_n(&p->address, (uint32_t)value & ADDRESS_BITS, __ATOMIC_RELAXED);
+	else if (off == RESET_CONTROL && size == 1)
+		reset_control_write(p, (uint8_t)value);
 }
 
 static void ports_reset(struct dev *dev)
 {
 	ports_write(dev, 0, 4, 0);
+	container_of(dev, struct pci, ports)->reset_control = 0;
 }
 
 static const struct dev_ops ports_ops = {

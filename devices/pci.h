@@ -3,6 +3,7 @@
 #pragma once
 
 #include "vmm/bus.h"
+#include "vmm/power.h"
 
 #define PCI_PORTS     8                   /* CONFIG_ADDRESS and CONFIG_DATA, from 0xcf8 on */
 #define PCI_ECAM_SIZE 0x100000            /* one bus: 4 KiB for each of 256 functions */
@@ -59,6 +60,8 @@ struct pci_windows {
 struct pci {
 	struct dev ports, ecam;
 	uint32_t address; /* CONFIG_ADDRESS; atomic */
+	uint8_t reset_control;
+	struct power power; /* who is told of a reset; nobody after pci_init() */
 	struct pci_windows windows;
 	struct pci_function bridge;
 	struct pci_function *slot[PCI_SLOTS]; /* not owned; constant once the buses are frozen */

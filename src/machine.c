@@ -179,6 +179,7 @@ static int init_devices(struct machine *m)
 	pvpanic_init(&m->pvpanic, &power);
 	pm_init(&m->pm, &pm_irq, &power);
 	transport_init(m);
+	m->pci.power = power;
 	debug_exit_init(&m->debug_exit, &power);
 	return init_virtio(m);
 }

@@ -403,6 +403,38 @@ static void a_bar_moves_under_use(void **state __unused)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, power_on, power_off)
 
+static void count_resets(void *ctx, enum power_event what, unsigned value __unused)
+{
+	assert_int_equal(what, POWER_RESET);
+	++*(unsigned *)ctx;
+}
+
+/* Port 0xcf9, as Linux (reboot=pci) and FreeBSD use it. */
+static void the_reset_control_register_resets(void **state __unused)
+{
+	unsigned resets = 0;
+
+	bus_write(&pio, PORTS + 1, 1, 0x06); /* nobody is told */
+	bus_write(&pio, PORTS + 1, 1, 0);
+	pci.power = (struct power){ count_resets, &resets };
+	bus_write(&pio, PORTS, 4, 0x80000600);
+	assert_int_equal(bus_read(&pio, PORTS + 1, 1, NULL), 0);
+	bus_write(&pio, PORTS + 1, 1, 0x02);
+	assert_int_equal(bus_read(&pio, PORTS + 1, 1, NULL), 0x02);
+	bus_write(&pio, PORTS, 2, 0x0606); /* neither of the registers */
+	bus_write(&pio, PORTS + 1, 2, 0x0606);
+	bus_write(&pio, PORTS + 2, 1, 0x06);
+	assert_int_equal(resets, 0);
+	bus_write(&pio, PORTS + 1, 1, 0x06);
+	assert_int_equal(resets, 1);
+	bus_write(&pio, PORTS + 1, 1, 0x0e); /* set already */
+	assert_int_equal(resets, 1);
+	bus_write(&pio, PORTS + 1, 1, 0x0a);
+	bus_write(&pio, PORTS + 1, 1, 0x0e);
+	assert_int_equal(resets, 2);
+	assert_int_equal(bus_read(&pio, PORTS, 4, NULL), 0x80000600);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -410,6 +442,7 @@ int main(void)
 		TEST(a_function_says_what_it_is),
 		TEST(nobody_else_is_there),
 		TEST(the_address_register_keeps_what_it_has_bits_for),
+		TEST(the_reset_control_register_resets),
 		TEST(every_access_sees_the_same_space),
 		TEST(a_write_changes_what_is_the_guests),
 		TEST(a_bar_tells_its_size),

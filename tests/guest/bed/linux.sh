@@ -290,6 +290,10 @@ tiny_boot "drain; echo b >/proc/sysrq-trigger" --append "$no_pvpanic reboot=b"
 ends 0
 is "messages" "$(cat "$err")" ""
 point "status 0 and no word: a reset by the BIOS, which no panic asks for"
+tiny_boot "drain; reboot -f" --append "$no_pvpanic reboot=p"
+ends 0
+is "messages" "$(cat "$err")" ""
+point "status 0 and no word: a reset by the chipset's port"
 
 boot 'drain; reboot -f' --append reboot=t
 ends 3
