@@ -274,6 +274,8 @@ static int place_kernel(struct machine *m)
 	transport_reserve(m, &r);
 	if (rc == 0)
 		rc = boot_load(&r, &m->entry);
+	if (rc == 0 && c->run.argv)
+		rc = run_check_kernel(&r);
 	initramfs_free(&archive);
 	file_free(&initrd);
 	file_free(&kernel);

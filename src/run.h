@@ -18,6 +18,7 @@
 
 struct config;
 struct run_config;
+struct boot_request;
 struct machine;
 struct initramfs;
 
@@ -80,6 +81,10 @@ bool run_went_well(const struct run *r);
 
 /* The kernel to boot, for messages, too. -ENOENT, logged: there is none. (run_kernel.c) */
 int run_find_kernel(struct run *r, const char **path) __must_check;
+
+/* Is a kernel that boots one that can run commands, which is Linux? 0 or -EINVAL, logged.
+ * (run_kernel.c) */
+int run_check_kernel(const struct boot_request *r) __must_check;
 
 /* Makes the initrd of the guest's init, its orders, and the modules of this kernel that it needs,
  * behind the user's (or none). 0 or -errno, logged. (run_initrd.c) */

@@ -101,3 +101,14 @@ int run_find_kernel(struct run *r, const char **path)
 	*path = r->kernel;
 	return 0;
 }
+
+int run_check_kernel(const struct boot_request *r)
+{
+	if (boot_is_linux(r))
+		return 0;
+	return log_ret(
+		-EINVAL,
+		"kernel %s: is not Linux, which is what runs commands; without \"run\", as in "
+		"minivmm --kernel %s, it boots",
+		r->kernel_name, r->kernel_name);
+}

@@ -309,6 +309,13 @@ static void files_are_read(void **state __unused)
 			fail_msg("--%s %s: \"%s\" is not in \"%s\"", cases[i].name, cases[i].value,
 				 cases[i].text ?: "", said);
 	}
+	/* What memtest86+ says of itself, as Linux says its version. */
+	fd = open(t.file, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "\x80\1", 2, VERSION_TEXT), 2);
+	assert_int_equal(pwrite(fd, "Memtest86+ v6.10", 17, 0x380), 17);
+	close(fd);
+	assert_string_equal(dry_with(t.file, "cpus", "2", false), "");
+	assert_non_null(strstr(dry_with(t.file, "cpus", "2", true), "is not Linux"));
 	assert_int_equal(truncate(t.file, 65536), 0); /* cut short */
 	assert_string_not_equal(dry_with(t.file, "cpus", "2", false), "");
 	free(vmlinux.data);
