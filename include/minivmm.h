@@ -22,10 +22,11 @@
  *
  * What it takes: SIGRTMAX goes between threads of its own, so don't send that one to the process
  * (Valgrind keeps it for itself, so machines don't run there). What a machine's guest brings about
- * (sockets of --net user and --vsock, files in shared folders) takes up to a quarter of the process's
- * soft limit of open files, and none of the last eighth; that limit is often far below the hard one
- * and may be raised (setrlimit(2)) before the machine is made. A script of --net is a child process,
- * whose status is lost where SIGCHLD is ignored or somebody waits for any child: it then counts as 0.
+ * (sockets of --net user and --vsock, files in shared directories) takes up to a quarter of the
+ * process's soft limit of open files, and none of the last eighth; that limit is often far below
+ * the hard one and may be raised (setrlimit(2)) before the machine is made. A script of --net is a
+ * child process, whose status is lost where SIGCHLD is ignored or somebody waits for any child: it
+ * then counts as 0.
  *
  * Errors: a function that returns int returns 0 or more, or the negative of a code of <errno.h>;
  * minivmm_error() then says in words what failed and what to do.
@@ -149,7 +150,7 @@ int minivmm_text(const struct minivmm_config *c, enum minivmm_action what, char 
 /* Makes the machine that c asks for: opens its files, takes (lazily) its memory, loads its kernel.
  * From then on c can't be changed; it may be freed, and used for more machines. *vm is for
  * minivmm_destroy(); after an error it is NULL, and c as it was. A disk's overlay=temp is made in
- * the folder that TMPDIR names, which is read here and nowhere else, or in /var/tmp. */
+ * the directory that TMPDIR names, which is read here and nowhere else, or in /var/tmp. */
 int minivmm_create(struct minivmm_config *c, struct minivmm **vm);
 
 /* Starts it, in threads of its own, and returns. Once: -EALREADY. After any other error it has

@@ -329,13 +329,13 @@ static const struct opt rows[] = {
 	OPTION("log-level", "LEVEL", opt_choice, log_level, "error, warn or info (warn)",
 	       .kind = log_levels),
 	OPTION("root", "DIR", opt_path, run.root,
-	       "run: the folder that is the guest's root, read-only with a layer in\n"
+	       "run: the directory that is the guest's root, read-only with a layer in\n"
 	       "memory on top (/)"),
 	OPTION("overlay-size", "SIZE", opt_size, run.overlay_size,
 	       "run: how much that layer takes at most (half of the memory)",
 	       .kind = &overlay_range),
 	OPTION("share", CONFIG_SHARE_METAVAR, config_set_share, run.nr_shares,
-	       "run: a folder or file for the guest, at GUESTDIR; :rw, it may write",
+	       "run: a directory or file for the guest, at GUESTDIR; :rw, it may write",
 	       .repeats = true),
 	OPTION("modules", "DIR", opt_path, run.modules,
 	       "run: the kernel's modules (lib/modules/RELEASE, near it or in /)"),

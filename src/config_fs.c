@@ -50,7 +50,7 @@ int config_set_fs(const struct opt_value *v, void *field)
 	int rc;
 
 	if (c->nr_fs == CONFIG_MAX_FS)
-		return opt_fail(v, "there are %d folders already, which is the most; leave one out",
+		return opt_fail(v, "there are already %d --fs, which is the most; leave one out",
 				CONFIG_MAX_FS);
 	c->nr_fs++; /* before anything can fail: config_destroy() frees what it got */
 	f->readonly = true;
@@ -61,10 +61,10 @@ int config_set_fs(const struct opt_value *v, void *field)
 		return opt_fail(v, "the tag is missing; add tag=TAG, by which the guest mounts it: "
 				   "mount -t virtiofs TAG DIR");
 	if (!f->path && !f->socket)
-		return opt_fail(v, "the folder is missing; add path=DIR, or the socket=PATH of a "
-				   "daemon that has it");
+		return opt_fail(v, "the directory is missing; add path=DIR, or the socket=PATH of "
+				   "a daemon that has it");
 	if (f->path && f->socket)
-		return opt_fail(v, "with socket= the daemon has the folder; leave out path= or "
+		return opt_fail(v, "with socket= the daemon has the directory; leave out path= or "
 				   "socket=");
 	if (f->socket && f->limited)
 		return opt_fail(v, "with socket= that is an option of the daemon's; leave out "
@@ -78,7 +78,7 @@ int config_set_fs(const struct opt_value *v, void *field)
 		c->memory.shared = true;
 	for (const struct fs_config *o = c->fs; o < f; o++) {
 		if (!strcmp(o->tag, f->tag))
-			return opt_fail(v, "folder %s has this tag already; give each its own",
+			return opt_fail(v, "directory %s has this tag already; give each its own",
 					o->path ?: o->socket);
 	}
 	return 0;

@@ -7,9 +7,9 @@
 
 #define CONFIG_FS_METAVAR "KEY=VALUE..."
 #define CONFIG_FS_HELP                                                                             \
-	"a folder of the host for the guest, which mounts it as virtiofs; keys:\n"                  \
+	"a directory of the host that the guest mounts as virtiofs; keys:\n"                       \
 	"tag=TAG                 how the guest calls it\n"                                         \
-	"path=DIR                the folder\n"                                                     \
+	"path=DIR                the directory\n"                                                  \
 	"socket=PATH             instead of it, a daemon that has it: virtiofsd\n"                 \
 	"readonly=on|off         refuse changes (on)\n"                                            \
 	"cache=auto|always|none  what the guest may remember (auto)"

@@ -28,9 +28,9 @@ static bool has_dots(const char *text, size_t len)
 static int set_guest_path(const struct opt_value *v, char **path, const char *text, size_t len)
 {
 	if (!len || text[0] != '/')
-		return opt_fail(v, "the folder in the guest must begin with a slash");
+		return opt_fail(v, "the directory in the guest must begin with a slash");
 	if (has_dots(text, len))
-		return opt_fail(v, "the folder in the guest may not have \"..\" in it");
+		return opt_fail(v, "the directory in the guest may not have \"..\" in it");
 	*path = strndup(text, len);
 	return *path ? 0 : log_ret(-ENOMEM, "out of memory");
 }
@@ -43,7 +43,7 @@ int config_set_share(const struct opt_value *v, void *field)
 	size_t len = strlen(v->text), dir;
 
 	if (c->run.nr_shares == CONFIG_MAX_SHARES)
-		return opt_fail(v, "there are %d shared folders already, which is the most",
+		return opt_fail(v, "there are %d shared directories already, which is the most",
 				CONFIG_MAX_SHARES);
 	c->run.nr_shares++; /* to be freed, however far it comes */
 	if (len > 3 && (!strcmp(v->text + len - 3, ":rw") || !strcmp(v->text + len - 3, ":ro"))) {
@@ -53,7 +53,7 @@ int config_set_share(const struct opt_value *v, void *field)
 	dir = strcspn(v->text, ":");
 	dir = min(dir, len);
 	if (!dir)
-		return opt_fail(v, "the folder to share is missing");
+		return opt_fail(v, "the directory to share is missing");
 	s->path = strndup(v->text, dir);
 	if (!s->path)
 		return log_ret(-ENOMEM, "out of memory");

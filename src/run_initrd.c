@@ -26,7 +26,7 @@
 /* -- modules -- */
 
 /* The version that a bzImage says it is (boot.rst, kernel_version): "6.1.0-56-cloud-amd64 (…". The
- * bytes are anybody's: copied until one is no part of a folder's name. */
+ * bytes are anybody's: copied until one is no part of a directory's name. */
 static bool kernel_release(const struct file *kernel, char release[RELEASE_MAX])
 {
 	const uint8_t *data = kernel->data;
@@ -115,7 +115,7 @@ static size_t needed(const struct config *c, const char *name[8])
 
 static int refuse(int rc, const char *dir, const char *name, const char *culprit, size_t len)
 {
-	static const char advice[] = "--modules names another folder of modules";
+	static const char advice[] = "--modules names another directory of modules";
 
 	switch (rc) {
 	case -ENOENT:
@@ -125,7 +125,7 @@ static int refuse(int rc, const char *dir, const char *name, const char *culprit
 		return log_ret(rc, "run: %s/modules.dep: %.*s needs itself; %s", dir, (int)len,
 			       culprit, advice);
 	case -EINVAL:
-		return log_ret(rc, "run: %s/modules.dep: %.*s is not in the folder; %s", dir,
+		return log_ret(rc, "run: %s/modules.dep: %.*s is not in the directory; %s", dir,
 			       (int)len, culprit, advice);
 	default:
 		return log_ret(rc, "run: %s: too many modules for %s; %s", dir, name, advice);

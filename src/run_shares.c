@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where the folders and files of --share go in the guest, and in which order they are mounted: one
- * that is below another comes after it, however the options are ordered. */
+/* Where the directories and files of --share go in the guest, and in which order they are mounted:
+ * one that is below another comes after it, however the options are ordered. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

@@ -38,7 +38,7 @@ static int check_kind(const struct disk_options *o)
 		return open_failed(o, true, errno);
 	if (S_ISDIR(st.st_mode))
 		return log_ret(-EISDIR,
-			       "--disk %s: is a folder (give an image file or a block device)",
+			       "--disk %s: is a directory (give an image file or a block device)",
 			       o->path);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return log_ret(-ENOTBLK,

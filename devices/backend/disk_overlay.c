@@ -83,7 +83,7 @@ static const char *temp_folder(void)
 static int no_temp(const struct overlay *v, const char *dir, int rc)
 {
 	return log_ret(rc,
-		       "--disk %s: no temporary file in %s: %s (set TMPDIR to a folder that you "
+		       "--disk %s: no temporary file in %s: %s (set TMPDIR to a directory that you "
 		       "may write to)",
 		       v->name, dir, strerrordesc_np(-rc));
 }
@@ -97,7 +97,7 @@ static int try_new(const struct overlay *v, uint64_t size)
 
 	if (fd < 0 || faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) < 0)
 		return v->o->temp ? no_temp(v, dir, -errno)
-				  : failed(v, -errno, "the overlay's folder");
+				  : failed(v, -errno, "the overlay's directory");
 	return describe(v, &info);
 }
 
@@ -120,7 +120,7 @@ static int open_temp(struct overlay *v)
 		return no_temp(v, dir, -errno);
 	if (fstatfs(v->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
 		log_warn("--disk %s: what the guest writes takes the host's memory: %s is a tmpfs "
-			 "(set TMPDIR to a folder on a disk)",
+			 "(set TMPDIR to a directory on a disk)",
 			 v->name, dir);
 	v->is_new = true;
 	return 0;
@@ -145,7 +145,7 @@ static int make_file(struct overlay *v, uint64_t size, int base_fd)
 	int rc;
 
 	if (dir < 0)
-		return failed(v, -errno, "the overlay's folder");
+		return failed(v, -errno, "the overlay's directory");
 	v->fd = open(v->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
 	const bool named = v->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR);
 

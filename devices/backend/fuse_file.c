@@ -20,7 +20,7 @@ int fuse_handle_reserve(struct fuse_server *f)
 	const uint32_t nr = t->nr_slots ? 2 * t->nr_slots : 64;
 	struct fuse_handle *slot;
 
-	/* Two are always left to find a file again, with the folder that it is in. */
+	/* Two are always left to find a file again, with the directory that it is in. */
 	if (!fuse_make_room(f, 3))
 		return -ENFILE;
 	if (t->free)

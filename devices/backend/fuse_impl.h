@@ -21,8 +21,8 @@
  *
  * Descriptors are few, and a guest's cache may be large. So when they run out, files that it hasn't
  * used lately lose theirs, and are found again by a handle, if the guest has one open, or by their
- * name in their folder; if by then that is another file, the guest is told so (ESTALE), upon which
- * its kernel looks the path up anew. */
+ * name in their directory; if by then that is another file, the guest is told so (ESTALE), upon
+ * which its kernel looks the path up anew. */
 struct fuse_node {
 	int fd;           /* O_PATH, or -1 */
 	uint32_t next;    /* its neighbour in a hash chain or among the free ones: slot + 1, or 0 */
@@ -82,11 +82,11 @@ struct fuse_handles {
 
 /* What the guest changed and was not told to be stable (fuse_sync.c). */
 struct fuse_unsynced {
-	bool tree; /* in the folder's file system: anything */
+	bool tree; /* in the directory's file system: anything */
 	int error; /* of what was written meanwhile: 0 or -errno */
 	unsigned nr;
 	struct fuse_node
-		*node[16]; /* the content of a file; of a folder: anything on that file system */
+		*node[16]; /* the content of a file; of a directory: anything on that file system */
 };
 
 /* The caller's rights for the length of a request (fuse_caller.c). */
@@ -212,8 +212,8 @@ fuse_fn fuse_do_lookup;
 /* Its descriptor (O_PATH), or -errno. It stays open until the next of these functions is called; if
  * it is busy, until the request is served. */
 int fuse_node_fd(struct fuse_server *f, struct fuse_node *n);
-/* Opens a regular file or folder anew, with these flags. A descriptor, for which there is a place
- * among the handles, or -errno. */
+/* Opens a regular file or directory anew, with these flags. A descriptor, for which there is a
+ * place among the handles, or -errno. */
 int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags);
 /* Takes *fd for n, which has none; closes n's. */
 void fuse_node_keep_fd(struct fuse_server *f, struct fuse_node *n, int *fd);
@@ -226,7 +226,7 @@ void fuse_node_last_handle(struct fuse_server *f, struct fuse_node *n, int fd);
 void fuse_node_touch(struct fuse_server *f, struct fuse_node *n);
 /* openat2(2), for which some files lose their descriptors if this process has no more. */
 int fuse_openat(struct fuse_server *f, int dir_fd, const char *name, const struct open_how *how);
-/* What is called name (a component) in the folder of dir_fd (O_PATH); what fd is, opened anew: a
+/* What is called name (a component) in the directory of dir_fd (O_PATH); what fd is, opened anew: a
  * descriptor or -errno. */
 int fuse_open_path(struct fuse_server *f, int dir_fd, const char *name);
 int fuse_open_fd(struct fuse_server *f, int fd, int flags);
@@ -283,7 +283,7 @@ static inline bool fuse_is_stopping(const struct fuse_server *f)
 
 /* -- what is on the host's disk (fuse_sync.c) -- */
 
-/* The guest changes n: the content or attributes of a file; or something in a folder. */
+/* The guest changes n: the content or attributes of a file; or something in a directory. */
 void fuse_changed(struct fuse_server *f, struct fuse_node *n);
 /* n is about to be forgotten; or all of them are. */
 void fuse_unsynced_forget(struct fuse_server *f, struct fuse_node *n);

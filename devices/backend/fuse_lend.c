@@ -6,7 +6,7 @@
 #include "backend/fuse_impl.h"
 
 #define EVICTED_AT_ONCE 64
-#define MAX_DEPTH       64 /* of folders to find again; beyond it, the guest does it */
+#define MAX_DEPTH       64 /* of directories to find again; beyond it, the guest does it */
 
 static void unlist(struct fuse_nodes *t, struct fuse_node *n)
 {
@@ -118,7 +118,7 @@ static int open_root(const struct fuse_server *f)
 	return fd < 0 ? -errno : fd;
 }
 
-/* What n's name stands for; its folder may have to be found first. */
+/* What n's name stands for; its directory may have to be found first. */
 static int open_named(struct fuse_server *f, struct fuse_node *n, unsigned depth)
 {
 	struct fuse_node *dir = n->dir;

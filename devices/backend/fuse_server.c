@@ -222,7 +222,7 @@ static int take_body(struct fuse_server *f, struct fuse_request *r, const struct
 	return 0;
 }
 
-/* The root of a share of one file is the folder that the file is in, of which the guest may know
+/* The root of a share of one file is the directory that the file is in, of which the guest may know
  * nothing else: of all requests only these have an answer there. */
 static int check_only(const struct fuse_server *f, struct fuse_request *r, const struct opcode *op)
 {
@@ -247,7 +247,7 @@ static int check_found(struct fuse_server *f, const struct fuse_request *r, cons
 	return -ENOENT;
 }
 
-/* Which node, if that succeeds; or NULL. Two folders of one request are on one file system. */
+/* Which node, if that succeeds; or NULL. Two directories of one request are on one file system. */
 static struct fuse_node *what_changes(struct fuse_server *f, const struct fuse_request *r,
 				      const struct opcode *op)
 {
@@ -337,7 +337,7 @@ int fuse_serve(struct fuse_server *f, const struct virtq_chain *c)
 
 /* -- life ------------------------------------------------------------------------------------ */
 
-/* Opens the folder that the file behind *fd is in, in place of it, and keeps the file's name. */
+/* Opens the directory that the file behind *fd is in, in place of it, and keeps the file's name. */
 static int open_parent(struct fuse_server *f, int *fd, const struct statx *file)
 {
 	char link[FUSE_FD_NAME + sizeof("/proc/self/fd/")], path[PATH_MAX];
@@ -354,11 +354,11 @@ static int open_parent(struct fuse_server *f, int *fd, const struct statx *file)
 	*name++ = '\0';
 	f->only = strdup(name);
 	if (!f->only)
-		return log_ret(-ENOMEM, "shared folders: out of memory");
+		return log_ret(-ENOMEM, "shared directories: out of memory");
 	close_fd(fd);
 	*fd = open(*path ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (*fd < 0)
-		return log_errno("%s %s: the folder that it is in", f->option, f->path);
+		return log_errno("%s %s: the directory that it is in", f->option, f->path);
 	if (statx(*fd, name, AT_SYMLINK_NOFOLLOW, FUSE_STATX, &st) < 0 ||
 	    st.stx_ino != file->stx_ino || fuse_dev(&st) != fuse_dev(file))
 		return log_ret(-ENOENT, "%s %s: the file is no longer at %s/%s", f->option, f->path,
@@ -369,7 +369,7 @@ static int open_parent(struct fuse_server *f, int *fd, const struct statx *file)
 /* 0 or -errno, logged. */
 static int open_folder(struct fuse_server *f, bool files, struct statx *st)
 {
-	const char *kind = files ? "a folder or a regular file" : "a folder";
+	const char *kind = files ? "a directory or a regular file" : "a directory";
 	int rc = 0;
 
 	f->root_fd = open(f->path, O_PATH | (files ? 0 : O_DIRECTORY) | O_CLOEXEC);
@@ -426,10 +426,8 @@ static int open_root(struct fuse_server *f, const struct fuse_options *o)
 	if (fd < 0)
 		return fd;
 	if (fuse_is_kernels(f->root_fd))
-		return log_ret(-EINVAL,
-			       "%s %s: this folder is the kernel's (as /proc and /sys are), which "
-			       "can't be shared; name another",
-			       f->option, f->path);
+		return log_ret(-EINVAL, "%s %s: a directory of the kernel's, as /proc and /sys are, "
+			       "can't be shared; name another", f->option, f->path);
 	f->root_dev = fuse_dev(&st);
 	fd = (int)syscall(SYS_openat2, f->root_fd, ".", &how, sizeof(how));
 	if (fd < 0)
@@ -445,7 +443,7 @@ int fuse_server_new(struct fuse_server **f, const struct fuse_options *o)
 	int rc;
 
 	if (!s)
-		return log_ret(-ENOMEM, "shared folders: out of memory");
+		return log_ret(-ENOMEM, "shared directories: out of memory");
 	s->option = o->option ?: "--fs";
 	s->root_fd = s->proc_fd = -1;
 	s->readonly = o->readonly;
@@ -458,7 +456,7 @@ int fuse_server_new(struct fuse_server **f, const struct fuse_options *o)
 		s->what = NULL;
 	fd_share_init(&s->fds, o->fds, s->what, UINT32_MAX);
 	rc = s->path && s->what ? open_root(s, o)
-				: log_ret(-ENOMEM, "shared folders: out of memory");
+				: log_ret(-ENOMEM, "shared directories: out of memory");
 	if (rc < 0) {
 		fuse_server_free(s);
 		*f = NULL;

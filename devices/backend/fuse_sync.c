@@ -9,7 +9,7 @@
  * host writes no more than once for each change of the guest's, and a sync in a loop costs it
  * nothing.
  *
- * Other file systems may be mounted below the folder. What is changed there is noted one by one,
+ * Other file systems may be mounted below the directory. What is changed there is noted one by one,
  * and written at the latest when there is no place for another.
  *
  * The host's kernel can't be broken off when it writes: this is waited for also when the machine is
@@ -36,7 +36,7 @@ static int usable_fd(struct fuse_server *f, struct fuse_node *n, int *fresh)
 	return fd;
 }
 
-/* Of a regular file, itself; of a folder, the file system that it is in. 0 or -errno. */
+/* Of a regular file, itself; of a directory, the file system that it is in. 0 or -errno. */
 static int write_out(struct fuse_server *f, struct fuse_node *n)
 {
 	AUTO_CLOSE int fresh = -1;

@@ -4,7 +4,7 @@
  *
  * A process has RLIMIT_NOFILE of them, for all its machines and for itself. So each machine has a
  * budget of a quarter of them, and each device that takes any (a user-mode network's sockets,
- * vsock's connections, the files of a shared folder) has a share of that: half of the budget
+ * vsock's connections, the files of a shared directory) has a share of that: half of the budget
  * belongs to the shares, evenly, so that no device can leave another without; the other half to
  * whoever comes first.
  *

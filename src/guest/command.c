@@ -36,7 +36,7 @@ static void advise(const char *path)
 		return;
 	fprintf(stderr,
 		"minivmm: %s: the guest's /run and /dev/shm are its own, without the host's "
-		"files; minivmm run --share DIR gives it a folder there\n",
+		"files; minivmm run --share DIR gives it a directory there\n",
 		path);
 	errno = ENOENT;
 }
@@ -128,7 +128,7 @@ static void become_user(const struct orders *o)
 		refuse(126, "can't become the user", "");
 	if (chdir(o->folder) < 0) {
 		advise(o->folder);
-		refuse(126, "working folder ", o->folder);
+		refuse(126, "working directory ", o->folder);
 	}
 }
 
@@ -185,15 +185,16 @@ static int exec_file(char *file, char *const argv[])
 	return ENOEXEC;
 }
 
-/* Is it the file that can't be used? A folder of PATH that may not be searched says EACCES, too. */
+/* Is it the file that can't be used? A directory of PATH that may not be searched gives EACCES,
+ * too. */
 static bool is_there(const char *file, int error)
 {
 	return error != ENOENT && error != ENOTDIR && error != ESTALE &&
 	       (error != EACCES || !access(file, F_OK));
 }
 
-/* Tries one folder after the other. Returns why the first that has it doesn't do, or ENOENT. A file
- * that may not be run doesn't end the search. */
+/* Tries one directory after the other. Returns why the first that has it doesn't do, or ENOENT. A
+ * file that may not be run doesn't end the search. */
 static int exec_in_path(const char *name, char *const argv[])
 {
 	const char *path = getenv("PATH") ?: "/bin:/usr/bin";

@@ -218,7 +218,7 @@ static void set_up(void)
 		fail(wrong);
 	wrong = places_make(&orders); /* before the shares: none is written to for it */
 	if (wrong)
-		job_say(&job, "warn the folder that %s names can't be made: %s", wrong,
+		job_say(&job, "warn the directory that %s names can't be made: %s", wrong,
 			strerror(errno));
 	wrong = mount_shares(&orders);
 	if (wrong)

@@ -66,13 +66,13 @@ const char *mount_early(void)
 
 /* What overlayfs has off unless it is told otherwise, or on in some kernels:
  *
- * redirect_dir=on: a folder of the host's can be renamed. Without it, that is EXDEV, which git, npm
- * and others don't expect within one file system.
+ * redirect_dir=on: a directory of the host's can be renamed. Without it, that is EXDEV, which git,
+ * npm and others don't expect within one file system.
  *
  * metacopy=on: chmod, chown and touch don't copy what is in a file, which would fill the layer.
  *
- * xino=on: a file has the device number of the folder that it is in, as tar --one-file-system wants
- * it. Its price are inode numbers that need 64 bits.
+ * xino=on: a file has the device number of the directory that it is in, as tar --one-file-system
+ * wants it. Its price are inode numbers that need 64 bits.
  *
  * index=off, and with it nfs_export: it would keep hard links of the host's together, but knows a
  * file by a handle, which virtiofs changes when it has forgotten the file, and says ESTALE then.
@@ -135,7 +135,7 @@ const char *mount_root(const struct orders *o)
 	return NULL;
 }
 
-/* For something to be mounted on, with the folders that it is in. */
+/* For something to be mounted on, with the directories that it is in. */
 static int make_file(const char *path)
 {
 	char folder[4096];

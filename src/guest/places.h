@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Folders that COMMAND's environment names and that the guest, whose /run and /dev/shm are new, has
- * not got. */
+/* Directories that COMMAND's environment names and that the guest, whose /run and /dev/shm are new,
+ * has not got. */
 #pragma once
 
 #include "orders.h"
@@ -9,8 +9,8 @@
  * is "..". */
 bool place_is_guests(const char *path);
 
-/* Makes the folder, with mode 0700 and the user's, unless it is there; what it is below is the
- * user's from the first of his folders on, and root's before. 0, or -1 with errno. */
+/* Makes the directory, with mode 0700 and the user's, unless it is there; what it is below is the
+ * user's from the first of his directories on, and root's before. 0, or -1 with errno. */
 int place_make(const char *path, uid_t uid, gid_t gid);
 
 /* Makes those that the environment names in the guest's own file systems. NULL; or the name of a

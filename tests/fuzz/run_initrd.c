@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What `minivmm run` reads of files that are somebody else's, to make its guest's initrd: a kernel,
- * a folder of modules, the root's passwd and group. The first byte says which the rest is; a line
- * of "=" divides two files. corpus/run_initrd is made by make-run-initrd-seeds.
+ * a directory of modules, the root's passwd and group. The first byte says which the rest is; a
+ * line of "=" divides two files. corpus/run_initrd is made by make-run-initrd-seeds.
  */
 #include <assert.h>
 #include <fcntl.h>

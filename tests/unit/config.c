@@ -211,10 +211,11 @@ static void bad_folders_are_explained(void **state __unused)
 	REFUSES("--fs path=/srv: the tag is missing; add tag=TAG, by which the guest mounts it: "
 		"mount -t virtiofs TAG DIR",
 		"--fs=path=/srv");
-	REFUSES("--fs tag=a: the folder is missing; add path=DIR, or the socket=PATH of a daemon "
+	REFUSES("--fs tag=a: the directory is missing; add path=DIR, or the socket=PATH of a "
+		"daemon "
 		"that has it",
 		"--fs=tag=a");
-	REFUSES("--fs tag=a,socket=s,path=p: with socket= the daemon has the folder; leave out "
+	REFUSES("--fs tag=a,socket=s,path=p: with socket= the daemon has the directory; leave out "
 		"path= or socket=",
 		"--fs=tag=a,socket=s,path=p");
 	REFUSES("--fs tag=a,socket=s,readonly=on: with socket= that is an option of the daemon's; "
@@ -235,12 +236,13 @@ static void bad_folders_are_explained(void **state __unused)
 		"bytes; "
 		"this one has 37",
 		"--fs=tag=0123456789012345678901234567890123456,path=p");
-	REFUSES("--fs tag=a,path=q: folder p has this tag already; give each its own",
+	REFUSES("--fs tag=a,path=q: directory p has this tag already; give each its own",
 		"--fs=tag=a,path=p", "--fs=tag=a,path=q");
 	REFUSES("--fs tag=a,path=p,cache=no: cache is auto, always or none, not 'no'; did you mean "
 		"none?",
 		"--fs=tag=a,path=p,cache=no");
-	REFUSES("--fs tag=i,path=p: there are 8 folders already, which is the most; leave one out",
+	REFUSES("--fs tag=i,path=p: there are already 8 --fs, which is the most; leave one "
+		"out",
 		"--fs=tag=a,path=p", "--fs=tag=b,path=p", "--fs=tag=c,path=p", "--fs=tag=d,path=p",
 		"--fs=tag=e,path=p", "--fs=tag=f,path=p", "--fs=tag=g,path=p", "--fs=tag=h,path=p",
 		"--fs=tag=i,path=p");
@@ -923,10 +925,11 @@ static void run_without_sense_is_refused(void **state __unused)
 	REFUSES("'true' belongs to no option; a command comes behind --, as in minivmm run -- "
 		"COMMAND",
 		"run", "true", "--", "x");
-	REFUSES("--share :/x: the folder to share is missing", "run", "--share", ":/x", "--", "x");
-	REFUSES("--share a:/b/..: the folder in the guest may not have \"..\" in it", "run",
+	REFUSES("--share :/x: the directory to share is missing", "run", "--share", ":/x", "--",
+		"x");
+	REFUSES("--share a:/b/..: the directory in the guest may not have \"..\" in it", "run",
 		"--share", "a:/b/..", "--", "x");
-	REFUSES("--share a:b: the folder in the guest must begin with a slash", "run", "--share",
+	REFUSES("--share a:b: the directory in the guest must begin with a slash", "run", "--share",
 		"a:b", "--", "x");
 	REFUSES("--env =x: the name is missing; write NAME=VALUE", "run", "--env", "=x", "--", "x");
 	REFUSES("run: the command's streams need minivmm's own vsock; use --vsock with socket= in "

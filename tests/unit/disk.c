@@ -651,7 +651,7 @@ static void what_is_no_disk_is_refused(void **state __unused)
 	image_make(&im, "/tmp", 1 * MIB);
 	strcpy(path, im.path);
 	strcpy(im.path, im.dir);
-	assert_refused(&im, true, -EISDIR, "is a folder");
+	assert_refused(&im, true, -EISDIR, "is a directory");
 	strcpy(im.path, "/dev/zero");
 	assert_refused(&im, true, -ENOTBLK,
 		       "--disk /dev/zero: is neither a file nor a block device");

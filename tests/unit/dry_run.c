@@ -261,7 +261,7 @@ static void overlays_can_be_made(void **state __unused)
 
 	rig_up(&t);
 	snprintf(value, sizeof(value), "%s,overlay=/nowhere/x", t.file);
-	assert_dry("disk", value, "the overlay's folder: No such file");
+	assert_dry("disk", value, "the overlay's directory: No such file");
 	snprintf(value, sizeof(value), "%s,overlay=%s/x", t.file, t.file);
 	assert_dry("disk", value, "Not a directory");
 	snprintf(value, sizeof(value), "%s,overlay=%s", t.file, t.none);

@@ -267,7 +267,7 @@ static void path_is_searched_as_execvp_does(void **state __unused)
 	assert_string_equal(t.out, "right one\n");
 	cannot_run("only", 126, "Permission denied");
 	cannot_run("none", 127, "No such file or directory");
-	/* An empty part is the working folder; without any, there is a default. */
+	/* An empty part is the working directory; without any, there is a default. */
 	snprintf(path, sizeof(path), "PATH=/no/such:");
 	wanted.folder = in_folder("b");
 	begin(&t, (const char *const[]){ "found", "two", NULL }, false);
@@ -407,7 +407,7 @@ static void a_folder_that_is_not_there_is_said(void **state __unused)
 	begin_shell(&t, "true");
 	ordinary();
 	finish(&t);
-	assert_string_equal(t.err, "minivmm: working folder /no-such-folder: No such file or "
+	assert_string_equal(t.err, "minivmm: working directory /no-such-folder: No such file or "
 				   "directory\n");
 	assert_non_null(strstr(t.control, "exit 126\n"));
 	/* In what is the guest's own, the way out is named. */
@@ -418,7 +418,7 @@ static void a_folder_that_is_not_there_is_said(void **state __unused)
 	assert_string_equal(t.err,
 			    "minivmm: /run/no-such-folder: the guest's /run and /dev/shm are "
 			    "its own, without the host's files; minivmm run --share DIR "
-			    "gives it a folder there\nminivmm: working folder "
+			    "gives it a directory there\nminivmm: working directory "
 			    "/run/no-such-folder: No such file or directory\n");
 	assert_non_null(strstr(t.control, "exit 126\n"));
 }

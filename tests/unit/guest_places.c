@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Folders that the guest's init makes for what the environment names. */
+/* Directories that the guest's init makes for what the environment names. */
 #include "places.h"
 
 #include <errno.h>

@@ -521,7 +521,7 @@ static void a_dry_run_makes_no_file(void **state __unused)
 	disk_close(&t.d);
 	assert_int_equal(access(t.overlay, F_OK), -1);
 	assert_refused(&t, &(struct disk_options){ .overlay = "/nowhere/x" }, -ENOENT,
-		       "overlay's folder");
+		       "overlay's directory");
 	rig_down(&t);
 }
 

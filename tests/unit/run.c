@@ -592,12 +592,12 @@ static void modules_that_are_wrong_are_named(void **state __unused)
 {
 	make_modules("virtiofs.ko: fuse.ko\nvirtio_pci.ko.gz:\nvmw_vsock_virtio_transport.ko:\n");
 	fails("the kernel has no module fuse, which virtiofs needs; --modules names another "
-	      "folder");
+	      "directory of modules");
 	make_modules(
 		"virtio_pci.ko.gz: virtio_pci.ko.gz virtiofs.ko\nvirtiofs.ko: virtio_pci.ko.gz\n");
 	fails("/modules.dep: virtio_pci needs itself");
 	make_modules("../virtio_pci.ko:\n");
-	fails("/modules.dep: ../virtio_pci.ko is not in the folder");
+	fails("/modules.dep: ../virtio_pci.ko is not in the directory");
 	make_modules("virtiofs.ko:\nvirtio_pci.ko.gz:\nvmw_vsock_virtio_transport.ko:\n");
 	make("modules/virtio_pci.ko.gz", gzip_stream, sizeof(gzip_stream) - 9);
 	fails("virtio_pci.ko.gz is damaged");
@@ -606,7 +606,7 @@ static void modules_that_are_wrong_are_named(void **state __unused)
 }
 
 /* A kernel file of len bytes that says it is that release, at the offset at; no byte of the rest
- * ends a name. How many modules its guest gets of a folder that is found by the release alone. */
+ * ends a name. How many modules its guest gets of a directory that only the release leads to. */
 static size_t modules_of(const char *release, size_t release_len, size_t at, size_t len)
 {
 	uint8_t *data = malloc(len); /* ASan sees the byte that comes after it */
@@ -648,7 +648,7 @@ static void a_release_is_read_from_no_byte_beyond_the_kernel(void **state __unus
 	assert_int_equal(modules_of("6.1-x", 5, 0x4200, len), 0);
 	assert_int_equal(modules_of("", 1, 0x4200, len), 0);
 	assert_int_equal(modules_of("", 0, 0x101ff, len), 0); /* beyond it */
-	assert_int_equal(modules_of(".", 2, 0x4200, len), 0); /* no folder of a kernel's */
+	assert_int_equal(modules_of(".", 2, 0x4200, len), 0); /* no directory of a kernel's */
 	assert_int_equal(modules_of("..", 3, 0x4200, len), 0);
 	assert_int_equal(modules_of("../modules/6.1-x", 17, 0x4200, len), 0);
 }
@@ -716,7 +716,7 @@ static const char *content(const char *name)
 	return text;
 }
 
-/* A guest may write to the folder, and has put a link there when the result comes. */
+/* A guest may write to the directory, and has put a link there when the result comes. */
 static void the_result_goes_to_the_file_that_was_opened(void **state __unused)
 {
 	static struct machine m;

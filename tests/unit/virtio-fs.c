@@ -1086,7 +1086,7 @@ static void test_readonly(void **state __unused)
 	down();
 }
 
-/* A server of one file, which is at top/NAME: whatever else is in its folder isn't there. */
+/* A server of one file, which is at top/NAME: whatever else is in its directory isn't there. */
 static void up_with_file(bool rdonly)
 {
 	struct fuse_options o = { .readonly = rdonly, .files = true };
