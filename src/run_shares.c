@@ -174,6 +174,136 @@ static bool is_file(const char *path)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+/* -- what they are mounted on ------------------------------------------------------------------ */
+
+/* The share that it lies in, of those that come before it: the deepest. NULL: the root. */
+static const struct place *parent_of(const struct place *p, const struct place *first)
+{
+	const struct place *found = NULL;
+
+	for (const struct place *q = first; q < p; q++)
+		if (is_below(p->real, q->real))
+			found = q;
+	return found;
+}
+
+/* The host's file that it will be mounted on, O_PATH; or -errno. *dir is that of the share that it
+ * lies in, or of the root. */
+static int open_target(const struct place *p, const struct place *parent, const char *root,
+		       int *dir)
+{
+	const struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		/* A link out of a share leads to another place in the guest than here. */
+		.resolve = parent ? RESOLVE_BENEATH : RESOLVE_IN_ROOT,
+	};
+	const char *rest = p->real + (parent ? strlen(parent->real) : 0);
+	int fd;
+
+	*dir = open(parent ? parent->share->path : root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (*dir < 0)
+		return -errno;
+	fd = (int)syscall(SYS_openat2, *dir, rest + 1, &how, sizeof(how));
+	return fd < 0 ? -errno : fd;
+}
+
+/* Nothing is there that it could be mounted on. 0: it can be made; or -EINVAL, logged. */
+static int check_missing(const struct place *p, const struct place *parent)
+{
+	if (!parent || parent->share->writable)
+		return 0;
+	return log_ret(-EINVAL,
+		       "--share %s: there is no %s in the guest, and --share %s, where it would be "
+		       "made, is read-only; make it here, or give that one :rw",
+		       p->share->path, p->guest, parent->share->path);
+}
+
+static int check_kind(const struct place *p, int fd)
+{
+	const bool file = is_file(p->share->path);
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || S_ISDIR(st.st_mode) != file)
+		return 0;
+	return log_ret(
+		-EINVAL,
+		"--share %s: this is a %s, and %s in the guest is %s; give it another GUESTDIR",
+		p->share->path, file ? "file" : "directory", p->guest,
+		file ? "a directory" : "none");
+}
+
+/* Links in the share that it lies in lead on. 0 or -ENOMEM, logged. */
+static int follow(struct place *p, const struct place *parent, int dir, int fd)
+{
+	char dir_name[PATH_MAX], name[PATH_MAX], *real;
+
+	if (!parent || !name_of(dir, dir_name) || !name_of(fd, name) || !is_below(name, dir_name))
+		return 0;
+	if (asprintf(&real, "%s%s", parent->real, name + strlen(dir_name)) < 0)
+		return log_ret(-ENOMEM, "out of memory");
+	free(p->real);
+	p->real = real;
+	return 0;
+}
+
+/* In the guest's own file systems is nothing of the host's. */
+static bool is_guests(const char *path)
+{
+	return is_below(path, "/dev") || is_below(path, "/run");
+}
+
+/* Is another one at its place already, of those before it? 0 or -EINVAL, logged. */
+static int check_alone(const struct place *p, const struct place *first)
+{
+	int rc = 0;
+
+	for (const struct place *q = first; q < p && rc == 0; q++)
+		rc = check_twice(p, q);
+	return rc;
+}
+
+/* Can it be mounted in that share, or in the root? 0 or -errno, logged. */
+static int check_target(struct place *p, const struct place *parent, const char *root)
+{
+	int dir = -1, fd, rc = 0;
+
+	if (!parent && is_guests(p->real))
+		return 0;
+	if (parent && is_file(parent->share->path))
+		return log_ret(-EINVAL,
+			       "--share %s: %s in the guest is below --share %s, which is a file; "
+			       "give one of them another GUESTDIR",
+			       p->share->path, p->guest, parent->share->path);
+	fd = open_target(p, parent, root, &dir);
+	if (fd == -ENOENT) {
+		rc = check_missing(p, parent);
+	} else if (fd >= 0) {
+		rc = check_kind(p, fd);
+		if (rc == 0)
+			rc = follow(p, parent, dir, fd);
+	}
+	close_fd(&fd);
+	close_fd(&dir);
+	return rc;
+}
+
+/* Of all of them, which it puts into the order in which they are mounted. */
+static int check_targets(struct place *place, size_t nr, const char *root)
+{
+	int rc = 0;
+
+	qsort(place, nr, sizeof(place[0]), compare);
+	for (size_t i = 0; i < nr && rc == 0; i++) {
+		rc = check_alone(&place[i], place);
+		if (rc == 0)
+			rc = check_target(&place[i], parent_of(&place[i], place), root);
+		if (rc == 0)
+			rc = check_alone(&place[i], place); /* without links */
+	}
+	qsort(place, nr, sizeof(place[0]), compare);
+	return rc;
+}
+
 int run_put_shares(const struct run_config *c, FILE *out)
 {
 	struct place place[CONFIG_MAX_SHARES] = { 0 };
@@ -184,11 +314,9 @@ int run_put_shares(const struct run_config *c, FILE *out)
 		rc = find_place(&place[i], c->root ?: "/");
 		if (rc == 0)
 			rc = check_place(&place[i]);
-		for (size_t k = 0; k < i && rc == 0; k++)
-			rc = check_twice(&place[i], &place[k]);
 	}
 	if (rc == 0)
-		qsort(place, c->nr_shares, sizeof(place[0]), compare);
+		rc = check_targets(place, c->nr_shares, c->root ?: "/");
 	for (size_t i = 0; i < c->nr_shares && rc == 0; i++)
 		fprintf(out, "share=%c%c:" RUN_TAG_SHARE "%zu:%s%c",
 			is_file(place[i].share->path) ? 'f' : 'r',

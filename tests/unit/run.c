@@ -220,9 +220,9 @@ static void shares_come_with_those_that_they_are_below_first(void **state __unus
 {
 	struct trial t;
 
-	assert_int_equal(BEGIN(&t, "--kernel", "k", "--share", "/tmp:/w/a/b", "--share", "/usr:/w/",
-			       "--share", "/etc:/v", "--share", "/etc/passwd:/w//./a:rw", "--",
-			       "x"),
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--share", "/tmp:/w/a/b", "--share",
+			       "/usr:/w/:rw", "--share", "/etc/passwd:/v", "--share",
+			       "/opt:/w//./a:rw", "--", "x"),
 			 0);
 	assert_int_equal(t.o.nr_shares, 4);
 	assert_string_equal(t.o.share[0].path, "/w");
@@ -230,7 +230,8 @@ static void shares_come_with_those_that_they_are_below_first(void **state __unus
 	assert_string_equal(t.o.share[1].path, "/v");
 	assert_string_equal(t.o.share[1].tag, "share2");
 	assert_string_equal(t.o.share[2].path, "/w/a");
-	assert_true(t.o.share[2].file && t.o.share[2].writable && !t.o.share[0].file);
+	assert_true(t.o.share[1].file && !t.o.share[1].writable);
+	assert_true(!t.o.share[2].file && t.o.share[2].writable);
 	assert_string_equal(t.o.share[3].path, "/w/a/b");
 	assert_string_equal(t.o.share[3].tag, "share0");
 	end(&t);
@@ -245,7 +246,7 @@ static void links_of_the_root_are_followed_for_that(void **state __unused)
 	assert_int_equal(mkdir(in_folder("deep/down"), 0755), 0);
 	assert_int_equal(symlink("/deep/down", in_folder("link")), 0);
 	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--share", "/usr:/link",
-			       "--share", "/etc:/deep", "--", "x"),
+			       "--share", "/etc:/deep:rw", "--", "x"),
 			 0);
 	assert_string_equal(t.o.share[0].path, "/deep");
 	assert_string_equal(t.o.share[1].path, "/link");
@@ -262,6 +263,33 @@ static void refuses_shares(const char *a, const char *b, const char *why)
 			       "--", "x"),
 			 -EINVAL);
 	assert_string_equal(capture_end(&c), why);
+	end(&t);
+}
+
+/* why: a part of what is said. */
+static void refuses_shares_in(const char *a, const char *b, const char *why)
+{
+	struct capture c;
+	struct trial t;
+
+	capture_begin(&c);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--share", a, "--share", b,
+			       "--", "x"),
+			 -EINVAL);
+	capture_end(&c);
+	if (!strstr(c.text, why))
+		fail_msg("\"%s\" is not in \"%s\"", why, c.text);
+	end(&t);
+}
+
+static void takes_shares(const char *a, const char *b)
+{
+	struct trial t;
+
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--share", a, "--share", b,
+			       "--", "x"),
+			 0);
+	assert_int_equal(t.o.nr_shares, 2);
 	end(&t);
 }
 
@@ -282,6 +310,57 @@ static void shares_that_hide_others_are_refused(void **state __unused)
 	refuses_shares("/usr:/w", "/etc:/dev/",
 		       "minivmm: --share /etc: the guest's /dev has its own devices; write "
 		       "--share /etc:GUESTDIR to have it elsewhere\n");
+}
+
+/* What the guest would find only when it mounts them. */
+static void shares_that_have_no_place_are_refused(void **state __unused)
+{
+	char one[96], in_one[96];
+
+	assert_int_equal(mkdir(in_folder("one"), 0755), 0);
+	assert_int_equal(mkdir(in_folder("one/sub"), 0755), 0);
+	assert_int_equal(symlink("sub", in_folder("one/link")), 0);
+	assert_int_equal(symlink("/etc", in_folder("one/away")), 0);
+	make("one/file", "", 0);
+	snprintf(one, sizeof(one), "%s/one:/w", folder);
+	snprintf(in_one, sizeof(in_one), "%s/one:/w:rw", folder);
+	refuses_shares_in(one, "/usr:/w/none/x",
+			  "/one, where it would be made, is read-only; make it here, or give that "
+			  "one :rw");
+	refuses_shares_in(one, "/etc/passwd:/w/none", "there is no /w/none in the guest");
+	refuses_shares_in(in_one, "/usr:/w/file",
+			  "this is a directory, and /w/file in the guest is none");
+	refuses_shares_in(in_one, "/etc/passwd:/w/sub",
+			  "this is a file, and /w/sub in the guest is a directory");
+	refuses_shares_in("/usr:/x", "/etc/passwd:/one",
+			  "this is a file, and /one in the guest is");
+	refuses_shares_in("/usr:/x", "/usr/lib:/one/file", "this is a directory, and /one/file");
+	refuses_shares_in("/usr/lib:/f/x", "/etc/passwd:/f",
+			  "/f/x in the guest is below --share /etc/passwd, which is a file");
+	takes_shares(one, "/usr:/w/sub");
+	takes_shares(one, "/etc/passwd:/w/file");
+	takes_shares(one, "/usr:/w/away/x"); /* of the guest's, which is not ours */
+	takes_shares(in_one, "/usr:/w/none/x");
+	takes_shares(in_one, "/etc/passwd:/w/none");
+	takes_shares("/etc/passwd:/run/user", "/usr:/dev/null/x");
+}
+
+/* A link in a share leads to where another one is. */
+static void links_of_shares_are_followed_for_that(void **state __unused)
+{
+	struct capture c;
+	char one[96];
+	struct trial t;
+
+	snprintf(one, sizeof(one), "%s/one:/w", folder);
+	capture_begin(&c);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--share", one, "--share",
+			       "/usr:/w/link", "--share", "/etc:/w/sub", "--", "x"),
+			 -EINVAL);
+	capture_end(&c);
+	if (!strstr(c.text, "at /w/sub in the guest is --share /usr already"))
+		fail_msg("%s", c.text);
+	end(&t);
 }
 
 /* Even where minivmm has taken more for itself, and where there is none. */
@@ -827,6 +906,8 @@ int main(void)
 		cmocka_unit_test(shares_come_with_those_that_they_are_below_first),
 		cmocka_unit_test(links_of_the_root_are_followed_for_that),
 		cmocka_unit_test(shares_that_hide_others_are_refused),
+		cmocka_unit_test(shares_that_have_no_place_are_refused),
+		cmocka_unit_test(links_of_shares_are_followed_for_that),
 		cmocka_unit_test(limits_are_the_callers),
 		cmocka_unit_test(outputs_are_one_where_they_are_on_the_host),
 		cmocka_unit_test(what_was_opened_twice_is_one_where_it_has_no_position),
