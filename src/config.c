@@ -47,7 +47,7 @@ static int set_memory(const struct opt_value *v, void *field)
 		return rc;
 	page = m->huge == HUGE_1G ? GIB : m->huge == HUGE_2M ? 2 * MIB : 4 * KIB;
 	if (m->size % page)
-		return opt_fail(v, "the size is no multiple of its %s pages; make it %s",
+		return opt_fail(v, "the size is not a multiple of its %s pages; make it %s",
 				opt_size_text(page, of),
 				opt_size_text(m->size - m->size % page + page, next));
 	if (m->mergeable && page > 4 * KIB)

@@ -145,7 +145,8 @@ static int set_address(const struct opt_value *v, const char *text, uint32_t *ad
 	struct in_addr in;
 
 	if (inet_pton(AF_INET, text, &in) != 1)
-		return opt_fail(v, "'%.40s' in hostfwd is no IPv4 address, as 127.0.0.1 is", text);
+		return opt_fail(v, "'%.40s' in hostfwd is not an IPv4 address, as 127.0.0.1 is",
+				text);
 	*address = ntohl(in.s_addr);
 	return 0;
 }
@@ -156,9 +157,7 @@ static int set_port(const struct opt_value *v, const char *text, uint16_t *port)
 	unsigned long value = strtoul(text, &end, 10);
 
 	if (!isdigit((unsigned char)*text) || *end || !value || value > 65535)
-		return opt_fail(v,
-				"'%.40s' in hostfwd is no port, which is a number from 1 to 65535",
-				text);
+		return opt_fail(v, "'%.40s' in hostfwd is not a port number, 1 to 65535", text);
 	*port = (uint16_t)value;
 	return 0;
 }

@@ -31,6 +31,9 @@ static int set_guest_path(const struct opt_value *v, char **path, const char *te
 		return opt_fail(v, "the directory in the guest must begin with a slash");
 	if (has_dots(text, len))
 		return opt_fail(v, "the directory in the guest may not have \"..\" in it");
+	if (memchr(text, ':', len))
+		return opt_fail(v, "there is only :rw or :ro after the directory in the guest, and "
+				   "that may not have a colon in it");
 	*path = strndup(text, len);
 	return *path ? 0 : log_ret(-ENOMEM, "out of memory");
 }
@@ -211,7 +214,7 @@ int config_check_run(const struct config *c)
 		return log_ret(-EINVAL, "run: the exit status is the command's; leave out "
 					"--debug-exit");
 	if (c->no_default_cmdline)
-		return log_ret(-EINVAL, "run: the guest's kernel needs words of run's; leave out "
+		return log_ret(-EINVAL, "run: the guest's kernel needs run's own words; leave out "
 					"--no-default-cmdline");
 	if (c->vsock.vhost)
 		return log_ret(-EINVAL, "run: the command's streams need minivmm's own vsock; use "

@@ -20,6 +20,7 @@
 #include "backend/unix_dir.h"
 #include "backend/unix_file.h"
 #include "backend/vhost.h"
+#include "vm.h"
 #include "virtio/vsock_vhost.h"
 #include "vmm/log.h"
 
@@ -110,7 +111,7 @@ static int check_listen(const char *what, const char *key, const char *path)
 		return 0;
 	if (!S_ISSOCK(st.st_mode))
 		return refuse(&s, -EADDRINUSE,
-			      "exists already and is no socket; choose another path");
+			      "exists already and is not a socket; choose another path");
 	if (somebody_listens(path))
 		return refuse(
 			&s, -EADDRINUSE,
@@ -131,7 +132,7 @@ static int check_connect(const char *what, const char *key, const char *path)
 					      : strerrordesc_np(errno));
 	if (!S_ISSOCK(st.st_mode)) {
 		rc = S_ISLNK(st.st_mode) ? -ELOOP : -ENOTSOCK;
-		return refuse(&s, rc, rc == -ELOOP ? unix_dir_error(rc) : "is no socket");
+		return refuse(&s, rc, rc == -ELOOP ? unix_dir_error(rc) : "is not a socket");
 	}
 	rc = may(path, W_OK);
 	return rc < 0 ? refuse(&s, rc, strerrordesc_np(-rc)) : 0;
@@ -288,14 +289,16 @@ static int check_command(const struct config *c)
 	return rc;
 }
 
-/* A warning: a machine may be described where it can't run. */
-static void look_at_kvm(void)
+/* A machine may be described where none can run: that is a warning. */
+static int look_at_kvm(const struct config *c)
 {
 	const int rc = may("/dev/kvm", R_OK | W_OK);
 
-	if (rc < 0)
-		log_warn("/dev/kvm: %s: it can't run here (minivmm doctor says more)",
-			 strerrordesc_np(-rc));
+	if (rc == 0)
+		return c->nested ? vm_try_nested() : 0;
+	log_warn("/dev/kvm: %s: it can't run here (minivmm doctor says more)",
+		 strerrordesc_np(-rc));
+	return 0;
 }
 
 int dry_run_check(const struct config *c)
@@ -310,7 +313,5 @@ int dry_run_check(const struct config *c)
 		rc = check_vsock(c);
 	if (rc == 0)
 		rc = check_shares(c);
-	if (rc == 0)
-		look_at_kvm();
-	return rc;
+	return rc == 0 ? look_at_kvm(c) : rc;
 }

@@ -209,10 +209,8 @@ int opt_size(const struct opt_value *v, void *field)
 		return opt_fail(v, "the size has no unit; write %.20sM for MiB, or use K, G or T",
 				v->text);
 	if (!unit || end[1])
-		return opt_fail(v,
-				"'%.40s' is no size; write a whole number and K, M, G or T, as in "
-				"512M or 2G",
-				v->text);
+		return opt_fail(v, "'%.40s' is not a size; write a whole number and K, M, G or T, "
+				   "as in 512M or 2G", v->text);
 	for (const char *u = units; u <= unit; u++)
 		value = mul_add(value, 1024, 0);
 	if (!in_range(value, r))

@@ -57,3 +57,6 @@ int vm_has(const struct vm *vm, int cap);
  */
 int vm_init_arch(struct vm *vm, bool nested) __must_check;
 void vm_destroy_arch(struct vm *vm); /* called by vm_destroy() */
+
+/* What vm_init_arch() would return for nested, found out without a VM; for a dry run. */
+int vm_try_nested(void) __must_check;

@@ -188,7 +188,8 @@ static int open_file(struct overlay *v)
 	if (fstat(v->fd, &st) < 0)
 		return failed(v, -errno, "the overlay");
 	if (!S_ISREG(st.st_mode))
-		return log_ret(-EINVAL, "--disk %s: the overlay is no file", v->name);
+		return log_ret(-EINVAL, "--disk %s: the overlay is not a regular file; name one",
+			       v->name);
 	rc = disk_lock(v->fd, false);
 	if (rc == -EBUSY)
 		return log_ret(rc,

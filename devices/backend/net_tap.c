@@ -264,15 +264,15 @@ int net_tap_not_allowed(const struct net_tap_options *o)
 int net_tap_wrong_kind(const struct net_tap_options *o)
 {
 	return log_ret(-EINVAL,
-		       "%s: that interface is no TAP, or one made %s multi_queue; name another, or "
-		       "let minivmm make one: tap=auto",
+		       "%s: that interface is not a TAP, or was made %s multi_queue; name another, "
+		       "or let minivmm make one: tap=auto",
 		       o->option, o->pairs > 1 ? "without" : "with");
 }
 
 int net_tap_not_one(const char *option, int fd)
 {
 	return log_ret(-EINVAL,
-		       "%s: descriptor %d is no TAP; hand in one that TUNSETIFF has made so",
+		       "%s: descriptor %d is not a TAP; hand in one that TUNSETIFF has made so",
 		       option, fd);
 }
 

@@ -99,7 +99,7 @@ static int check_l2(struct check *c)
 		if (entry & QCOW2_COMPRESSED)
 			return -ENOTSUP;
 		if (entry & unknown)
-			wrong(c, "an entry of an L2 table");
+			wrong(c, "an entry of an L2 table makes no sense");
 		if (off && (writes || off & mask || off >= end))
 			refer(c, off);
 	}
@@ -120,10 +120,10 @@ static int check_l1(struct check *c)
 		if (!c->used && !ttl--)
 			break;
 		if (entry & ~(QCOW2_OFFSET | QCOW2_COPIED) || !(entry & QCOW2_OFFSET))
-			wrong(c, "an entry of its L1 table");
+			wrong(c, "an entry of its L1 table makes no sense");
 		else if (c->used &&
 			 !(entry & QCOW2_COPIED)) /* no snapshot has it: those were refused */
-			wrong_counts(c, "its refcounts: an L2 table that is not its own");
+			wrong_counts(c, "its refcounts are wrong for an L2 table");
 		refer(c, entry & QCOW2_OFFSET);
 		if (c->first.what || is_hole(c->q, entry & QCOW2_OFFSET))
 			continue;
@@ -151,7 +151,7 @@ static void use_blocks(struct check *c)
 		if (!entry)
 			continue;
 		if (entry & ~QCOW2_OFFSET)
-			wrong(c, "an entry of its refcount table");
+			wrong(c, "an entry of its refcount table makes no sense");
 		refer(c, entry);
 		q->nr_blocks = i + 1;
 	}
@@ -181,7 +181,7 @@ static int check_block(struct check *c, uint64_t begin, uint64_t end)
 	for (uint64_t word = begin / 64; word * 64 < end; word++)
 		for (uint64_t left = c->used[word]; left; left &= left - 1)
 			if (!off || !count[word * 64 + (uint64_t)__builtin_ctzll(left) - begin])
-				wrong_counts(c, "its refcounts: what is in use is not counted");
+				wrong_counts(c, "its refcounts leave out what is in use");
 	return rc;
 }
 

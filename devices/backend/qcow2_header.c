@@ -74,7 +74,7 @@ static int check_magic(const struct qcow2 *q, const struct header *h)
 	if (be32toh(h->magic) != MAGIC)
 		return log_ret(
 			-EINVAL,
-			"--disk %s: is no qcow2 image (leave out format=qcow2 for a raw one; for "
+			"--disk %s: is not a qcow2 image (leave out format=qcow2 for a raw one; for "
 			"overlay=, name a file that isn't there: it is made)",
 			q->name);
 	if (version == 2)

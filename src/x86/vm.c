@@ -4,6 +4,7 @@
  * timer for kernels that calibrate by it (stock Linux under our ACPI tables does not touch it).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -34,6 +35,16 @@ static int create_interrupt_controllers(struct vm *vm)
 	return 0;
 }
 
+/* Leaves in c what the guest gets of it. 0; or -ENOTSUP, logged. */
+static int allow(struct kvm_cpuid2 *c, bool nested)
+{
+	cpuid_allow(c, nested);
+	if (!nested || cpuid_can_nest(c))
+		return 0;
+	return log_ret(-ENOTSUP, "--nested on: this host's KVM lets no guest have guests of its "
+				 "own ('minivmm doctor' tells more)");
+}
+
 /* What every vCPU's set-up wants to know of the host is asked once: it takes KVM a third of a
  * millisecond. */
 int vm_init_arch(struct vm *vm, bool nested)
@@ -50,12 +61,24 @@ int vm_init_arch(struct vm *vm, bool nested)
 	vm->arch->msrs = msr_list(vm);
 	if (!vm->arch->cpuid || !vm->arch->msrs)
 		return -EIO;
-	cpuid_allow(vm->arch->cpuid, nested);
-	if (nested && !cpuid_can_nest(vm->arch->cpuid))
-		return log_ret(-ENOTSUP,
-			       "--nested on: this host's KVM lets no guest have guests of "
-			       "its own ('minivmm doctor' tells more)");
-	return 0;
+	return allow(vm->arch->cpuid, nested);
+}
+
+int vm_try_nested(void)
+{
+	AUTO_CLOSE int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	struct vm vm;
+	struct kvm_cpuid2 *c;
+	int rc;
+
+	if (fd < 0)
+		return log_errno("/dev/kvm");
+	vm_none(&vm);
+	vm.kvm_fd = fd;
+	c = cpuid_supported(&vm);
+	rc = c ? allow(c, true) : -EIO;
+	free(c);
+	return rc;
 }
 
 void vm_destroy_arch(struct vm *vm)

@@ -437,16 +437,17 @@ static void bad_memory_is_explained(void **state __unused)
 {
 	REFUSES("--memory 512: the size has no unit; write 512M for MiB, or use K, G or T",
 		"--memory=512");
-	REFUSES("--memory lots: 'lots' is no size; write a whole number and K, M, G or T, as in "
+	REFUSES("--memory lots: 'lots' is not a size; write a whole number and K, M, G or T, as in "
 		"512M or 2G",
 		"--memory", "lots");
 	REFUSES("--memory 31M: the size must be from 32M to 1T", "--memory=31M");
 	REFUSES("--memory 2T: the size must be from 32M to 1T", "--memory=2T");
-	REFUSES("--memory 32769K: the size is no multiple of its 4K pages; make it 32772K",
+	REFUSES("--memory 32769K: the size is not a multiple of its 4K pages; make it 32772K",
 		"--memory=32769K");
-	REFUSES("--memory 33M,hugepages=2M: the size is no multiple of its 2M pages; make it 34M",
+	REFUSES("--memory 33M,hugepages=2M: the size is not a multiple of its 2M pages; make it 34M",
 		"--memory=33M,hugepages=2M");
-	REFUSES("--memory 1536M,hugepages=1G: the size is no multiple of its 1G pages; make it 2G",
+	REFUSES("--memory 1536M,hugepages=1G: the size is not a multiple of its 1G pages; "
+		"make it 2G",
 		"--memory=1536M,hugepages=1G");
 	REFUSES("--memory 1G,hugepages=2m: hugepages is off, on, 2M or 1G, not '2m'; did you mean "
 		"2M?",
@@ -599,17 +600,13 @@ static void bad_user_networks_are_explained(void **state __unused)
 	}
 	REFUSES("--net user,hostfwd=sctp::1-:2: hostfwd begins with tcp: or udp:, not 'sctp:'",
 		"--net=user,hostfwd=sctp::1-:2");
-	REFUSES("--net user,hostfwd=tcp:localhost:1-:2: 'localhost' in hostfwd is no IPv4 address, "
-		"as "
-		"127.0.0.1 is",
+	REFUSES("--net user,hostfwd=tcp:localhost:1-:2: 'localhost' in hostfwd is not an "
+		"IPv4 address, as 127.0.0.1 is",
 		"--net=user,hostfwd=tcp:localhost:1-:2");
-	REFUSES("--net user,hostfwd=tcp::65536-:2: '65536' in hostfwd is no port, which is a "
-		"number "
-		"from 1 to 65535",
+	REFUSES("--net user,hostfwd=tcp::65536-:2: '65536' in hostfwd is not a port number, "
+		"1 to 65535",
 		"--net=user,hostfwd=tcp::65536-:2");
-	REFUSES("--net user,hostfwd=tcp::1-:: '' in hostfwd is no port, which is a number from 1 "
-		"to "
-		"65535",
+	REFUSES("--net user,hostfwd=tcp::1-:: '' in hostfwd is not a port number, 1 to 65535",
 		"--net=user,hostfwd=tcp::1-:");
 	REFUSES("--net user,hostfwd=tcp::1-10.0.3.1:2: the guest's address in hostfwd is one of "
 		"10.0.2.0/24; leave it out for the one that it gets by DHCP",
@@ -929,13 +926,15 @@ static void run_without_sense_is_refused(void **state __unused)
 		"x");
 	REFUSES("--share a:/b/..: the directory in the guest may not have \"..\" in it", "run",
 		"--share", "a:/b/..", "--", "x");
+	REFUSES("--share a:/b:rx: there is only :rw or :ro after the directory in the guest, and "
+		"that may not have a colon in it", "run", "--share", "a:/b:rx", "--", "x");
 	REFUSES("--share a:b: the directory in the guest must begin with a slash", "run", "--share",
 		"a:b", "--", "x");
 	REFUSES("--env =x: the name is missing; write NAME=VALUE", "run", "--env", "=x", "--", "x");
 	REFUSES("run: the command's streams need minivmm's own vsock; use --vsock with socket= in "
 		"place of vhost=on",
 		"run", "--vsock", "cid=3,vhost=on", "--", "x");
-	REFUSES("run: the guest's kernel needs words of run's; leave out --no-default-cmdline",
+	REFUSES("run: the guest's kernel needs run's own words; leave out --no-default-cmdline",
 		"run", "--no-default-cmdline", "--", "true");
 	REFUSES("run: a command runs once; leave out --on-reset", "run", "--on-reset", "restart",
 		"--", "x");

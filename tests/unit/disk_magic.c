@@ -137,7 +137,7 @@ static void packed_files_are_told_of(void **state __unused)
 		assert_said(&t, &(struct disk_options){ 0 }, cases[i].text);
 		assert_said(&t, &(struct disk_options){ .readonly = true }, cases[i].text);
 		assert_said(&t, &(struct disk_options){ .format = DISK_QCOW2 },
-			    "is no qcow2 image");
+			    "is not a qcow2 image");
 	}
 	rig_down(&t);
 }

@@ -169,7 +169,7 @@ static void sockets_can_be_made(void **state __unused)
 	rig_up(&t);
 	for (unsigned i = 0; i < ARRAY_SIZE(way); i++) {
 		assert_path(way[i][0], way[i][1], "/nowhere/x", "/nowhere/x: No such file");
-		assert_path(way[i][0], way[i][1], t.file, "exists already and is no socket");
+		assert_path(way[i][0], way[i][1], t.file, "exists already and is not a socket");
 		assert_path(way[i][0], way[i][1], t.live, "somebody listens there");
 		assert_path(way[i][0], way[i][1], t.stale, PASSES);
 		assert_path(way[i][0], way[i][1], t.none, PASSES);
@@ -188,7 +188,7 @@ static void what_is_connected_to_is_there(void **state __unused)
 	rig_up(&t);
 	for (unsigned i = 0; i < ARRAY_SIZE(way); i++) {
 		assert_path(way[i][0], way[i][1], t.none, "nobody listens there; start that first");
-		assert_path(way[i][0], way[i][1], t.file, "is no socket");
+		assert_path(way[i][0], way[i][1], t.file, "is not a socket");
 		assert_path(way[i][0], way[i][1], t.live, PASSES);
 	}
 	rig_down(&t);
@@ -204,7 +204,7 @@ static void descriptors_are_open(void **state __unused)
 	snprintf(value, sizeof(value), "fd=%d", t.listener);
 	assert_dry("serial", value, PASSES);
 	assert_dry("net", "fd=999", "descriptor 999: Bad file descriptor");
-	assert_dry("net", value, "is no TAP");
+	assert_dry("net", value, "is not a TAP");
 	rig_down(&t);
 }
 
@@ -216,7 +216,7 @@ static void interfaces_fit(void **state __unused)
 		print_message("# SKIP: no /dev/net/tun for you here\n");
 		skip();
 	}
-	assert_dry("net", "tap=lo", "is no TAP");
+	assert_dry("net", "tap=lo", "is not a TAP");
 	if (geteuid() != 0)
 		return;
 	assert_dry("net", "tap=auto,bridge=nobr0", "there is no bridge nobr0");
@@ -252,6 +252,27 @@ static void vhost_is_there(void **state __unused)
 {
 	if (access("/dev/vhost-vsock", F_OK) < 0)
 		assert_dry("vsock", "cid=9,vhost=on", "this host has no /dev/vhost-vsock");
+}
+
+static bool processor_has(const char *flag)
+{
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	char line[8192];
+	bool found = false;
+
+	assert_non_null(f);
+	while (!found && fgets(line, sizeof(line), f))
+		found = !strncmp(line, "flags", 5) && strstr(line, flag);
+	fclose(f);
+	return found;
+}
+
+static void guests_of_guests_are_possible(void **state __unused)
+{
+	if (access("/dev/kvm", R_OK | W_OK) < 0 || processor_has(" vmx ") || processor_has(" svm "))
+		skip();
+	assert_dry("nested", "on", "--nested on: this host's KVM lets no guest have guests");
+	assert_dry("nested", "off", PASSES);
 }
 
 static void overlays_can_be_made(void **state __unused)
@@ -333,6 +354,7 @@ int main(void)
 		cmocka_unit_test(interfaces_fit),
 		cmocka_unit_test(ports_are_free),
 		cmocka_unit_test(vhost_is_there),
+		cmocka_unit_test(guests_of_guests_are_possible),
 		cmocka_unit_test(overlays_can_be_made),
 		cmocka_unit_test(files_are_read),
 	};

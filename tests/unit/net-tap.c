@@ -315,7 +315,7 @@ static void what_is_no_tap_is_refused(void **state __unused)
 	capture_begin(&c);
 	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	assert_true(net_tap_adopt("--net fd=0", fd, NULL, &b) < 0);
-	assert_non_null(strstr(capture_end(&c), "is no TAP"));
+	assert_non_null(strstr(capture_end(&c), "is not a TAP"));
 	close(fd);
 	capture_begin(&c);
 	assert_true(net_tap_adopt("--net fd=9999", 9999, NULL, &b) < 0);
@@ -324,7 +324,7 @@ static void what_is_no_tap_is_refused(void **state __unused)
 	fd = open_tun(IFF_TUN | IFF_NO_PI);
 	capture_begin(&c);
 	assert_true(net_tap_adopt("--net fd=9", fd, NULL, &b) < 0);
-	assert_non_null(strstr(capture_end(&c), "is no TAP"));
+	assert_non_null(strstr(capture_end(&c), "is not a TAP"));
 	close(fd);
 	assert_null(b);
 }
@@ -350,7 +350,7 @@ static void what_cannot_be_is_explained(void **state __unused)
 	refuses(&o, "there is no bridge nobridge");
 	o.bridge = NULL;
 	o.name = "lo";
-	refuses(&o, "that interface is no TAP");
+	refuses(&o, "that interface is not a TAP");
 	o.name = "t";
 	o.script = "/bin/false";
 	refuses(&o, "script /bin/false t failed with status 1");

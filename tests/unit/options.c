@@ -240,7 +240,7 @@ static void sizes_need_a_unit(void **state __unused)
 	refuses("x,size=1025G", "the size must be from 1M to 1T");
 	refuses("x,size=16777216T", "the size must be from 1M to 1T"); /* 2^64 */
 	refuses("x,size=99999999999999999999T", "the size must be from 1M to 1T");
-#define NO_SIZE " is no size; write a whole number and K, M, G or T, as in 512M or 2G"
+#define NO_SIZE " is not a size; write a whole number and K, M, G or T, as in 512M or 2G"
 	refuses("x,size=", "''" NO_SIZE);
 	refuses("x,size=M", "'M'" NO_SIZE);
 	refuses("x,size=1.5G", "'1.5G'" NO_SIZE);

@@ -407,7 +407,7 @@ static void an_overlay_is_used_once_and_over_its_base(void **state __unused)
 	wrong = (struct disk_options){ .path = t.overlay, .format = DISK_QCOW2 };
 	assert_refused(&t, &wrong, -EINVAL, "has a base, /tmp/qcow2-");
 	wrong = (struct disk_options){ .overlay = t.raw };
-	assert_refused(&t, &wrong, -EINVAL, "is no qcow2 image");
+	assert_refused(&t, &wrong, -EINVAL, "is not a qcow2 image");
 	rig_down(&t);
 }
 
@@ -685,7 +685,7 @@ static void damage_is_told(void **state __unused)
 		unsigned size;
 		const char *text;
 	} cases[] = {
-		{ 0, 0x514649fa, 4, "is no qcow2 image" },
+		{ 0, 0x514649fa, 4, "is not a qcow2 image" },
 		{ 4, 4, 4, "unknown version 4" },
 		{ 8, 65536 - 3, 8, "the name of its backing file" },
 		{ 16, 1024, 4, "the name of its backing file" },
