@@ -25,7 +25,7 @@ static int64_t host_now(void)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_REALTIME, &t); /* time() is a tick behind */
+	clock_gettime(CLOCK_REALTIME, &t); /* time() is up to a tick late */
 	return t.tv_sec;
 }
 

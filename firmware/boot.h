@@ -34,7 +34,7 @@
 
 struct boot_request {
 	const struct gmem *mem; /* one region begins at 0; fresh, that is, zeroed */
-	const uint8_t *kernel;  /* the file's bytes, which are no text */
+	const uint8_t *kernel;  /* the file's bytes, which are not text */
 	size_t kernel_len;
 	const char *kernel_name; /* for messages */
 	const void *initrd;      /* NULL: none */
@@ -70,7 +70,7 @@ struct boot_entry {
 	uint64_t decompress_ns, place_ns; /* placing: everything that isn't decompressing */
 };
 
-/* Is the kernel's file a Linux? No, where it is nothing that boot_load() loads. */
+/* Is the kernel Linux? False, too, for a file that boot_load() refuses. */
 bool boot_is_linux(const struct boot_request *r);
 
 /* Loads r into guest RAM and fills *e. 0, or -errno with one line logged that names the file, what

@@ -66,7 +66,7 @@ bool boot_is_linux(const struct boot_request *r)
 	return elf_is_linux(&elf, r->kernel);
 }
 
-/* -- what is no kernel for us ---------------------------------------------------------------- */
+/* -- what is not a kernel for us ------------------------------------------------------------- */
 
 #define BOOTS "minivmm boots bzImage, ELF and Multiboot 1 kernels for x86-64"
 

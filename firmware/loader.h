@@ -52,7 +52,7 @@ unsigned boot_memory_map(const struct boot_request *r, struct boot_ram map[BOOT_
 /* Writes the command line, which the kernel reads up to limit characters of. */
 int boot_put_cmdline(const struct boot_request *r, uint64_t limit) __must_check;
 
-/* Writes it behind the kernel's name, as QEMU and GRUB legacy do for Multiboot kernels, which take
+/* Writes it after the kernel's name, as QEMU and GRUB legacy do for Multiboot kernels, which take
  * what follows the first word for their arguments. */
 int boot_put_arguments(const struct boot_request *r) __must_check;
 
@@ -92,5 +92,5 @@ int pvh_load(const struct boot_request *r, struct boot_entry *e, const struct el
 int vmlinux_load(const struct boot_request *r, struct boot_entry *e,
 		 const struct elf *elf) __must_check;
 
-/* Says that the file is no kernel, and what it is instead. */
+/* Says that the file is not a kernel, and what it is instead. */
 int boot_refuse_unknown(const struct boot_request *r);

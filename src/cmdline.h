@@ -6,7 +6,7 @@
 #include "config.h"
 
 /* Of c, for the caller to free; NULL when memory is out, logged. It is --append's text; for a
- * kernel that is Linux, and without --no-default-cmdline, behind these words:
+ * kernel that is Linux, and without --no-default-cmdline, after these words:
  *
  *  console=ttyS0     unless --serial none
  *  console=hvc0      with --console; the console of the two. When the serial port is on the same
@@ -18,8 +18,8 @@
  *                    for "pci", which the second sets right: it is the default
  *  root=/dev/vda     with --disk and without --initrd; rw, or ro when the disk is read-only
  *
- * A default whose key --append sets (console=, panic=, root=, …) is left out, but reboot=: Linux
- * puts those together. */
+ * A default whose key --append sets (console=, panic=, root=, …) is left out; reboot= stays, as
+ * Linux puts several of them together. */
 char *cmdline_make(const struct config *c, bool linux_kernel) __must_check;
 
 /* Does Linux, told this, mark the reset after a panic, and no other, as a warm one? */

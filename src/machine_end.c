@@ -5,8 +5,8 @@
  * A Linux that panics resets the machine like one that reboots. A driver of pvpanic tells of it,
  * but is often a module, and not loaded. So the default command line has reboot=panic_warm, by
  * which a kernel that resets the machine after a panic asks the BIOS for a warm boot, in the BIOS's
- * data area; on any other reset it asks for a cold one. Either way a panic is no reset: it is never
- * followed by another life.
+ * data area; on any other reset it asks for a cold one. Either way a panic is not a reset: it is
+ * never followed by another life.
  */
 #include "machine.h"
 

@@ -2,8 +2,8 @@
 /*
  * A path is walked as the kernel would walk it, part by part, and each directory on the way is
  * compared with those that the guest may write, by device and inode: thus it doesn't matter what
- * the paths look like. A directory in such a one may be mounted elsewhere, too, where no way leads
- * through it: the mounts that show one are places that the guest may write themselves.
+ * the paths look like. What is in such a directory may be mounted elsewhere, too, where a path to
+ * it doesn't lead through the directory. So every mount of it is a place that the guest may write.
  */
 #include "paths.h"
 
@@ -287,7 +287,7 @@ static int check_end(const struct places *p, const char *option, const struct ho
 	return check(p, name, e->path);
 }
 
-/* A share may lie in another one, but not behind a link that the guest can change. */
+/* A share may lie in another one, unless the way to it has a link that the guest can change. */
 static int check_share(const struct places *p, const struct fs_config *f)
 {
 	struct walk w;

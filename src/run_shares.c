@@ -17,11 +17,11 @@
 struct place {
 	const struct run_share *share;
 	size_t nr;   /* of the option */
-	char *guest; /* as it was given, without what it has too much of; owned */
+	char *guest; /* as it was given, but tidy(); owned */
 	char *real;  /* without the links of the guest's root; owned */
 };
 
-/* Takes "//", "/./" and a slash at the end out of it, which begins with one. */
+/* Takes "//", "/./" and a slash at the end out of a path that begins with a slash. */
 static void tidy(char *path)
 {
 	char *to = path;
@@ -52,7 +52,7 @@ static bool name_of(int fd, char name[PATH_MAX])
 	return len > 0;
 }
 
-/* As much of path as is there: its descriptor (O_PATH), or -1; *len is what that much is. */
+/* Opens as much of path as is there, which is its first *len bytes: O_PATH, or -1. */
 static int open_head(int root, const char *path, size_t *len)
 {
 	const struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };

@@ -255,8 +255,7 @@ static int open_image(struct disk *d, const struct disk_options *o, bool readonl
 				     : open_qcow2(d, o->dry ? QCOW2_TRY : QCOW2_WRITE);
 }
 
-/* The guest may be told of other blocks than the host's: the page cache makes the host's of them.
- */
+/* The guest's blocks may be smaller or larger than the host's: the host's page cache sees to it. */
 static int set_sector(struct disk *d, const struct disk_options *o)
 {
 	d->host_block = d->block_size;

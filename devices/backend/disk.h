@@ -179,14 +179,15 @@ int disk_do(struct disk *d, struct disk_request *r) __must_check;
 /* n bytes of a READ or WRITE have been transferred: take them off r. */
 void disk_advance(struct disk_request *r, size_t n);
 
-/* Is a DISCARD or ZERO none for fallocate(2): of a block device, which discards by ioctl and zeroes
- * whole blocks only? disk_do() does it. */
+/* Is r a DISCARD or ZERO that fallocate(2) can't do? A block device discards by ioctl, and zeroes
+ * whole blocks only. disk_do() does it. */
 bool disk_is_special(const struct disk *d, const struct disk_request *r);
 
 /* How fallocate(2) does a DISCARD or ZERO at its cheapest. */
 int disk_fallocate_mode(const struct disk_request *r);
 
-/* path as a shell reads it, for commands in messages; cut short where size needs it. Returns to. */
+/* Writes path to to in the way that a shell reads it, for commands in messages, and cuts it short
+ * where size needs it. Returns to. */
 const char *disk_quoted(char *to, size_t size, const char *path);
 
 /* r is done. */

@@ -80,7 +80,7 @@ bool disk_warn_of_format(const struct disk *d)
 	const uint64_t end = max(d->size, (uint64_t)DISK_SECTOR);
 	const struct kind *k;
 
-	/* What can't be read is no concern of this. */
+	/* A disk that can't be read is told of elsewhere. */
 	if (pread(d->fd, first, sizeof(first), 0) < 0 ||
 	    pread(d->fd, last, sizeof(last), (off_t)(end - DISK_SECTOR)) < 0)
 		return false;

@@ -69,7 +69,7 @@ static int discard(struct disk *d, struct disk_request *r)
 	int rc;
 
 	if (d->block_device && begin + d->host_block > end)
-		return 0; /* no whole block */
+		return 0; /* not a whole block */
 	if (d->block_device)
 		rc = TEMP_FAILURE_RETRY(ioctl(d->fd, BLKDISCARD, range)) < 0 ? -errno : 0;
 	else

@@ -31,7 +31,7 @@ struct fuse_node {
 	uint64_t dev, ino, mnt;      /* what it is */
 	mode_t type;                 /* S_IFMT */
 	struct statx_timestamp born; /* or zeroes: numbers are given to new files */
-	bool unsynced;               /* is noted in the server's */
+	bool unsynced;               /* it is in the server's list of that name */
 	bool closed; /* a mount point of the host's kernel: nothing below it is shown */
 	bool hashed; /* is what its number says */
 

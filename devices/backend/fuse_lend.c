@@ -77,8 +77,8 @@ int fuse_openat(struct fuse_server *f, int dir_fd, const char *name, const struc
 
 int fuse_open_path(struct fuse_server *f, int dir_fd, const char *name)
 {
-	/* RESOLVE_* are a second lock: a component that is not ".." leads nowhere else, and a link
-	 * that isn't followed neither. */
+	/* RESOLVE_* are a second lock: a component that is not ".." leads nowhere else, nor does a
+	 * link that isn't followed. */
 	struct open_how how = {
 		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,

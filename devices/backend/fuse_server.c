@@ -468,7 +468,7 @@ void fuse_server_free(struct fuse_server *f)
 {
 	if (!f)
 		return;
-	f->unsynced.nr = 0; /* nobody will ask */
+	f->unsynced.nr = 0; /* nobody will ask for a sync any more */
 	drop(f);
 	close_fd(&f->root_fd);
 	close_fd(&f->proc_fd);

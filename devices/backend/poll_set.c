@@ -18,7 +18,8 @@ void poll_set_destroy(struct poll_set *s)
 	*s = (struct poll_set){ .fd = -1 };
 }
 
-/* Makes *array, of *nr elements of a size, one of at least least. False: memory is short. */
+/* Makes *array, which has *nr elements of that size, one of at least least elements. False: out of
+ * memory. */
 static bool grow(void **array, size_t *nr, size_t size, size_t least)
 {
 	const size_t fresh = max((size_t)64, 2 * least);

@@ -37,7 +37,7 @@ int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *vd, const struct 
 /* Resets the device and takes its kicks off the loop, which isn't running. */
 void virtio_mmio_destroy(struct virtio_mmio *t);
 
-/* Has the driver's kicks come by wires, for a device that is at base; what is behind wires outlives
+/* Has the driver's kicks come by wires, for a device that is at base; what wires refers to outlives
  * t. 0 or -errno, logged. */
 int virtio_mmio_wire(struct virtio_mmio *t, const struct wires *wires, gpa_t base) __must_check;
 

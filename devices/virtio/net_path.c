@@ -193,7 +193,8 @@ static int deliver_held(struct virtio_net *n, struct net_pair *p, struct virtq *
 	return 1;
 }
 
-/* Takes one frame from the backend: its length, or whatever is no error; 0: there is none. */
+/* Takes one frame from the backend. 0: there is none; else its length, or 1 for one that was
+ * dropped. */
 static int take_frame(struct virtio_net *n, unsigned pair, struct virtq *q)
 {
 	struct net_pair *p = &n->pair[pair];

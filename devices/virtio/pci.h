@@ -26,7 +26,7 @@ struct virtio_pci {
 unsigned virtio_pci_nr_vectors(const struct virtio_dev *vd);
 
 /* Makes vd, which virtio_init() has seen, a function, for pci_add(); its kicks are on loop. vd,
- * mem, loop and what is behind wires must outlive t. 0 or -errno, logged; virtio_pci_destroy() is
+ * mem, loop and what wires refers to must outlive t. 0 or -errno, logged; virtio_pci_destroy() is
  * safe either way. */
 int virtio_pci_init(struct virtio_pci *t, struct virtio_dev *vd, const struct gmem *mem,
 		    const struct wires *wires, struct loop *loop) __must_check;

@@ -2,7 +2,7 @@
 /*
  * The eventfds of a device, as it asks for them to be wired: kicks to the addresses where the
  * driver stores; and those of a PCI function's interrupts, to the messages that the driver chose.
- * Behind it stands KVM (ioeventfd and irqfd), or a test.
+ * KVM does that (ioeventfd and irqfd), or a test.
  *
  * Each call is a leaf: it takes no lock of a device, and may be made from any thread with the
  * function's own lock held.
@@ -19,8 +19,8 @@ struct doorbell {
 };
 
 struct wires_ops {
-	/* Such a store signals fd; or no more. -errno: it can't be done, which is no error, for the
-	 * store then arrives by the bus. */
+	/* Such a store signals fd from now on; or, unless on, no more. -errno: it can't be done,
+	 * and the store arrives by the bus instead. */
 	int (*doorbell)(void *ctx, const struct doorbell *bell, int fd, bool on);
 
 	/* Message-signalled interrupt n, a number of the whole machine's, is this message: from the

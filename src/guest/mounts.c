@@ -72,7 +72,7 @@ const char *mount_early(void)
  * metacopy=on: chmod, chown and touch don't copy what is in a file, which would fill the layer.
  *
  * xino=on: a file has the device number of the directory that it is in, as tar --one-file-system
- * wants it. Its price are inode numbers that need 64 bits.
+ * wants it. Its price is inode numbers of 64 bits.
  *
  * index=off, and with it nfs_export: it would keep hard links of the host's together, but knows a
  * file by a handle, which virtiofs changes when it has forgotten the file, and says ESTALE then.
@@ -83,7 +83,7 @@ const char *mount_early(void)
  * volatile: nothing outlives the guest, so nothing is ever synced. (Since Linux 5.10.) */
 static int mount_overlay(void)
 {
-	/* A kernel that doesn't know one of them has the next. */
+	/* Where a kernel doesn't know all of a line's options, the next line is tried. */
 	static const char *const options[] = {
 		"volatile,redirect_dir=on,metacopy=on,xino=on,index=off",
 		"redirect_dir=on,metacopy=on,xino=on,index=off",

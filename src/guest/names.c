@@ -19,7 +19,7 @@ void names_add(struct names *n, const struct dhcp_lease *lease)
 
 void names_print(const struct names *n, FILE *f)
 {
-	/* A fourth is read by nobody: the other kind has its place. */
+	/* Nobody reads a fourth server, so one that is reached by IPv6 takes a place. */
 	const size_t most = NAMES_MAX_SERVERS - (n->server6 != NULL);
 
 	if (n->server6 && n->first6)

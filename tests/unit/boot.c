@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What every kind of kernel gets: tables, memory map, initrd; and what is no kernel at all. */
+/* What every kind of kernel gets: tables, memory map, initrd; and what is not a kernel at all. */
 #include <asm/bootparam.h>
 
 #include "images.h"

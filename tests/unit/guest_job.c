@@ -243,7 +243,7 @@ static void a_script_needs_no_first_line(void **state __unused)
 	begin(&t, (const char *const[]){ path, NULL }, false);
 	finish(&t);
 	assert_string_equal(t.control, "started\nexit 0\n");
-	path = MAKE("late", "exit 3\n\0\1\2", 0755); /* data behind a script, as of an installer */
+	path = MAKE("late", "exit 3\n\0\1\2", 0755); /* data after a script, as of an installer */
 	begin(&t, (const char *const[]){ path, NULL }, false);
 	finish(&t);
 	assert_string_equal(t.control, "started\nexit 3\n");
