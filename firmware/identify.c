@@ -70,46 +70,41 @@ bool boot_is_linux(const struct boot_request *r)
 
 #define BOOTS "minivmm boots bzImage, ELF and Multiboot 1 kernels for x86-64"
 
+#define EFI   "which needs UEFI firmware; minivmm has none"
+#define OTHER "minivmm runs x86-64 kernels"
+
 /* By the bytes at an offset. */
+/* clang-format off */
 static const struct {
 	size_t at;
 	const char *bytes;
 	size_t len;
 	const char *what;
 } not_kernels[] = {
-	{ 0x38, "ARM\x64", 4, "is a kernel for ARM64; minivmm runs x86-64 kernels" },
-	{ 0x24, "\x18\x28\x6f\x01", 4, "is a kernel for 32-bit ARM; minivmm runs x86-64 kernels" },
-	{ 0x38, "RSC\x05", 4, "is a kernel for RISC-V; minivmm runs x86-64 kernels" },
-	{ 0x30, "RISCV\0\0\0", 8, "is a kernel for RISC-V; minivmm runs x86-64 kernels" },
-	{ 0, "MZ\0\0zimg", 8,
-	  "is a compressed EFI boot image (zboot), which needs UEFI firmware; give the kernel that "
-	  "is "
-	  "inside" },
+	{ 0x38, "ARM\x64", 4, "is a kernel for ARM64; " OTHER },
+	{ 0x24, "\x18\x28\x6f\x01", 4, "is a kernel for 32-bit ARM; " OTHER },
+	{ 0x38, "RSC\x05", 4, "is a kernel for RISC-V; " OTHER },
+	{ 0x30, "RISCV\0\0\0", 8, "is a kernel for RISC-V; " OTHER },
+	{ 0, "MZ\0\0zimg", 8, "is a compressed EFI boot image (zboot), " EFI "; give the kernel that is inside" },
 	{ 0, "\x27\x05\x19\x56", 4, "is a U-Boot image; give the kernel that is inside" },
-	{ 0, "\xd0\x0d\xfe\xed", 4,
-	  "is a device tree or FIT image; give the kernel that is inside" },
+	{ 0, "\xd0\x0d\xfe\xed", 4, "is a device tree or FIT image; give the kernel that is inside" },
 	{ 0, "ANDROID!", 8, "is an Android boot image; give the kernel that is inside" },
 	{ 0, "\xcf\xfa\xed\xfe", 4, "is a Mach-O file, as macOS has them; " BOOTS },
 	{ 0, "\xce\xfa\xed\xfe", 4, "is a Mach-O file, as macOS has them; " BOOTS },
 	{ 0, "\xca\xfe\xba\xbe", 4, "is a Mach-O file, as macOS has them; " BOOTS },
-	{ 0, "!<arch>\n", 8,
-	  "is an archive or a package; unpack it (dpkg -x) and give the kernel in its boot/" },
-	{ 0, "\xed\xab\xee\xdb", 4,
-	  "is an RPM package; unpack it (rpm2cpio) and give the kernel in it" },
+	{ 0, "!<arch>\n", 8, "is an archive or a package; unpack it (dpkg -x) and give the kernel in its boot/" },
+	{ 0, "\xed\xab\xee\xdb", 4, "is an RPM package; unpack it (rpm2cpio) and give the kernel in it" },
 	{ 0, "PK\3\4", 4, "is a zip archive; unpack it first" },
 	{ 257, "ustar", 5, "is a tar archive; unpack it first" },
-	{ 0, "0707", 4, "is a cpio archive: an initrd? Then give it as --initrd" },
-	{ 0, "hsqs", 4, "is a squashfs image: then give it as --disk, with a kernel" },
-	{ 0, "QFI\xfb", 4, "is a qcow2 disk image, not a kernel" },
-	{ 0x8001, "CD001", 5, "is an ISO image: then give it as --disk, with a kernel" },
+	{ 0, "0707", 4, "is a cpio archive, as an initrd is; give an initrd as --initrd" },
+	{ 0, "hsqs", 4, "is a squashfs image; give it as --disk, with a kernel" },
+	{ 0, "QFI\xfb", 4, "is a qcow2 disk image; give it as --disk FILE,format=qcow2, with a kernel" },
+	{ 0x8001, "CD001", 5, "is an ISO image; give it as --disk, with a kernel" },
 	{ 0, "#!", 2, "is a script, not a kernel" },
-	{ 0, "MZ", 2,
-	  "is an EFI program (or one of DOS), which needs UEFI firmware; minivmm has none, and "
-	  "boots "
-	  "bzImage, ELF and Multiboot 1 kernels" },
-	{ 0x1fe, "\x55\xaa", 2,
-	  "is a boot sector or a disk image: then give it as --disk, with a kernel" },
+	{ 0, "MZ", 2, "is an EFI program (or one of DOS), " EFI ", and boots bzImage, ELF and Multiboot 1 kernels" },
+	{ 0x1fe, "\x55\xaa", 2, "is a boot sector or a disk image; give it as --disk, with a kernel" },
 };
+/* clang-format on */
 
 int boot_refuse_unknown(const struct boot_request *r)
 {
@@ -125,9 +120,8 @@ int boot_refuse_unknown(const struct boot_request *r)
 			    not_kernels[i].len))
 			return boot_refuse(r, "%s", not_kernels[i].what);
 	if (multiboot_is(r))
-		return boot_refuse(r,
-				   "has a Multiboot header without address fields (flag 16), and "
-				   "is not an ELF file either");
+		return boot_refuse(r, "has a Multiboot header without address fields (flag 16), "
+				      "and is not an ELF file either");
 	if (multiboot2_is(r))
 		return boot_refuse(r, "is a Multiboot 2 kernel; minivmm knows Multiboot 1");
 	return boot_refuse(r, "is neither a bzImage nor an ELF or Multiboot 1 kernel");

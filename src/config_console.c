@@ -131,8 +131,7 @@ int config_check_stdio(const struct config *c)
 	const char *owner = c->console.kind == HOST_STDIO  ? "the console"
 			    : c->serial.kind == HOST_STDIO ? "the serial port"
 							   : NULL;
-	const char *way = c->console.kind == HOST_STDIO ? "; use pty or socket=PATH for one "
-							  "of them"
+	const char *way = c->console.kind == HOST_STDIO ? "; use pty or socket=PATH for one of them"
 							: "; add --serial none";
 
 	for (size_t i = 0; i < c->nr_ports; i++) {

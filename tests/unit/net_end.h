@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "../loop_turn.h"
 #include "backend/net.h"
 #include "test.h"
 
@@ -108,19 +109,7 @@ static inline void net_end_run(struct net_end *e)
 /* One turn of the loop that does not wait. False: nothing is pending. */
 static inline bool net_end_turn(struct net_end *e)
 {
-	struct epoll_event ev;
-	struct loop_source *src;
-	uint64_t n;
-
-	if (epoll_wait(e->loop.epoll_fd, &ev, 1, 0) < 1)
-		return false;
-	src = ev.data.ptr;
-	if (!src) /* the wake-up of a stop */
-		return read(e->loop.wake_fd, &n, sizeof(n)) > 0;
-	pthread_mutex_lock(src->lock);
-	src->fn(src, ev.events);
-	pthread_mutex_unlock(src->lock);
-	return true;
+	return loop_turn(&e->loop);
 }
 
 /* Runs until a frame that matches is in e->frame. */

@@ -4,7 +4,6 @@
 #include "backend/net_user.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <net/ethernet.h>
 #include <netinet/icmp6.h>
 #include <netinet/if_ether.h>
@@ -17,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "../count_fds.h"
 #include "net_end.h"
 #include "vmm/log.h"
 
@@ -711,17 +711,6 @@ static void a_guest_may_use_up_the_descriptors(void **state __unused)
 	net_end_free(e);
 	setrlimit(RLIMIT_NOFILE, &limit);
 	close(fd);
-}
-
-static unsigned count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 static void settle(struct net_end *e)

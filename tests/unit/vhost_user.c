@@ -2,10 +2,11 @@
 /* The front end of vhost-user against a daemon of the test's own, which is a thread. */
 #include "vhost_user.h"
 
+#include "../count_fds.h"
+#include "../loop_turn.h"
 #include "../wires.h"
 #include "virtio/pci.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <fcntl.h>
@@ -413,17 +414,6 @@ static void features_are_those_of_both(void **state __unused)
 	rig_down(&t);
 }
 
-static unsigned open_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
 /* Each fault at each message: the device fails, in time, and nothing else does. */
 static void a_daemon_that_errs_is_given_up(void **state __unused)
 {
@@ -432,7 +422,7 @@ static void a_daemon_that_errs_is_given_up(void **state __unused)
 		VU_SET_MEM_TABLE,  VU_SET_VRING_NUM,         VU_SET_VRING_ADDR, VU_SET_VRING_CALL,
 		VU_SET_VRING_KICK, VU_SET_VRING_ENABLE,      VU_GET_VRING_BASE
 	};
-	const unsigned before = open_descriptors();
+	const unsigned before = count_fds();
 	struct rig t;
 
 	log_set_level(LOG_QUIET);
@@ -454,7 +444,7 @@ static void a_daemon_that_errs_is_given_up(void **state __unused)
 			rig_down(&t);
 		}
 	}
-	assert_int_equal(open_descriptors(), before);
+	assert_int_equal(count_fds(), before);
 	log_set_level(LOG_WARN);
 }
 
@@ -465,10 +455,10 @@ static void descriptors_that_it_sends_are_not_taken(void **state __unused)
 
 	assert_int_equal(rig_up(&t, VU_FEATURES, 0xff, WITH_FDS, VU_SET_FEATURES), 0);
 	assert_true(driver_start(&t.d, 0));
-	before = open_descriptors();
+	before = count_fds();
 	for (unsigned i = 0; i < 5; i++)
 		assert_true(driver_start(&t.d, 0));
-	assert_int_equal(open_descriptors(), before);
+	assert_int_equal(count_fds(), before);
 	rig_down(&t);
 }
 
@@ -550,20 +540,6 @@ static void notify_by_window(struct board *b, unsigned queue)
 	configure(b, b->t.window + VIRTIO_PCI_CAP_OFFSET, 4, NOTIFY + 4 * queue);
 	configure(b, b->t.window + VIRTIO_PCI_CAP_LENGTH, 4, 2);
 	configure(b, b->t.window + 16, 2, queue);
-}
-
-static bool board_step(struct board *b)
-{
-	struct epoll_event ev;
-	struct loop_source *src;
-
-	if (epoll_wait(b->loop.epoll_fd, &ev, 1, 0) != 1)
-		return false;
-	src = ev.data.ptr;
-	pthread_mutex_lock(src->lock);
-	src->fn(src, ev.events);
-	pthread_mutex_unlock(src->lock);
-	return true;
 }
 
 static void board_queue(struct board *b, unsigned i)
@@ -657,7 +633,7 @@ static void await_answer(struct board *b)
 	struct pollfd p = { b->wires.msi[1].lent, POLLIN, 0 };
 	struct ring_elem used;
 
-	while (board_step(b))
+	while (loop_turn(&b->loop))
 		;
 	while (!ring_take(&b->ring[1], &used)) {
 		assert_int_equal(poll(&p, 1, 60000), 1);
@@ -719,7 +695,7 @@ static void a_daemon_that_fills_its_eventfds_holds_nobody_up(void **state __unus
 		  PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
 	log_set_level(LOG_QUIET);
 	shutdown(b.m.fd, SHUT_WR);
-	while (board_step(&b))
+	while (loop_turn(&b.loop))
 		;
 	log_set_level(LOG_WARN);
 	assert_int_equal(b.s.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET, VIRTIO_CONFIG_S_NEEDS_RESET);

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <dirent.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -12,6 +11,7 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
+#include "../count_fds.h"
 #include "../fuse_client.h"
 #include "backend/fuse_impl.h"
 #include "capture.h"
@@ -103,17 +103,6 @@ static int getattr(uint64_t node)
 	const struct fuse_getattr_in in = { 0 };
 
 	return ask_bytes(&c, FUSE_GETATTR, node, &in, sizeof(in));
-}
-
-static unsigned count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 /* -- the device ------------------------------------------------------------------------------ */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/virtio_mmio.h>
 
+#include "../loop_turn.h"
 #include "../ring.h"
 #include "../wires.h"
 #include "test.h"
@@ -484,21 +485,6 @@ static void work_that_comes_meanwhile_is_done(void **state __unused)
 	cat_destroy(&cat);
 }
 
-/* What the loop finds ready now, without waiting; false when there is nothing. */
-static bool step(struct cat *cat)
-{
-	struct epoll_event ev;
-	struct loop_source *src;
-
-	if (epoll_wait(cat->loop.epoll_fd, &ev, 1, 0) != 1)
-		return false;
-	src = ev.data.ptr;
-	pthread_mutex_lock(src->lock);
-	src->fn(src, ev.events);
-	pthread_mutex_unlock(src->lock);
-	return true;
-}
-
 /* As vhost does: kicks of queue 1 are somebody else's, until the device is reset. */
 static void kicks_can_be_left_to_others(void **state __unused)
 {
@@ -519,18 +505,18 @@ static void kicks_can_be_left_to_others(void **state __unused)
 	ops->watch_kicks(&cat.mmio, 1, false);
 	/* The loop was on its way to the queue, and nothing came of it. */
 	((struct loop_source *)ev.data.ptr)->fn(ev.data.ptr, ev.events);
-	assert_false(step(&cat));
+	assert_false(loop_turn(&cat.loop));
 	assert_int_equal(ring_used(&cat.ring[1]), 0);
 	assert_int_equal(read(kick, &nr, sizeof(nr)), sizeof(nr)); /* it is still there */
 	request(&cat, 0);
 	wr(&cat, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
-	assert_true(step(&cat)); /* the other queue is ours as before */
+	assert_true(loop_turn(&cat.loop)); /* the other queue is ours as before */
 	assert_int_equal(ring_used(&cat.ring[0]), 1);
 
 	bring_up(&cat, 0);
 	request(&cat, 1);
 	wr(&cat, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
-	assert_true(step(&cat));
+	assert_true(loop_turn(&cat.loop));
 	assert_int_equal(ring_used(&cat.ring[1]), 1);
 	cat_destroy(&cat);
 }
@@ -551,14 +537,14 @@ static void others_can_call_the_driver(void **state __unused)
 	assert_int_equal(cat.edges, 0);
 	assert_int_equal(write(call, &one, sizeof(one)), sizeof(one));
 	assert_int_equal(cat.edges, 0); /* not before the bit is set */
-	assert_true(step(&cat));
+	assert_true(loop_turn(&cat.loop));
 	assert_int_equal(cat.edges, 1);
 	assert_int_equal(rd(&cat, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
-	assert_false(step(&cat));
+	assert_false(loop_turn(&cat.loop));
 	/* What comes too late for one driver isn't the next one's. */
 	assert_int_equal(write(call, &one, sizeof(one)), sizeof(one));
 	wr(&cat, VIRTIO_MMIO_STATUS, 0);
-	assert_false(step(&cat));
+	assert_false(loop_turn(&cat.loop));
 	assert_int_equal(cat.edges, 1);
 	assert_int_equal(rd(&cat, VIRTIO_MMIO_INTERRUPT_STATUS), 0);
 	assert_int_equal(ops->call_fd(&cat.mmio, 0), call);
@@ -598,14 +584,14 @@ static void what_is_lent_is_neither_read_nor_written(void **state __unused)
 	assert_int_equal(write(fd, &most, sizeof(most)), sizeof(most));
 	assert_int_equal(write(shared_fd_hand_on(&kick), &most, sizeof(most)), sizeof(most));
 	for (unsigned i = 1; i < 3; i++) {
-		assert_true(step(&cat));
+		assert_true(loop_turn(&cat.loop));
 		assert_int_equal(cat.edges, i);
-		assert_false(step(&cat));
+		assert_false(loop_turn(&cat.loop));
 		assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
 	}
 	wr(&cat, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
 	assert_int_equal(cat.lent_kicks, 0); /* not on this thread */
-	while (step(&cat))
+	while (loop_turn(&cat.loop))
 		;
 	assert_int_equal(cat.lent_kicks, 1);
 	assert_int_equal(cat.edges, 3);
@@ -613,7 +599,7 @@ static void what_is_lent_is_neither_read_nor_written(void **state __unused)
 	bring_up(&cat, 0);
 	request(&cat, 1);
 	wr(&cat, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
-	assert_true(step(&cat));
+	assert_true(loop_turn(&cat.loop));
 	assert_int_equal(ring_used(&cat.ring[1]), 1);
 	assert_int_equal(cat.lent_kicks, 1);
 	assert_true(test_wires_store(&w, bell));

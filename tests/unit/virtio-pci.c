@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "../loop_turn.h"
 #include "../ring.h"
 #include "../wires.h"
 #include "capture.h"
@@ -238,21 +239,6 @@ static void interrupts_on(struct cat *cat)
 	control(cat, PCI_MSIX_FLAGS_ENABLE);
 }
 
-/* What the loop finds ready now; false when there is nothing. */
-static bool step(struct cat *cat)
-{
-	struct epoll_event ev;
-	struct loop_source *src;
-
-	if (epoll_wait(cat->loop.epoll_fd, &ev, 1, 0) != 1)
-		return false;
-	src = ev.data.ptr;
-	pthread_mutex_lock(src->lock);
-	src->fn(src, ev.events);
-	pthread_mutex_unlock(src->lock);
-	return true;
-}
-
 static void request(struct cat *cat, unsigned queue)
 {
 	ring_send(&cat->ring[queue], &(struct ring_buf){ 0x60000, 8, .in = true }, 1);
@@ -397,7 +383,7 @@ static void a_queue_that_is_not_there_has_no_registers(void **state)
 	assert_memory_equal(&before, &cat->vd, sizeof(before));
 	wr(cat, cat->notify + 4 * QUEUES, 2, 0);
 	wr(cat, cat->notify + 0xffc, 4, 0);
-	assert_false(step(cat));
+	assert_false(loop_turn(&cat->loop));
 }
 
 static void a_ready_queue_stays_where_it_is(void **state)
@@ -441,7 +427,7 @@ static void a_queue_is_reset_alone(void **state)
 	set_queue(cat, 2);
 	request(cat, 2);
 	wr(cat, cat->notify + 8, 2, 2);
-	assert_true(step(cat));
+	assert_true(loop_turn(&cat->loop));
 	assert_int_equal(ring_used(&cat->ring[2]), 1);
 }
 
@@ -482,7 +468,7 @@ static void kicks_come_by_eventfd_and_by_exit(void **state)
 		request(cat, i);
 		assert_true(test_wires_store(&cat->wires, cat->notify + 4 * i));
 		assert_int_equal(ring_used(&cat->ring[i]), 0); /* not on this thread */
-		assert_true(step(cat));
+		assert_true(loop_turn(&cat->loop));
 		assert_int_equal(ring_used(&cat->ring[i]), 1);
 	}
 	for (unsigned size = 1; size <= 8; size *= 2) {
@@ -490,11 +476,11 @@ static void kicks_come_by_eventfd_and_by_exit(void **state)
 
 		request(cat, 1);
 		wr(cat, cat->notify + 4, size, UINT64_MAX); /* any width, any value */
-		assert_true(step(cat));
+		assert_true(loop_turn(&cat->loop));
 		assert_int_equal(ring_used(&cat->ring[1]), before + 1);
 	}
 	assert_int_equal(rd(cat, cat->notify, 4), 0);
-	assert_false(step(cat));
+	assert_false(loop_turn(&cat->loop));
 }
 
 static void doorbells_follow_the_bar(void **state)
@@ -509,7 +495,7 @@ static void doorbells_follow_the_bar(void **state)
 	bring_up(cat, 0);
 	request(cat, 2);
 	assert_true(test_wires_store(&cat->wires, cat->notify + 8));
-	assert_true(step(cat));
+	assert_true(loop_turn(&cat->loop));
 	assert_int_equal(ring_used(&cat->ring[2]), 1);
 	wr(cat, ECAM + PCI_COMMAND, 2, 0);
 	assert_int_equal(cat->wires.nr_bells, 0);
@@ -519,7 +505,7 @@ static void doorbells_follow_the_bar(void **state)
 	assert_int_equal(cat->wires.nr_bells, 0);
 	request(cat, 2);
 	wr(cat, cat->notify + 8, 2, 2);
-	assert_true(step(cat));
+	assert_true(loop_turn(&cat->loop));
 	assert_int_equal(ring_used(&cat->ring[2]), 2);
 	cat->wires.no_bells = false;
 	find(cat, LOW);
@@ -534,14 +520,14 @@ static void without_msix_there_is_the_isr(void **state)
 	assert_int_equal(rd(cat, cat->isr, 1), 0);
 	request(cat, 0);
 	wr(cat, cat->notify, 2, 0);
-	assert_true(step(cat));
+	assert_true(loop_turn(&cat->loop));
 	assert_int_equal(rd(cat, cat->isr, 2), 0); /* no such register */
 	assert_int_equal(rd(cat, cat->isr, 1), 1);
 	assert_int_equal(rd(cat, cat->isr, 1), 0); /* reading took it */
 	config_changed(cat);
 	request(cat, 0);
 	wr(cat, cat->notify, 2, 0);
-	assert_true(step(cat));
+	assert_true(loop_turn(&cat->loop));
 	assert_int_equal(rd(cat, cat->isr, 1), 3);
 	assert_int_equal(cat->wires.connects, 0);
 	config_changed(cat);
@@ -563,7 +549,7 @@ static void each_queue_has_its_interrupt(void **state)
 		assert_int_equal(cat->wires.msi[FIRST + 1 + i].told_data, 0x41 + i);
 		request(cat, i);
 		wr(cat, cat->notify + 4 * i, 2, i);
-		assert_true(step(cat));
+		assert_true(loop_turn(&cat->loop));
 		for (unsigned n = 0; n <= QUEUES; n++)
 			assert_int_equal(test_wires_sent(&cat->wires, FIRST + n), n == i + 1);
 	}
@@ -578,7 +564,7 @@ static void each_queue_has_its_interrupt(void **state)
 	config_changed(cat);
 	request(cat, 2);
 	wr(cat, cat->notify + 8, 2, 2);
-	assert_true(step(cat));
+	assert_true(loop_turn(&cat->loop));
 	assert_int_equal(test_wires_sent(&cat->wires, FIRST), 1);
 }
 
@@ -619,7 +605,7 @@ static void what_is_masked_is_pending(void **state)
 				msix_signal(&cat->t.msix, 2);
 			request(cat, 1);
 			wr(cat, cat->notify + 4, 2, 1);
-			assert_true(step(cat));
+			assert_true(loop_turn(&cat->loop));
 		}
 		assert_int_equal(test_wires_sent(&cat->wires, FIRST + 2), 0);
 		for (unsigned size = 1; size <= 8; size *= 2)
@@ -754,11 +740,11 @@ static void others_serve_and_call(void **state)
 
 	ops->watch_kicks(&cat->t, 1, false);
 	wr(cat, cat->notify + 4, 2, 1);
-	assert_false(step(cat));
+	assert_false(loop_turn(&cat->loop));
 	assert_int_equal(read(ops->kick_fd(&cat->t, 1), &nr, sizeof(nr)), sizeof(nr));
 	bring_up(cat, 0);
 	wr(cat, cat->notify + 4, 2, 1);
-	assert_true(step(cat));
+	assert_true(loop_turn(&cat->loop));
 }
 
 /* What its process can make of an eventfd: one that blocks, and is full. */
@@ -786,10 +772,10 @@ static void what_is_lent_is_kvms_to_signal(void **state)
 	assert_true(loop_take_event(shared_fd_hand_on(&kick))); /* for what came before */
 	assert_true(test_wires_store(&cat->wires, bell));
 	assert_true(loop_take_event(shared_fd_hand_on(&kick)));
-	assert_false(step(cat));
+	assert_false(loop_turn(&cat->loop));
 	wr(cat, bell, 4, 1); /* what KVM doesn't know is the device's to tell */
 	assert_false(loop_take_event(shared_fd_hand_on(&kick)));
-	assert_true(step(cat));
+	assert_true(loop_turn(&cat->loop));
 	assert_int_equal(cat->lent_kicks, 1);
 	find(cat, HIGH);
 	assert_false(test_wires_store(&cat->wires, bell));
@@ -821,13 +807,13 @@ static void what_is_lent_is_kvms_to_signal(void **state)
 	config_changed(cat);
 	msix_signal(&cat->t.msix, 2);
 	wr(cat, cat->notify + 4, 2, 1);
-	assert_true(step(cat));
-	assert_false(step(cat));
+	assert_true(loop_turn(&cat->loop));
+	assert_false(loop_turn(&cat->loop));
 	bring_up(cat, 0);
 	assert_int_equal(rd(cat, cat->pba, 8), 0);
 	assert_true(test_wires_store(&cat->wires, cat->notify + 4));
 	request(cat, 1);
-	assert_true(step(cat));
+	assert_true(loop_turn(&cat->loop));
 	assert_int_equal(ring_used(&cat->ring[1]), 1);
 	assert_int_equal(cat->lent_kicks, 2);
 }
@@ -876,7 +862,7 @@ static void reads_and_writes_go_through_the_window(void **state)
 	wr(cat, cap + VIRTIO_PCI_CAP_LENGTH, 4, 2);
 	request(cat, 1);
 	wr(cat, data, 2, 1);
-	assert_true(step(cat));
+	assert_true(loop_turn(&cat->loop));
 	assert_int_equal(ring_used(&cat->ring[1]), 1);
 }
 
@@ -889,7 +875,7 @@ static void a_reset_clears_the_registers(void **state)
 	wr(cat, cat->table + 16 + 12, 4, 1);
 	request(cat, 0);
 	wr(cat, cat->notify, 2, 0);
-	assert_true(step(cat));
+	assert_true(loop_turn(&cat->loop));
 	assert_int_equal(rd(cat, cat->pba, 1), 2);
 	/* Of the device: its interrupts are set up still, but nothing is pending. */
 	put(cat, VIRTIO_PCI_COMMON_STATUS, 1, 0);
