@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <sys/stat.h>
 
 void names_add(struct names *n, const struct dhcp_lease *lease)
 {
@@ -15,6 +16,14 @@ void names_add(struct names *n, const struct dhcp_lease *lease)
 	if (blank)
 		n->search[at] = ' ';
 	memcpy(n->search + at + blank, lease->search, len + 1);
+}
+
+/* Of overlayfs, only folders always have its own number. */
+bool names_folder_is_ours(const char *root, const char *folder)
+{
+	struct stat own, st;
+
+	return stat(root, &own) == 0 && (stat(folder, &st) < 0 || st.st_dev == own.st_dev);
 }
 
 void names_print(const struct names *n, FILE *f)

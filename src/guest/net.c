@@ -249,19 +249,24 @@ static void await_address6(void)
 
 /* -- all of it -- */
 
-/* The file may be a link into a /run that is not the guest's: so it is made anew. */
-static void write_names(const struct names *n)
+/* The file may be a link into a /run that is not the guest's: so it is made anew. NULL, or why it
+ * isn't. */
+static const char *write_names(const struct names *n)
 {
+	static const char path[] = "/etc/resolv.conf";
 	FILE *f;
 
 	if (!n->nr_servers && !n->server6)
-		return;
-	unlink("/etc/resolv.conf");
-	f = fopen("/etc/resolv.conf", "we");
+		return NULL;
+	/* A share may be the file alone, which is busy then. */
+	if (!names_folder_is_ours("/", "/etc") || (unlink(path) < 0 && errno == EBUSY))
+		return "/etc/resolv.conf is in a share and stays as it is";
+	f = fopen(path, "wex");
 	if (!f)
-		return;
+		return errno == ENOENT ? NULL : "/etc/resolv.conf can't be written"; /* no /etc */
 	names_print(n, f);
 	fclose(f);
+	return NULL;
 }
 
 /* NULL, or what went wrong, until the next call. */
@@ -288,13 +293,12 @@ const char *net_addresses(enum net_dns6 dns6, const char *options)
 {
 	struct names names = { .options = options, .first6 = dns6 == NET_DNS6_FIRST };
 	struct if_nameindex *all = if_nameindex();
-	const char *wrong = NULL;
+	const char *wrong = NULL, *failed;
 
 	if (dns6 != NET_DNS6_NONE && access("/proc/net/if_inet6", F_OK) == 0)
 		names.server6 = SERVER6;
 	for (struct if_nameindex *i = all; i && i->if_name; i++) {
 		struct link l = { .fd = -1, .packet = -1, .name = i->if_name };
-		const char *failed;
 
 		if (!strcmp(l.name, "lo"))
 			continue;
@@ -311,6 +315,6 @@ const char *net_addresses(enum net_dns6 dns6, const char *options)
 		if_freenameindex(all);
 	if (names.server6 && names.first6)
 		await_address6();
-	write_names(&names);
-	return wrong;
+	failed = write_names(&names);
+	return wrong ?: failed;
 }

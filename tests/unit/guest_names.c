@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "test.h"
 #include "vmm/types.h"
@@ -71,12 +73,33 @@ static void domains_that_have_no_room_are_left_out(void **state __unused)
 	assert_int_equal(strlen(n.search), 255);
 }
 
+/* What is mounted in the root is not the root's: here, the kernel's own file systems. */
+static void a_share_is_not_the_roots(void **state __unused)
+{
+	char dir[] = "/tmp/names-XXXXXX", below[64], link[64];
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(below, sizeof(below), "%s/etc", dir);
+	snprintf(link, sizeof(link), "%s/link", dir);
+	assert_int_equal(symlink("/proc/self", link), 0);
+	assert_true(names_folder_is_ours(dir, below)); /* there is none yet */
+	assert_int_equal(mkdir(below, 0700), 0);
+	assert_true(names_folder_is_ours(dir, below));
+	assert_false(names_folder_is_ours(dir, link));
+	assert_false(names_folder_is_ours(dir, "/proc"));
+	assert_false(names_folder_is_ours("/sys", below));
+	unlink(link);
+	rmdir(below);
+	rmdir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(leases_come_together),
 		cmocka_unit_test(a_server_by_ipv6_has_a_place_of_its_own),
 		cmocka_unit_test(domains_that_have_no_room_are_left_out),
+		cmocka_unit_test(a_share_is_not_the_roots),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,6 +144,18 @@ if ((root)); then
 	grep -qE '^192.0.2.7 +STREAM short.lan.example$' "$lines" || wrong+=("the short name was not found")
 	point "run: a resolver on the host's loopback, its domains and its options"
 
+	mkdir "$host/etc"
+	echo "nameserver 192.0.2.99" >"$host/etc/resolv.conf"
+	cp "$host/etc/resolv.conf" "$host/theirs"
+	for shared in "$host/etc:/etc" "$host/etc/resolv.conf:/etc/resolv.conf"; do
+		run run --kernel "$from/tiny" --memory 256M --net user --share "$shared:rw" -- cat /etc/resolv.conf
+		ends 0
+		prints "nameserver 192.0.2.99"
+		logs "/etc/resolv.conf is in a share and stays as it is"
+		cmp -s "$host/etc/resolv.conf" "$host/theirs" || wrong+=("the host's file was changed")
+	done
+	point "run: a resolv.conf in a share is the host's"
+
 	resolver "nameserver ::1"
 	named "$debian" sh -c 'cat /etc/resolv.conf; getent ahostsv4 some.example | head -n 1'
 	is "the first server" "$(head -n 1 "$lines")" "nameserver fec0::3"
