@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Files that the guest has opened, and what is in them. */
 #include <stdlib.h>
+#include <sys/vfs.h>
 
 #include "backend/fuse_impl.h"
 
@@ -251,6 +252,22 @@ static uint64_t slice_end(int fd, uint32_t mode, uint64_t at, uint64_t end)
 	return min(end, next * FALLOCATE_SLICE);
 }
 
+/* Is there room for that many bytes more, with those that the file has already? What can't be done
+ * as a whole is not to fill the host's disk slice by slice. */
+static bool has_room(int fd, uint64_t len)
+{
+	struct statfs fs;
+	struct stat st;
+	uint64_t free;
+
+	if (fstatfs(fd, &fs) < 0 || fstat(fd, &st) < 0 || !fs.f_blocks)
+		return true; /* who knows */
+	if (__builtin_mul_overflow(fs.f_bfree, (uint64_t)fs.f_bsize, &free) ||
+	    __builtin_add_overflow(free, (uint64_t)max(st.st_size, st.st_blocks * 512), &free))
+		return true;
+	return len <= free;
+}
+
 /* The host's file system may have to write all of it, so it is done in slices. */
 static int allocate(const struct fuse_server *f, int fd, const struct fuse_fallocate_in *in)
 {
@@ -258,6 +275,8 @@ static int allocate(const struct fuse_server *f, int fd, const struct fuse_fallo
 
 	if (__builtin_add_overflow(at, in->length, &end) || end > INT64_MAX || !in->length)
 		return in->length ? -EFBIG : -EINVAL;
+	if (!(in->mode & FALLOC_FL_PUNCH_HOLE) && !has_room(fd, in->length))
+		return -ENOSPC;
 	while (at < end) {
 		const uint64_t next = slice_end(fd, in->mode, at, end);
 

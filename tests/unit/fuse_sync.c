@@ -263,6 +263,11 @@ static void a_stop_ends_what_takes_long(void **state __unused)
 	assert_int_equal(ask_bytes(&c, FUSE_FALLOCATE, node, &in, sizeof(in)), -EINVAL);
 	in.length = UINT64_MAX;
 	assert_int_equal(ask_bytes(&c, FUSE_FALLOCATE, node, &in, sizeof(in)), -EFBIG);
+	/* More than there is: nothing of it is begun. */
+	in.length = 1ull << 60;
+	slices = 0;
+	assert_int_equal(ask_bytes(&c, FUSE_FALLOCATE, node, &in, sizeof(in)), -ENOSPC);
+	assert_int_equal(slices, 0);
 	client_destroy(&c);
 }
 
