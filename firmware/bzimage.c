@@ -163,6 +163,17 @@ static void spread(const struct boot_request *r, const struct elf *elf, gpa_t ba
 	wipe(r, done, end);
 }
 
+/* Fills *elf and *entry from the payload, which was unpacked. NULL; or why it can't be used. */
+static const char *look_at_payload(struct elf *elf, const uint8_t *host, uint64_t size, gpa_t base,
+				   uint64_t *entry)
+{
+	const char *why = elf_parse(elf, host, size);
+
+	if (!why && !moves_down(elf, base))
+		why = "unusual layout";
+	return why ?: elf_locate_entry(elf, entry);
+}
+
 /* The first way. 1; 0 with *why when the payload can't be taken apart; or -errno. */
 static int enter_payload(const struct boot_request *r, struct boot_entry *e,
 			 const struct bzimage *b, const char **why)
@@ -197,18 +208,15 @@ static int enter_payload(const struct boot_request *r, struct boot_entry *e,
 		return log_ret(rc, "kernel %s: no memory to unpack it", r->kernel_name);
 	if (rc < 0)
 		return boot_refuse(r, "is damaged: its %s payload doesn't unpack", codec->name);
-	*why = elf_parse(&elf, host, size);
-	if (!*why && !moves_down(&elf, base))
-		*why = "unusual layout";
-	if (!*why)
-		*why = elf_locate_entry(&elf, &entry);
+	*why = look_at_payload(&elf, host, size, base, &entry);
 	if (*why) {
 		wipe(r, base, base + size);
 		return 0;
 	}
 	if (!elf.is64)
 		return boot_refuse(r, "is a 32-bit kernel; minivmm runs x86-64 kernels");
-	if ((rc = boot_check_segments(r, e, &elf, entry)) < 0)
+	rc = boot_check_segments(r, e, &elf, entry);
+	if (rc < 0)
 		return rc;
 	spread(r, &elf, base, base + size);
 	e->mode = BOOT_LONG64;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "config_console.h"
+#include "config_disk.h"
 #include "config_fs.h"
 #include "config_net.h"
 #include "config_run.h"
@@ -54,81 +55,6 @@ static int set_memory(const struct opt_value *v, void *field)
 		return opt_fail(v, "the host never merges huge pages of this kind; leave out "
 				   "mergeable=on or use "
 				   "hugepages=on");
-	return 0;
-}
-
-/* --disk */
-
-/* virtio 1.2 §5.2.6: the identity has 20 bytes. udev makes file names of it, hence no blanks or
- * slashes. */
-static int set_disk_id(const struct opt_value *v, void *field)
-{
-	size_t max = sizeof(((struct disk_config *)0)->id) - 1;
-	size_t len = strlen(v->text);
-
-	if (!len || len > max)
-		return opt_fail(v, "id must have 1 to %zu characters; this one has %zu", max, len);
-	for (const char *p = v->text; *p; p++) {
-		if (*p <= ' ' || *p > '~' || *p == '/')
-			return opt_fail(v, "id may have ASCII letters, digits and signs, but no "
-					   "blank and no slash");
-	}
-	memcpy(field, v->text, len + 1);
-	return 0;
-}
-
-static const struct opt_choice disk_kinds[] = {
-	{ "raw", DISK_KIND_RAW },
-	{ "qcow2", DISK_KIND_QCOW2 },
-	{ NULL, 0 },
-};
-
-static const struct opt_choice disk_sectors[] = {
-	{ "512", 512 },
-	{ "4096", 4096 },
-	{ NULL, 0 },
-};
-
-/* A file of that name is ./temp. */
-static int set_overlay(const struct opt_value *v, void *field)
-{
-	struct disk_config *d = container_of(field, struct disk_config, overlay);
-
-	d->temp = !strcmp(v->text, "temp");
-	return d->temp ? 0 : opt_path(v, field);
-}
-
-static const struct opt disk_rows[] = {
-	LIST_KEY(NULL, "PATH", opt_path, disk_config, path),
-	LIST_KEY("readonly", "on|off", opt_bool, disk_config, readonly),
-	LIST_KEY("overlay", "FILE|temp", set_overlay, disk_config, overlay),
-	LIST_KEY("format", "raw|qcow2", opt_choice, disk_config, format, .kind = disk_kinds),
-	LIST_KEY("sector", "512|4096", opt_choice, disk_config, sector, .kind = disk_sectors),
-	LIST_KEY("id", "STRING", set_disk_id, disk_config, id),
-};
-static const struct opt_table disk_table = { .row = disk_rows, .nr = ARRAY_SIZE(disk_rows) };
-
-static int set_disk(const struct opt_value *v, void *field)
-{
-	struct config *c = container_of(field, struct config, nr_disks);
-	struct disk_config *d = &c->disk[c->nr_disks];
-	int rc;
-
-	if (c->nr_disks == CONFIG_MAX_DISKS)
-		return opt_fail(v, "there are %d disks already, which is the most; leave one out",
-				CONFIG_MAX_DISKS);
-	c->nr_disks++; /* before anything can fail: config_destroy() frees what it got */
-	rc = opt_list(v, disk_table, d);
-	if (rc)
-		return rc;
-	if (d->readonly && (d->overlay || d->temp))
-		return opt_fail(v, "with an overlay the disk itself is never written; leave out "
-				   "readonly=on, or overlay= when the guest shall not write");
-	for (const struct disk_config *o = c->disk; o < d; o++) {
-		if (*d->id && !strcmp(o->id, d->id))
-			return opt_fail(v, "disk %s has this id already; give each disk its own",
-					o->path);
-	}
 	return 0;
 }
 
@@ -282,14 +208,7 @@ static const struct opt rows[] = {
 	OPTION("nested", "on|off", opt_bool, nested,
 	       "VT-x or AMD-V for guests of the guest's own, where the host's KVM\n"
 	       "can do that (off)"),
-	OPTION("disk", "PATH[,KEY=VALUE]...", set_disk, nr_disks,
-	       "image or block device; the first is vda, and so on; keys:\n"
-	       "readonly=on|off         refuse writes, share the image (off)\n"
-	       "overlay=FILE|temp       share it and keep what is written in a qcow2\n"
-	       "                        FILE, or throw it away\n"
-	       "format=raw|qcow2        what PATH has, never guessed (raw)\n"
-	       "sector=512|4096         the guest's sectors (512, or the device's)\n"
-	       "id=STRING               serial number, 1 to 20 characters",
+	OPTION("disk", CONFIG_DISK_METAVAR, config_set_disk, nr_disks, CONFIG_DISK_HELP,
 	       .repeats = true),
 	OPTION("balloon", "[KEY=VALUE]...", set_balloon, balloon,
 	       "memory that the guest gives back to the host; keys:\n"
@@ -373,7 +292,7 @@ static const struct opt_table table = {
 static const struct opt_table run_table = {
 	.row = rows,
 	.nr = ARRAY_SIZE(rows),
-	.bare = "a command comes behind --, as in minivmm run -- COMMAND",
+	.bare = "a command comes after --, as in minivmm run -- COMMAND",
 };
 
 /* minivmm WORD …, where WORD is or resembles a command. 0, OPT_STOP when there is none, or -EINVAL.
@@ -511,10 +430,8 @@ void config_destroy(struct config *c)
 	free(c->console.path);
 	for (size_t i = 0; i < c->nr_ports; i++)
 		free(c->port[i].end.path);
-	for (size_t i = 0; i < c->nr_disks; i++) {
-		free(c->disk[i].path);
-		free(c->disk[i].overlay);
-	}
+	for (size_t i = 0; i < c->nr_disks; i++)
+		config_disk_destroy(&c->disk[i]);
 	for (size_t i = 0; i < c->nr_nets; i++)
 		config_net_destroy(&c->net[i]);
 	*c = (struct config){ 0 };

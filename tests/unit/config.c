@@ -919,7 +919,7 @@ static void run_without_sense_is_refused(void **state __unused)
 		"[ARGUMENT]...",
 		"run");
 	REFUSES("run: the command is missing; write minivmm run -- COMMAND", "run", "--");
-	REFUSES("'true' belongs to no option; a command comes behind --, as in minivmm run -- "
+	REFUSES("'true' belongs to no option; a command comes after --, as in minivmm run -- "
 		"COMMAND",
 		"run", "true", "--", "x");
 	REFUSES("--share :/x: the directory to share is missing", "run", "--share", ":/x", "--",
