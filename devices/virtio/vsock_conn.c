@@ -258,22 +258,6 @@ static void conn_guest_shuts(struct vsock_conn *c, uint32_t flags)
 	conn_flush(c);
 }
 
-/* False: the guest says that it got more than it was sent. */
-static bool conn_take_credit(struct vsock_conn *c, const struct vsock_header *h)
-{
-	uint32_t step = le32(h->fwd_cnt) - c->peer_fwd_cnt; /* wraps, as the counters do */
-
-	if (step <= c->tx_cnt - c->peer_fwd_cnt)
-		c->peer_fwd_cnt += step;
-	else if (step <= INT32_MAX)
-		return false;
-	/* Else it is an older number: two of the guest's processors sent at the same time. */
-	c->peer_buf_alloc = le32(h->buf_alloc);
-	if (vsock_conn_credit(c))
-		c->credit_asked = false;
-	return true;
-}
-
 static void conn_open_packet(struct vsock_conn *c, const struct vsock_header *h,
 			     const struct iovec *iov, unsigned nr)
 {
@@ -316,7 +300,7 @@ void vsock_conn_packet(struct vsock_conn *c, const struct vsock_header *h, const
 		guest_is_gone(c, false);
 	else if (c->state == VSOCK_RESET || c->state == VSOCK_DRAINING)
 		return; /* its RST is on its way */
-	else if (!conn_take_credit(c, h))
+	else if (!vsock_conn_take_credit(c, h))
 		conn_reset(c);
 	else if (c->state == VSOCK_OPEN)
 		conn_open_packet(c, h, iov, nr);
@@ -359,7 +343,7 @@ bool vsock_conn_request(struct virtio_vsock *v, const struct vsock_header *h)
 	if (!c)
 		return false;
 	vsock_conn_hash(c, le32(h->src_port), le32(h->dst_port));
-	if (!conn_take_credit(c, h) || !conn_dial(c)) {
+	if (!vsock_conn_take_credit(c, h) || !conn_dial(c)) {
 		vsock_conn_free(c);
 		return false;
 	}

@@ -103,6 +103,8 @@ void vsock_conn_unhash(struct vsock_conn *c);
 
 /* How many bytes the guest has room for. */
 uint32_t vsock_conn_credit(const struct vsock_conn *c);
+/* Takes what a packet of the guest's says of that. False: more was received than was sent. */
+bool vsock_conn_take_credit(struct vsock_conn *c, const struct vsock_header *h);
 /* May there be data that the guest wants? */
 bool vsock_conn_has_data(const struct vsock_conn *c);
 /* After every change: queues what has something to send. */

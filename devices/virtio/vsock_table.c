@@ -191,6 +191,21 @@ uint32_t vsock_conn_credit(const struct vsock_conn *c)
 	return all > in_flight ? all - in_flight : 0;
 }
 
+bool vsock_conn_take_credit(struct vsock_conn *c, const struct vsock_header *h)
+{
+	uint32_t step = le32(h->fwd_cnt) - c->peer_fwd_cnt; /* wraps, as the counters do */
+
+	if (step <= c->tx_cnt - c->peer_fwd_cnt)
+		c->peer_fwd_cnt += step;
+	else if (step <= INT32_MAX)
+		return false;
+	/* Else it is an older number: two of the guest's processors sent at the same time. */
+	c->peer_buf_alloc = le32(h->buf_alloc);
+	if (vsock_conn_credit(c))
+		c->credit_asked = false;
+	return true;
+}
+
 bool vsock_conn_has_data(const struct vsock_conn *c)
 {
 	return c->state == VSOCK_OPEN && c->readable &&
