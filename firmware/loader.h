@@ -80,7 +80,7 @@ int linux_put_params(const struct boot_request *r, struct boot_entry *e,
 
 /* One for each kind of image; each is called with an image of its kind. */
 bool bzimage_is(const struct boot_request *r);
-/* Is one that is a bzImage a Linux? Other programs come in that format, too. */
+/* Is a kernel that is a bzImage Linux? Other programs come in that format, too. */
 bool bzimage_is_linux(const struct boot_request *r);
 int bzimage_load(const struct boot_request *r, struct boot_entry *e) __must_check;
 bool multiboot_is(const struct boot_request *r);

@@ -126,7 +126,8 @@ static int open_temp(struct overlay *v)
 	return 0;
 }
 
-/* Who may read the base may read an overlay of it. Its group may be another one than the base's. */
+/* Whoever may read the base may read an overlay of it. Its group may be another one than the
+ * base's. */
 static mode_t mode_of(int base_fd)
 {
 	struct stat st;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The program that a user has for a new interface. */
+/* The program that is run for a new interface (--net script=). */
 #pragma once
 
 #include "vmm/types.h"

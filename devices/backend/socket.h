@@ -17,8 +17,8 @@
 
 /* Listens at path, for this user (mode 0600). A socket that a dead process left there is replaced;
  * one that somebody listens at, and any other file, is an error. The file is removed at the end.
- * A listener that is kept goes on, and its file is removed by kept_end(): who connects between two
- * lives of the guest waits. what: as in tty.h. kept outlives the stream, or is NULL. 0 or -errno,
- * logged. */
+ * A listener that is kept goes on, and its file is removed by kept_end(): whoever connects between
+ * two lives of the guest waits. what: as in tty.h. kept outlives the stream, or is NULL. 0 or
+ * -errno, logged. */
 int socket_listen(struct stream **s, struct loop *loop, const char *what, const char *path,
 		  struct kept *kept) __must_check;

@@ -47,7 +47,7 @@ bool loop_take_event(int fd);
 /* Dispatches until loop_stop(). 0 or -errno, logged. */
 int loop_run(struct loop *l) __must_check;
 
-/* The same, but no longer than until until (monotonic_ns()). */
+/* The same, but it returns at the time until (monotonic_ns()) at the latest. */
 int loop_run_until(struct loop *l, uint64_t until) __must_check;
 
 /* It can be run again: every loop_stop() before this is forgotten. By whoever ran it. */

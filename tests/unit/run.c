@@ -727,7 +727,7 @@ static void a_release_is_read_from_no_byte_beyond_the_kernel(void **state __unus
 	assert_int_equal(modules_of("6.1-x", 5, 0x4200, len), 0);
 	assert_int_equal(modules_of("", 1, 0x4200, len), 0);
 	assert_int_equal(modules_of("", 0, 0x101ff, len), 0); /* beyond it */
-	assert_int_equal(modules_of(".", 2, 0x4200, len), 0); /* no directory of a kernel's */
+	assert_int_equal(modules_of(".", 2, 0x4200, len), 0); /* not a kernel's directory */
 	assert_int_equal(modules_of("..", 3, 0x4200, len), 0);
 	assert_int_equal(modules_of("../modules/6.1-x", 17, 0x4200, len), 0);
 }
