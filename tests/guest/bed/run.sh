@@ -222,8 +222,8 @@ is "looks at the clock" "$(wc -l <"$work/times")" 19
 is "those that are 10 ms off" "$(awk '$2 < $1 - .010 || $2 > $3 + .010' "$work/times")" ""
 point "the guest's clock is the host's"
 
-mkdir "$home/out"
-((EUID != 0)) || chown 1234:1235 "$home/out"
+mkdir -p "$home/out/files"
+((EUID != 0)) || chown -R 1234:1235 "$home/out"
 outside env MINIVMM="$minivmm" MINIVMM_OPTIONS="--kernel $kernel --memory $memory" "$from/ci/job" "$home/out"
 ends 0
 says "building words"
