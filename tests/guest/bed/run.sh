@@ -73,6 +73,29 @@ ends 125
 is "the summary of a run that failed" "$(cat "$home/json")" ""
 point "100 MiB through it, standard error apart, a summary"
 
+sh 'echo first; echo last' --json /dev/stdout
+ends 0
+is "the summary after the output" "$(head -n 3 "$lines" | tr '\n' ' ')" "first last { "
+mkfifo -m 666 "$home/fifo"
+sandbox --json "$home/fifo" -- true
+ends 125
+logs "fifo: is a FIFO that nobody reads"
+# A reader that takes nothing, of a FIFO that is full.
+exec {full}<>"$home/fifo"
+dd if=/dev/zero of="$home/fifo" oflag=nonblock bs=4096 count=1000 2>/dev/null
+sh 'exit 42' --json "$home/fifo"
+ends 42
+logs "fifo: its reader is too slow"
+begin --json "$home/fifo" -- sh -c 'echo up; exec sleep 1000'
+await up
+kill -INT "$pid"
+sleep 1
+kill -TERM "$pid"
+finish
+ends 143
+exec {full}>&-
+point "a summary behind the output, and to a FIFO that nobody reads"
+
 outside() { # a program of the host's, with its output where a guest's would be
 	"$@" >"$out" 2>"$err" </dev/null
 	status=$?
