@@ -12,6 +12,7 @@
 #include <sys/eventfd.h>
 
 #include "api.h"
+#include "given.h"
 #include "config_run.h"
 #include "life.h"
 #include "machine.h"
@@ -316,11 +317,15 @@ int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
 {
 	struct minivmm *v;
 	struct log_sink *before;
+	char text[GIVEN_TEXT];
+	bool given;
 	int rc;
 
 	*vm = NULL;
 	if (c->broken)
 		return api_refuse(-EINVAL, "an option of this configuration was refused");
+	/* Now: a closed one may be one of ours in a moment. */
+	given = given_are_open(&c->c, text);
 	v = vm_new(c);
 	if (!v)
 		return api_refuse(-ENOMEM, "out of memory");
@@ -328,6 +333,8 @@ int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
 	rc = v->end_fd < 0 ? log_errno("eventfd") : patience_init(&v->patience);
 	if (rc == 0)
 		rc = config_check(&v->config);
+	if (rc == 0 && !given)
+		rc = log_ret(-EBADF, "%s", text);
 	if (rc == 0) {
 		config_complete_run(&v->config);
 		rc = paths_check(&v->config);

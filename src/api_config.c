@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The library's configurations, and what it says in text (include/minivmm.h). */
 #include "api.h"
+#include "given.h"
 #include "config_run.h"
 
 #include <errno.h>
@@ -208,12 +209,15 @@ static int print_machine(const struct minivmm_config *c, FILE *out)
 {
 	struct config dry = c->c;
 	struct machine *m = calloc(1, sizeof(*m));
+	char text[GIVEN_TEXT];
 	int rc;
 
 	if (!m)
 		return log_ret(-ENOMEM, "out of memory");
 	dry.action = ACTION_DRY_RUN;
 	rc = config_check(&dry);
+	if (rc == 0 && !given_are_open(&dry, text))
+		rc = log_ret(-EBADF, "%s", text);
 	if (rc == 0) {
 		config_complete_run(&dry);
 		rc = paths_check(&dry);

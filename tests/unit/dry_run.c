@@ -200,11 +200,12 @@ static void descriptors_are_open(void **state __unused)
 	struct rig t;
 
 	rig_up(&t);
-	assert_dry("serial", "fd=999", "serial port: fd=999: Bad file descriptor");
+	assert_dry("serial", "fd=999", "serial port: descriptor 999 is not open");
 	snprintf(value, sizeof(value), "fd=%d", t.listener);
 	assert_dry("serial", value, PASSES);
-	assert_dry("net", "fd=999", "descriptor 999: Bad file descriptor");
+	assert_dry("net", "fd=999", "--net fd=999: descriptor 999 is not open");
 	assert_dry("net", value, "is not a TAP");
+	assert_dry("console", "file=/dev/fd/999", "console: descriptor 999 is not open");
 	rig_down(&t);
 }
 

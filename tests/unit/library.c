@@ -170,6 +170,37 @@ static void long_errors_are_cut(void **state __unused)
 	}
 }
 
+/* A number that is nobody's yet is one that the machine would get for something of its own. */
+static void closed_descriptors_are_not_used(void **state __unused)
+{
+	static const struct {
+		const char *option, *value, *who;
+	} cases[] = {
+		{ "serial", "fd=", "serial port" },
+		{ "serial", "file=/dev/fd/", "serial port" },
+		{ "console", "file=/proc/self/fd/", "console" },
+		{ "port", "name=a,fd=", "port a" },
+		{ "net", "fd=", "--net fd=" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct minivmm_config *c = minivmm_config_new();
+		const int next = dup(STDIN_FILENO);
+		char value[64], text[64];
+		struct minivmm *vm;
+
+		close(next);
+		snprintf(value, sizeof(value), "%s%d", cases[i].value, next);
+		snprintf(text, sizeof(text), ": descriptor %d is not open", next);
+		assert_int_equal(minivmm_config_set(c, "kernel", "none"), 0);
+		assert_int_equal(minivmm_config_set(c, cases[i].option, value), 0);
+		assert_int_equal(minivmm_create(c, &vm), -EBADF);
+		assert_ptr_equal(strstr(minivmm_error(), cases[i].who), minivmm_error());
+		assert_non_null(strstr(minivmm_error(), text));
+		minivmm_config_free(c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +211,7 @@ int main(void)
 		cmocka_unit_test(texts),
 		cmocka_unit_test(each_thread_has_its_own_error),
 		cmocka_unit_test(long_errors_are_cut),
+		cmocka_unit_test(closed_descriptors_are_not_used),
 	};
 
 	return cmocka_run_group_tests_name("library", tests, NULL, NULL);
