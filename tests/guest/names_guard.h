@@ -22,6 +22,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -107,15 +108,35 @@ static bool guard_me(void)
 	return guard_fd >= 0;
 }
 
-/* The name, or NULL when the address isn't one. */
+/* What the thread that waits for us has there. By the kernel, so that TSan sees no race. */
+static void copy_from(char *to, size_t size, uintptr_t at)
+{
+	const size_t page = 4096, here = page - at % page;
+	const struct iovec local = { to, size - 1 };
+	const struct iovec remote[] = { { (void *)at, here < size - 1 ? here : size - 1 },
+					{ (void *)(at + here), size } };
+
+	memset(to, 0, size);
+	if (at)
+		(void)!process_vm_readv(getpid(), &local, 1, remote, 2, 0);
+}
+
+/* The name, or "" when the address isn't one. */
 static const char *name_in(const struct call *c, const struct seccomp_data *d)
 {
-	const char *p = (const char *)(uintptr_t)d->args[c->name];
-	const struct sockaddr_un *sun = (const void *)p;
+	static char bytes[512];
+	const struct sockaddr_un *sun = (const void *)bytes;
 
+	copy_from(bytes, sizeof(bytes), (uintptr_t)d->args[c->name]);
 	if (c->nr != SYS_connect && c->nr != SYS_bind)
-		return p;
-	return sun->sun_family == AF_UNIX && sun->sun_path[0] ? sun->sun_path : NULL;
+		return bytes;
+	return sun->sun_family == AF_UNIX ? sun->sun_path : "";
+}
+
+/* What a library looks up, which nobody can keep it from; only root decides what that is. */
+static bool is_libraries(const char *name)
+{
+	return !strcmp(name, "/etc/resolv.conf") || !strcmp(name, "/dev/urandom"); /* libslirp */
 }
 
 /* What sanitizers look up for themselves. */
@@ -123,7 +144,7 @@ static bool is_sanitizers(const char *name)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 	return !strncmp(name, "/proc/self/maps", 15) || !strncmp(name, "/proc/self/task", 15) ||
-	       !strncmp(name, "/proc/self/status", 17);
+	       !strncmp(name, "/proc/self/status", 17) || !strcmp(name, "libslirp.so.0");
 #else
 	(void)name;
 	return false;
@@ -142,7 +163,8 @@ static void judge(const struct seccomp_data *d)
 		c++;
 	looked_at++;
 	name = name_in(c, d);
-	if (!name || !*name || !strncmp(name, "/proc/self/fd/", 14) || is_sanitizers(name))
+	if (!*name || !strncmp(name, "/proc/self/fd/", 14) || is_libraries(name) ||
+	    is_sanitizers(name))
 		return;
 	if (c->dir >= 0 && (int)d->args[c->dir] >= 0 && *name != '/')
 		return;

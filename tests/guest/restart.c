@@ -5,6 +5,7 @@
  *
  * From the start to the end its threads look up no name but below a descriptor (names_guard.h).
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -111,6 +112,16 @@ static void set(struct minivmm_config *c, const char *name, const char *fmt)
 		bail(name);
 }
 
+/* It is built in, and the library is there. */
+static bool has_slirp(struct minivmm_config *c)
+{
+	char *text = NULL;
+	bool is_in = minivmm_text(c, MINIVMM_ACTION_VERSION, &text) == 0 && strstr(text, "slirp");
+
+	free(text);
+	return is_in && dlopen("libslirp.so.0", RTLD_NOW | RTLD_LOCAL);
+}
+
 /* All that takes a path, and what is by number. */
 static void make(const char *image)
 {
@@ -150,6 +161,8 @@ static void make(const char *image)
 	set(c, "vsock", "cid=7,socket=@/vsock");
 	set(c, "balloon", NULL);
 	set(c, "net", "socket=@/net/peer");
+	if (has_slirp(c))
+		set(c, "net", "user");
 	if (access("/dev/net/tun", R_OK | W_OK) == 0 && geteuid() == 0)
 		set(c, "net", "tap=auto");
 	if (minivmm_create(c, &vm) < 0)
