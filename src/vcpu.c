@@ -12,9 +12,10 @@
 #include "vmm/thread.h"
 
 /* Interrupts KVM_RUN. It is blocked in the vCPU's thread but while KVM_RUN lasts, so that it ends
- * that call and is never delivered: it needs no handler. The last one, which hardly any program
- * uses: one that is sent to the process, and that nobody else takes, would be lost here. */
-#define VCPU_SIGNAL SIGRTMAX
+ * that call and is never delivered: it needs no handler. One that no kernel sends and hardly any
+ * program uses: what is sent to the process, and that nobody else takes, would be lost here. Not a
+ * real-time signal, which can't be sent when the user has as many pending as he may (ulimit -i). */
+#define VCPU_SIGNAL SIGSTKFLT
 
 static int set_signal_mask(const struct vcpu *v)
 {

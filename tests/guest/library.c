@@ -363,7 +363,7 @@ static void destroyed_in_every_state(void)
 
 /* Processors that never leave the guest by themselves are made to: one that spins, three that wait
  * to be started. */
-static void a_guest_that_spins(void)
+static void a_guest_that_spins(const char *name)
 {
 	struct minivmm_config *c = minivmm_config_new();
 	struct minivmm *vm;
@@ -382,7 +382,20 @@ static void a_guest_that_spins(void)
 	ok = minivmm_wait(vm, 60000) == 0 && minivmm_end(vm) == MINIVMM_KILLED && ok;
 	minivmm_destroy(vm);
 	minivmm_config_free(c);
-	point(ok, "a guest that spins can be paused and stopped");
+	point(ok, name);
+}
+
+/* ulimit -i 0, or as many signals pending as the user may have: all of his processes together. */
+static void without_pending_signals(void)
+{
+	struct rlimit was, none;
+
+	if (getrlimit(RLIMIT_SIGPENDING, &was) < 0)
+		return;
+	none = (struct rlimit){ 0, was.rlim_max };
+	setrlimit(RLIMIT_SIGPENDING, &none);
+	a_guest_that_spins("even where no signal can be queued");
+	setrlimit(RLIMIT_SIGPENDING, &was);
 }
 
 /* -- calls, callbacks and the end -- */
@@ -680,7 +693,8 @@ int main(int argc, char **argv)
 	point(read(err[0], said, sizeof(said)) < 0, "nothing is said on standard error");
 	nobody_reads();
 	ways_to_end();
-	a_guest_that_spins();
+	a_guest_that_spins("a guest that spins can be paused and stopped");
+	without_pending_signals();
 	storms();
 	destroyed_in_every_state();
 	destroyed_while_waited_for();
