@@ -80,7 +80,11 @@ int output_try(const char *path)
 
 	if (given >= 0)
 		return is_writable(given) ? 0 : -EBADF;
-	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && !leads_to_device(path) ? -ELOOP : 0;
+	if (lstat(path, &st) < 0)
+		return 0;
+	if (S_ISSOCK(st.st_mode))
+		return -EOPNOTSUPP;
+	return S_ISLNK(st.st_mode) && !leads_to_device(path) ? -ELOOP : 0;
 }
 
 int output_open(struct output *o, const char *path, int flags)
@@ -99,8 +103,11 @@ int output_open(struct output *o, const char *path, int flags)
 			return -ELOOP;
 		o->fd = open(path, always);
 	}
-	if (o->fd < 0)
-		return -errno;
+	if (o->fd < 0) {
+		const int error = errno;
+
+		return error == ENXIO && output_try(path) < 0 ? -EOPNOTSUPP : -error;
+	}
 	o->nonblocking = true;
 	o->regular = fstat(o->fd, &st) == 0 && S_ISREG(st.st_mode);
 	return 0;
@@ -118,6 +125,8 @@ const char *output_error(int rc)
 		return "is a FIFO that nobody reads; start its reader first";
 	case -ELOOP:
 		return "is a symbolic link, which is not followed; name the file itself";
+	case -EOPNOTSUPP:
+		return "is a socket; name a file or a FIFO";
 	case -EBADF:
 		return "is not open for writing here";
 	default:

@@ -20,11 +20,13 @@ struct output {
 };
 
 /* flags: O_APPEND, or O_TRUNC for an empty file. 0; or -errno, not logged, and then it is none:
- * -ENXIO: a FIFO without a reader; -ELOOP: a link; -EBADF: that descriptor can't be written to. */
+ * -ENXIO: a FIFO without a reader; -EOPNOTSUPP: a socket; -ELOOP: a link; -EBADF: that descriptor
+ * can't be written to. */
 int output_open(struct output *o, const char *path, int flags) __must_check;
 void output_close(struct output *o);
 
-/* What output_open() would say of a link, or a descriptor: -ELOOP, -EBADF, or 0. */
+/* What output_open() would say of a link, a socket or a descriptor: -ELOOP, -EOPNOTSUPP, -EBADF, or
+ * 0. */
 int output_try(const char *path) __must_check;
 
 /* Why it can't be opened, for messages after "PATH: ". */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "test.h"
 
@@ -61,6 +62,24 @@ static void a_file_is_emptied_or_appended_to(void **state __unused)
 	unlink(in_dir("f"));
 	assert_int_equal(output_open(&o, in_dir("none/f"), O_TRUNC), -ENOENT);
 	assert_int_equal(o.fd, -1);
+}
+
+static void a_socket_is_told_from_a_fifo(void **state __unused)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct output o;
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", in_dir("socket"));
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(mkfifo(in_dir("unread"), 0600), 0);
+	assert_int_equal(output_open(&o, at.sun_path, O_TRUNC), -EOPNOTSUPP);
+	assert_int_equal(output_try(at.sun_path), -EOPNOTSUPP);
+	assert_non_null(strstr(output_error(-EOPNOTSUPP), "is a socket"));
+	assert_int_equal(output_open(&o, in_dir("unread"), O_TRUNC), -ENXIO);
+	assert_int_equal(output_try(in_dir("unread")), 0);
+	assert_int_equal(unlink(at.sun_path) | unlink(in_dir("unread")), 0);
+	close(fd);
 }
 
 static void a_link_is_not_followed(void **state __unused)
@@ -198,6 +217,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_is_emptied_or_appended_to),
+		cmocka_unit_test(a_socket_is_told_from_a_fifo),
 		cmocka_unit_test(a_link_is_not_followed),
 		cmocka_unit_test(a_fifo_has_a_reader_or_is_refused),
 		cmocka_unit_test(a_descriptor_is_written_to_where_it_stands),
