@@ -209,10 +209,8 @@ static int enter_payload(const struct boot_request *r, struct boot_entry *e,
 	if (rc < 0)
 		return boot_refuse(r, "is damaged: its %s payload doesn't unpack", codec->name);
 	*why = look_at_payload(&elf, host, size, base, &entry);
-	if (*why) {
-		wipe(r, base, base + size);
-		return 0;
-	}
+	if (*why)
+		return wipe(r, base, base + size), 0;
 	if (!elf.is64)
 		return boot_refuse(r, "is a 32-bit kernel; minivmm runs x86-64 kernels");
 	rc = boot_check_segments(r, e, &elf, entry);

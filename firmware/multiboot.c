@@ -182,7 +182,8 @@ static int put_info(const struct boot_request *r, struct boot_entry *e)
 	};
 	int rc;
 
-	if ((rc = boot_put_arguments(r)) < 0 || (rc = boot_put_initrd(r, e, e->kernel_end, 4 * GIB)) < 0)
+	if ((rc = boot_put_arguments(r)) < 0 ||
+	    (rc = boot_put_initrd(r, e, e->kernel_end, 4 * GIB)) < 0)
 		return rc;
 	put_map(r, lists, &info);
 	memcpy(lists->loader, loader_name, sizeof(loader_name));

@@ -225,12 +225,9 @@ static void tell_size(const struct session *s)
 /* timeout(1) sends a signal to its child and again to the child's group: that is one. */
 static bool just_came(struct session *s)
 {
-	struct timespec now;
-	long ms;
+	const long long ms = signals_ms_since(&s->when);
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	ms = (now.tv_sec - s->when.tv_sec) * 1000 + (now.tv_nsec - s->when.tv_nsec) / 1000000;
-	s->when = now;
+	clock_gettime(CLOCK_MONOTONIC, &s->when);
 	return ms < 100;
 }
 

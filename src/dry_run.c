@@ -111,7 +111,7 @@ static int check_listen(const char *what, const char *key, const char *path)
 		return 0;
 	if (!S_ISSOCK(st.st_mode))
 		return refuse(&s, -EADDRINUSE,
-			      "exists already and is not a socket; choose another path");
+			      "there is another file; remove it, or choose another path");
 	if (somebody_listens(path))
 		return refuse(
 			&s, -EADDRINUSE,

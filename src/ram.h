@@ -6,10 +6,10 @@
  * The mapping is anonymous and private, not a memfd: only such memory is merged by KSM, gets
  * transparent huge pages by the host's default settings, and faults in without the detour of a
  * file's page cache. It is a memfd, sealed so that nobody can make it smaller or larger, when a
- * device in another process needs it (c->shared, vhost-user). Nothing is taken from the host before the guest touches it (unless prefault=on),
- * so that a guest may be larger than the host; and a core dump leaves it out. Inaccessible pages
- * lie on either side, so that an index of ours that runs out of guest RAM is a crash and not a
- * silent overwrite.
+ * device in another process needs it (c->shared, vhost-user). Nothing is taken from the host before
+ * the guest touches it (unless prefault=on), so that a guest may be larger than the host; and a
+ * core dump leaves it out. Inaccessible pages lie on either side, so that an index of ours that
+ * runs out of guest RAM is a crash and not a silent overwrite.
  */
 #pragma once
 

@@ -64,6 +64,14 @@ sigset_t signals_to_guest(void)
 	return set;
 }
 
+long long signals_ms_since(const struct timespec *then)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec - then->tv_sec) * 1000ll + (now.tv_nsec - then->tv_nsec) / 1000000;
+}
+
 void signals_prepare(void)
 {
 	const sigset_t set = signals_to_guest();
@@ -102,10 +110,8 @@ static void end_at_once(struct signals *s)
 static void end_us(const struct signals *s, int signal)
 {
 	const sigset_t set = ending_signals();
-	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (now.tv_sec - s->when.tv_sec < 2) /* that may be the same request: timeout(1) again */
+	if (signals_ms_since(&s->when) < 1000) /* that may be the same request: timeout(1) again */
 		return;
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	raise(signal);

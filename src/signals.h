@@ -8,8 +8,12 @@
 #pragma once
 
 #include <signal.h>
+#include <time.h>
 
 #include "minivmm.h"
+
+/* How long ago that was, by CLOCK_MONOTONIC. */
+long long signals_ms_since(const struct timespec *then);
 
 /* Adds signal to *set, unless it is ignored, as nohup(1) has it: that stays so. */
 void signals_add(sigset_t *set, int signal);

@@ -142,7 +142,8 @@ static int check_size(const struct disk *d)
 	if (d->size % DISK_SECTOR == 0)
 		return 0;
 	return log_ret(-EINVAL,
-		       "--disk %s: its size, %llu bytes, is not a multiple of %d, and a raw image has whole sectors%s%s%s",
+		       "--disk %s: its size, %llu bytes, is not a multiple of %d, and a raw image "
+		       "has whole sectors%s%s%s",
 		       d->path, (unsigned long long)d->size, DISK_SECTOR,
 		       other ? "" : " (round it up with: truncate -s %512 ", other ? "" : file,
 		       other ? "" : ")");

@@ -426,8 +426,9 @@ static int open_root(struct fuse_server *f, const struct fuse_options *o)
 	if (fd < 0)
 		return fd;
 	if (fuse_is_kernels(f->root_fd))
-		return log_ret(-EINVAL, "%s %s: a directory of the kernel's, as /proc and /sys are, "
-			       "can't be shared; name another", f->option, f->path);
+		return log_ret(-EINVAL,
+			       "%s %s: this directory is the kernel's, as /proc is; share another",
+			       f->option, f->path);
 	f->root_dev = fuse_dev(&st);
 	fd = (int)syscall(SYS_openat2, f->root_fd, ".", &how, sizeof(how));
 	if (fd < 0)

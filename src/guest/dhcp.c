@@ -118,7 +118,8 @@ static bool read_name(const uint8_t *list, size_t size, size_t *at, char *name, 
 			i = (size_t)(head & 0x3f) << 8 | list[i + 1];
 			continue;
 		}
-		if (head >= 0x40 || head > size - i - 1 || !add_label(name, &out, list + i + 1, head))
+		if (head >= 0x40 || head > size - i - 1 ||
+		    !add_label(name, &out, list + i + 1, head))
 			return false;
 		i += 1u + head;
 	}

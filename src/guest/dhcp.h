@@ -28,7 +28,8 @@ struct dhcp_lease {
 size_t dhcp_make(uint8_t message[DHCP_LEN], const uint8_t mac[6], uint32_t xid,
 		 const struct dhcp_lease *offer);
 
-/* Finds a message to a client in an IPv4 packet, which begins with its header. NULL: there is none. */
+/* Finds a message to a client in an IPv4 packet, which begins with its header. NULL: there
+ * is none. */
 const uint8_t *dhcp_in_packet(const uint8_t *packet, size_t len, size_t *message_len);
 
 /* Reads an answer to xid. False: it is not one, or makes no sense. */

@@ -18,7 +18,7 @@ void names_add(struct names *n, const struct dhcp_lease *lease)
 	memcpy(n->search + at + blank, lease->search, len + 1);
 }
 
-/* Of overlayfs, only folders always have its own number. */
+/* Of overlayfs, only directories always have its own number. */
 bool names_folder_is_ours(const char *root, const char *folder)
 {
 	struct stat own, st;

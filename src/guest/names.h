@@ -23,8 +23,8 @@ struct names {
 /* Adds what a lease says. What there is no room for is left out. */
 void names_add(struct names *n, const struct dhcp_lease *lease);
 
-/* Is that folder root's own, and not in something that is mounted there? That is somebody else's, as
- * a share is the host's. */
+/* Is that directory root's own, and not in something that is mounted there? That is somebody
+ * else's, as a share is the host's. */
 bool names_folder_is_ours(const char *root, const char *folder);
 
 /* Prints the file. */

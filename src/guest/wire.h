@@ -13,11 +13,13 @@
  *   exit N        it ended, with this status; the last line
  *   signal N      a signal ended it; the last line
  *
- * to the guest, first of all: "clock TSC REALTIME KHZ", what the time was when its time stamp counter
- * said TSC (clock.h); then "signal N", to COMMAND and its process group, and "size ROWS COLUMNS", of
- * its terminal. The last line comes when all is sent to standard output and error, on the same queue and
- * before it, and all is written that is to be kept: the host stops the guest when it reads that
- * line, whatever its streams are like, and delivers what has come.
+ * to the guest, first of all: "clock TSC REALTIME KHZ", what the time was when its time stamp
+ * counter said TSC (clock.h); then "signal N", to COMMAND and its process group, and "size ROWS
+ * COLUMNS", of its terminal.
+ *
+ * The guest says its last line when it has sent all of standard output and error, on the same queue
+ * and before it, and has written all that is to be kept: the host stops the guest when it reads
+ * that line, whatever its streams are like, and delivers what has come.
  *
  * The orders are a file in the initrd, of records "KEY=VALUE" that end with a NUL each; orders.c
  * has the list.

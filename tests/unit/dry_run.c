@@ -169,7 +169,7 @@ static void sockets_can_be_made(void **state __unused)
 	rig_up(&t);
 	for (unsigned i = 0; i < ARRAY_SIZE(way); i++) {
 		assert_path(way[i][0], way[i][1], "/nowhere/x", "/nowhere/x: No such file");
-		assert_path(way[i][0], way[i][1], t.file, "exists already and is not a socket");
+		assert_path(way[i][0], way[i][1], t.file, "there is another file");
 		assert_path(way[i][0], way[i][1], t.live, "somebody listens there");
 		assert_path(way[i][0], way[i][1], t.stale, PASSES);
 		assert_path(way[i][0], way[i][1], t.none, PASSES);
