@@ -5,7 +5,7 @@
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$(realpath "$0")")/lib.sh"
 prepare "$1" iperf3 ethtool iproute2 python3
-add_modules virtio_net
+add_modules virtio_net virtio_blk
 add_programs iperf3 ethtool
 make_initrd
 in_bed net-tap.sh

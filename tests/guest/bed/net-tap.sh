@@ -34,7 +34,8 @@ printf '#!/bin/bash\nexec cat %q\n' "$work/file" >"$work/give"
 printf '#!/bin/bash\nexec md5sum\n' >"$work/sum"
 printf '#!/bin/bash\nip addr add 10.9.0.1/24 dev $1 && echo "script of $1" >&2\n' >"$work/up"
 printf '#!/bin/bash\nip addr add 10.9.0.1/24 dev $1 && ethtool -K $1 tx off sg off tso off gso off gro off\n' >"$work/up-plain"
-chmod 755 "$work"/{give,sum,up,up-plain}
+printf '#!/bin/bash\necho "$1" >>%q && exec %q "$1"\n' "$work/ups" "$work/up" >"$work/up-once"
+chmod 755 "$work"/{give,sum,up,up-plain,up-once}
 filesum=$(md5sum <"$work/file")
 # A guest that was killed in the middle leaves an iperf3 behind that waits for it.
 measure() {
@@ -138,6 +139,29 @@ exchange one' --cpus 2 --net "tap=auto,script=$work/up,queues=2,vhost=$vhost"
 		exchanged two
 		exchanged one
 		point "$transport: two pairs of queues, then one, vhost=$vhost"
+	done
+
+	for vhost in off on; do
+		anew='rm -f "$work/life" "$work/ups"; truncate -s 1M "$work/life"'
+		before_retry="measure; $anew"
+		eval "$anew"
+		boot "$guest_net"'
+life=first
+[ "$(head -c 5 /dev/vda)" = again ] && life=second
+echo again >/dev/vda
+sync
+up 10.9.0.2
+[ $life = first ] && ethtool -L eth0 combined 2
+exchange $life
+[ $life = second ] && poweroff -f
+drain
+reboot -f' --net "tap=auto,script=$work/up-once,queues=2,vhost=$vhost" --disk "$work/life" --on-reset restart --append reboot=k
+		before_retry=measure
+		ends 0
+		exchanged first
+		exchanged second
+		is "times that the script ran" "$(wc -l <"$work/ups")" 1
+		point "$transport: the guest starts again on the same TAP, vhost=$vhost"
 	done
 	amount=64M
 done
