@@ -252,15 +252,15 @@ boot "$crash" --append "$no_pvpanic"
 panics "sysrq, without pvpanic"
 run --kernel "$from/vmlinux" --append "$no_pvpanic"
 panics "by PVH, no root"
-new_disk life 1M
-before_retry='rm "$work/life"; new_disk life 1M'
+new_disk late 1M
+before_retry='rm "$work/late"; new_disk late 1M'
 boot '
 [ "$(head -c 5 /dev/vda)" = again ] && echo "still here" && poweroff -f
 echo again >/dev/vda
 sync
 rmmod pvpanic_mmio
 drain
-echo c >/proc/sysrq-trigger' --disk "$work/life" --on-reset restart
+echo c >/proc/sysrq-trigger' --disk "$work/late" --on-reset restart
 before_retry=
 panics "late, after the driver was unloaded; --on-reset restart doesn't restart it"
 
