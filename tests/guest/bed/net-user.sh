@@ -126,6 +126,7 @@ answered
 point "restrict=on: nothing goes out, and a forwarded port is answered"
 
 # `minivmm run`: its init asks for addresses, and says in resolv.conf how the host looks for names.
+transport= # which start() would put after the command
 named() { # KERNEL COMMAND...: a guest that runs it, with a user network
 	run run --kernel "$1" --memory 256M --net user -- "${@:2}"
 	ends 0
