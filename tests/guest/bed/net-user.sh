@@ -192,7 +192,7 @@ if ((root)) && command -v dnsmasq >/dev/null; then
 	ip addr add 10.9.0.1/24 dev dhcp
 	ip link set dhcp up
 	dnsmasq --keep-in-foreground --log-facility=- --conf-file=/dev/null --no-resolv --no-hosts --port=0 --user=root --pid-file= --interface=dhcp \
-		--bind-interfaces --dhcp-range=10.9.0.50,10.9.0.60 --dhcp-leasefile="$work/leases" --dhcp-no-override \
+		--bind-interfaces --dhcp-range=10.9.0.50,10.9.0.59 --dhcp-leasefile="$work/leases" --dhcp-no-override \
 		--dhcp-option=option:dns-server,10.9.0.1 --dhcp-option=option:domain-search,one.example,two.example \
 		>"$work/dnsmasq.log" 2>&1 &
 	dnsmasq=$!
