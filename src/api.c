@@ -164,7 +164,7 @@ static void live(struct minivmm *vm)
 	called_off = linger(vm, monotonic_ns() - begin);
 	pthread_mutex_lock(&vm->lock);
 	vm->live = false;
-	vm->end = called_off == END_NONE ? m->end : called_off;
+	vm->end = called_off == END_NONE ? __atomic_load_n(&m->end, __ATOMIC_ACQUIRE) : called_off;
 	vm->status = status_of(m, vm->end);
 	pthread_mutex_unlock(&vm->lock);
 	if (!m->config->run.argv)
