@@ -12,8 +12,8 @@
 
 struct debug_exit {
 	struct dev dev;
-	struct power power; /* told POWER_DEBUG_EXIT with the status; only its low byte survives
-			       exit(2) */
+	/* Told POWER_DEBUG_EXIT with the status, whose low byte alone survives exit(2). */
+	struct power power;
 };
 
 /* *power is copied. */

@@ -96,10 +96,10 @@ static void connect_one(struct msix *m, unsigned vector)
 	if (rc == 0)
 		rc = connect_lent(m, vector);
 	if (rc < 0)
-		guest_err(&m->log,
-			  "PCI: interrupt %u of %s can't be sent as the guest wants it "
-			  "(address 0x%llx, data 0x%x): %s",
-			  vector, m->name, (unsigned long long)v->address, v->data, strerror(-rc));
+		guest_err(
+			&m->log,
+			"PCI: interrupt %u of %s can't be sent as the guest wants it (address 0x%llx, data 0x%x): %s",
+			vector, m->name, (unsigned long long)v->address, v->data, strerror(-rc));
 }
 
 /* Connects what the masks let through, and nothing else. */

@@ -69,9 +69,9 @@ static int load_elf(const struct boot_request *r, struct boot_entry *e)
 		return boot_refuse(r, "is a Multiboot 2 kernel; minivmm knows Multiboot 1");
 	if (elf.is64)
 		return vmlinux_load(r, e, &elf);
-	return boot_refuse(r,
-			   "is a 32-bit ELF file with neither a PVH note nor a Multiboot 1 header; "
-			   "minivmm runs x86-64 kernels");
+	return boot_refuse(
+		r,
+		"is a 32-bit ELF file with neither a PVH note nor a Multiboot 1 header; minivmm runs x86-64 kernels");
 }
 
 static int load_any(const struct boot_request *r, struct boot_entry *e)
@@ -126,18 +126,17 @@ void *boot_room(const struct boot_request *r, gpa_t gpa, uint64_t len, const cha
 	for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
 		if (gpa >= taken[i].end || end <= taken[i].start)
 			continue;
-		boot_refuse(r,
-			    "wants its %s at 0x%llx to 0x%llx, which minivmm needs itself (0x%llx "
-			    "to 0x%llx); "
-			    "link it for 1 MiB or above",
-			    what, (ull)gpa, (ull)end, (ull)taken[i].start, (ull)taken[i].end);
+		boot_refuse(
+			r,
+			"wants its %s at 0x%llx to 0x%llx, which minivmm needs itself (0x%llx to 0x%llx); link it for 1 MiB or above",
+			what, (ull)gpa, (ull)end, (ull)taken[i].start, (ull)taken[i].end);
 		return NULL;
 	}
 	if (!host && end <= 3 * GIB)
-		boot_refuse(r,
-			    "needs %llu MiB of memory for its %s, and the guest has %llu; give it "
-			    "more with --memory",
-			    (ull)(align_up(end, MIB) / MIB), what, (ull)(boot_low_end(r) / MIB));
+		boot_refuse(
+			r,
+			"needs %llu MiB of memory for its %s, and the guest has %llu; give it more with --memory",
+			(ull)(align_up(end, MIB) / MIB), what, (ull)(boot_low_end(r) / MIB));
 	else if (!host)
 		boot_refuse(r, "wants its %s at 0x%llx to 0x%llx, where the guest has no RAM", what,
 			    (ull)gpa, (ull)end);
@@ -166,10 +165,10 @@ int boot_put_cmdline(const struct boot_request *r, uint64_t limit)
 
 	limit = min(limit, (uint64_t)BOOT_CMDLINE_MAX - 1);
 	if (len > limit)
-		return log_ret(-E2BIG,
-			       "the command line has %zu characters, and kernel %s reads %llu at "
-			       "most; shorten --append",
-			       len, r->kernel_name, (ull)limit);
+		return log_ret(
+			-E2BIG,
+			"the command line has %zu characters, and kernel %s reads %llu at most; shorten --append",
+			len, r->kernel_name, (ull)limit);
 	memcpy(boot_table(r, BOOT_CMDLINE), r->cmdline, len + 1);
 	return 0;
 }
@@ -181,10 +180,10 @@ int boot_put_arguments(const struct boot_request *r)
 	char *p = boot_table(r, BOOT_CMDLINE);
 
 	if (name + 1 + len >= BOOT_CMDLINE_MAX)
-		return log_ret(-E2BIG,
-			       "the command line has %zu characters with the kernel's name, and "
-			       "kernel %s reads %llu at most; shorten --append",
-			       name + 1 + len, r->kernel_name, BOOT_CMDLINE_MAX - 1);
+		return log_ret(
+			-E2BIG,
+			"the command line has %zu characters with the kernel's name, and kernel %s reads %llu at most; shorten --append",
+			name + 1 + len, r->kernel_name, BOOT_CMDLINE_MAX - 1);
 	for (size_t i = 0; i < name; i++)
 		*p++ = r->kernel_name[i] == ' ' ? '_' : r->kernel_name[i];
 	if (len)
@@ -205,14 +204,13 @@ int boot_put_initrd(const struct boot_request *r, struct boot_entry *e, gpa_t fl
 		return log_ret(-EINVAL, "initrd %s: is empty", r->initrd_name);
 	floor = align_up(max(floor, (gpa_t)BOOT_HIGH), page);
 	if (floor > top || len > top - floor)
-		return log_ret(-ENOMEM,
-			       "initrd %s: %llu MiB don't fit in memory between the kernel, which "
-			       "ends at %llu MiB, "
-			       "and %llu MiB; %s",
-			       r->initrd_name, (ull)(align_up(len, MIB) / MIB),
-			       (ull)(align_up(floor, MIB) / MIB), (ull)(top / MIB),
-			       boot_low_end(r) < ceiling ? "give the guest more with --memory"
-							 : "it has to be smaller");
+		return log_ret(
+			-ENOMEM,
+			"initrd %s: %llu MiB don't fit in memory between the kernel, which ends at %llu MiB, and %llu MiB; %s",
+			r->initrd_name, (ull)(align_up(len, MIB) / MIB),
+			(ull)(align_up(floor, MIB) / MIB), (ull)(top / MIB),
+			boot_low_end(r) < ceiling ? "give the guest more with --memory"
+						  : "it has to be smaller");
 	e->initrd_start = (top - len) & ~(page - 1);
 	e->initrd_end = e->initrd_start + len;
 	return gmem_write(r->mem, e->initrd_start, r->initrd, len);

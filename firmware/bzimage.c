@@ -77,10 +77,10 @@ static int read_header(const struct boot_request *r, struct bzimage *b)
 		return boot_refuse(r, "is cut short in its header");
 	memcpy(&b->h, file + HEADER_AT, len);
 	if (b->h.version < 0x0206)
-		return boot_refuse(r,
-				   "has boot protocol %u.%02u; 2.06 (Linux 2.6.22) is the oldest "
-				   "that minivmm knows",
-				   b->h.version >> 8, b->h.version & 0xff);
+		return boot_refuse(
+			r,
+			"has boot protocol %u.%02u; 2.06 (Linux 2.6.22) is the oldest that minivmm knows",
+			b->h.version >> 8, b->h.version & 0xff);
 	if (HEADER_AT + len < 0x23c) /* the last field of 2.06 */
 		return boot_refuse(r, "is damaged: its header is too short for its boot protocol");
 	if (!(b->h.loadflags & LOADED_HIGH))

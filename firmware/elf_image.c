@@ -209,8 +209,7 @@ const char *elf_locate_entry(const struct elf *elf, uint64_t *at)
 	if (virtual > 1 && !physical)
 		return "is damaged: its entry point is in several segments";
 	if (physical && virtual && by_virtual != *at)
-		return "has an entry point that is in one segment by its physical address, and in "
-		       "another by its virtual one; link it so that only one is meant";
+		return "has an entry point that is in one segment by its physical address, and in another by its virtual one; link it so that only one is meant";
 	if (virtual && !physical)
 		*at = by_virtual;
 	return NULL;

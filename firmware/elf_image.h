@@ -21,9 +21,10 @@ struct elf {
 	bool has_interpreter; /* PT_INTERP: most likely a program, not a kernel */
 	uint64_t entry;
 	unsigned nr, nr_notes;
-	struct elf_segment
-		seg[ELF_MAX_SEGMENTS]; /* PT_LOAD, in the file's order, disjoint in memory */
-	struct elf_segment note[ELF_MAX_NOTES]; /* PT_NOTE: offset and filesz */
+	/* PT_LOAD, in the file's order, disjoint in memory. */
+	struct elf_segment seg[ELF_MAX_SEGMENTS];
+	/* PT_NOTE: offset and filesz. */
+	struct elf_segment note[ELF_MAX_NOTES];
 };
 
 bool elf_is(const void *file, size_t len);

@@ -120,8 +120,9 @@ int boot_refuse_unknown(const struct boot_request *r)
 			    not_kernels[i].len))
 			return boot_refuse(r, "%s", not_kernels[i].what);
 	if (multiboot_is(r))
-		return boot_refuse(r, "has a Multiboot header without address fields (flag 16), "
-				      "and is not an ELF file either");
+		return boot_refuse(
+			r,
+			"has a Multiboot header without address fields (flag 16), and is not an ELF file either");
 	if (multiboot2_is(r))
 		return boot_refuse(r, "is a Multiboot 2 kernel; minivmm knows Multiboot 1");
 	return boot_refuse(r, "is neither a bzImage nor an ELF or Multiboot 1 kernel");

@@ -118,8 +118,7 @@ static const char *parse_addresses(struct elf *elf, const uint32_t h[H_WORDS], u
 	if (len - at < H_WORDS * 4)
 		return "is cut short in its Multiboot header";
 	if (before > at)
-		return "is damaged: its Multiboot header says that it is loaded from before the "
-		       "file";
+		return "is damaged: its Multiboot header says that it is loaded from before the file";
 	if (h[H_LOAD_END] && h[H_LOAD_END] <= h[H_LOAD])
 		return "is damaged: its Multiboot header's load_end_addr is before load_addr";
 	s->offset = at - before;
@@ -127,8 +126,7 @@ static const char *parse_addresses(struct elf *elf, const uint32_t h[H_WORDS], u
 	s->filesz = h[H_LOAD_END] ? h[H_LOAD_END] - h[H_LOAD] : len - s->offset;
 	s->memsz = s->filesz;
 	if (s->filesz > len - s->offset)
-		return "is cut short: its Multiboot header's load_end_addr is beyond the end of "
-		       "the file";
+		return "is cut short: its Multiboot header's load_end_addr is beyond the end of the file";
 	if (h[H_BSS_END]) {
 		if (h[H_BSS_END] < s->paddr + s->filesz)
 			return "is damaged: its Multiboot header's bss_end_addr is inside its data";
@@ -208,8 +206,9 @@ int multiboot_load(const struct boot_request *r, struct boot_entry *e)
 	if (!(h[H_FLAGS] & HAS_ADDRESSES) && !elf_is(r->kernel, r->kernel_len))
 		return boot_refuse_unknown(r);
 	if (h[H_FLAGS] & NEEDS_VIDEO)
-		return boot_refuse(r, "requires a video mode (flag 2 of its Multiboot header); "
-				      "minivmm has no display");
+		return boot_refuse(
+			r,
+			"requires a video mode (flag 2 of its Multiboot header); minivmm has no display");
 	if (h[H_FLAGS] & MANDATORY & ~(NEEDS_ALIGN | NEEDS_MEMORY))
 		return boot_refuse(
 			r, "requires something of Multiboot that minivmm doesn't know (flags 0x%x)",

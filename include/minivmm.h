@@ -88,8 +88,9 @@ void minivmm_log_stderr(void *ctx, int level, const char *text);
 enum minivmm_event {
 	MINIVMM_STARTED,   /* the guest runs */
 	MINIVMM_RESTARTED, /* it has reset, and runs anew (option on-reset) */
-	MINIVMM_ENDED,     /* once, the last event: minivmm_end() and the like say how. Who waits
-			    * for the end goes on when the callback has returned */
+	/* Once, the last event: minivmm_end() and the like say how. Whoever waits for the end goes
+	 * on when the callback has returned. */
+	MINIVMM_ENDED,
 };
 
 /* Something happened. The thread of the machine, which waits for it to return. */

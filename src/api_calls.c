@@ -54,7 +54,6 @@ void api_stop(struct minivmm *vm, enum minivmm_stop how)
 		machine_end(&vm->m, END_KILLED, 0);
 }
 
-
 static int set_paused(struct minivmm *vm, bool paused)
 {
 	int rc = api_call_running(vm);
@@ -133,7 +132,6 @@ int minivmm_on_stdio(const struct minivmm *vm)
 	return c->serial.kind == HOST_STDIO || c->console.kind == HOST_STDIO;
 }
 
-
 int minivmm_stream(struct minivmm *vm, enum minivmm_stream which)
 {
 	int fd = -1;
@@ -189,7 +187,6 @@ void minivmm_log(struct minivmm *vm, int level, const char *text)
 	log_use(before);
 	api_let_go(vm);
 }
-
 
 enum minivmm_end minivmm_end(struct minivmm *vm)
 {

@@ -152,8 +152,9 @@ int minivmm_config_set(struct minivmm_config *c, const char *name, const char *v
 	int rc;
 
 	if (c->used)
-		return api_refuse(-EBUSY, "a machine was made of this configuration; make another "
-					  "configuration for another machine");
+		return api_refuse(
+			-EBUSY,
+			"a machine was made of this configuration; make another configuration for another machine");
 	before = api_enter(&c->log);
 	rc = config_set(&c->c, name, value, &c->seen);
 	c->broken |= rc < 0;
@@ -167,8 +168,8 @@ int minivmm_config_command(struct minivmm_config *c, char *const argv[])
 	int rc;
 
 	if (c->used || c->c.run.argv)
-		return api_refuse(-EBUSY, "the configuration has a command, or a machine was made "
-					  "of it");
+		return api_refuse(-EBUSY,
+				  "the configuration has a command, or a machine was made of it");
 	before = api_enter(&c->log);
 	rc = config_command(&c->c, argv, config_seen(c->seen, "memory"),
 			    config_seen(c->seen, "cpus"));

@@ -22,8 +22,8 @@ enum board_gsi { GSI_COM1 = 4, GSI_PM = 9 };
 static const uint8_t board_virtio_gsi[] = { 5,  6,  7,  10, 11, 12, 13, 14, 15,
 					    16, 17, 18, 19, 20, 21, 22, 23 };
 
-#define BOARD_VIRTIO                                                                               \
-	0xd0000000ull /* the first; the 32-bit device hole is 0xc0000000 to 0xffffffff */
+/* The first virtio-mmio device; the 32-bit device hole is 0xc0000000 to 0xffffffff. */
+#define BOARD_VIRTIO     0xd0000000ull
 #define BOARD_VIRTIO_LEN 0x1000ull /* a page each */
 /* PCI, for --transport pci: where BARs may be, and configuration space. */
 #define BOARD_PCI_LOW      0xc0000000ull

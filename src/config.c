@@ -52,9 +52,9 @@ static int set_memory(const struct opt_value *v, void *field)
 				opt_size_text(page, of),
 				opt_size_text(m->size - m->size % page + page, next));
 	if (m->mergeable && page > 4 * KIB)
-		return opt_fail(v, "the host never merges huge pages of this kind; leave out "
-				   "mergeable=on or use "
-				   "hugepages=on");
+		return opt_fail(
+			v,
+			"the host never merges huge pages of this kind; leave out mergeable=on or use hugepages=on");
 	return 0;
 }
 
@@ -88,11 +88,11 @@ static int check_balloon(const struct config *c)
 
 	if (c->balloon.size <= most)
 		return 0;
-	return log_ret(-EINVAL,
-		       "--balloon size=%s: the guest has %s, of which the balloon can take %s; "
-		       "make it smaller, or --memory larger",
-		       opt_size_text(c->balloon.size, size), opt_size_text(c->memory.size, memory),
-		       opt_size_text(most, max));
+	return log_ret(
+		-EINVAL,
+		"--balloon size=%s: the guest has %s, of which the balloon can take %s; make it smaller, or --memory larger",
+		opt_size_text(c->balloon.size, size), opt_size_text(c->memory.size, memory),
+		opt_size_text(most, max));
 }
 
 /* --vsock */
@@ -115,20 +115,21 @@ static int set_vsock(const struct opt_value *v, void *field)
 	if (rc)
 		return rc;
 	if (!s->cid)
-		return opt_fail(v, "the guest's CID is missing; add cid=N, a number from 3 on that "
-				   "no other guest of yours has");
+		return opt_fail(
+			v,
+			"the guest's CID is missing; add cid=N, a number from 3 on that no other guest of yours has");
 	if (s->vhost && s->path)
-		return opt_fail(v, "with vhost=on the host's end is its own AF_VSOCK; leave out "
-				   "socket= or vhost=on");
+		return opt_fail(
+			v,
+			"with vhost=on the host's end is its own AF_VSOCK; leave out socket= or vhost=on");
 	if (s->vhost)
 		return 0;
 	if (!s->path)
 		return opt_fail(v, "the host's end is missing; add socket=PATH, or vhost=on");
 	if (strlen(s->path) > CONFIG_MAX_VSOCK_PATH)
-		return opt_fail(v,
-				"the path has %zu bytes, and a socket's may have %d; use a "
-				"shorter one",
-				strlen(s->path), CONFIG_MAX_VSOCK_PATH);
+		return opt_fail(
+			v, "the path has %zu bytes, and a socket's may have %d; use a shorter one",
+			strlen(s->path), CONFIG_MAX_VSOCK_PATH);
 	return 0;
 }
 
@@ -285,8 +286,7 @@ static const struct opt rows[] = {
 static const struct opt_table table = {
 	.row = rows,
 	.nr = ARRAY_SIZE(rows),
-	.bare = "write --kernel FILE to boot a file, --disk FILE to attach one, or minivmm run -- "
-		"COMMAND to run a command",
+	.bare = "write --kernel FILE to boot a file, --disk FILE to attach one, or minivmm run -- COMMAND to run a command",
 };
 
 static const struct opt_table run_table = {
@@ -351,18 +351,16 @@ int config_check(const struct config *c)
 	if (!c->kernel && !c->run.argv)
 		return log_ret(
 			-EINVAL,
-			"--kernel is missing: say what to boot, as in minivmm --kernel bzImage; "
-			"minivmm --help lists the options");
+			"--kernel is missing: say what to boot, as in minivmm --kernel bzImage; minivmm --help lists the options");
 	if (c->memory.shared && c->memory.mergeable)
-		return log_ret(-EINVAL,
-			       "--memory mergeable=on: the host merges no memory that a daemon "
-			       "shares (--fs socket=); leave out one of them");
+		return log_ret(
+			-EINVAL,
+			"--memory mergeable=on: the host merges no memory that a daemon shares (--fs socket=); leave out one of them");
 	if (c->memory.shared && (c->memory.huge == HUGE_2M || c->memory.huge == HUGE_1G))
-		return log_ret(-EINVAL,
-			       "--memory hugepages=%s: a daemon that shares such pages (--fs "
-			       "socket=) could take them away, and that would be the end of "
-			       "minivmm; use hugepages=on",
-			       c->memory.huge == HUGE_2M ? "2M" : "1G");
+		return log_ret(
+			-EINVAL,
+			"--memory hugepages=%s: a daemon that shares such pages (--fs socket=) could take them away, and that would be the end of minivmm; use hugepages=on",
+			c->memory.huge == HUGE_2M ? "2M" : "1G");
 	rc = config_check_stdio(c);
 	if (rc == 0)
 		rc = config_check_sockets(c);
@@ -392,8 +390,9 @@ static int parse_run(struct config *c, int argc, char *const argv[])
 	if (rc == OPT_STOP)
 		return 0;
 	if (end == argc)
-		return log_ret(-EINVAL, "run: the command is missing; write minivmm run "
-					"[OPTION]... -- COMMAND [ARGUMENT]...");
+		return log_ret(
+			-EINVAL,
+			"run: the command is missing; write minivmm run [OPTION]... -- COMMAND [ARGUMENT]...");
 	if (c->action == ACTION_RUN)
 		c->action = ACTION_COMMAND;
 	return config_check(c);
@@ -444,8 +443,7 @@ void config_help(FILE *out)
 	      "       minivmm doctor\n"
 	      "\n"
 	      "Boots a kernel in a virtual machine. In the guest's terminal, Ctrl-A x ends it and\n"
-	      "Ctrl-A h helps. \"minivmm run\" boots a Linux kernel for a command, which sees "
-	      "this\n"
+	      "Ctrl-A h helps. \"minivmm run\" boots a Linux kernel for a command, which sees this\n"
 	      "host's files in its guest; \"minivmm doctor\" says what this host can do.\n"
 	      "\n"
 	      "Options (defaults in brackets; --OPTION=VALUE works, too):\n",

@@ -84,8 +84,9 @@ static int set_port_name(const struct opt_value *v, void *field)
 				len);
 	for (const char *p = v->text; *p; p++) {
 		if (*p <= ' ' || *p > '~' || *p == '/')
-			return opt_fail(v, "name may have ASCII letters, digits and signs, but no "
-					   "blank and no slash");
+			return opt_fail(
+				v,
+				"name may have ASCII letters, digits and signs, but no blank and no slash");
 	}
 	memcpy(field, v->text, len + 1);
 	return 0;
@@ -117,8 +118,9 @@ int config_set_port(const struct opt_value *v, void *field)
 	if (!*p->name)
 		return opt_fail(v, "the port has no name; add name=NAME");
 	if (p->end.kind == HOST_NONE)
-		return opt_fail(v, "the port is connected to nothing; add socket=PATH, file=PATH, "
-				   "fd=N, pty or stdio");
+		return opt_fail(
+			v,
+			"the port is connected to nothing; add socket=PATH, file=PATH, fd=N, pty or stdio");
 	for (const struct port_config *o = c->port; o < p; o++) {
 		if (!strcmp(o->name, p->name))
 			return opt_fail(v, "another port has this name already; give each its own");
@@ -138,10 +140,10 @@ int config_check_stdio(const struct config *c)
 		if (c->port[i].end.kind != HOST_STDIO)
 			continue;
 		if (owner)
-			return log_ret(-EINVAL,
-				       "--port name=%s,stdio: standard input and output belong to "
-				       "%s%s",
-				       c->port[i].name, owner, way);
+			return log_ret(
+				-EINVAL,
+				"--port name=%s,stdio: standard input and output belong to %s%s",
+				c->port[i].name, owner, way);
 		owner = "another port";
 		way = "; use pty or socket=PATH here";
 	}
@@ -174,10 +176,10 @@ int config_check_sockets(const struct config *c)
 	for (size_t i = 0; i < nr; i++)
 		for (size_t j = 0; j < i; j++)
 			if (!strcmp(l[i].path, l[j].path))
-				return log_ret(-EINVAL,
-					       "%s%s%ssocket=%s: %s%s has this socket already; "
-					       "give each its own",
-					       l[i].option, l[i].name, *l[i].name ? "," : " ",
-					       l[i].path, l[j].option, l[j].name);
+				return log_ret(
+					-EINVAL,
+					"%s%s%ssocket=%s: %s%s has this socket already; give each its own",
+					l[i].option, l[i].name, *l[i].name ? "," : " ", l[i].path,
+					l[j].option, l[j].name);
 	return 0;
 }

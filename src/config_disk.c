@@ -14,8 +14,9 @@ static int set_disk_id(const struct opt_value *v, void *field)
 		return opt_fail(v, "id must have 1 to %zu characters; this one has %zu", max, len);
 	for (const char *p = v->text; *p; p++) {
 		if (*p <= ' ' || *p > '~' || *p == '/')
-			return opt_fail(v, "id may have ASCII letters, digits and signs, but no "
-					   "blank and no slash");
+			return opt_fail(
+				v,
+				"id may have ASCII letters, digits and signs, but no blank and no slash");
 	}
 	memcpy(field, v->text, len + 1);
 	return 0;
@@ -66,8 +67,9 @@ int config_set_disk(const struct opt_value *v, void *field)
 	if (rc)
 		return rc;
 	if (d->readonly && (d->overlay || d->temp))
-		return opt_fail(v, "with an overlay the disk itself is never written; leave out "
-				   "readonly=on, or overlay= when the guest shall not write");
+		return opt_fail(
+			v,
+			"with an overlay the disk itself is never written; leave out readonly=on, or overlay= when the guest shall not write");
 	for (const struct disk_config *o = c->disk; o < d; o++) {
 		if (*d->id && !strcmp(o->id, d->id))
 			return opt_fail(v, "disk %s has this id already; give each disk its own",

@@ -58,22 +58,24 @@ int config_set_fs(const struct opt_value *v, void *field)
 	if (rc)
 		return rc;
 	if (!*f->tag)
-		return opt_fail(v, "the tag is missing; add tag=TAG, by which the guest mounts it: "
-				   "mount -t virtiofs TAG DIR");
+		return opt_fail(
+			v,
+			"the tag is missing; add tag=TAG, by which the guest mounts it: mount -t virtiofs TAG DIR");
 	if (!f->path && !f->socket)
-		return opt_fail(v, "the directory is missing; add path=DIR, or the socket=PATH of "
-				   "a daemon that has it");
+		return opt_fail(
+			v,
+			"the directory is missing; add path=DIR, or the socket=PATH of a daemon that has it");
 	if (f->path && f->socket)
-		return opt_fail(v, "with socket= the daemon has the directory; leave out path= or "
-				   "socket=");
+		return opt_fail(
+			v, "with socket= the daemon has the directory; leave out path= or socket=");
 	if (f->socket && f->limited)
-		return opt_fail(v, "with socket= that is an option of the daemon's; leave out "
-				   "readonly= and cache=");
+		return opt_fail(
+			v,
+			"with socket= that is an option of the daemon's; leave out readonly= and cache=");
 	if (f->socket && strlen(f->socket) > CONFIG_MAX_SOCKET_PATH)
-		return opt_fail(v,
-				"the path has %zu bytes, and a socket's may have %d; use a "
-				"shorter one",
-				strlen(f->socket), CONFIG_MAX_SOCKET_PATH);
+		return opt_fail(
+			v, "the path has %zu bytes, and a socket's may have %d; use a shorter one",
+			strlen(f->socket), CONFIG_MAX_SOCKET_PATH);
 	if (f->socket)
 		c->memory.shared = true;
 	for (const struct fs_config *o = c->fs; o < f; o++) {

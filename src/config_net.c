@@ -19,10 +19,10 @@ static int set_interface(const struct opt_value *v, void *field)
 	const size_t len = strlen(v->text);
 
 	if (!len || len > MAX_IFNAME || strpbrk(v->text, "/% \t\n:") || v->text[0] == '.')
-		return opt_fail(v,
-				"an interface's name has 1 to %d characters, and no blank, "
-				"slash, colon or percent sign",
-				MAX_IFNAME);
+		return opt_fail(
+			v,
+			"an interface's name has 1 to %d characters, and no blank, slash, colon or percent sign",
+			MAX_IFNAME);
 	return opt_string(v, field);
 }
 
@@ -116,8 +116,9 @@ static int set_mac(const struct opt_value *v, void *field)
 	    end != 17)
 		return opt_fail(v, "mac is six bytes in hexadecimal, as in 52:54:00:12:34:56");
 	if (mac[0] & 1 || !memcmp(mac, "\0\0\0\0\0", 6))
-		return opt_fail(v, "mac must be the address of one card: its first byte even, and "
-				   "not all zero; 52:54:00:12:34:56 is one");
+		return opt_fail(
+			v,
+			"mac must be the address of one card: its first byte even, and not all zero; 52:54:00:12:34:56 is one");
 	return 0;
 }
 
@@ -171,8 +172,9 @@ static int parse_forward(const struct opt_value *v, char *text, struct net_forwa
 	int rc = 0;
 
 	if (!guest)
-		return opt_fail(v, "hostfwd is PROTOCOL:HOST:PORT-GUEST:PORT, where HOST and GUEST "
-				   "may be empty, as in hostfwd=tcp:127.0.0.1:2222-:22");
+		return opt_fail(
+			v,
+			"hostfwd is PROTOCOL:HOST:PORT-GUEST:PORT, where HOST and GUEST may be empty, as in hostfwd=tcp:127.0.0.1:2222-:22");
 	f->udp = !strcmp(protocol, "udp");
 	if (!f->udp && strcmp(protocol, "tcp"))
 		return opt_fail(v, "hostfwd begins with tcp: or udp:, not '%.40s:'", protocol);
@@ -186,8 +188,9 @@ static int parse_forward(const struct opt_value *v, char *text, struct net_forwa
 	if (rc == 0)
 		rc = set_port(v, text, &f->guest_port);
 	if (rc == 0 && *guest && f->guest >> 8 != 0x0a0002)
-		return opt_fail(v, "the guest's address in hostfwd is one of 10.0.2.0/24; leave it "
-				   "out for the one that it gets by DHCP");
+		return opt_fail(
+			v,
+			"the guest's address in hostfwd is one of 10.0.2.0/24; leave it out for the one that it gets by DHCP");
 	return rc;
 }
 
@@ -258,8 +261,9 @@ static int check_user(const struct opt_value *v, const struct net_config *n)
 				MAX_USER_MTU);
 	for (size_t i = 0; i < n->nr_forwards && n->restricted; i++) {
 		if (n->forward[i].udp)
-			return opt_fail(v, "with restrict=on no datagram leaves the guest, so a "
-					   "hostfwd of udp has no answer; leave one of them out");
+			return opt_fail(
+				v,
+				"with restrict=on no datagram leaves the guest, so a hostfwd of udp has no answer; leave one of them out");
 	}
 	return 0;
 }

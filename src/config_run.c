@@ -32,8 +32,9 @@ static int set_guest_path(const struct opt_value *v, char **path, const char *te
 	if (has_dots(text, len))
 		return opt_fail(v, "the directory in the guest may not have \"..\" in it");
 	if (memchr(text, ':', len))
-		return opt_fail(v, "there is only :rw or :ro after the directory in the guest, and "
-				   "that may not have a colon in it");
+		return opt_fail(
+			v,
+			"there is only :rw or :ro after the directory in the guest, and that may not have a colon in it");
 	*path = strndup(text, len);
 	return *path ? 0 : log_ret(-ENOMEM, "out of memory");
 }
@@ -172,12 +173,13 @@ static int check_ends(const struct config *c)
 	for (size_t i = 0; i < c->nr_ports; i++)
 		stdio |= c->port[i].end.kind == HOST_STDIO;
 	if (stdio)
-		return log_ret(-EINVAL,
-			       "run: standard input and output are the command's; give --serial, "
-			       "--console and --port another end, as pty or socket=PATH");
+		return log_ret(
+			-EINVAL,
+			"run: standard input and output are the command's; give --serial, --console and --port another end, as pty or socket=PATH");
 	if (c->serial.kind != HOST_NONE && c->run.console_log)
-		return log_ret(-EINVAL, "run: what the kernel says goes to --serial or to "
-					"--console-log; leave out one of them");
+		return log_ret(
+			-EINVAL,
+			"run: what the kernel says goes to --serial or to --console-log; leave out one of them");
 	return 0;
 }
 
@@ -211,14 +213,16 @@ int config_check_run(const struct config *c)
 	if (rc < 0)
 		return rc;
 	if (c->debug_exit)
-		return log_ret(-EINVAL, "run: the exit status is the command's; leave out "
-					"--debug-exit");
+		return log_ret(-EINVAL,
+			       "run: the exit status is the command's; leave out --debug-exit");
 	if (c->no_default_cmdline)
-		return log_ret(-EINVAL, "run: the guest's kernel needs run's own words; leave out "
-					"--no-default-cmdline");
+		return log_ret(
+			-EINVAL,
+			"run: the guest's kernel needs run's own words; leave out --no-default-cmdline");
 	if (c->vsock.vhost)
-		return log_ret(-EINVAL, "run: the command's streams need minivmm's own vsock; use "
-					"--vsock with socket= in place of vhost=on");
+		return log_ret(
+			-EINVAL,
+			"run: the command's streams need minivmm's own vsock; use --vsock with socket= in place of vhost=on");
 	if (c->on_reset != ON_RESET_EXIT)
 		return log_ret(-EINVAL, "run: a command runs once; leave out --on-reset");
 	return 0;

@@ -39,14 +39,13 @@ int consoles_open(struct machine *m, const struct power *power)
 	if (c->run.argv && c->serial.kind == HOST_NONE) {
 		m->serial = &m->run.console.stream;
 		rc = 0;
-	} else
+	} else if (shared && c->action != ACTION_DRY_RUN) {
 		/* The input of a terminal that both have is the console's. */
-		if (shared && c->action != ACTION_DRY_RUN)
-			rc = tty_stdout(&m->serial, &m->loop, "serial port",
-					MACHINE_KEPT(m, serial));
-		else
-			rc = open_end(m, &m->serial, "serial port", &c->serial, power,
-				      MACHINE_KEPT(m, serial));
+		rc = tty_stdout(&m->serial, &m->loop, "serial port", MACHINE_KEPT(m, serial));
+	} else {
+		rc = open_end(m, &m->serial, "serial port", &c->serial, power,
+			      MACHINE_KEPT(m, serial));
+	}
 	if (rc == 0)
 		rc = open_end(m, &m->console_end, "console", &c->console, power,
 			      MACHINE_KEPT(m, console));

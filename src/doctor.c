@@ -233,8 +233,8 @@ static int check_device(struct report *r)
 	version = r->host->kvm(fd, KVM_GET_API_VERSION, 0);
 	if (version < 0) {
 		say(r, BAD, "/dev/kvm", "is there, but it is not KVM's");
-		mend(r, "sudo rm /dev/kvm && sudo mknod -m 660 /dev/kvm c 10 232 && sudo chgrp kvm "
-			"/dev/kvm");
+		mend(r,
+		     "sudo rm /dev/kvm && sudo mknod -m 660 /dev/kvm c 10 232 && sudo chgrp kvm /dev/kvm");
 		close(fd);
 		return -ENOTTY;
 	}
@@ -290,8 +290,8 @@ static void check_guest(struct report *r, int fd)
 		return;
 	case -EBUSY:
 		say(r, BAD, "guest kernel", "another hypervisor holds the processor");
-		mend(r, "stop its machines (VirtualBox: sudo modprobe -r vboxnetadp vboxnetflt "
-			"vboxdrv)");
+		mend(r,
+		     "stop its machines (VirtualBox: sudo modprobe -r vboxnetadp vboxnetflt vboxdrv)");
 		return;
 	}
 	say(r, BAD, "guest kernel", "no virtual machine to be had: %s", why(rc));

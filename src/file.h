@@ -8,7 +8,7 @@
 struct kept;
 
 /* Bytes, not text: they end where len says, so str*() is never for them. The type sees to it
- * that a compiler warns, and tests/unit/bytes_are_no_text that nobody casts that away. */
+ * that a compiler warns, and tests/source/bytes_are_no_text that nobody casts that away. */
 struct file {
 	uint8_t *data; /* owned; NULL: none */
 	size_t len;

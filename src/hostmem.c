@@ -118,19 +118,16 @@ int hostmem_check(uint64_t size, const char *root)
 	const uint64_t cgroup = tightest_cgroup(root, group);
 
 	if (cgroup < size && cgroup < host)
-		return log_ret(-ENOMEM,
-			       "memory: prefault=on takes %llu MiB at once, and memory.max of the "
-			       "control group "
-			       "%s leaves %llu MiB; raise it, use a smaller --memory, or leave "
-			       "prefault out",
-			       (unsigned long long)(size / MIB), *group ? group : "/",
-			       (unsigned long long)(cgroup / MIB));
+		return log_ret(
+			-ENOMEM,
+			"memory: prefault=on takes %llu MiB at once, and memory.max of the control group %s leaves %llu MiB; raise it, use a smaller --memory, or leave prefault out",
+			(unsigned long long)(size / MIB), *group ? group : "/",
+			(unsigned long long)(cgroup / MIB));
 	if (host < size)
-		return log_ret(-ENOMEM,
-			       "memory: prefault=on takes %llu MiB at once, and the host has %llu "
-			       "MiB available; "
-			       "use a smaller --memory, or leave prefault out",
-			       (unsigned long long)(size / MIB), (unsigned long long)(host / MIB));
+		return log_ret(
+			-ENOMEM,
+			"memory: prefault=on takes %llu MiB at once, and the host has %llu MiB available; use a smaller --memory, or leave prefault out",
+			(unsigned long long)(size / MIB), (unsigned long long)(host / MIB));
 	return 0;
 }
 
@@ -167,8 +164,7 @@ int hostmem_no_huge_pages(int err, uint64_t size, uint64_t page, const char *roo
 	}
 	return log_ret(
 		-err,
-		"memory: hugepages=%s needs %llu huge pages, and %llu are free; provide them by: "
-		"echo %llu | sudo tee /sys/kernel/mm/hugepages/hugepages-%llukB/nr_hugepages",
+		"memory: hugepages=%s needs %llu huge pages, and %llu are free; provide them by: echo %llu | sudo tee /sys/kernel/mm/hugepages/hugepages-%llukB/nr_hugepages",
 		name, (unsigned long long)want, (unsigned long long)unused,
 		(unsigned long long)(all + want - unused), (unsigned long long)(page / KIB));
 }
@@ -183,9 +179,9 @@ void hostmem_warn_if_never(const char *root, bool shared)
 
 	read_text(&t, root, "/sys/kernel/mm/transparent_hugepage/%s", file);
 	if (strstr(t.s, "[never]"))
-		log_warn("memory: hugepages=on does nothing until: echo %s | "
-			 "sudo tee /sys/kernel/mm/transparent_hugepage/%s",
-			 shared ? "advise" : "madvise", file);
+		log_warn(
+			"memory: hugepages=on does nothing until: echo %s | sudo tee /sys/kernel/mm/transparent_hugepage/%s",
+			shared ? "advise" : "madvise", file);
 }
 
 void hostmem_warn_if_not_merging(const char *root)
@@ -193,6 +189,6 @@ void hostmem_warn_if_not_merging(const char *root)
 	struct text t;
 
 	if (read_text(&t, root, "/sys/kernel/mm/ksm/run") && t.s[0] != '1')
-		log_warn("memory: mergeable=on does nothing until: echo 1 | sudo tee "
-			 "/sys/kernel/mm/ksm/run");
+		log_warn(
+			"memory: mergeable=on does nothing until: echo 1 | sudo tee /sys/kernel/mm/ksm/run");
 }

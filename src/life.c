@@ -19,10 +19,9 @@ uint64_t life_pause(unsigned *short_lives, uint64_t life_ns)
 		return 0;
 	n = *short_lives - FREE_RESTARTS - 1;
 	if (n == 0)
-		log_warn("the guest has reset itself %u times, each within a second of its start; "
-			 "from here on it is kept waiting, up to %u s, before it starts again "
-			 "(--on-reset restart)",
-			 *short_lives, (unsigned)(PAUSE_MAX_NS / SECOND_NS));
+		log_warn(
+			"the guest has reset itself %u times, each within a second of its start; from here on it is kept waiting, up to %u s, before it starts again (--on-reset restart)",
+			*short_lives, (unsigned)(PAUSE_MAX_NS / SECOND_NS));
 	n = min(n, 16u);
 	return min(PAUSE_NS << n, PAUSE_MAX_NS);
 }

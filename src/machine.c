@@ -64,8 +64,8 @@ static int init_balloon(struct machine *m)
 	int rc = virtio_balloon_init(&m->balloon, &o, &host, &m->io[0].loop);
 
 	if (!m->ram.releasable)
-		log_warn("--balloon: huge pages of a fixed size stay set aside for the guest, "
-			 "whatever it gives up; use hugepages=on");
+		log_warn(
+			"--balloon: huge pages of a fixed size stay set aside for the guest, whatever it gives up; use hugepages=on");
 	return rc == 0 ? machine_add_virtio(m, &m->balloon.vd, &m->io[0].loop) : rc;
 }
 

@@ -85,7 +85,7 @@ struct machine {
 	/* How it ended: the first reason wins. Atomic until machine_stop(). */
 	enum machine_end end;
 	unsigned end_value;
-	bool stopping; /* atomic: its threads are to end */
+	bool stopping;               /* atomic: its threads are to end */
 	enum machine_end called_off; /* atomic: how it ends after a reset; or END_NONE */
 
 	/* CLOCK_MONOTONIC, ns: when machine_init() began, and was done with each part. */

@@ -8,8 +8,8 @@
 
 #include "vmm/log.h"
 
-#define SHOWN_MAX                                                                                  \
-	160 /* bytes of a value that a message repeats: the reason must fit on the line, too */
+/* Bytes of a value that a message repeats: the reason must fit on the line, too. */
+#define SHOWN_MAX 160
 
 int opt_fail(const struct opt_value *v, const char *fmt, ...)
 {
@@ -35,8 +35,7 @@ static bool same_letter(char a, char b)
 static unsigned distance(const char *a, const char *b, size_t la, size_t lb)
 {
 	enum { MAX = 32 };
-	unsigned d[MAX + 1]
-		  [MAX + 1]; /* [i][j]: from the first i letters of a to the first j of b */
+	unsigned d[MAX + 1][MAX + 1]; /* from the first i letters of a to the first j of b */
 
 	if (la > MAX || lb > MAX)
 		return UINT32_MAX;
@@ -209,8 +208,10 @@ int opt_size(const struct opt_value *v, void *field)
 		return opt_fail(v, "the size has no unit; write %.20sM for MiB, or use K, G or T",
 				v->text);
 	if (!unit || end[1])
-		return opt_fail(v, "'%.40s' is not a size; write a whole number and K, M, G or T, "
-				   "as in 512M or 2G", v->text);
+		return opt_fail(
+			v,
+			"'%.40s' is not a size; write a whole number and K, M, G or T, as in 512M or 2G",
+			v->text);
 	for (const char *u = units; u <= unit; u++)
 		value = mul_add(value, 1024, 0);
 	if (!in_range(value, r))
@@ -304,8 +305,7 @@ static int set_key(const struct opt_value *whole, struct opt_table t, void *targ
 	if (!*item)
 		return opt_fail(
 			whole,
-			"a comma is followed by nothing; leave it out, or write ,, if it belongs "
-			"to the text");
+			"a comma is followed by nothing; leave it out, or write ,, if it belongs to the text");
 	v.row = find_row(t, item, len);
 	if (!v.row)
 		return unknown_key(whole, t, item);
@@ -398,11 +398,10 @@ static int take_option(struct opt_table t, struct opt_value *v, int argc, char *
 			return opt_fail(v, "the value is missing; write --%s %s", v->option,
 					v->row->metavar);
 		if (is_option(t, next))
-			return opt_fail(v,
-					"the value before %.40s is missing; write --%s %s (or "
-					"--%s=%.40s if "
-					"that is the value)",
-					next, v->option, v->row->metavar, v->option, next);
+			return opt_fail(
+				v,
+				"the value before %.40s is missing; write --%s %s (or --%s=%.40s if that is the value)",
+				next, v->option, v->row->metavar, v->option, next);
 		v->whole = next;
 	}
 	v->text = v->whole;

@@ -24,10 +24,10 @@ struct opt_value;
 typedef int opt_set(const struct opt_value *v, void *field);
 
 struct opt {
-	const char
-		*name; /* without dashes; NULL (the first row of a list): the item without a key */
-	const char *
-		metavar; /* how the value is called in the help; NULL: a switch, which takes none */
+	/* Without dashes. NULL, in the first row of a list: the item without a key. */
+	const char *name;
+	/* How the value is called in the help. NULL: a switch, which takes none. */
+	const char *metavar;
 	const char *help; /* '\n' begins a new line; unused for keys */
 	opt_set *set;
 	size_t field;     /* offset in the struct that the table fills */
@@ -56,8 +56,7 @@ struct opt_value {
 	const struct opt *row;
 	const char *option; /* the --option, without dashes */
 	const char *whole;  /* all of its value as the user wrote it; NULL: a switch */
-	const char
-		*text; /* the part to parse: all of it, or the value of one key; NULL: a switch */
+	const char *text;   /* to parse: all of it, or the value of one key; NULL: a switch */
 };
 
 #define OPT_STOP 1

@@ -272,11 +272,10 @@ static int check(const struct places *p, const char *option, const char *path)
 	walk(&w, p, path);
 	if (!w.found)
 		return 0;
-	return log_ret(-EINVAL,
-		       "%s%s: that is in %s, which the guest may write (%s), so that it could have "
-		       "a link to another file in its place; choose a path outside, or share the "
-		       "directory %s",
-		       option, path, w.found->path, name_of(w.found), way_out(w.found));
+	return log_ret(
+		-EINVAL,
+		"%s%s: that is in %s, which the guest may write (%s), so that it could have a link to another file in its place; choose a path outside, or share the directory %s",
+		option, path, w.found->path, name_of(w.found), way_out(w.found));
 }
 
 static int check_end(const struct places *p, const char *option, const struct host_end *e)
@@ -297,10 +296,10 @@ static int check_share(const struct places *p, const struct fs_config *f)
 	walk(&w, p, f->path);
 	if (!w.link)
 		return 0;
-	return log_ret(-EINVAL,
-		       "%s %s: a link on the way there is in %s, which the guest may write (%s); "
-		       "name the directory without it, or share the other one %s",
-		       name_of(f), f->path, w.found->path, name_of(w.found), way_out(w.found));
+	return log_ret(
+		-EINVAL,
+		"%s %s: a link on the way there is in %s, which the guest may write (%s); name the directory without it, or share the other one %s",
+		name_of(f), f->path, w.found->path, name_of(w.found), way_out(w.found));
 }
 
 static int check_devices(const struct places *p, const struct config *c)

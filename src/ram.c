@@ -34,9 +34,9 @@ static int reserve(struct ram *r, uint64_t size, uint64_t align)
 	void *p = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
-		return log_errno("memory: no room for %llu MiB of guest memory in the address "
-				 "space (see ulimit -v)",
-				 (unsigned long long)(size / MIB));
+		return log_errno(
+			"memory: no room for %llu MiB of guest memory in the address space (see ulimit -v)",
+			(unsigned long long)(size / MIB));
 	r->mapping = p;
 	r->mapping_len = len;
 	r->host = (uint8_t *)align_up((uintptr_t)p + align, align);
@@ -81,9 +81,9 @@ static int map_small(struct ram *r)
 
 	/* MAP_NORESERVE is ignored where vm.overcommit_memory is 2. */
 	if (mmap(r->host, r->size, PROT_READ | PROT_WRITE, flags, r->memfd ?: -1, 0) == MAP_FAILED)
-		return log_errno("memory: the host refuses %llu MiB of guest memory "
-				 "(see vm.overcommit_memory in proc(5)); use a smaller --memory",
-				 (unsigned long long)(r->size / MIB));
+		return log_errno(
+			"memory: the host refuses %llu MiB of guest memory (see vm.overcommit_memory in proc(5)); use a smaller --memory",
+			(unsigned long long)(r->size / MIB));
 	return 0;
 }
 
@@ -101,9 +101,9 @@ static int advise_all(const struct ram *r, const struct memory_config *c, bool a
 	if (rc == 0) /* else each page that the guest writes afterwards is copied */
 		rc = advise(r, MADV_DONTFORK, "can't keep guest memory out of child processes");
 	if (rc == 0 && c->huge == HUGE_TRANSPARENT) {
-		rc = advise(r, MADV_HUGEPAGE,
-			    "hugepages=on: this host's kernel has no transparent huge pages; leave "
-			    "it out");
+		rc = advise(
+			r, MADV_HUGEPAGE,
+			"hugepages=on: this host's kernel has no transparent huge pages; leave it out");
 		if (rc == 0 && !again)
 			hostmem_warn_if_never("", c->shared);
 	}
@@ -124,10 +124,9 @@ static int prefault(const struct ram *r, const struct memory_config *c, bool aga
 	if (rc < 0)
 		return rc;
 	/* Checked before, because a control group at its limit kills rather than fails. */
-	return advise(r, MADV_POPULATE_WRITE,
-		      "prefault=on: the host can't give all of it now (or its kernel is older than "
-		      "5.14); "
-		      "use a smaller --memory, or leave it out");
+	return advise(
+		r, MADV_POPULATE_WRITE,
+		"prefault=on: the host can't give all of it now (or its kernel is older than 5.14); use a smaller --memory, or leave it out");
 }
 
 int ram_alloc(struct ram *r, const struct memory_config *c, bool again)

@@ -338,13 +338,11 @@ static void say_timeout(const struct run *r)
 	if (!r->started) {
 		say_console(r);
 		log_msg(LOG_ERROR,
-			"run: the guest had not started the command within the %u s of "
-			"--timeout",
+			"run: the guest had not started the command within the %u s of --timeout",
 			seconds);
 	} else if (r->grace_over) {
 		log_msg(LOG_ERROR,
-			"run: the command was still there %d s after --timeout's SIGTERM: "
-			"ended the guest",
+			"run: the command was still there %d s after --timeout's SIGTERM: ended the guest",
 			GRACE_SECONDS);
 	} else {
 		log_msg(LOG_ERROR, "run: ended the command after the %u s of --timeout", seconds);
@@ -363,12 +361,11 @@ static void say_how_it_ended(const struct run *r)
 	}
 	if (r->oom)
 		log_msg(LOG_ERROR,
-			"run: the guest ran out of memory, and its kernel killed a "
-			"process; it has %llu MiB, and --memory gives it more",
+			"run: the guest ran out of memory, and its kernel killed a process; it has %llu MiB, and --memory gives it more",
 			r->config->memory.size / MIB);
 	if (r->full)
-		log_msg(LOG_ERROR, "run: the layer over the guest's root is full; --overlay-size "
-				   "makes it larger, and needs --memory");
+		log_msg(LOG_ERROR,
+			"run: the layer over the guest's root is full; --overlay-size makes it larger, and needs --memory");
 }
 
 void run_finish(struct run *r)

@@ -149,8 +149,7 @@ static int read_module(struct file *f, const char *dir, const char *path, int pa
 	*f = (struct file){ 0 };
 	if (!codec->unpack || !codec->length)
 		rc = log_ret(-ENOTSUP,
-			     "--modules %s: %.*s is packed by %s, which minivmm was built "
-			     "without",
+			     "--modules %s: %.*s is packed by %s, which minivmm was built without",
 			     dir, path_len, path, codec->name);
 	else if (codec->length(packed.data, packed.len, &len) < 0 || !len || len > MODULE_MAX)
 		rc = log_ret(-EINVAL, "--modules %s: %.*s is damaged", dir, path_len, path);
@@ -275,8 +274,9 @@ static int put_folder(const struct run_config *c, FILE *out)
 	const bool from_here = c->root ? false : !c->folder || c->folder[0] != '/';
 
 	if (from_here && !getcwd(here, sizeof(here)) && errno == ENOENT)
-		return log_ret(-ENOENT, "run: the directory where you are was removed; go to "
-					"another, or write --chdir and a whole path");
+		return log_ret(
+			-ENOENT,
+			"run: the directory where you are was removed; go to another, or write --chdir and a whole path");
 	if (from_here && !*here)
 		return log_errno("run: the name of the directory where you are");
 	if (!c->folder)

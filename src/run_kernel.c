@@ -94,10 +94,9 @@ int run_find_kernel(struct run *r, const char **path)
 	if (!r->kernel)
 		r->kernel = cached();
 	if (!r->kernel)
-		return log_ret(-ENOENT,
-			       "run: there is no kernel to boot: none in /boot that you may "
-			       "read, none in the cache; say --kernel FILE, or let "
-			       "examples/quickstart download one");
+		return log_ret(
+			-ENOENT,
+			"run: there is no kernel to boot: none in /boot that you may read, none in the cache; say --kernel FILE, or let examples/quickstart download one");
 	*path = r->kernel;
 	return 0;
 }
@@ -108,7 +107,6 @@ int run_check_kernel(const struct boot_request *r)
 		return 0;
 	return log_ret(
 		-EINVAL,
-		"kernel %s: is not Linux, which is what runs commands; without \"run\", as in "
-		"minivmm --kernel %s, it boots",
+		"kernel %s: is not Linux, which is what runs commands; without \"run\", as in minivmm --kernel %s, it boots",
 		r->kernel_name, r->kernel_name);
 }

@@ -122,21 +122,21 @@ static int check_place(const struct place *p)
 	static const char *const kernels[] = { "/proc", "/sys" };
 
 	if (!strcmp(p->real, "/"))
-		return log_ret(-EINVAL,
-			       "--share %s: / is the guest's root; write --root %s, or "
-			       "--share %s:GUESTDIR to have it elsewhere",
-			       p->share->path, p->share->path, p->share->path);
+		return log_ret(
+			-EINVAL,
+			"--share %s: / is the guest's root; write --root %s, or --share %s:GUESTDIR to have it elsewhere",
+			p->share->path, p->share->path, p->share->path);
 	for (size_t i = 0; i < ARRAY_SIZE(kernels); i++)
 		if (is_below(p->real, kernels[i]))
-			return log_ret(-EINVAL,
-				       "--share %s: %s in the guest is its kernel's own; write "
-				       "--share %s:GUESTDIR to have it elsewhere",
-				       p->share->path, p->guest, p->share->path);
+			return log_ret(
+				-EINVAL,
+				"--share %s: %s in the guest is its kernel's own; write --share %s:GUESTDIR to have it elsewhere",
+				p->share->path, p->guest, p->share->path);
 	if (!strcmp(p->real, "/dev"))
-		return log_ret(-EINVAL,
-			       "--share %s: the guest's /dev has its own devices; write --share "
-			       "%s:GUESTDIR to have it elsewhere",
-			       p->share->path, p->share->path);
+		return log_ret(
+			-EINVAL,
+			"--share %s: the guest's /dev has its own devices; write --share %s:GUESTDIR to have it elsewhere",
+			p->share->path, p->share->path);
 	return 0;
 }
 
@@ -144,10 +144,10 @@ static int check_twice(const struct place *p, const struct place *other)
 {
 	if (strcmp(p->real, other->real))
 		return 0;
-	return log_ret(-EINVAL,
-		       "--share %s: at %s in the guest is --share %s already; give one of them "
-		       "another GUESTDIR",
-		       p->share->path, p->guest, other->share->path);
+	return log_ret(
+		-EINVAL,
+		"--share %s: at %s in the guest is --share %s already; give one of them another GUESTDIR",
+		p->share->path, p->guest, other->share->path);
 }
 
 static unsigned depth(const char *path)
@@ -212,10 +212,10 @@ static int check_missing(const struct place *p, const struct place *parent)
 {
 	if (!parent || parent->share->writable)
 		return 0;
-	return log_ret(-EINVAL,
-		       "--share %s: there is no %s in the guest, and --share %s, where it would be "
-		       "made, is read-only; make it here, or give that one :rw",
-		       p->share->path, p->guest, parent->share->path);
+	return log_ret(
+		-EINVAL,
+		"--share %s: there is no %s in the guest, and --share %s, where it would be made, is read-only; make it here, or give that one :rw",
+		p->share->path, p->guest, parent->share->path);
 }
 
 static int check_kind(const struct place *p, int fd)
@@ -270,10 +270,10 @@ static int check_target(struct place *p, const struct place *parent, const char 
 	if (!parent && is_guests(p->real))
 		return 0;
 	if (parent && is_file(parent->share->path))
-		return log_ret(-EINVAL,
-			       "--share %s: %s in the guest is below --share %s, which is a file; "
-			       "give one of them another GUESTDIR",
-			       p->share->path, p->guest, parent->share->path);
+		return log_ret(
+			-EINVAL,
+			"--share %s: %s in the guest is below --share %s, which is a file; give one of them another GUESTDIR",
+			p->share->path, p->guest, parent->share->path);
 	fd = open_target(p, parent, root, &dir);
 	if (fd == -ENOENT) {
 		rc = check_missing(p, parent);

@@ -99,10 +99,10 @@ static int put_named(const struct config *c, char *line, FILE *out)
 	if (error == ERANGE)
 		return refuse_line(c, "etc/passwd");
 	if (!found)
-		return log_ret(-EINVAL,
-			       "--user %s: the guest's root has no such user (see its "
-			       "/etc/passwd); UID or UID:GID works, too",
-			       c->run.user);
+		return log_ret(
+			-EINVAL,
+			"--user %s: the guest's root has no such user (see its /etc/passwd); UID or UID:GID works, too",
+			c->run.user);
 	fprintf(out, "uid=%u%cgid=%u%c", p.pw_uid, 0, p.pw_gid, 0);
 	return put_groups(c, p.pw_gid, line, out);
 }

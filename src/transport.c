@@ -85,15 +85,15 @@ int machine_add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *lo
 	const size_t i = m->nr_virtio;
 
 	if (i == MACHINE_MAX_VIRTIO)
-		return log_ret(-ENOSPC,
-			       "virtio-%s: there are %zu virtio devices already, which is the "
-			       "most; leave one out",
-			       vd->ops->name, i);
+		return log_ret(
+			-ENOSPC,
+			"virtio-%s: there are %zu virtio devices already, which is the most; leave one out",
+			vd->ops->name, i);
 	if (!on_pci(m) && i == ARRAY_SIZE(board_virtio_gsi))
-		return log_ret(-ENOSPC,
-			       "virtio-%s: --transport mmio has interrupts for %zu virtio devices "
-			       "(one is for random numbers); use --transport pci or leave one out",
-			       vd->ops->name, i);
+		return log_ret(
+			-ENOSPC,
+			"virtio-%s: --transport mmio has interrupts for %zu virtio devices (one is for random numbers); use --transport pci or leave one out",
+			vd->ops->name, i);
 	m->virtio[i].vd = vd;
 	m->nr_virtio++; /* destroyed even if it is only half made */
 	return on_pci(m) ? add_pci(m, i, vd, loop) : add_mmio(m, i, vd, loop);

@@ -196,9 +196,7 @@ static int exit_shutdown(struct vcpu *v)
 	vcpu_explain(
 		v,
 		"triple fault: an exception could not be delivered, nor the double fault after it",
-		"The guest's CPU is in shutdown: its interrupt table, stack or page tables are "
-		"bad. "
-		"Some kernels reset themselves this way.");
+		"The guest's CPU is in shutdown: its interrupt table, stack or page tables are bad. Some kernels reset themselves this way.");
 	return VCPU_CRASHED;
 }
 
@@ -237,9 +235,9 @@ static int exit_fail_entry(struct vcpu *v)
 
 	snprintf(why, sizeof(why), "the CPU refused to enter the guest (hardware reason %#llx)",
 		 (unsigned long long)v->run->fail_entry.hardware_entry_failure_reason);
-	vcpu_explain(v, why,
-		     "The guest's control registers or segments hold a state that this CPU does "
-		     "not take.");
+	vcpu_explain(
+		v, why,
+		"The guest's control registers or segments hold a state that this CPU does not take.");
 	return VCPU_CRASHED;
 }
 
@@ -262,11 +260,12 @@ static int exit_unknown(struct vcpu *v)
  *  KVM             VMX                                     SVM
  *  IO              30 I/O instruction                      7Bh IOIO
  *  MMIO            48 EPT violation, 49 EPT misconfig.     400h nested page fault
- *  HLT             12 HLT                                  78h HLT        (only without an
- * in-kernel APIC) INTR            1 external interrupt (with a signal)    60h INTR SHUTDOWN 2
- * triple fault                          7Fh SHUTDOWN SYSTEM_EVENT    (a hypercall or MSR write that
- * KVM understood as one) INTERNAL_ERROR  48/49, 0 exception … that KVM can't emulate FAIL_ENTRY 33,
- * 34, 41: VM entry failed             -1 VMEXIT_INVALID
+ *  HLT             12 HLT (without an in-kernel APIC)      78h HLT
+ *  INTR            1 external interrupt (with a signal)    60h INTR
+ *  SHUTDOWN        2 triple fault                          7Fh SHUTDOWN
+ *  SYSTEM_EVENT    a hypercall or an MSR write that KVM understood as one, on both
+ *  INTERNAL_ERROR  48, 49 or 0 (exception), where KVM can't emulate the instruction
+ *  FAIL_ENTRY      33, 34, 41: VM entry failed             -1 VMEXIT_INVALID
  */
 static const struct {
 	const char *name;
@@ -338,8 +337,8 @@ enum vcpu_end vcpu_run(struct vcpu *v)
 
 		if (rc == 0) {
 			next = vcpu_handle(v);
-		} else if (rc == -EINTR ||
-			   rc == -EAGAIN) { /* EAGAIN: an INIT was taken while waiting */
+		} else if (rc == -EINTR || rc == -EAGAIN) {
+			/* EAGAIN: an INIT was taken while waiting. */
 			v->stats.interrupted++;
 			if (!vcpu_may_run(v))
 				next = VCPU_STOPPED;

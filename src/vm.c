@@ -24,15 +24,13 @@ static int kvm_open(void)
 	if (fd >= 0)
 		return fd;
 	if (errno == EACCES)
-		return log_ret(-EACCES,
-			       "/dev/kvm: Permission denied (join its group: sudo usermod -aG kvm "
-			       "$USER, then log in again; 'minivmm doctor' tells more)");
+		return log_ret(
+			-EACCES,
+			"/dev/kvm: Permission denied (join its group: sudo usermod -aG kvm $USER, then log in again; 'minivmm doctor' tells more)");
 	if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
 		return log_ret(
 			-errno,
-			"/dev/kvm: not there (the kernel's kvm_intel or kvm_amd module isn't "
-			"loaded, or virtualization is off in the firmware; 'minivmm doctor' "
-			"tells more)");
+			"/dev/kvm: not there (the kernel's kvm_intel or kvm_amd module isn't loaded, or virtualization is off in the firmware; 'minivmm doctor' tells more)");
 	return log_errno("/dev/kvm");
 }
 
@@ -49,8 +47,9 @@ static int kvm_create_vm(struct vm *vm)
 	int size;
 
 	if (version < 0)
-		return log_ret(-ENOTTY, "/dev/kvm: is there, but is not KVM's ('minivmm doctor' "
-					"tells more)");
+		return log_ret(
+			-ENOTTY,
+			"/dev/kvm: is there, but is not KVM's ('minivmm doctor' tells more)");
 	if (version != KVM_API_VERSION)
 		return log_ret(-ENOTSUP, "/dev/kvm: API version %d; minivmm needs %d", version,
 			       KVM_API_VERSION);

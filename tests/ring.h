@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The driver's side of virtio, for tests: fake RAM, a builder of rings, and a driver that brings a
- *device up and counts its interrupts. No KVM, no transport.
+ * device up and counts its interrupts. There is no KVM and no transport.
  *
  *	struct driver d;
  *	driver_init(&d, &vd);            // vd: after virtio_init()
@@ -13,7 +13,7 @@
  *	driver_destroy(&d);
  *
  * ring_desc(), ring_offer() and struct ring's pointers build what no honest driver would.
- *Structures are the kernel's, so that ours are checked against an independent definition.
+ * Structures are the kernel's, so that ours are checked against an independent definition.
  */
 #pragma once
 

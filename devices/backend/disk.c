@@ -97,13 +97,12 @@ static int lock_image(const struct disk *d, const struct disk_options *o, bool r
 	if (rc == -EBUSY)
 		return log_ret(
 			rc,
-			"--disk %s: in use by another minivmm or given twice (attach it with "
-			"readonly=on in both, or make a copy)",
+			"--disk %s: in use by another minivmm or given twice (attach it with readonly=on in both, or make a copy)",
 			o->path);
 	if (rc < 0)
-		log_warn("--disk %s: its file system has no locks (%s): take care that nothing "
-			 "else uses it",
-			 o->path, strerrordesc_np(-rc));
+		log_warn(
+			"--disk %s: its file system has no locks (%s): take care that nothing else uses it",
+			o->path, strerrordesc_np(-rc));
 	return 0;
 }
 
@@ -141,12 +140,12 @@ static int check_size(const struct disk *d)
 	other = disk_warn_of_format(d);
 	if (d->size % DISK_SECTOR == 0)
 		return 0;
-	return log_ret(-EINVAL,
-		       "--disk %s: its size, %llu bytes, is not a multiple of %d, and a raw image "
-		       "has whole sectors%s%s%s",
-		       d->path, (unsigned long long)d->size, DISK_SECTOR,
-		       other ? "" : " (round it up with: truncate -s %512 ", other ? "" : file,
-		       other ? "" : ")");
+	return log_ret(
+		-EINVAL,
+		"--disk %s: its size, %llu bytes, is not a multiple of %d, and a raw image has whole sectors%s%s%s",
+		d->path, (unsigned long long)d->size, DISK_SECTOR,
+		other ? "" : " (round it up with: truncate -s %512 ", other ? "" : file,
+		other ? "" : ")");
 }
 
 static int measure(struct disk *d)
@@ -209,10 +208,10 @@ static int open_qcow2(struct disk *d, enum qcow2_use use)
 	if (rc < 0)
 		return rc;
 	if (*info.backing)
-		return log_ret(-EINVAL,
-			       "--disk %s: has a base, %s (give that, with this one as its "
-			       "overlay=)",
-			       d->path, info.backing);
+		return log_ret(
+			-EINVAL,
+			"--disk %s: has a base, %s (give that, with this one as its overlay=)",
+			d->path, info.backing);
 	d->size = info.size;
 	d->block_size = DISK_SECTOR;
 	d->physical_block_size = d->min_io_size = 4096;
@@ -263,10 +262,10 @@ static int set_sector(struct disk *d, const struct disk_options *o)
 	if (!o->sector)
 		return 0;
 	if (d->size % o->sector)
-		return log_ret(-EINVAL,
-			       "--disk %s: its size, %llu bytes, is not a multiple of sector=%u "
-			       "(use sector=512, or make it larger)",
-			       d->path, (unsigned long long)d->size, o->sector);
+		return log_ret(
+			-EINVAL,
+			"--disk %s: its size, %llu bytes, is not a multiple of sector=%u (use sector=512, or make it larger)",
+			d->path, (unsigned long long)d->size, o->sector);
 	d->block_size = o->sector;
 	d->physical_block_size = max(d->physical_block_size, o->sector);
 	d->discard_size = max(d->discard_size, o->sector);
@@ -289,10 +288,10 @@ int disk_open(struct disk *d, const struct disk_options *o,
 	};
 	d->waiting_end = &d->waiting;
 	if (o->kept && o->kept->failed)
-		return log_ret(-EIO,
-			       "--disk %s: the host could not store what was written: the guest is "
-			       "not restarted on that",
-			       o->path);
+		return log_ret(
+			-EIO,
+			"--disk %s: the host could not store what was written: the guest is not restarted on that",
+			o->path);
 	rc = open_image(d, o, o->readonly || over);
 	if (rc == 0 && over)
 		rc = disk_overlay(d, o);

@@ -51,8 +51,7 @@ struct disk_options {
 enum disk_op {
 	DISK_READ,
 	DISK_WRITE,
-	DISK_FLUSH,   /* what was done before this was submitted is on stable storage when this is
-			 done */
+	DISK_FLUSH,   /* what was done before it was submitted is then on stable storage */
 	DISK_DISCARD, /* a hint: the contents of the range are no longer needed */
 	DISK_ZERO,    /* the range reads as zeroes afterwards */
 };
@@ -63,8 +62,8 @@ struct disk_request {
 	enum disk_op op;
 	bool unmap;        /* DISK_ZERO: storage may be given back to the host */
 	uint64_t off, len; /* bytes, a range that disk_covers() */
-	struct iovec *iov; /* READ, WRITE: nr_iov (at most IOV_MAX) of them, len in sum; stays until
-			      done */
+	/* READ, WRITE: nr_iov (at most IOV_MAX) of them, len in sum; they stay until it is done. */
+	struct iovec *iov;
 	unsigned nr_iov;
 
 	int result; /* when done: 0 or -errno */

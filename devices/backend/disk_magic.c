@@ -60,17 +60,17 @@ static void warn(const struct disk *d, const struct kind *k)
 
 	disk_quoted(file, sizeof(file), d->path);
 	if (k->way_out == SAY_FORMAT)
-		log_warn("--disk %s: is %s, and the guest gets its bytes as they are (write "
-			 "format=%s)",
-			 d->path, k->name, k->how);
+		log_warn(
+			"--disk %s: is %s, and the guest gets its bytes as they are (write format=%s)",
+			d->path, k->name, k->how);
 	else if (k->way_out == CONVERT)
-		log_warn("--disk %s: is %s, and the guest gets its bytes as they are (convert it "
-			 "with: qemu-img convert -f %s -O raw %s NEW.img)",
-			 d->path, k->name, k->how, file);
+		log_warn(
+			"--disk %s: is %s, and the guest gets its bytes as they are (convert it with: qemu-img convert -f %s -O raw %s NEW.img)",
+			d->path, k->name, k->how, file);
 	else
-		log_warn("--disk %s: is %s, and the guest gets its bytes as they are (unpack it "
-			 "with: %s %s)",
-			 d->path, k->name, k->how, file);
+		log_warn(
+			"--disk %s: is %s, and the guest gets its bytes as they are (unpack it with: %s %s)",
+			d->path, k->name, k->how, file);
 }
 
 bool disk_warn_of_format(const struct disk *d)

@@ -82,10 +82,10 @@ static const char *temp_folder(void)
 
 static int no_temp(const struct overlay *v, const char *dir, int rc)
 {
-	return log_ret(rc,
-		       "--disk %s: no temporary file in %s: %s (set TMPDIR to a directory that you "
-		       "may write to)",
-		       v->name, dir, strerrordesc_np(-rc));
+	return log_ret(
+		rc,
+		"--disk %s: no temporary file in %s: %s (set TMPDIR to a directory that you may write to)",
+		v->name, dir, strerrordesc_np(-rc));
 }
 
 /* A dry run makes none, and says why a run couldn't. */
@@ -119,9 +119,9 @@ static int open_temp(struct overlay *v)
 	if (v->fd < 0)
 		return no_temp(v, dir, -errno);
 	if (fstatfs(v->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
-		log_warn("--disk %s: what the guest writes takes the host's memory: %s is a tmpfs "
-			 "(set TMPDIR to a directory on a disk)",
-			 v->name, dir);
+		log_warn(
+			"--disk %s: what the guest writes takes the host's memory: %s is a tmpfs (set TMPDIR to a directory on a disk)",
+			v->name, dir);
 	v->is_new = true;
 	return 0;
 }
@@ -180,10 +180,10 @@ static int open_file(struct overlay *v)
 	/* A guest of an earlier run may have put a link there. */
 	v->fd = open(v->o->overlay, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (v->fd < 0 && errno == ELOOP)
-		return log_ret(-ELOOP,
-			       "--disk %s: the overlay is a symbolic link, which is not followed; "
-			       "name the file itself",
-			       v->name);
+		return log_ret(
+			-ELOOP,
+			"--disk %s: the overlay is a symbolic link, which is not followed; name the file itself",
+			v->name);
 	if (v->fd < 0)
 		return errno == ENOENT ? -ENOENT : failed(v, -errno, "the overlay");
 	if (fstat(v->fd, &st) < 0)
@@ -193,14 +193,14 @@ static int open_file(struct overlay *v)
 			       v->name);
 	rc = disk_lock(v->fd, false);
 	if (rc == -EBUSY)
-		return log_ret(rc,
-			       "--disk %s: the overlay is in use by another minivmm or given twice "
-			       "(each guest needs one of its own)",
-			       v->name);
+		return log_ret(
+			rc,
+			"--disk %s: the overlay is in use by another minivmm or given twice (each guest needs one of its own)",
+			v->name);
 	if (rc < 0)
-		log_warn("--disk %s: the overlay's file system has no locks (%s): take care that "
-			 "nothing else uses it",
-			 v->name, strerrordesc_np(-rc));
+		log_warn(
+			"--disk %s: the overlay's file system has no locks (%s): take care that nothing else uses it",
+			v->name, strerrordesc_np(-rc));
 	return 0;
 }
 
@@ -241,9 +241,9 @@ static void check_age(const struct overlay *v, const struct stat *base)
 	if (base->st_mtim.tv_sec > st.st_mtim.tv_sec ||
 	    (base->st_mtim.tv_sec == st.st_mtim.tv_sec &&
 	     base->st_mtim.tv_nsec > st.st_mtim.tv_nsec))
-		log_warn("--disk %s: the base was changed after the overlay was last written: what "
-			 "the guest finds may make no sense",
-			 v->name);
+		log_warn(
+			"--disk %s: the base was changed after the overlay was last written: what the guest finds may make no sense",
+			v->name);
 }
 
 /* Over another base, or the same read in another way, the overlay's data would be nonsense. */
@@ -255,23 +255,23 @@ static int check_base(const struct overlay *v, const struct qcow2_info *info, in
 	int n;
 
 	if (!*info->backing)
-		return log_ret(-EINVAL,
-			       "--disk %s: the overlay records no base (it is a disk of its own: "
-			       "give it alone, with format=qcow2)",
-			       v->name);
+		return log_ret(
+			-EINVAL,
+			"--disk %s: the overlay records no base (it is a disk of its own: give it alone, with format=qcow2)",
+			v->name);
 	n = snprintf(path, sizeof(path), "%s%s%s", *slash ? v->folder : "", slash, info->backing);
 	if (n >= (int)sizeof(path) || fstat(base_fd, &given) < 0 || stat(path, &recorded) < 0 ||
 	    given.st_dev != recorded.st_dev || given.st_ino != recorded.st_ino)
-		return log_ret(-EINVAL,
-			       "--disk %s: the overlay is for another base, %s (if that was moved "
-			       "here: %s)",
-			       v->name, info->backing, rebase(how, sizeof(how), v));
+		return log_ret(
+			-EINVAL,
+			"--disk %s: the overlay is for another base, %s (if that was moved here: %s)",
+			v->name, info->backing, rebase(how, sizeof(how), v));
 	if (strcmp(info->backing_format, format))
-		return log_ret(-EINVAL,
-			       "--disk %s: the overlay records its base as %s, and it was given as "
-			       "%s (say format=, or correct it: %s)",
-			       v->name, *info->backing_format ? info->backing_format : "nothing",
-			       format, rebase(how, sizeof(how), v));
+		return log_ret(
+			-EINVAL,
+			"--disk %s: the overlay records its base as %s, and it was given as %s (say format=, or correct it: %s)",
+			v->name, *info->backing_format ? info->backing_format : "nothing", format,
+			rebase(how, sizeof(how), v));
 	check_age(v, &given);
 	return 0;
 }

@@ -164,8 +164,7 @@ static void uring_run(struct disk *d, bool wait)
 		else if (io_uring_sq_ready(ring))
 			rc = io_uring_submit(ring);
 		if (rc == -EAGAIN || rc == -EBUSY || rc == -ENOMEM)
-			usleep(1000); /* the kernel is short of memory; what was not taken stays in
-					 the ring */
+			usleep(1000); /* no memory; what was not taken stays in the ring */
 		else
 			assert(rc >= 0 || rc == -EINTR);
 		if (uring_reap(d))

@@ -38,11 +38,11 @@ struct fdstream {
 	const char *name;  /* of the output, for messages */
 
 	/* Set after fdstream_open(), where the default will not do. */
-	void (*key)(struct fdstream *f,
-		    uint8_t byte); /* for each byte; default: fdstream_input() */
-	bool nonblocking;          /* out has O_NONBLOCK, and nobody else can change that */
-	size_t write_most;         /* else: that one write never waits for; default: PIPE_BUF */
-	bool reopens;              /* a hang-up: nobody has it open now */
+	/* For each byte; default: fdstream_input(). */
+	void (*key)(struct fdstream *f, uint8_t byte);
+	bool nonblocking;  /* out has O_NONBLOCK, and nobody else can change that */
+	size_t write_most; /* else: that one write never waits for; default: PIPE_BUF */
+	bool reopens;      /* a hang-up: nobody has it open now */
 	/* The input ended; on the loop. Default: it is closed. And a failure of the output is then
 	 * no news. */
 	void (*ended)(struct fdstream *f);

@@ -133,16 +133,16 @@ static int do_init(struct fuse_server *f, struct fuse_request *r)
 		return guest_errno(&f->log, "%s %s: the guest can't be served", f->option, f->path);
 	}
 	if (!f->readonly && !f->caller.masks)
-		guest_err(&f->log,
-			  "%s %s: this thread can't have a umask of its own (Docker's seccomp "
-			  "filter forbids unshare): new files get minivmm's as well as the guest's",
-			  f->option, f->path);
+		guest_err(
+			&f->log,
+			"%s %s: this thread can't have a umask of its own (Docker's seccomp filter forbids unshare): new files get minivmm's as well as the guest's",
+			f->option, f->path);
 	r->out.init.flags = in->flags & wanted;
 	r->out.init.max_readahead = min(in->max_readahead, (uint32_t)FUSE_MAX_IO);
 	r->out.init.max_write = FUSE_MAX_IO;
 	r->out.init.max_pages = FUSE_MAX_IO / 4096;
-	r->out.init.max_background =
-		VIRTQ_MAX_SIZE / 2; /* which leaves room for what is waited for */
+	/* Half of the queue is left to requests that a process of the guest waits for. */
+	r->out.init.max_background = VIRTQ_MAX_SIZE / 2;
 	r->out.init.congestion_threshold = VIRTQ_MAX_SIZE / 8 * 3;
 	r->out.init.time_gran = 1;
 	f->up = true;
@@ -420,8 +420,8 @@ static int open_root(struct fuse_server *f, const struct fuse_options *o)
 {
 	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH };
 	struct statx st;
-	int fd = kept_has(o->kept, KEPT_ROOT) ? open_kept(f, o->kept, &st)
-					      : open_by_name(f, o, &st);
+	int fd =
+		kept_has(o->kept, KEPT_ROOT) ? open_kept(f, o->kept, &st) : open_by_name(f, o, &st);
 
 	if (fd < 0)
 		return fd;

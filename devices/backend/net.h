@@ -23,9 +23,9 @@
 #include "vmm/types.h"
 
 #define NET_HDR_LEN sizeof(struct virtio_net_hdr_v1)
-#define NET_MAX_FRAME                                                                              \
-	(65535 + 18 + NET_HDR_LEN) /* IP's largest, Ethernet with a VLAN tag, header */
-#define NET_MAX_IOV   1024         /* of one frame; what readv() takes */
+/* IP's largest packet, Ethernet's header with a VLAN tag, and virtio-net's header. */
+#define NET_MAX_FRAME (65535 + 18 + NET_HDR_LEN)
+#define NET_MAX_IOV   1024 /* of one frame; what readv() takes */
 #define NET_MAX_PAIRS 16
 
 struct net_backend;

@@ -37,10 +37,10 @@ int net_link_read(const char *option, const char *name, struct net_link *l, cons
 	if (rc < 0) {
 		rc = failed(rc, option, name);
 	} else if (bridge_name && rtnl_link_get_kernel(s, 0, bridge_name, &other) < 0) {
-		rc = log_ret(-ENODEV,
-			     "%s: there is no bridge %s; make one, as in sudo ip link add %s type "
-			     "bridge && sudo ip link set %s up",
-			     option, bridge_name, bridge_name, bridge_name);
+		rc = log_ret(
+			-ENODEV,
+			"%s: there is no bridge %s; make one, as in sudo ip link add %s type bridge && sudo ip link set %s up",
+			option, bridge_name, bridge_name, bridge_name);
 	} else {
 		*l = (struct net_link){
 			.mtu = rtnl_link_get_mtu(link),

@@ -35,9 +35,9 @@ int net_script_run(const char *option, const char *script, const char *interface
 		errno = 0;
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR);
 	if (errno == ECHILD) /* it has ended, and somebody else in this process was told how */
-		log_warn("%s: script %s: its status is lost, as this process ignores SIGCHLD or "
-			 "waits for any child",
-			 option, script);
+		log_warn(
+			"%s: script %s: its status is lost, as this process ignores SIGCHLD or waits for any child",
+			option, script);
 	else if (errno)
 		return log_errno("%s: script %s", option, script);
 	if (WIFSIGNALED(status))

@@ -189,10 +189,10 @@ static void socket_deliver(struct net_socket *s)
 	if (s->wanted && socket_next(s) > 0)
 		s->b.ready(s->b.ctx, 0);
 	if (socket_next(s) < 0) {
-		guest_err(&s->log,
-			  "--net socket=%s: the peer sent a length that no frame has; trying again "
-			  "with a new connection",
-			  s->path);
+		guest_err(
+			&s->log,
+			"--net socket=%s: the peer sent a length that no frame has; trying again with a new connection",
+			s->path);
 		socket_disconnect(s);
 	}
 }
@@ -360,8 +360,7 @@ int net_socket_open(struct net_backend **b, const char *path, struct kept *kept)
 		rc = s->timer.fd < 0 ? -EMFILE : socket_connect(s);
 	if (rc < 0) {
 		log_ret(rc,
-			"--net socket=%s: connect: %s; something must listen there, for instance: "
-			"passt --socket %s",
+			"--net socket=%s: connect: %s; something must listen there, for instance: passt --socket %s",
 			path, unix_dir_error(rc), path);
 		socket_destroy(&s->b);
 		return rc;

@@ -11,7 +11,7 @@ struct net_tap_options {
 	const char *bridge; /* NULL: none, or the one that it is in */
 	const char *script; /* to run with the interface's name as its argument; NULL: none */
 	unsigned pairs;
-	unsigned mtu; /* 0: as it is */
+	unsigned mtu;      /* 0: as it is */
 	struct kept *kept; /* outlives the backend; or NULL */
 };
 

@@ -72,10 +72,10 @@ int net_tap_try(const struct net_tap_options *o)
 	else
 		rc = has_net_admin() ? 0 : net_tap_not_allowed(o);
 	if (rc == 0 && o->bridge && !if_nametoindex(o->bridge))
-		rc = log_ret(-ENODEV,
-			     "%s: there is no bridge %s; make one, as in sudo ip link add %s type "
-			     "bridge && sudo ip link set %s up",
-			     o->option, o->bridge, o->bridge, o->bridge);
+		rc = log_ret(
+			-ENODEV,
+			"%s: there is no bridge %s; make one, as in sudo ip link add %s type bridge && sudo ip link set %s up",
+			o->option, o->bridge, o->bridge, o->bridge);
 	if (rc == 0 && o->script && faccessat(AT_FDCWD, o->script, X_OK, AT_EACCESS) < 0)
 		rc = log_errno("%s: script %s", o->option, o->script);
 	return rc;

@@ -116,8 +116,7 @@ static ssize_t user_deliver(const void *frame, size_t len, void *ctx)
 
 	slirp_guard_look(&u->guard, frame, len);
 	if (len > NET_MAX_WIRE || !queue_room(u, sizeof(length) + len))
-		return (ssize_t)len; /* dropped: it isn't an error, and libslirp would only log it
-				      */
+		return (ssize_t)len; /* dropped: libslirp would only log an error */
 	memcpy(u->queue + u->tail, &length, sizeof(length));
 	memcpy(u->queue + u->tail + sizeof(length), frame, len);
 	u->tail += sizeof(length) + len;

@@ -53,17 +53,13 @@ static const char *unsupported(const struct qcow2 *q, const struct header *h, bo
 		log_warn("--disk %s: %s", q->name, incompatible[i]);
 	}
 	if (features >> ARRAY_SIZE(incompatible))
-		return "has features that minivmm does not know; convert it with qemu-img convert "
-		       "-O qcow2";
+		return "has features that minivmm does not know; convert it with qemu-img convert -O qcow2";
 	if (bits < QCOW2_MIN_CLUSTER_BITS || bits > QCOW2_MAX_CLUSTER_BITS)
-		return "has clusters smaller than 64K or larger than 2M; convert it with qemu-img "
-		       "convert -O qcow2";
+		return "has clusters smaller than 64K or larger than 2M; convert it with qemu-img convert -O qcow2";
 	if (be32toh(h->refcount_order) != 4)
-		return "has refcounts of other than 16 bits; convert it with qemu-img convert -O "
-		       "qcow2";
+		return "has refcounts of other than 16 bits; convert it with qemu-img convert -O qcow2";
 	if (be32toh(h->nr_snapshots) && !readonly)
-		return "has snapshots inside; convert it with qemu-img convert -O qcow2, or use "
-		       "readonly=on";
+		return "has snapshots inside; convert it with qemu-img convert -O qcow2, or use readonly=on";
 	return NULL;
 }
 
@@ -74,14 +70,13 @@ static int check_magic(const struct qcow2 *q, const struct header *h)
 	if (be32toh(h->magic) != MAGIC)
 		return log_ret(
 			-EINVAL,
-			"--disk %s: is not a qcow2 image (leave out format=qcow2 for a raw one; for "
-			"overlay=, name a file that isn't there: it is made)",
+			"--disk %s: is not a qcow2 image (leave out format=qcow2 for a raw one; for overlay=, name a file that isn't there: it is made)",
 			q->name);
 	if (version == 2)
-		return log_ret(-EINVAL,
-			       "--disk %s: is a qcow2 image of version 2; upgrade it with qemu-img "
-			       "amend -o compat=v3",
-			       q->name);
+		return log_ret(
+			-EINVAL,
+			"--disk %s: is a qcow2 image of version 2; upgrade it with qemu-img amend -o compat=v3",
+			q->name);
 	if (version != 3)
 		return log_ret(-EINVAL, "--disk %s: is a qcow2 image of unknown version %u",
 			       q->name, version);
@@ -194,10 +189,10 @@ static int check_header(struct qcow2 *q, const struct header *h, enum qcow2_use 
 	q->block_bits = q->cluster_bits - 1;
 	q->size = be64toh(h->size);
 	if (!q->size || q->size % DISK_SECTOR || q->size > QCOW2_MAX_SIZE)
-		return log_ret(-EINVAL,
-			       "--disk %s: its size, %llu bytes, is none that a disk can have "
-			       "(whole sectors of %d bytes, up to 64T)",
-			       q->name, (unsigned long long)q->size, DISK_SECTOR);
+		return log_ret(
+			-EINVAL,
+			"--disk %s: its size, %llu bytes, is none that a disk can have (whole sectors of %d bytes, up to 64T)",
+			q->name, (unsigned long long)q->size, DISK_SECTOR);
 	return 0;
 }
 
@@ -222,14 +217,14 @@ static int refuse_damage(const struct qcow2 *q, const struct qcow2_damage *damag
 	const char *file = file_of(q, name, sizeof(name));
 
 	if (damage->counts)
-		return log_ret(-EUCLEAN,
-			       "--disk %s: the qcow2 image is damaged: %s (repair it with: "
-			       "qemu-img check -r all %s)",
-			       q->name, damage->what, file);
-	return log_ret(-EUCLEAN,
-		       "--disk %s: the qcow2 image is damaged: %s (copy it again, or save what is "
-		       "left of it with: qemu-img convert --salvage -O qcow2 %s NEW.qcow2)",
-		       q->name, damage->what, file);
+		return log_ret(
+			-EUCLEAN,
+			"--disk %s: the qcow2 image is damaged: %s (repair it with: qemu-img check -r all %s)",
+			q->name, damage->what, file);
+	return log_ret(
+		-EUCLEAN,
+		"--disk %s: the qcow2 image is damaged: %s (copy it again, or save what is left of it with: qemu-img convert --salvage -O qcow2 %s NEW.qcow2)",
+		q->name, damage->what, file);
 }
 
 static int check_tables(struct qcow2 *q, enum qcow2_use use)

@@ -419,10 +419,10 @@ int qcow2_check_length(struct qcow2 *q)
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size >= q->len)
 		return 0;
 	q->failed = true;
-	return log_ret(-EIO,
-		       "--disk %s: somebody cut the file short while it is in use: nothing more is "
-		       "written to it",
-		       q->name);
+	return log_ret(
+		-EIO,
+		"--disk %s: somebody cut the file short while it is in use: nothing more is written to it",
+		q->name);
 }
 
 /* After a failure the kernel forgets what was not stable, and would call the next try a success. */

@@ -28,8 +28,8 @@ struct slirp_flows {
 		struct slirp_key key;
 	} * socket; /* SLIRP_MAX_FLOWS of them and a few, for those that the host's clients make */
 	unsigned nr;
-	struct slirp_key
-		forward[SLIRP_MAX_FORWARDS]; /* guests' ports whose datagrams have a socket */
+	/* The guest's ports whose datagrams have a socket. */
+	struct slirp_key forward[SLIRP_MAX_FORWARDS];
 	unsigned nr_forwards;
 	int listener[SLIRP_MAX_FORWARDS]; /* where the host's clients come */
 	unsigned nr_listeners;

@@ -176,10 +176,10 @@ static int socket_replace(const struct socket *s)
 	struct stat st;
 
 	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
-		return log_ret(-EEXIST,
-			       "%s: socket=%s: there is another file; remove it, or choose another "
-			       "path",
-			       what, path);
+		return log_ret(
+			-EEXIST,
+			"%s: socket=%s: there is another file; remove it, or choose another path",
+			what, path);
 
 	AUTO_CLOSE int fd = socket_new(s);
 
@@ -187,10 +187,10 @@ static int socket_replace(const struct socket *s)
 		return fd;
 	if (connect(fd, (const struct sockaddr *)&s->address, sizeof(s->address)) == 0 ||
 	    errno == EAGAIN)
-		return log_ret(-EADDRINUSE,
-			       "%s: socket=%s: somebody listens there, perhaps another minivmm; "
-			       "choose another path",
-			       what, path);
+		return log_ret(
+			-EADDRINUSE,
+			"%s: socket=%s: somebody listens there, perhaps another minivmm; choose another path",
+			what, path);
 	if ((errno == ECONNREFUSED && unlink(path) < 0) ||
 	    (errno != ECONNREFUSED && errno != ENOENT))
 		return log_errno("%s: socket=%s: what was left there can't be replaced", what,

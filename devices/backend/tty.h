@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Host ends for serial ports and consoles: standard input and output, a file, a pseudo-terminal, an
- *open descriptor. (For none, use a NULL stream.) Each of these makes a struct stream, which is
- *ended by stream_destroy(). what is how messages call the guest's end: "serial port"; it is copied.
+ * open descriptor. (For none, use a NULL stream.) Each of these makes a struct stream, which
+ * stream_destroy() ends. what is how messages call the guest's end: "serial port"; it is copied.
  * kept outlives the stream, or is NULL.
  *
  * Standard input may be anything. When it is a terminal, whose mode the program sees to,

@@ -32,14 +32,12 @@ static int open_device(struct vhost *v, const char *path, const char *module)
 	if (v->fd < 0 && (errno == ENOENT || errno == ENODEV || errno == ENXIO))
 		return log_ret(
 			-errno,
-			"%s: this host has no %s; load its module, as in sudo modprobe %s, or "
-			"leave out vhost=on",
+			"%s: this host has no %s; load its module, as in sudo modprobe %s, or leave out vhost=on",
 			option, path, module);
 	if (v->fd < 0 && errno == EACCES)
 		return log_ret(
 			-errno,
-			"%s: you may not open %s; sudo setfacl -m u:$USER:rw %s lets you, or "
-			"leave out vhost=on",
+			"%s: you may not open %s; sudo setfacl -m u:$USER:rw %s lets you, or leave out vhost=on",
 			option, path, path);
 	if (v->fd < 0)
 		return log_errno("%s: %s", option, path);

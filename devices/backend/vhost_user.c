@@ -227,10 +227,10 @@ int vhost_user_connect(const char *option, const char *path, struct kept *kept)
 		fd = unix_dir_dial(&dir, "");
 	unix_dir_close(&dir);
 	if (fd == -ENOENT || fd == -ECONNREFUSED)
-		return log_ret(fd,
-			       "%s: nobody listens at %s; start the daemon first, as in "
-			       "/usr/lib/qemu/virtiofsd --socket-path=%s -o source=DIR",
-			       option, path, path);
+		return log_ret(
+			fd,
+			"%s: nobody listens at %s; start the daemon first, as in /usr/lib/qemu/virtiofsd --socket-path=%s -o source=DIR",
+			option, path, path);
 	return fd < 0 ? log_ret(fd, "%s: %s: %s", option, path, unix_dir_error(fd)) : fd;
 }
 

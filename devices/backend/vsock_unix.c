@@ -36,10 +36,10 @@ int vsock_unix_listen(const char *path, const struct unix_dir *dir, struct unix_
 	rc = unix_file_bind(fd, path);
 	if (rc == -EADDRINUSE) {
 		if (!is_stale(dir))
-			return log_ret(-EADDRINUSE,
-				       "--vsock: %s exists already and is in use, or is not a "
-				       "socket; give each machine a path of its own",
-				       path);
+			return log_ret(
+				-EADDRINUSE,
+				"--vsock: %s exists already and is in use, or is not a socket; give each machine a path of its own",
+				path);
 		unlinkat(dir->fd, dir->name, 0);
 		rc = unix_file_bind(fd, path);
 	}

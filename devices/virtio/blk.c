@@ -219,8 +219,8 @@ static int blk_ranges(struct virtio_blk *b, struct blk_request *r, const struct 
 	chain_read(c, sizeof(struct blk_header), r->ranges, len);
 	r->range = r->ranges;
 	r->ranges_left = (unsigned)(len / sizeof(struct blk_range));
-	for (unsigned i = 0; i < r->ranges_left;
-	     i++) { /* all of them before the first is acted on */
+	/* All of them are checked before the first is acted on. */
+	for (unsigned i = 0; i < r->ranges_left; i++) {
 		uint32_t sectors = le32(r->ranges[i].sectors);
 
 		if (le32(r->ranges[i].flags) & ~flags)

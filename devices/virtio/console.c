@@ -182,10 +182,10 @@ static void port_keep(struct console_port *p)
 		if (!s->has_out)
 			s->taken = 0;
 		if (!port_keep_chain(p)) {
-			guest_err(&p->console->vd.log,
-				  "virtio-console: the driver resets it, with too much still to be "
-				  "written to %s: some of it is lost",
-				  p->name ?: "its console");
+			guest_err(
+				&p->console->vd.log,
+				"virtio-console: the driver resets it, with too much still to be written to %s: some of it is lost",
+				p->name ?: "its console");
 			return;
 		}
 		s->has_out = false;

@@ -14,8 +14,8 @@ struct net_pair; /* net_path.c */
 struct virtio_net_options {
 	const char *name; /* for messages: "--net tap=tap0"; outlives the device */
 	uint8_t mac[NET_MAC_LEN];
-	unsigned mtu; /* 0: what the backend says */
-	bool vhost;   /* the backend must have tap_fd */
+	unsigned mtu;      /* 0: what the backend says */
+	bool vhost;        /* the backend must have tap_fd */
 	struct kept *kept; /* of the backend's option, too; outlives the device; or NULL */
 };
 

@@ -102,10 +102,10 @@ int vsock_vhost_init(struct vsock_vhost *v, uint32_t cid, bool open, struct kept
 	if (ioctl(v->vhost.fd, VHOST_VSOCK_SET_GUEST_CID, &guest_cid) == 0)
 		return 0;
 	if (errno == EADDRINUSE)
-		return log_ret(-EADDRINUSE,
-			       "--vsock cid=%u: another guest of this host has that CID; give each "
-			       "guest its own",
-			       cid);
+		return log_ret(
+			-EADDRINUSE,
+			"--vsock cid=%u: another guest of this host has that CID; give each guest its own",
+			cid);
 	return log_errno("--vsock cid=%u: VHOST_VSOCK_SET_GUEST_CID", cid);
 }
 

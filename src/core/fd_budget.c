@@ -84,14 +84,13 @@ void fd_share_refused(struct fd_share *s)
 		return;
 	s->said = s->taken + 1;
 	if (s->taken >= s->most)
-		guest_err(&s->log,
-			  "%s: %u descriptors are in use, which is the most: what would need "
-			  "another is refused until some are free",
-			  s->what, s->taken);
+		guest_err(
+			&s->log,
+			"%s: %u descriptors are in use, which is the most: what would need another is refused until some are free",
+			s->what, s->taken);
 	else
-		guest_err(&s->log,
-			  "%s: %u descriptors are in use, all that it may have of this process's: "
-			  "what would need another is refused until some are free; ulimit -n "
-			  "raises the limit, before minivmm is started",
-			  s->what, s->taken);
+		guest_err(
+			&s->log,
+			"%s: %u descriptors are in use, all that it may have of this process's: what would need another is refused until some are free; ulimit -n raises the limit, before minivmm is started",
+			s->what, s->taken);
 }

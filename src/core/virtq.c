@@ -12,11 +12,11 @@
  *  (b) our release of used->idx pairs with the driver's read barrier after it loads that index:
  *      it sees the used element, and the data that the device wrote;
  *  (c) we store avail_event, full fence, load avail->idx; the driver stores avail->idx, full fence,
- * loads avail_event. With a weaker barrier both loads could come first on both sides: the driver
- * would see the old event and not kick, we would see the old index and sleep; (d) we store
- * used->idx, full fence, load used_event or flags; the driver stores used_event or flags, full
- * fence, loads used->idx. The same argument with the roles exchanged: an interrupt that nobody
- *      sends and nobody polls for.
+ *      loads avail_event. With a weaker barrier both loads could come first on both sides: the
+ *      driver would see the old event and not kick, and we would see the old index and sleep;
+ *  (d) we store used->idx, full fence, load used_event or flags; the driver stores used_event or
+ *      flags, full fence, loads used->idx. The same argument with the roles exchanged: an
+ *      interrupt that nobody sends and nobody polls for.
  */
 #include "vmm/virtq.h"
 
@@ -223,8 +223,8 @@ void virtq_fill(struct virtq *q, unsigned nr, uint16_t head, uint32_t len)
 {
 	struct virtq_used *used = q->used;
 
-	assert(q->ready); /* a device that kept a chain over a reset would write to memory taken
-			     back */
+	/* A device that kept a chain over a reset would write to memory that was taken back. */
+	assert(q->ready);
 	STORE_ONCE(&used->ring[(q->next_used + nr) & (q->size - 1u)],
 		   ((struct virtq_used_elem){ to_le32(head), to_le32(len) }));
 }

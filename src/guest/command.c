@@ -35,8 +35,7 @@ static void advise(const char *path)
 	if (errno != ENOENT || !place_is_guests(path))
 		return;
 	fprintf(stderr,
-		"minivmm: %s: the guest's /run and /dev/shm are its own, without the host's "
-		"files; minivmm run --share DIR gives it a directory there\n",
+		"minivmm: %s: the guest's /run and /dev/shm are its own, without the host's files; minivmm run --share DIR gives it a directory there\n",
 		path);
 	errno = ENOENT;
 }

@@ -173,7 +173,7 @@ static const struct {
 	{ "umask=", set_umask },       { "uid=", set_uid },
 	{ "gid=", set_gid },           { "group=", set_group },
 	{ "limit=", set_limit },       { "one-output=", set_one_output },
-	{ "dns6=", set_dns6 },           { "resolv-options=", set_resolv_options },
+	{ "dns6=", set_dns6 },         { "resolv-options=", set_resolv_options },
 };
 
 static const char *set(struct orders *o, char *record)

@@ -29,7 +29,7 @@ struct orders {
 	bool net;                   /* ask for addresses */
 	enum net_dns6 dns6;         /* and names */
 	const char *resolv_options; /* for /etc/resolv.conf; NULL: none */
-	bool terminal; /* COMMAND gets one, of this size */
+	bool terminal;              /* COMMAND gets one, of this size */
 	unsigned short rows, cols;
 	bool one_output; /* of COMMAND's two: both go to GUEST_STDOUT, in order */
 	unsigned umask;

@@ -134,8 +134,8 @@ void explain_state(FILE *f, const struct vcpu *v, const struct kvm_regs *r,
 
 	print_registers(f, r, s);
 	if (v->run->exit_reason == KVM_EXIT_SHUTDOWN && are_reset(r, s))
-		fprintf(f, "  These are the registers after a reset: KVM on AMD resets a processor "
-			   "before it tells of its shutdown. What they were is lost.\n");
+		fprintf(f,
+			"  These are the registers after a reset: KVM on AMD resets a processor before it tells of its shutdown. What they were is lost.\n");
 	else
 		print_code(f, s, r->rip, code, code_bytes(v, s->cs.base + r->rip, code));
 	print_accesses(f, v);
@@ -157,13 +157,8 @@ static bool host_has_virtualization(void)
 static const char *usual_meaning(void)
 {
 	if (!host_has_virtualization())
-		return "This host has neither VT-x nor AMD-V: its KVM interprets guest kernels and "
-		       "lacks this "
-		       "instruction, so it can't run this one. Use a host with VT-x or AMD-V, or "
-		       "tests/testbed/testbed (see 'minivmm doctor').";
-	return "The guest ran into memory or a state that KVM can't emulate: often a jump to an "
-	       "address with "
-	       "no RAM, or a kernel that needs a device or CPU feature that is not there.";
+		return "This host has neither VT-x nor AMD-V: its KVM interprets guest kernels and lacks this instruction, so it can't run this one. Use a host with VT-x or AMD-V, or tests/testbed/testbed (see 'minivmm doctor').";
+	return "The guest ran into memory or a state that KVM can't emulate: often a jump to an address with no RAM, or a kernel that needs a device or CPU feature that is not there.";
 }
 
 void vcpu_explain(struct vcpu *v, const char *why, const char *hint)

@@ -41,8 +41,9 @@ static int allow(struct kvm_cpuid2 *c, bool nested)
 	cpuid_allow(c, nested);
 	if (!nested || cpuid_can_nest(c))
 		return 0;
-	return log_ret(-ENOTSUP, "--nested on: this host's KVM lets no guest have guests of its "
-				 "own ('minivmm doctor' tells more)");
+	return log_ret(
+		-ENOTSUP,
+		"--nested on: this host's KVM lets no guest have guests of its own ('minivmm doctor' tells more)");
 }
 
 /* What every vCPU's set-up wants to know of the host is asked once: it takes KVM a third of a

@@ -121,14 +121,16 @@ static double command(const char *line)
 static void fs_bench(void)
 {
 	mkdir("/root", 0755);
-	if (mount("root", "/root", "virtiofs", MS_RDONLY, NULL) < 0 || chroot("/root") < 0 || chdir("/") < 0)
+	if (mount("root", "/root", "virtiofs", MS_RDONLY, NULL) < 0 || chroot("/root") < 0 ||
+	    chdir("/") < 0)
 		fail("virtiofs");
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
 	mount("tmp", "/tmp", "tmpfs", 0, NULL);
 	setenv("PATH", "/usr/bin:/bin", 1);
 	setenv("HOME", "/tmp", 1);
 	command("git --version; tar --version; dd --version >/dev/null"); /* the programs themselves are in the cache now */
-	printf("bench-result %.3f", command("git --no-optional-locks -c safe.directory=* -C /run/share/tree status --porcelain"));
+	printf("bench-result %.3f",
+	       command("git --no-optional-locks -c safe.directory=* -C /run/share/tree status --porcelain"));
 	printf(" %.3f", command("tar -c /run/share/again 2>/dev/null | cat >/dev/null"));
 	printf(" %.3f\n", command("dd if=/run/share/big of=/dev/null bs=1M 2>/dev/null"));
 }

@@ -60,7 +60,8 @@ int main(int argc, char **argv)
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	if (!found) {
-		fprintf(stderr, "stopwatch: %s never said \"%s\"; it said: %s\n", argv[2], argv[1], text);
+		fprintf(stderr, "stopwatch: %s never said \"%s\"; it said: %s\n", argv[2], argv[1],
+			text);
 		return 1;
 	}
 	if (stats)

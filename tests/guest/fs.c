@@ -168,7 +168,8 @@ static void attributes(void)
 	if (setxattr("file", "user.color", "green", 5, 0) < 0 && errno == EOPNOTSUPP) {
 		printf("no xattrs\n"); /* the host's file system has none */
 	} else {
-		CHECK(getxattr("file", "user.color", buf, sizeof(buf)) == 5 && !memcmp(buf, "green", 5));
+		CHECK(getxattr("file", "user.color", buf, sizeof(buf)) == 5 &&
+		      !memcmp(buf, "green", 5));
 		CHECK(listxattr("file", buf, sizeof(buf)) >= 11);
 		FAILS(setxattr("file", "user.color", "red", 3, XATTR_CREATE), EEXIST);
 		CHECK(removexattr("file", "user.color") == 0);
@@ -200,7 +201,8 @@ static void locks(void)
 static void kinds(void)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = "kept/socket" };
-	int s = socket(AF_UNIX, SOCK_STREAM, 0), other = socket(AF_UNIX, SOCK_STREAM, 0), fd, status = 0;
+	int s = socket(AF_UNIX, SOCK_STREAM, 0), other = socket(AF_UNIX, SOCK_STREAM, 0), fd,
+	    status = 0;
 	char buf[8] = "";
 
 	CHECK(mkdir("kept", 0755) == 0);

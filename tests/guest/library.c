@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The library as its users have it: several machines in one process, from several threads. library
- * IMAGES; speaks TAP; skips without /dev/kvm. Under TSan, too.
+ * The library as its users have it: several machines in one process, from several threads.
+ *
+ *	library IMAGES
+ *
+ * speaks TAP, and skips without /dev/kvm. It runs under TSan, too.
  */
 #include <errno.h>
 #include <fcntl.h>

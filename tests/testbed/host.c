@@ -317,7 +317,8 @@ static void look_for_progress(struct bed *b)
 	if (!b->started || !patience || quiet_s < patience)
 		return;
 	restore_terminal(b);
-	fprintf(stderr, "testbed: stopped after %u seconds without output (--patience)\n", patience);
+	fprintf(stderr, "testbed: stopped after %u seconds without output (--patience)\n",
+		patience);
 	leave(b, TIMED_OUT);
 }
 

@@ -203,7 +203,8 @@ pid_t start_virtiofsd(void)
 	 */
 	pid = spawn((char *[]){ "/usr/lib/qemu/virtiofsd", fd_option, "-o", "source=" TREE, "-o",
 				"sandbox=chroot", "-o", "cache=always,timeout=1", "-o",
-				"log_level=warn", "--thread-pool-size=1", "--rlimit-nofile=0", NULL },
+				"log_level=warn", "--thread-pool-size=1", "--rlimit-nofile=0",
+				NULL },
 		    &fd, 1, -1);
 	close(fd);
 	return pid;

@@ -339,13 +339,11 @@ static void osc_gives_what_is_asked_for(void **state __unused)
 		skip();
 	}
 	dir = tables_in_files(1, 0);
-	run(dir, "acpiexec -b 'execute \\_SB.PCI0._OSC "
-		 "(5B 4D DB 33 F7 1F 1C 40 96 57 74 41 C0 3D D7 66) 1 3 "
-		 "(00 00 00 00 1F 00 00 00 1D 00 00 00)' dsdt.aml");
+	run(dir,
+	    "acpiexec -b 'execute \\_SB.PCI0._OSC (5B 4D DB 33 F7 1F 1C 40 96 57 74 41 C0 3D D7 66) 1 3 (00 00 00 00 1F 00 00 00 1D 00 00 00)' dsdt.aml");
 	assert_printed("00 00 00 00 1F 00 00 00 1D 00 00 00");
-	run(dir, "acpiexec -b 'execute \\_SB.PCI0._OSC "
-		 "(6B 4D DB 33 F7 1F 1C 40 96 57 74 41 C0 3D D7 66) 1 3 "
-		 "(00 00 00 00 1F 00 00 00 1D 00 00 00)' dsdt.aml");
+	run(dir,
+	    "acpiexec -b 'execute \\_SB.PCI0._OSC (6B 4D DB 33 F7 1F 1C 40 96 57 74 41 C0 3D D7 66) 1 3 (00 00 00 00 1F 00 00 00 1D 00 00 00)' dsdt.aml");
 	assert_printed("04 00 00 00 1F 00 00 00 1D 00 00 00");
 	remove_files(dir);
 }

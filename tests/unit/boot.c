@@ -199,8 +199,7 @@ static void what_is_no_kernel_is_named(void **state __unused)
 
 		memcpy(f.data + cases[i].at, cases[i].bytes, cases[i].len);
 		check_refused(g, &f, cases[i].words);
-		f.len -= !!f.len; /* one byte less of it, and it is nothing known, or is still known
-				   */
+		f.len -= !!f.len; /* one byte less: still known, or nothing known */
 		assert_true(guest_load(g, &f) < 0);
 		free(f.data);
 	}

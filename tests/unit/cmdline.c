@@ -36,8 +36,9 @@ static void appended_words_replace_defaults(void **state __unused)
 			    .nr_disks = 1,
 			    .append = (char *)"init=/bin/sh root=/dev/vdb  panic=5" };
 
-	assert_cmdline(&c, "console=ttyS0 quiet reboot=panic_warm,acpi rw init=/bin/sh "
-			   "root=/dev/vdb  panic=5");
+	assert_cmdline(
+		&c,
+		"console=ttyS0 quiet reboot=panic_warm,acpi rw init=/bin/sh root=/dev/vdb  panic=5");
 	c.append = (char *)"xroot=1 console";
 	assert_cmdline(&c, "console=ttyS0 quiet" PANIC " root=/dev/vda rw xroot=1 console");
 	c.append = (char *)"";

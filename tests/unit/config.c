@@ -141,8 +141,7 @@ static void overlays_and_formats_are_understood(void **state __unused)
 	REFUSES("--disk a,sector=4k: sector is 512 or 4096, not '4k'", "--disk=a,sector=4k");
 	REFUSES("--disk a,overlay=: the path is empty; name a file", "--disk=a,overlay=");
 	REFUSES("--disk a,format=vmdk: format is raw or qcow2, not 'vmdk'", "--disk=a,format=vmdk");
-	REFUSES("--disk a,overlay=temp,readonly=on: with an overlay the disk itself is never "
-		"written; leave out readonly=on, or overlay= when the guest shall not write",
+	REFUSES("--disk a,overlay=temp,readonly=on: with an overlay the disk itself is never written; leave out readonly=on, or overlay= when the guest shall not write",
 		"--disk=a,overlay=temp,readonly=on");
 }
 
@@ -208,41 +207,29 @@ static void a_folder_has_a_tag_and_a_path(void **state __unused)
 
 static void bad_folders_are_explained(void **state __unused)
 {
-	REFUSES("--fs path=/srv: the tag is missing; add tag=TAG, by which the guest mounts it: "
-		"mount -t virtiofs TAG DIR",
+	REFUSES("--fs path=/srv: the tag is missing; add tag=TAG, by which the guest mounts it: mount -t virtiofs TAG DIR",
 		"--fs=path=/srv");
-	REFUSES("--fs tag=a: the directory is missing; add path=DIR, or the socket=PATH of a "
-		"daemon "
-		"that has it",
+	REFUSES("--fs tag=a: the directory is missing; add path=DIR, or the socket=PATH of a daemon that has it",
 		"--fs=tag=a");
-	REFUSES("--fs tag=a,socket=s,path=p: with socket= the daemon has the directory; leave out "
-		"path= or socket=",
+	REFUSES("--fs tag=a,socket=s,path=p: with socket= the daemon has the directory; leave out path= or socket=",
 		"--fs=tag=a,socket=s,path=p");
-	REFUSES("--fs tag=a,socket=s,readonly=on: with socket= that is an option of the daemon's; "
-		"leave out readonly= and cache=",
+	REFUSES("--fs tag=a,socket=s,readonly=on: with socket= that is an option of the daemon's; leave out readonly= and cache=",
 		"--fs=tag=a,socket=s,readonly=on");
-	REFUSES("--memory mergeable=on: the host merges no memory that a daemon shares (--fs "
-		"socket=); leave out one of them",
+	REFUSES("--memory mergeable=on: the host merges no memory that a daemon shares (--fs socket=); leave out one of them",
 		"--kernel=k", "--fs=tag=a,socket=s", "--memory=1G,mergeable=on");
-	REFUSES("--memory hugepages=2M: a daemon that shares such pages (--fs socket=) could take "
-		"them away, and that would be the end of minivmm; use hugepages=on",
+	REFUSES("--memory hugepages=2M: a daemon that shares such pages (--fs socket=) could take them away, and that would be the end of minivmm; use hugepages=on",
 		"--kernel=k", "--fs=tag=a,socket=s", "--memory=1G,hugepages=2M");
-	REFUSES("--memory hugepages=1G: a daemon that shares such pages (--fs socket=) could take "
-		"them away, and that would be the end of minivmm; use hugepages=on",
+	REFUSES("--memory hugepages=1G: a daemon that shares such pages (--fs socket=) could take them away, and that would be the end of minivmm; use hugepages=on",
 		"--kernel=k", "--memory=1G,hugepages=1G", "--fs=tag=a,socket=s");
 	REFUSES("--fs tag=,path=p: tag must have 1 to 36 bytes; this one has 0",
 		"--fs=tag=,path=p");
-	REFUSES("--fs tag=0123456789012345678901234567890123456,path=p: tag must have 1 to 36 "
-		"bytes; "
-		"this one has 37",
+	REFUSES("--fs tag=0123456789012345678901234567890123456,path=p: tag must have 1 to 36 bytes; this one has 37",
 		"--fs=tag=0123456789012345678901234567890123456,path=p");
 	REFUSES("--fs tag=a,path=q: directory p has this tag already; give each its own",
 		"--fs=tag=a,path=p", "--fs=tag=a,path=q");
-	REFUSES("--fs tag=a,path=p,cache=no: cache is auto, always or none, not 'no'; did you mean "
-		"none?",
+	REFUSES("--fs tag=a,path=p,cache=no: cache is auto, always or none, not 'no'; did you mean none?",
 		"--fs=tag=a,path=p,cache=no");
-	REFUSES("--fs tag=i,path=p: there are already 8 --fs, which is the most; leave one "
-		"out",
+	REFUSES("--fs tag=i,path=p: there are already 8 --fs, which is the most; leave one out",
 		"--fs=tag=a,path=p", "--fs=tag=b,path=p", "--fs=tag=c,path=p", "--fs=tag=d,path=p",
 		"--fs=tag=e,path=p", "--fs=tag=f,path=p", "--fs=tag=g,path=p", "--fs=tag=h,path=p",
 		"--fs=tag=i,path=p");
@@ -255,16 +242,14 @@ static void bad_vsocks_are_explained(void **state __unused)
 
 	REFUSES("--vsock cid=3: the host's end is missing; add socket=PATH, or vhost=on",
 		"--vsock=cid=3");
-	REFUSES("--vsock socket=v: the guest's CID is missing; add cid=N, a number from 3 on that "
-		"no other guest of yours has",
+	REFUSES("--vsock socket=v: the guest's CID is missing; add cid=N, a number from 3 on that no other guest of yours has",
 		"--vsock=socket=v");
 	REFUSES("--vsock cid=2,socket=v: cid must be a whole number from 3 to 4294967294",
 		"--vsock=cid=2,socket=v");
 	REFUSES("--vsock cid=4294967295,socket=v: cid must be a whole number from 3 to 4294967294",
 		"--vsock=cid=4294967295,socket=v");
 	REFUSES("--vsock cid=3,socket=: the path is empty; name a file", "--vsock=cid=3,socket=");
-	REFUSES("--vsock cid=3,socket=v,vhost=on: with vhost=on the host's end is its own "
-		"AF_VSOCK; leave out socket= or vhost=on",
+	REFUSES("--vsock cid=3,socket=v,vhost=on: with vhost=on the host's end is its own AF_VSOCK; leave out socket= or vhost=on",
 		"--vsock=cid=3,socket=v,vhost=on");
 	snprintf(longest, sizeof(longest), "--vsock=cid=3,socket=%096d", 0);
 	assert_int_equal(PARSE(&c, "--kernel=k", longest), 0);
@@ -364,24 +349,17 @@ static void commands_are_checked(void **state __unused)
 	REFUSES("doctor --cpus: doctor takes no arguments; write minivmm doctor alone", "doctor",
 		"--cpus");
 	REFUSES("docter: there is no such command; did you mean doctor?", "docter");
-	REFUSES("'doctor' belongs to no option; write --kernel FILE to boot a file, "
-		"--disk FILE to attach one, or minivmm run -- COMMAND to run a command",
+	REFUSES("'doctor' belongs to no option; write --kernel FILE to boot a file, --disk FILE to attach one, or minivmm run -- COMMAND to run a command",
 		"--stats", "doctor");
 }
 
 static void a_kernel_is_asked_for(void **state __unused)
 {
-	REFUSES("--kernel is missing: say what to boot, as in minivmm --kernel bzImage; minivmm "
-		"--help lists "
-		"the options",
+	REFUSES("--kernel is missing: say what to boot, as in minivmm --kernel bzImage; minivmm --help lists the options",
 		"--stats");
-	refuses("--kernel is missing: say what to boot, as in minivmm --kernel bzImage; minivmm "
-		"--help lists "
-		"the options",
+	refuses("--kernel is missing: say what to boot, as in minivmm --kernel bzImage; minivmm --help lists the options",
 		(char *[]){ "minivmm", NULL });
-	refuses("--kernel is missing: say what to boot, as in minivmm --kernel bzImage; minivmm "
-		"--help lists "
-		"the options",
+	refuses("--kernel is missing: say what to boot, as in minivmm --kernel bzImage; minivmm --help lists the options",
 		(char *[]){ NULL });
 }
 
@@ -400,24 +378,18 @@ static void unknown_options_get_the_nearest(void **state __unused)
 static void stray_arguments_are_refused(void **state __unused)
 {
 	REFUSES("help: options begin with two dashes: --help", "help");
-	REFUSES("'bzImage' belongs to no option; write --kernel FILE to boot a file, "
-		"--disk FILE to attach one, or minivmm run -- COMMAND to run a command",
+	REFUSES("'bzImage' belongs to no option; write --kernel FILE to boot a file, --disk FILE to attach one, or minivmm run -- COMMAND to run a command",
 		"bzImage");
-	REFUSES("'' belongs to no option; write --kernel FILE to boot a file, --disk "
-		"FILE to attach one, or minivmm run -- COMMAND to run a command",
+	REFUSES("'' belongs to no option; write --kernel FILE to boot a file, --disk FILE to attach one, or minivmm run -- COMMAND to run a command",
 		"--kernel=x", "");
 }
 
 static void forgotten_values_are_noticed(void **state __unused)
 {
 	REFUSES("--kernel: the value is missing; write --kernel FILE", "--kernel");
-	REFUSES("--kernel: the value before --disk is missing; write --kernel FILE (or "
-		"--kernel=--disk if that "
-		"is the value)",
+	REFUSES("--kernel: the value before --disk is missing; write --kernel FILE (or --kernel=--disk if that is the value)",
 		"--kernel", "--disk", "x");
-	REFUSES("--kernel: the value before --cpus=2 is missing; write --kernel FILE (or "
-		"--kernel=--cpus=2 if "
-		"that is the value)",
+	REFUSES("--kernel: the value before --cpus=2 is missing; write --kernel FILE (or --kernel=--cpus=2 if that is the value)",
 		"--kernel", "--cpus=2");
 	REFUSES("--kernel '': the path is empty; name a file", "--kernel", "");
 	REFUSES("--initrd '': the path is empty; name a file", "--initrd=");
@@ -437,8 +409,7 @@ static void bad_memory_is_explained(void **state __unused)
 {
 	REFUSES("--memory 512: the size has no unit; write 512M for MiB, or use K, G or T",
 		"--memory=512");
-	REFUSES("--memory lots: 'lots' is not a size; write a whole number and K, M, G or T, as in "
-		"512M or 2G",
+	REFUSES("--memory lots: 'lots' is not a size; write a whole number and K, M, G or T, as in 512M or 2G",
 		"--memory", "lots");
 	REFUSES("--memory 31M: the size must be from 32M to 1T", "--memory=31M");
 	REFUSES("--memory 2T: the size must be from 32M to 1T", "--memory=2T");
@@ -446,23 +417,17 @@ static void bad_memory_is_explained(void **state __unused)
 		"--memory=32769K");
 	REFUSES("--memory 33M,hugepages=2M: the size is not a multiple of its 2M pages; make it 34M",
 		"--memory=33M,hugepages=2M");
-	REFUSES("--memory 1536M,hugepages=1G: the size is not a multiple of its 1G pages; "
-		"make it 2G",
+	REFUSES("--memory 1536M,hugepages=1G: the size is not a multiple of its 1G pages; make it 2G",
 		"--memory=1536M,hugepages=1G");
-	REFUSES("--memory 1G,hugepages=2m: hugepages is off, on, 2M or 1G, not '2m'; did you mean "
-		"2M?",
+	REFUSES("--memory 1G,hugepages=2m: hugepages is off, on, 2M or 1G, not '2m'; did you mean 2M?",
 		"--memory=1G,hugepages=2m");
 	REFUSES("--memory 1G,prefault=maybe: prefault is on or off, not 'maybe'",
 		"--memory=1G,prefault=maybe");
 	REFUSES("--memory 1G,hugepage=on: there is no key 'hugepage'; did you mean hugepages?",
 		"--memory=1G,hugepage=on");
-	REFUSES("--memory 1G,mergeable=on,hugepages=2M: the host never merges huge pages of this "
-		"kind; leave out "
-		"mergeable=on or use hugepages=on",
+	REFUSES("--memory 1G,mergeable=on,hugepages=2M: the host never merges huge pages of this kind; leave out mergeable=on or use hugepages=on",
 		"--memory=1G,mergeable=on,hugepages=2M");
-	REFUSES("--memory 1G,hugepages=1G,mergeable=on: the host never merges huge pages of this "
-		"kind; leave out "
-		"mergeable=on or use hugepages=on",
+	REFUSES("--memory 1G,hugepages=1G,mergeable=on: the host never merges huge pages of this kind; leave out mergeable=on or use hugepages=on",
 		"--memory=1G,hugepages=1G,mergeable=on");
 	REFUSES("--memory hugepages=on: SIZE must come first: --memory SIZE,hugepages=on",
 		"--memory=hugepages=on");
@@ -485,35 +450,26 @@ static void bad_disks_are_explained(void **state __unused)
 		"--disk=a,read-only=on");
 	REFUSES("--disk a,readonly=true: readonly is on or off, not 'true'",
 		"--disk=a,readonly=true");
-	REFUSES("--disk a,b.img: there is no key 'b.img', only readonly, overlay, format, sector, id; a "
-		"comma that belongs to the text is "
-		"written ,,",
+	REFUSES("--disk a,b.img: there is no key 'b.img', only readonly, overlay, format, sector, id; a comma that belongs to the text is written ,,",
 		"--disk=a,b.img");
 	REFUSES("--disk a,id=: id must have 1 to 20 characters; this one has 0", "--disk=a,id=");
-	REFUSES("--disk a,id=012345678901234567890: id must have 1 to 20 characters; this one has "
-		"21",
+	REFUSES("--disk a,id=012345678901234567890: id must have 1 to 20 characters; this one has 21",
 		"--disk=a,id=012345678901234567890");
-	REFUSES("--disk a,id=a b: id may have ASCII letters, digits and signs, but no blank and no "
-		"slash",
+	REFUSES("--disk a,id=a b: id may have ASCII letters, digits and signs, but no blank and no slash",
 		"--disk=a,id=a b");
-	REFUSES("--disk a,id=a/b: id may have ASCII letters, digits and signs, but no blank and no "
-		"slash",
+	REFUSES("--disk a,id=a/b: id may have ASCII letters, digits and signs, but no blank and no slash",
 		"--disk=a,id=a/b");
 	REFUSES("--disk b,id=x: disk a has this id already; give each disk its own",
 		"--disk=a,id=x", "--disk=c,id=y", "--disk=b,id=x");
-	REFUSES("--disk j\\xfc\\x0a.img,id=\\xff: id may have ASCII letters, digits and signs, but "
-		"no blank and "
-		"no slash",
+	REFUSES("--disk j\\xfc\\x0a.img,id=\\xff: id may have ASCII letters, digits and signs, but no blank and no slash",
 		"--disk=j\xfc\n.img,id=\xff");
 }
 
 static void bad_balloons_are_explained(void **state __unused)
 {
-	REFUSES("--balloon size=450M: the guest has 512M, of which the balloon can take 448M; make "
-		"it smaller, or --memory larger",
+	REFUSES("--balloon size=450M: the guest has 512M, of which the balloon can take 448M; make it smaller, or --memory larger",
 		"--balloon=size=450M", "--kernel=k");
-	REFUSES("--balloon 256M: there is no key '256M', only size, reporting, stats, each "
-		"followed by = and its value",
+	REFUSES("--balloon 256M: there is no key '256M', only size, reporting, stats, each followed by = and its value",
 		"--balloon", "256M");
 	REFUSES("--balloon: balloon was given before; leave one of them out", "--balloon",
 		"--balloon");
@@ -528,11 +484,11 @@ static void networks_are_understood(void **state __unused)
 {
 	struct config c;
 
-	assert_int_equal(PARSE(&c, "--kernel=k", "--net=tap=auto",
-			       "--net=tap=t0,mac=52:54:00:aB:34:56,mtu=9000,queues=4,bridge=br0,"
-			       "script=./s,vhost=on,id=lan",
-			       "--net", "fd=7,vhost=off"),
-			 0);
+	assert_int_equal(
+		PARSE(&c, "--kernel=k", "--net=tap=auto",
+		      "--net=tap=t0,mac=52:54:00:aB:34:56,mtu=9000,queues=4,bridge=br0,script=./s,vhost=on,id=lan",
+		      "--net", "fd=7,vhost=off"),
+		0);
 	assert_int_equal(c.nr_nets, 3);
 	assert_int_equal(c.net[0].mode, NET_TAP);
 	assert_null(c.net[0].name);
@@ -556,12 +512,12 @@ static void user_networks_are_understood(void **state __unused)
 {
 	struct config c;
 
-	assert_int_equal(PARSE(&c, "--kernel=k",
-			       "--net=user,hostfwd=tcp:127.0.0.2:2222-10.0.2.20:22,"
-			       "hostfwd=udp::53-:5353,mtu=65521",
-			       "--net=user,restrict=on,hostfwd=tcp:0.0.0.0:1-:65535", "--net",
-			       "socket=/tmp/a,,b"),
-			 0);
+	assert_int_equal(
+		PARSE(&c, "--kernel=k",
+		      "--net=user,hostfwd=tcp:127.0.0.2:2222-10.0.2.20:22,hostfwd=udp::53-:5353,mtu=65521",
+		      "--net=user,restrict=on,hostfwd=tcp:0.0.0.0:1-:65535", "--net",
+		      "socket=/tmp/a,,b"),
+		0);
 	assert_int_equal(c.nr_nets, 3);
 	assert_int_equal(c.net[0].mode, NET_USER);
 	assert_string_equal(c.net[0].option, "--net user");
@@ -591,28 +547,23 @@ static void bad_user_networks_are_explained(void **state __unused)
 
 	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
 		snprintf(value, sizeof(value), "--net=user,hostfwd=%s", shapes[i]);
-		snprintf(why, sizeof(why),
-			 "--net user,hostfwd=%s: hostfwd is PROTOCOL:HOST:PORT-GUEST:PORT, where "
-			 "HOST "
-			 "and GUEST may be empty, as in hostfwd=tcp:127.0.0.1:2222-:22",
-			 shapes[i]);
+		snprintf(
+			why, sizeof(why),
+			"--net user,hostfwd=%s: hostfwd is PROTOCOL:HOST:PORT-GUEST:PORT, where HOST and GUEST may be empty, as in hostfwd=tcp:127.0.0.1:2222-:22",
+			shapes[i]);
 		REFUSES(why, value);
 	}
 	REFUSES("--net user,hostfwd=sctp::1-:2: hostfwd begins with tcp: or udp:, not 'sctp:'",
 		"--net=user,hostfwd=sctp::1-:2");
-	REFUSES("--net user,hostfwd=tcp:localhost:1-:2: 'localhost' in hostfwd is not an "
-		"IPv4 address, as 127.0.0.1 is",
+	REFUSES("--net user,hostfwd=tcp:localhost:1-:2: 'localhost' in hostfwd is not an IPv4 address, as 127.0.0.1 is",
 		"--net=user,hostfwd=tcp:localhost:1-:2");
-	REFUSES("--net user,hostfwd=tcp::65536-:2: '65536' in hostfwd is not a port number, "
-		"1 to 65535",
+	REFUSES("--net user,hostfwd=tcp::65536-:2: '65536' in hostfwd is not a port number, 1 to 65535",
 		"--net=user,hostfwd=tcp::65536-:2");
 	REFUSES("--net user,hostfwd=tcp::1-:: '' in hostfwd is not a port number, 1 to 65535",
 		"--net=user,hostfwd=tcp::1-:");
-	REFUSES("--net user,hostfwd=tcp::1-10.0.3.1:2: the guest's address in hostfwd is one of "
-		"10.0.2.0/24; leave it out for the one that it gets by DHCP",
+	REFUSES("--net user,hostfwd=tcp::1-10.0.3.1:2: the guest's address in hostfwd is one of 10.0.2.0/24; leave it out for the one that it gets by DHCP",
 		"--net=user,hostfwd=tcp::1-10.0.3.1:2");
-	REFUSES("--net user,restrict=on,hostfwd=udp::1-:2: with restrict=on no datagram leaves the "
-		"guest, so a hostfwd of udp has no answer; leave one of them out",
+	REFUSES("--net user,restrict=on,hostfwd=udp::1-:2: with restrict=on no datagram leaves the guest, so a hostfwd of udp has no answer; leave one of them out",
 		"--net=user,restrict=on,hostfwd=udp::1-:2");
 	REFUSES("--net user,mtu=65535: the mtu of user must be from 1280 to 65521",
 		"--net=user,mtu=65535");
@@ -621,33 +572,26 @@ static void bad_user_networks_are_explained(void **state __unused)
 	REFUSES("--net socket=s,restrict=on: restrict is for user only; leave it out",
 		"--net=socket=s,restrict=on");
 	REFUSES("--net socket=: the path is empty; name a file", "--net=socket=");
-	REFUSES("--net usr: a network is tap=NAME, tap=auto, fd=N, user or socket=PATH; did you "
-		"mean "
-		"user?",
+	REFUSES("--net usr: a network is tap=NAME, tap=auto, fd=N, user or socket=PATH; did you mean user?",
 		"--net=usr");
 }
 
 static void bad_networks_are_explained(void **state __unused)
 {
-	REFUSES("--net tap=: an interface's name has 1 to 15 characters, and no blank, slash, "
-		"colon or percent sign",
+	REFUSES("--net tap=: an interface's name has 1 to 15 characters, and no blank, slash, colon or percent sign",
 		"--net=tap=");
-	REFUSES("--net tap=a%d: an interface's name has 1 to 15 characters, and no blank, slash, "
-		"colon or percent sign",
+	REFUSES("--net tap=a%d: an interface's name has 1 to 15 characters, and no blank, slash, colon or percent sign",
 		"--net=tap=a%d");
-	REFUSES("--net tap=t,mac=52:54:00:12:34: mac is six bytes in hexadecimal, as in "
-		"52:54:00:12:34:56",
+	REFUSES("--net tap=t,mac=52:54:00:12:34: mac is six bytes in hexadecimal, as in 52:54:00:12:34:56",
 		"--net=tap=t,mac=52:54:00:12:34");
-	REFUSES("--net tap=t,mac=53:54:00:12:34:56: mac must be the address of one card: its first "
-		"byte even, and not all zero; 52:54:00:12:34:56 is one",
+	REFUSES("--net tap=t,mac=53:54:00:12:34:56: mac must be the address of one card: its first byte even, and not all zero; 52:54:00:12:34:56 is one",
 		"--net=tap=t,mac=53:54:00:12:34:56");
 	REFUSES("--net fd=5,queues=2: queues is for tap= only; leave it out",
 		"--net=fd=5,queues=2");
 	REFUSES("--net fd=2: fd must be a whole number from 3 to 1048576", "--net=fd=2");
 	REFUSES("--net tap=u,id=x: --net tap=t has this id already; give each card its own",
 		"--net=tap=t,id=x", "--net=tap=u,id=x");
-	REFUSES("--net tap=u,mac=02:00:00:00:00:01: --net tap=t has this mac already; give each "
-		"card its own",
+	REFUSES("--net tap=u,mac=02:00:00:00:00:01: --net tap=t has this mac already; give each card its own",
 		"--net=tap=t,mac=02:00:00:00:00:01", "--net=tap=u,mac=02:00:00:00:00:01");
 }
 
@@ -693,16 +637,13 @@ static void ports_have_names_and_places(void **state __unused)
 		argv);
 
 	REFUSES("--port socket=s: the port has no name; add name=NAME", "--port=socket=s");
-	REFUSES("--port name=a: the port is connected to nothing; add socket=PATH, file=PATH, "
-		"fd=N, pty "
-		"or stdio",
+	REFUSES("--port name=a: the port is connected to nothing; add socket=PATH, file=PATH, fd=N, pty or stdio",
 		"--port=name=a");
 	REFUSES("--port name=a,pty,file=f: a port is connected to one thing; leave out file",
 		"--port=name=a,pty,file=f");
 	REFUSES("--port name=a,pty=1: pty takes no value; write pty alone", "--port=name=a,pty=1");
 	REFUSES("--port name=a,socket: socket needs a value: socket=PATH", "--port=name=a,socket");
-	REFUSES("--port name=a b,pty: name may have ASCII letters, digits and signs, but no blank "
-		"and no slash",
+	REFUSES("--port name=a b,pty: name may have ASCII letters, digits and signs, but no blank and no slash",
 		"--port=name=a b,pty");
 	REFUSES("--port name=,pty: name must have 1 to 64 characters; this one has 0",
 		"--port=name=,pty");
@@ -718,14 +659,11 @@ static void standard_input_has_one_reader(void **state __unused)
 	config_destroy(&c);
 	assert_int_equal(PARSE(&c, "--kernel=k", "--serial=none", "--port=name=a,stdio"), 0);
 	config_destroy(&c);
-	REFUSES("--port name=a,stdio: standard input and output belong to the serial port; add "
-		"--serial none",
+	REFUSES("--port name=a,stdio: standard input and output belong to the serial port; add --serial none",
 		"--kernel=k", "--port=name=a,stdio");
-	REFUSES("--port name=a,stdio: standard input and output belong to the console; use pty or "
-		"socket=PATH for one of them",
+	REFUSES("--port name=a,stdio: standard input and output belong to the console; use pty or socket=PATH for one of them",
 		"--kernel=k", "--port=name=a,stdio", "--console=stdio", "--serial=none");
-	REFUSES("--port name=b,stdio: standard input and output belong to another port; use pty "
-		"or socket=PATH here",
+	REFUSES("--port name=b,stdio: standard input and output belong to another port; use pty or socket=PATH here",
 		"--kernel=k", "--port=name=a,stdio", "--port=name=b,stdio", "--serial=none");
 }
 
@@ -762,38 +700,28 @@ static void cards_do_not_share_what_they_are_connected_to(void **state __unused)
 		"--net=fd=5", "--net=fd=6", "--net=fd=5");
 	REFUSES("--net socket=a: another card is connected there already; give each its own",
 		"--net=socket=a", "--net=socket=a");
-	REFUSES("--net user,hostfwd=tcp::1-:2,hostfwd=tcp::1-:3: two hostfwd listen at port 1 of "
-		"the host by tcp; give each its own",
+	REFUSES("--net user,hostfwd=tcp::1-:2,hostfwd=tcp::1-:3: two hostfwd listen at port 1 of the host by tcp; give each its own",
 		"--net=user,hostfwd=tcp::1-:2,hostfwd=tcp::1-:3");
-	REFUSES("--net user,hostfwd=udp:0.0.0.0:7-:3: two hostfwd listen at port 7 of the host by "
-		"udp; give each its own",
+	REFUSES("--net user,hostfwd=udp:0.0.0.0:7-:3: two hostfwd listen at port 7 of the host by udp; give each its own",
 		"--net=user,hostfwd=udp::7-:2", "--net=user,hostfwd=udp:0.0.0.0:7-:3");
 }
 
 static void bad_choices_are_explained(void **state __unused)
 {
-	REFUSES("--serial stdin: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did "
-		"you "
-		"mean stdio?",
+	REFUSES("--serial stdin: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did you mean stdio?",
 		"--serial=stdin");
-	REFUSES("--serial file: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did "
-		"you mean "
-		"file=PATH?",
+	REFUSES("--serial file: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did you mean file=PATH?",
 		"--serial=file");
-	REFUSES("--serial fd: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did you "
-		"mean "
-		"fd=N?",
+	REFUSES("--serial fd: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N; did you mean fd=N?",
 		"--serial", "fd");
 	REFUSES("--serial fd=2: fd must be a whole number from 3 to 1048576", "--serial", "fd=2");
 	REFUSES("--serial com1: serial is stdio, none, pty, file=PATH, socket=PATH or fd=N",
 		"--serial", "com1");
 	REFUSES("--serial file=: the path is empty; name a file", "--serial", "file=");
-	REFUSES("--console stdin: console is stdio, none, pty, file=PATH, socket=PATH or fd=N; did "
-		"you "
-		"mean stdio?",
+	REFUSES("--console stdin: console is stdio, none, pty, file=PATH, socket=PATH or fd=N; did you mean stdio?",
 		"--console=stdin");
-	REFUSES("--console socket=" SOCKET_108 ": the path of a socket has at most 107 bytes; "
-		"choose another",
+	REFUSES("--console socket=" SOCKET_108
+		": the path of a socket has at most 107 bytes; choose another",
 		"--console=socket=" SOCKET_108);
 	REFUSES("--transport isa: transport is pci or mmio, not 'isa'", "--transport=isa");
 	REFUSES("--on-reset reboot: on-reset is exit or restart, not 'reboot'",
@@ -915,24 +843,21 @@ static void run_takes_its_options_and_all_others(void **state __unused)
 
 static void run_without_sense_is_refused(void **state __unused)
 {
-	REFUSES("run: the command is missing; write minivmm run [OPTION]... -- COMMAND "
-		"[ARGUMENT]...",
+	REFUSES("run: the command is missing; write minivmm run [OPTION]... -- COMMAND [ARGUMENT]...",
 		"run");
 	REFUSES("run: the command is missing; write minivmm run -- COMMAND", "run", "--");
-	REFUSES("'true' belongs to no option; a command comes after --, as in minivmm run -- "
-		"COMMAND",
+	REFUSES("'true' belongs to no option; a command comes after --, as in minivmm run -- COMMAND",
 		"run", "true", "--", "x");
 	REFUSES("--share :/x: the directory to share is missing", "run", "--share", ":/x", "--",
 		"x");
 	REFUSES("--share a:/b/..: the directory in the guest may not have \"..\" in it", "run",
 		"--share", "a:/b/..", "--", "x");
-	REFUSES("--share a:/b:rx: there is only :rw or :ro after the directory in the guest, and "
-		"that may not have a colon in it", "run", "--share", "a:/b:rx", "--", "x");
+	REFUSES("--share a:/b:rx: there is only :rw or :ro after the directory in the guest, and that may not have a colon in it",
+		"run", "--share", "a:/b:rx", "--", "x");
 	REFUSES("--share a:b: the directory in the guest must begin with a slash", "run", "--share",
 		"a:b", "--", "x");
 	REFUSES("--env =x: the name is missing; write NAME=VALUE", "run", "--env", "=x", "--", "x");
-	REFUSES("run: the command's streams need minivmm's own vsock; use --vsock with socket= in "
-		"place of vhost=on",
+	REFUSES("run: the command's streams need minivmm's own vsock; use --vsock with socket= in place of vhost=on",
 		"run", "--vsock", "cid=3,vhost=on", "--", "x");
 	REFUSES("run: the guest's kernel needs run's own words; leave out --no-default-cmdline",
 		"run", "--no-default-cmdline", "--", "true");
@@ -944,23 +869,19 @@ static void run_without_sense_is_refused(void **state __unused)
 		"x", "--timeout", "5");
 	REFUSES("run: the exit status is the command's; leave out --debug-exit", "run",
 		"--debug-exit", "--", "x");
-	REFUSES("run: standard input and output are the command's; give --serial, --console and "
-		"--port another end, as pty or socket=PATH",
+	REFUSES("run: standard input and output are the command's; give --serial, --console and --port another end, as pty or socket=PATH",
 		"run", "--serial", "stdio", "--", "x");
-	REFUSES("run: standard input and output are the command's; give --serial, --console and "
-		"--port another end, as pty or socket=PATH",
+	REFUSES("run: standard input and output are the command's; give --serial, --console and --port another end, as pty or socket=PATH",
 		"run", "--port", "name=a,stdio", "--", "x");
 	REFUSES("--outputs is for a command: write minivmm run [OPTION]... -- COMMAND", "--kernel",
 		"k", "--outputs", "two");
-	REFUSES("run: what the kernel says goes to --serial or to --console-log; leave out one of "
-		"them",
+	REFUSES("run: what the kernel says goes to --serial or to --console-log; leave out one of them",
 		"run", "--serial", "pty", "--console-log", "x", "--", "x");
 	REFUSES("--fs tag=root: root and share... are run's own tags; choose another", "run",
 		"--fs", "tag=root,path=/", "--", "x");
 	REFUSES("--fs tag=share1: root and share... are run's own tags; choose another", "run",
 		"--fs", "tag=share1,path=/", "--", "x");
-	REFUSES("'--' belongs to no option; write --kernel FILE to boot a file, --disk FILE to "
-		"attach one, or minivmm run -- COMMAND to run a command",
+	REFUSES("'--' belongs to no option; write --kernel FILE to boot a file, --disk FILE to attach one, or minivmm run -- COMMAND to run a command",
 		"--kernel", "x", "--", "true");
 	REFUSES("rum: there is no such command; did you mean run?", "rum");
 }

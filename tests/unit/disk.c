@@ -545,9 +545,9 @@ static void an_image_is_used_by_one_writer_or_by_readers(void **state __unused)
 
 	image_make(&im, "/tmp", 1 * MIB);
 	assert_int_equal(image_open(&im, &im.d, false, DISK_ENGINE_AUTO), 0);
-	assert_refused(&im, false, -EBUSY,
-		       "disk.img: in use by another minivmm or given twice (attach it with "
-		       "readonly=on in both, or make a copy)\n");
+	assert_refused(
+		&im, false, -EBUSY,
+		"disk.img: in use by another minivmm or given twice (attach it with readonly=on in both, or make a copy)\n");
 	assert_refused(&im, true, -EBUSY, "in use");
 	disk_close(&im.d);
 	assert_int_equal(image_open(&im, &im.d, true, DISK_ENGINE_AUTO), 0);
@@ -660,8 +660,7 @@ static void what_is_no_disk_is_refused(void **state __unused)
 	assert_refused(&im, true, -ENOTBLK, "is neither");
 	unlink(im.path);
 	assert_refused(&im, false, -ENOENT,
-		       "No such file or directory (make an empty disk with: "
-		       "truncate -s 8G '/tmp/");
+		       "No such file or directory (make an empty disk with: truncate -s 8G '/tmp/");
 	strcpy(im.path, path);
 	image_remove(&im);
 }
@@ -676,9 +675,9 @@ static void the_way_out_of_no_permission_is_named(void **state __unused)
 	if (me == 0)
 		assert_int_equal(seteuid(65534), 0); /* root may do anything */
 	/* access(2) asks about the real user, who may read in either case. */
-	assert_refused(&im, false, -EACCES,
-		       "disk.img: Permission denied (open for writing; use "
-		       "readonly=on to attach it read-only)\n");
+	assert_refused(
+		&im, false, -EACCES,
+		"disk.img: Permission denied (open for writing; use readonly=on to attach it read-only)\n");
 	assert_int_equal(image_open(&im, &im.d, true, DISK_ENGINE_AUTO), 0);
 	assert_int_equal(seteuid(me), 0);
 	image_remove(&im);

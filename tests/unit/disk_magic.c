@@ -58,14 +58,11 @@ static void images_of_qemus_are_told_of(void **state __unused)
 		char *format, *how, *text;
 	} cases[] = {
 		{ "qcow2", "compat=1.1",
-		  "is a qcow2 image, and the guest gets its bytes as they "
-		  "are (write format=qcow2)" },
+		  "is a qcow2 image, and the guest gets its bytes as they are (write format=qcow2)" },
 		{ "qcow2", "compat=0.10", "is a qcow2 image" },
 		{ "qcow", NULL, "is a qcow image" },
 		{ "vmdk", "subformat=monolithicSparse",
-		  "is a VMDK image, and the guest gets its "
-		  "bytes as they are (convert it with: "
-		  "qemu-img convert -f vmdk -O raw '/tmp/" },
+		  "is a VMDK image, and the guest gets its bytes as they are (convert it with: qemu-img convert -f vmdk -O raw '/tmp/" },
 		{ "vmdk", "subformat=streamOptimized", "is a VMDK image" },
 		{ "vdi", NULL, "is a VDI image" },
 		{ "vhdx", NULL, "is a VHDX image" },
@@ -106,8 +103,7 @@ static void packed_files_are_told_of(void **state __unused)
 		off_t off;
 	} cases[] = {
 		{ "\x1f\x8b\x08",
-		  "is a file of gzip, and the guest gets its bytes as they are "
-		  "(unpack it with: gzip -dk '/tmp/",
+		  "is a file of gzip, and the guest gets its bytes as they are (unpack it with: gzip -dk '/tmp/",
 		  3, 0 },
 		{ "\xfd"
 		  "7zXZ\0",

@@ -174,8 +174,7 @@ static void the_backend_is_named(void **state __unused)
 	put("proc/cpuinfo", CPUINFO("svm hypervisor"));
 	put("sys/module/kvm_amd/refcnt", "0\n");
 	take_module();
-	CAN_RUN("  ok     backend              AMD-V (kvm_amd), nested: this host is a virtual "
-		"machine itself\n");
+	CAN_RUN("  ok     backend              AMD-V (kvm_amd), nested: this host is a virtual machine itself\n");
 	take("sys/module/kvm_amd/refcnt");
 	take("sys/module/kvm_amd");
 	put("proc/cpuinfo", CPUINFO("nosvm vmxx"));
@@ -217,9 +216,9 @@ static void a_guest_that_does_not_run_is_explained(void **state __unused)
 	host.try_guest = TRY_ODD;
 	CANT_RUN("  FAILS  guest kernel         tried: it stopped", "dmesg");
 	host.try_guest = -ENOMEM;
-	CANT_RUN("  FAILS  guest kernel         no virtual machine to be had: Cannot allocate "
-		 "memory\n",
-		 "dmesg");
+	CANT_RUN(
+		"  FAILS  guest kernel         no virtual machine to be had: Cannot allocate memory\n",
+		"dmesg");
 }
 
 static void a_missing_device_gets_its_command(void **state __unused)
@@ -322,8 +321,7 @@ static void what_is_merely_useful_gets_its_command(void **state __unused)
 	CAN_RUN("  -      /dev/vhost-vsock     No such file or directory\n",
 		"-> sudo modprobe vhost_vsock\n");
 	host.io_uring = -ENOSYS;
-	CAN_RUN("  -      io_uring             Function not implemented; disks are read and "
-		"written without it\n");
+	CAN_RUN("  -      io_uring             Function not implemented; disks are read and written without it\n");
 	host.io_uring = -EPERM;
 	CAN_RUN("-> in a container: docker run --security-opt seccomp=unconfined\n");
 	put("proc/sys/kernel/io_uring_disabled", "2\n");
@@ -337,8 +335,7 @@ static void what_is_merely_useful_gets_its_command(void **state __unused)
 		"  -      huge pages of 1G     none reserved",
 		"-> echo 4 | sudo tee /sys/kernel/mm/hugepages/");
 	take("sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages");
-	CAN_RUN("  -      huge pages of 1G     the processor or the kernel has none of this "
-		"size\n");
+	CAN_RUN("  -      huge pages of 1G     the processor or the kernel has none of this size\n");
 	put("sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n");
 	CAN_RUN("  -      transparent pages    switched off",
 		"-> echo madvise | sudo tee /sys/kernel/mm/trans");

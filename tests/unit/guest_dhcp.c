@@ -63,7 +63,7 @@ static void a_request_says_what_a_server_reads(void **state __unused)
 	inet_pton(AF_INET, "10.0.2.2", &offer.server);
 	dhcp_make(m, mac, XID, &offer);
 	assert_memory_equal(m + 240,
-			    ((uint8_t[]){ 53, 1, DHCP_REQUEST, 50, 4, 10, 0, 2,  15, 54, 4, 10, 0,
+			    ((uint8_t[]){ 53, 1, DHCP_REQUEST, 50, 4, 10, 0, 2,  15,  54, 4, 10, 0,
 					  2,  2, 55,           5,  1, 3,  6, 15, 119, 255 }),
 			    23);
 }
@@ -126,14 +126,15 @@ static void domains_are_taken(void **state __unused)
 {
 	struct dhcp_lease l;
 
-	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 9, 3, 'e', 'n', 'g', 3, 'f', 'o', 'o',
-					      0, 119, 8, 5, 's', 'a', 'l', 'e', 's', 0xc0, 4, 255)));
+	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 9, 3, 'e', 'n', 'g', 3, 'f',
+					      'o', 'o', 0, 119, 8, 5, 's', 'a', 'l', 'e', 's', 0xc0,
+					      4, 255)));
 	assert_string_equal(l.search, "eng.foo sales.foo");
-	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 15, 8, 'l', 'a', 'n', '.', 'f', 'o', 'o', 0,
-					      255)));
+	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 15, 8, 'l', 'a', 'n', '.', 'f', 'o',
+					      'o', 0, 255)));
 	assert_string_equal(l.search, "lan.foo");
-	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 15, 3, 'l', 'a', 'n', 119, 3, 1, 'x', 0,
-					      255)));
+	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 15, 3, 'l', 'a', 'n', 119, 3, 1, 'x',
+					      0, 255)));
 	assert_string_equal(l.search, "x"); /* a list counts before a domain */
 }
 
@@ -142,18 +143,23 @@ static void domains_that_make_no_sense_are_not(void **state __unused)
 	struct dhcp_lease l;
 	uint8_t many[3 + 250 + 2] = { 53, 1, DHCP_ACK, 119, 250 };
 
-	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 2, 0xc0, 0))); /* its own place */
+	assert_true(
+		parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 2, 0xc0, 0))); /* its own place */
 	assert_string_equal(l.search, "");
 	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 5, 1, 'a', 0xc0, 4, 0)));
 	assert_string_equal(l.search, "");
-	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 3, 9, 'a', 'b'))); /* cut short */
+	assert_true(
+		parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 3, 9, 'a', 'b'))); /* cut short */
 	assert_string_equal(l.search, "");
 	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 4, 2, 'a', '\n', 0)));
 	assert_string_equal(l.search, "");
 	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 15, 3, 'a', ' ', 'b')));
 	assert_string_equal(l.search, "");
 	for (size_t i = 5; i < sizeof(many); i += 10)
-		memcpy(many + i, "\x08" "domains1", min(sizeof(many) - i, (size_t)10)); /* with its 0 */
+		memcpy(many + i,
+		       "\x08"
+		       "domains1",
+		       min(sizeof(many) - i, (size_t)10)); /* with its 0 */
 	assert_true(parse_options(&l, many, sizeof(many)));
 	assert_true(strlen(l.search) < DHCP_MAX_SEARCH && strlen(l.search) > 200);
 }
@@ -196,16 +202,16 @@ static void a_message_is_found_in_its_packet(void **state __unused)
 		size_t at;
 		uint8_t value;
 	} wrong[] = {
-		{ 0, 0x65 },     /* another version */
-		{ 0, 0x44 },     /* a header that is too short */
-		{ 0, 0x4f },     /* or longer than the packet */
-		{ 3, 200 },      /* a packet that is longer than what came */
-		{ 6, 0x20 },     /* more fragments follow */
-		{ 7, 1 },        /* a later fragment */
-		{ 9, 6 },        /* TCP */
-		{ 20 + 3, 67 },  /* to a server */
-		{ 20 + 5, 7 },   /* less than a datagram's header */
-		{ 20 + 5, 19 },  /* more than there is */
+		{ 0, 0x65 },    /* another version */
+		{ 0, 0x44 },    /* a header that is too short */
+		{ 0, 0x4f },    /* or longer than the packet */
+		{ 3, 200 },     /* a packet that is longer than what came */
+		{ 6, 0x20 },    /* more fragments follow */
+		{ 7, 1 },       /* a later fragment */
+		{ 9, 6 },       /* TCP */
+		{ 20 + 3, 67 }, /* to a server */
+		{ 20 + 5, 7 },  /* less than a datagram's header */
+		{ 20 + 5, 19 }, /* more than there is */
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		packet(p);

@@ -328,8 +328,9 @@ static void one_output_keeps_its_order(void **state __unused)
 	char line[32];
 
 	wanted.one_output = true;
-	begin_shell(&t, "i=0; while [ $i -lt 5000 ]; do echo out $i; echo err $i >&2; "
-			"i=$((i + 1)); done; echo late >/dev/stderr");
+	begin_shell(
+		&t,
+		"i=0; while [ $i -lt 5000 ]; do echo out $i; echo err $i >&2; i=$((i + 1)); done; echo late >/dev/stderr");
 	ordinary();
 	read_all(t.fd[GUEST_STDOUT], text, sizeof(text));
 	finish(&t);
@@ -407,19 +408,17 @@ static void a_folder_that_is_not_there_is_said(void **state __unused)
 	begin_shell(&t, "true");
 	ordinary();
 	finish(&t);
-	assert_string_equal(t.err, "minivmm: working directory /no-such-folder: No such file or "
-				   "directory\n");
+	assert_string_equal(
+		t.err, "minivmm: working directory /no-such-folder: No such file or directory\n");
 	assert_non_null(strstr(t.control, "exit 126\n"));
 	/* In what is the guest's own, the way out is named. */
 	wanted.folder = "/run/no-such-folder";
 	begin_shell(&t, "true");
 	ordinary();
 	finish(&t);
-	assert_string_equal(t.err,
-			    "minivmm: /run/no-such-folder: the guest's /run and /dev/shm are "
-			    "its own, without the host's files; minivmm run --share DIR "
-			    "gives it a directory there\nminivmm: working directory "
-			    "/run/no-such-folder: No such file or directory\n");
+	assert_string_equal(
+		t.err,
+		"minivmm: /run/no-such-folder: the guest's /run and /dev/shm are its own, without the host's files; minivmm run --share DIR gives it a directory there\nminivmm: working directory /run/no-such-folder: No such file or directory\n");
 	assert_non_null(strstr(t.control, "exit 126\n"));
 }
 
@@ -562,8 +561,7 @@ static void it_can_have_a_terminal(void **state __unused)
 	begin(&t,
 	      (const char *const[]){
 		      "sh", "-c",
-		      "test -t 0 && test -t 1 && test -t 2 && echo terminal && "
-		      "stty size; read -r a; echo \"got $a\"; cat; echo end; exec cat",
+		      "test -t 0 && test -t 1 && test -t 2 && echo terminal && stty size; read -r a; echo \"got $a\"; cat; echo end; exec cat",
 		      NULL },
 	      true);
 	await(&t, "terminal\r\n33 77\r\n");

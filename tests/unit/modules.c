@@ -9,8 +9,7 @@
 
 static const char dep[] =
 	"kernel/fs/fuse/fuse.ko:\n"
-	"kernel/fs/fuse/virtiofs.ko.xz: kernel/drivers/virtio/virtio.ko "
-	"kernel/drivers/virtio/virtio_ring.ko kernel/fs/fuse/fuse.ko\n"
+	"kernel/fs/fuse/virtiofs.ko.xz: kernel/drivers/virtio/virtio.ko kernel/drivers/virtio/virtio_ring.ko kernel/fs/fuse/fuse.ko\n"
 	"kernel/drivers/virtio/virtio_ring.ko:\n"
 	"kernel/drivers/virtio/virtio.ko: kernel/drivers/virtio/virtio_ring.ko\n"
 	"kernel/drivers/misc/pvpanic-mmio.ko.zst: kernel/drivers/misc/pvpanic.ko\n"

@@ -393,9 +393,7 @@ static void without_privileges_there_are_commands(void **state __unused)
 	need_namespace();
 	assert_int_equal(syscall(SYS_capset, &head, none), 0);
 	refuses(&o,
-		"Run once: sudo ip tuntap add dev mvm0 mode tap user $USER multi_queue && sudo ip "
-		"link set mvm0 mtu 9000 master br0 up; then use --net tap=mvm0. Or use --net "
-		"user, which needs no privileges");
+		"Run once: sudo ip tuntap add dev mvm0 mode tap user $USER multi_queue && sudo ip link set mvm0 mtu 9000 master br0 up; then use --net tap=mvm0. Or use --net user, which needs no privileges");
 }
 
 int main(void)

@@ -98,14 +98,14 @@ static void a_list_may_have_keys_only(void **state __unused)
 	assert_int_equal(t.count, 3);
 	assert_int_equal(parse_by(keys_only, "", &t), 0);
 	assert_false(t.loud);
-	refuses_by(keys_only, "x",
-		   "there is no key 'x', only colour, loud, count, size, "
-		   "each followed by = and its value");
+	refuses_by(
+		keys_only, "x",
+		"there is no key 'x', only colour, loud, count, size, each followed by = and its value");
 	refuses_by(keys_only, "loud", "loud needs a value: loud=on|off");
 	refuses_by(keys_only, "count=2,count=3", "count was given before; leave one of them out");
-	refuses_by(keys_only, ",count=2",
-		   "a comma is followed by nothing; leave it out, or write ,, if it belongs to the "
-		   "text");
+	refuses_by(
+		keys_only, ",count=2",
+		"a comma is followed by nothing; leave it out, or write ,, if it belongs to the text");
 }
 
 /* An option whose value may be left out, and one whose value may not. */
@@ -169,13 +169,13 @@ static void what_is_wrong_with_a_key_is_said(void **state __unused)
 	refuses("x,LOUD=on", "there is no key 'LOUD'; did you mean loud?");
 	refuses("x,lo=on", "there is no key 'lo'; did you mean loud?");
 	refuses("x,weight=3", "there is no key 'weight', only colour, loud, count, size");
-	refuses("x,y.img", "there is no key 'y.img', only colour, loud, count, size; "
-			   "a comma that belongs to the text is written ,,");
+	refuses("x,y.img",
+		"there is no key 'y.img', only colour, loud, count, size; a comma that belongs to the text is written ,,");
 	refuses("x,loud", "loud needs a value: loud=on|off");
 	refuses("x,=on", "there is no key '', only colour, loud, count, size");
 	refuses("x,loud=on,loud=on", "loud was given before; leave one of them out");
-	refuses("x,", "a comma is followed by nothing; leave it out, or write ,, if it belongs to "
-		      "the text");
+	refuses("x,",
+		"a comma is followed by nothing; leave it out, or write ,, if it belongs to the text");
 	refuses(",loud=on", "the path is empty; name a file");
 	refuses("", "the path is empty; name a file");
 }

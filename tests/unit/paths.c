@@ -58,11 +58,10 @@ static void the_sentence_names_both_and_the_way_out(void **state __unused)
 {
 	char want[512];
 
-	snprintf(want, sizeof(want),
-		 "minivmm: --json %s/w/j: that is in %s/w, which the guest may write (--share), so "
-		 "that it could have a link to another file in its place; choose a path outside, "
-		 "or share the directory without :rw\n",
-		 dir, dir);
+	snprintf(
+		want, sizeof(want),
+		"minivmm: --json %s/w/j: that is in %s/w, which the guest may write (--share), so that it could have a link to another file in its place; choose a path outside, or share the directory without :rw\n",
+		dir, dir);
 	assert_string_equal(said("--json", in_dir("w/j")), want);
 }
 

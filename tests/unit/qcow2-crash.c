@@ -208,10 +208,9 @@ static void compare(struct rig *t, const char *raw)
 		}
 		value = sector_value(buf + in * SECTOR, place(s));
 		if (!may_hold(t, s, value))
-			fail_msg("sector %u holds %u, after %u operations of which %u are stable; "
-				 "before "
-				 "them it held %u",
-				 s, value, t->story->begun, t->story->flushed, t->now[s]);
+			fail_msg(
+				"sector %u holds %u, after %u operations of which %u are stable; before them it held %u",
+				s, value, t->story->begun, t->story->flushed, t->now[s]);
 		t->now[s] = value;
 	}
 }

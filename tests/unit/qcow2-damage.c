@@ -558,8 +558,9 @@ static void what_is_left_can_be_read(void **state __unused)
 	capture_begin(&c);
 	assert_int_equal(rig_open(&t, true, false), 0);
 	capture_end(&c);
-	assert_non_null(strstr(c.text, "it ends before what its tables refer to; what is missing "
-				       "fails when it is read"));
+	assert_non_null(strstr(
+		c.text,
+		"it ends before what its tables refer to; what is missing fails when it is read"));
 	assert_disk(&t.d, 0, 27 * CLUSTER_SECTORS, BASE);
 	for (unsigned i = 28; i < USED; i++)
 		assert_true(disk_transfer(&t.d, DISK_READ, i * CLUSTER_SECTORS, buf, 1) < 0);

@@ -470,16 +470,15 @@ static void hints_are_safe_to_paste(void **state __unused)
 	make_raw(t.raw, SECTORS, BASE);
 	o.path = t.raw;
 	snprintf(hint, sizeof(hint),
-		 "(if that was moved here: qemu-img rebase -u -F raw -b '%s' "
-		 "'%s/it'\\''s;odd')",
+		 "(if that was moved here: qemu-img rebase -u -F raw -b '%s' '%s/it'\\''s;odd')",
 		 t.raw, t.dir);
 	assert_refused(&t, &o, -EINVAL, hint);
 	o.path = t.base;
 	poke(odd, 112, 0x786177, 3); /* "xaw" */
-	snprintf(hint, sizeof(hint),
-		 "as xaw, and it was given as raw (say format=, or correct it: "
-		 "qemu-img rebase -u -F raw -b '%s' ",
-		 t.base);
+	snprintf(
+		hint, sizeof(hint),
+		"as xaw, and it was given as raw (say format=, or correct it: qemu-img rebase -u -F raw -b '%s' ",
+		t.base);
 	assert_refused(&t, &o, -EINVAL, hint);
 	unlink(odd);
 	rig_down(&t);

@@ -370,8 +370,8 @@ static void missing_huge_pages_come_with_a_remedy(void **state __unused)
 	put(root, "/sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages", "10\\n");
 	listen_to_stderr();
 	assert_int_equal(hostmem_no_huge_pages(ENOMEM, 1 * GIB, 2 * MIB, root), -ENOMEM);
-	assert_said("needs 512 huge pages, and 50 are free; provide them by: echo 562 | "
-		    "sudo tee /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages\n");
+	assert_said(
+		"needs 512 huge pages, and 50 are free; provide them by: echo 562 | sudo tee /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages\n");
 	listen_to_stderr();
 	assert_int_equal(hostmem_no_huge_pages(EPERM, 100 * MIB, 2 * MIB, root), -EPERM);
 	assert_said("refuses 50 of its 50 free huge pages: Operation not permitted");

@@ -205,9 +205,9 @@ static void a_folder_that_was_removed_is_told(void **state __unused)
 	assert_int_equal(rmdir(gone), 0);
 	capture_begin(&c);
 	assert_int_equal(BEGIN(&t, "--kernel", "k", "--", "x"), -ENOENT);
-	assert_string_equal(capture_end(&c), "minivmm: run: the directory where you are was "
-					     "removed; go to another, or write --chdir and a "
-					     "whole path\n");
+	assert_string_equal(
+		capture_end(&c),
+		"minivmm: run: the directory where you are was removed; go to another, or write --chdir and a whole path\n");
 	end(&t);
 	assert_int_equal(BEGIN(&t, "--kernel", "k", "--chdir", "/usr", "--", "x"), 0);
 	end(&t);
@@ -295,21 +295,21 @@ static void takes_shares(const char *a, const char *b)
 
 static void shares_that_hide_others_are_refused(void **state __unused)
 {
-	refuses_shares("/usr:/w", "/etc:/w/./",
-		       "minivmm: --share /etc: at /w in the guest is --share /usr already; give "
-		       "one of them another GUESTDIR\n");
-	refuses_shares("/usr:/link/x", "/etc:/deep/down/x",
-		       "minivmm: --share /etc: at /deep/down/x in the guest is --share /usr "
-		       "already; give one of them another GUESTDIR\n");
-	refuses_shares("/usr:/w", "/etc:/.",
-		       "minivmm: --share /etc: / is the guest's root; write --root /etc, or "
-		       "--share /etc:GUESTDIR to have it elsewhere\n");
-	refuses_shares("/usr:/w", "/etc:/proc/x",
-		       "minivmm: --share /etc: /proc/x in the guest is its kernel's own; write "
-		       "--share /etc:GUESTDIR to have it elsewhere\n");
-	refuses_shares("/usr:/w", "/etc:/dev/",
-		       "minivmm: --share /etc: the guest's /dev has its own devices; write "
-		       "--share /etc:GUESTDIR to have it elsewhere\n");
+	refuses_shares(
+		"/usr:/w", "/etc:/w/./",
+		"minivmm: --share /etc: at /w in the guest is --share /usr already; give one of them another GUESTDIR\n");
+	refuses_shares(
+		"/usr:/link/x", "/etc:/deep/down/x",
+		"minivmm: --share /etc: at /deep/down/x in the guest is --share /usr already; give one of them another GUESTDIR\n");
+	refuses_shares(
+		"/usr:/w", "/etc:/.",
+		"minivmm: --share /etc: / is the guest's root; write --root /etc, or --share /etc:GUESTDIR to have it elsewhere\n");
+	refuses_shares(
+		"/usr:/w", "/etc:/proc/x",
+		"minivmm: --share /etc: /proc/x in the guest is its kernel's own; write --share /etc:GUESTDIR to have it elsewhere\n");
+	refuses_shares(
+		"/usr:/w", "/etc:/dev/",
+		"minivmm: --share /etc: the guest's /dev has its own devices; write --share /etc:GUESTDIR to have it elsewhere\n");
 }
 
 /* What the guest would find only when it mounts them. */
@@ -324,9 +324,9 @@ static void shares_that_have_no_place_are_refused(void **state __unused)
 	make("one/file", "", 0);
 	snprintf(one, sizeof(one), "%s/one:/w", folder);
 	snprintf(in_one, sizeof(in_one), "%s/one:/w:rw", folder);
-	refuses_shares_in(one, "/usr:/w/none/x",
-			  "/one, where it would be made, is read-only; make it here, or give that "
-			  "one :rw");
+	refuses_shares_in(
+		one, "/usr:/w/none/x",
+		"/one, where it would be made, is read-only; make it here, or give that one :rw");
 	refuses_shares_in(one, "/etc/passwd:/w/none", "there is no /w/none in the guest");
 	refuses_shares_in(in_one, "/usr:/w/file",
 			  "this is a directory, and /w/file in the guest is none");
@@ -511,9 +511,9 @@ static void users_are_those_of_the_root(void **state __unused)
 	capture_begin(&c);
 	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--user", "al", "--", "x"),
 			 -EINVAL);
-	assert_string_equal(capture_end(&c),
-			    "minivmm: --user al: the guest's root has no such user "
-			    "(see its /etc/passwd); UID or UID:GID works, too\n");
+	assert_string_equal(
+		capture_end(&c),
+		"minivmm: --user al: the guest's root has no such user (see its /etc/passwd); UID or UID:GID works, too\n");
 	end(&t);
 }
 
@@ -670,8 +670,7 @@ static void fails(const char *message)
 static void modules_that_are_wrong_are_named(void **state __unused)
 {
 	make_modules("virtiofs.ko: fuse.ko\nvirtio_pci.ko.gz:\nvmw_vsock_virtio_transport.ko:\n");
-	fails("the kernel has no module fuse, which virtiofs needs; --modules names another "
-	      "directory of modules");
+	fails("the kernel has no module fuse, which virtiofs needs; --modules names another directory of modules");
 	make_modules(
 		"virtio_pci.ko.gz: virtio_pci.ko.gz virtiofs.ko\nvirtiofs.ko: virtio_pci.ko.gz\n");
 	fails("/modules.dep: virtio_pci needs itself");

@@ -667,8 +667,7 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		return child_main(argv[1]);
 #ifdef __SANITIZE_THREAD__
-	printf("1..0 # SKIP TSan holds signals back and runs handlers later, which is what most of "
-	       "these test; one thread here\n");
+	printf("1..0 # SKIP TSan holds signals back and runs handlers later, which is what most of these test; one thread here\n");
 	return 0;
 #endif
 	/* Under nohup(1) and the like some are ignored, and so they would be in the children. */

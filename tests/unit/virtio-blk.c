@@ -1159,8 +1159,8 @@ static void the_block_size_is_the_user_s(void **state __unused)
 		assert_int_equal(virtio_config_read(&t.b.vd, blk_size, 4), size);
 		assert_int_equal(size << virtio_config_read(&t.b.vd, exp, 1), 4096);
 		memset(sector, 0x55, sizeof(sector));
-		assert_int_equal(request(&t, VIRTIO_BLK_T_OUT, 9, sector, sizeof(sector), 0,
-					 NULL, NULL),
+		assert_int_equal(request(&t, VIRTIO_BLK_T_OUT, 9, sector, sizeof(sector), 0, NULL,
+					 NULL),
 				 VIRTIO_BLK_S_OK);
 		assert_on_disk(&t, 8, 8);
 		assert_on_disk(&t, 9, 0x55);

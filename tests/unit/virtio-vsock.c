@@ -1663,9 +1663,9 @@ static void vhost_needs_the_host_s_module(void **state __unused)
 	if (access("/dev/vhost-vsock", F_OK) < 0) {
 		capture_begin(&said);
 		assert_int_equal(vsock_vhost_init(&v, CID, true, NULL), -ENOENT);
-		assert_non_null(strstr(capture_end(&said), "--vsock: this host has no "
-							   "/dev/vhost-vsock; load its module, as "
-							   "in sudo modprobe vhost_vsock"));
+		assert_non_null(strstr(
+			capture_end(&said),
+			"--vsock: this host has no /dev/vhost-vsock; load its module, as in sudo modprobe vhost_vsock"));
 		vsock_vhost_destroy(&v);
 	}
 	/* A dry run's: there, and can't be started. */

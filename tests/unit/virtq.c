@@ -503,9 +503,9 @@ static void events_choose_the_interrupt(void **state __unused)
 	struct bench b;
 
 	bench_init(&b, 8, true, false);
-	b.ring.avail->flags =
-		htole16(VRING_AVAIL_F_NO_INTERRUPT); /* means nothing: EVENT_IDX was */
-	virtq_push(&b.q, 0, 0);                      /* number 0 */
+	/* Means nothing: EVENT_IDX was negotiated. */
+	b.ring.avail->flags = htole16(VRING_AVAIL_F_NO_INTERRUPT);
+	virtq_push(&b.q, 0, 0); /* number 0 */
 	assert_true(virtq_wants_interrupt(&b.q));
 	virtq_push(&b.q, 0, 0); /* 1: the driver still points at 0 */
 	assert_false(virtq_wants_interrupt(&b.q));
