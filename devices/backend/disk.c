@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "disk.h"
-#include "qcow2.h"
+#include "backend/disk.h"
+#include "backend/qcow2.h"
 
 #include <errno.h>
 #include <fcntl.h>

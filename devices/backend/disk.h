@@ -23,7 +23,7 @@
 
 #include <sys/uio.h>
 
-#include "kept.h"
+#include "backend/kept.h"
 #include "vmm/round.h"
 #include "vmm/types.h"
 

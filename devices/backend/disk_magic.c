@@ -3,7 +3,7 @@
  * decides what its disk looks like; but somebody who forgot to say it finds a disk that has nothing
  * on it, and is told why. LUKS, ISO images and file systems are a disk's contents like any other.
  */
-#include "disk.h"
+#include "backend/disk.h"
 #include "vmm/log.h"
 
 enum way_out { SAY_FORMAT, CONVERT, UNPACK };

@@ -10,8 +10,8 @@
 
 #include "vmm/log.h"
 
-#include "disk.h"
-#include "qcow2.h"
+#include "backend/disk.h"
+#include "backend/qcow2.h"
 
 /* What is being put on what. */
 struct overlay {

@@ -7,8 +7,8 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
-#include "disk.h"
-#include "qcow2.h"
+#include "backend/disk.h"
+#include "backend/qcow2.h"
 
 void disk_advance(struct disk_request *r, size_t n)
 {

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 
-#include "disk.h"
+#include "backend/disk.h"
 
 #define RING_FILE 0 /* the disk's, among the ring's own */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "fdstream.h"
+#include "backend/fdstream.h"
 
 #include <errno.h>
 #include <limits.h>

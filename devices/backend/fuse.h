@@ -17,7 +17,7 @@
  */
 #pragma once
 
-#include "kept.h"
+#include "backend/kept.h"
 #include "vmm/fd_budget.h"
 #include "vmm/log.h"
 #include "vmm/virtq.h"

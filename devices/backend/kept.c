@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "kept.h"
+#include "backend/kept.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 
-#include "disk.h"
+#include "backend/disk.h"
 #include "vmm/log.h"
 
 bool kept_has(const struct kept *k, unsigned i)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "net_frame.h"
+#include "backend/net_frame.h"
 
 #include <errno.h>
 

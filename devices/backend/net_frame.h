@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "net.h"
+#include "backend/net.h"
 
 #define NET_MIN_WIRE 14                            /* an Ethernet header */
 #define NET_MAX_WIRE (NET_MAX_FRAME - NET_HDR_LEN) /* a frame without virtio's header */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "net_link.h"
+#include "backend/net_link.h"
 
 #include <errno.h>
 #include <net/if.h>

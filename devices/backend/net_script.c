@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "net_script.h"
+#include "backend/net_script.h"
 
 #include <errno.h>
 #include <fcntl.h>

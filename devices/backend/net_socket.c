@@ -10,15 +10,15 @@
  * directory that the socket was in at the start. So is it when the peer gets out of step: no
  * Ethernet frame is that short or that long.
  */
-#include "net_socket.h"
+#include "backend/net_socket.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
-#include "net_frame.h"
-#include "unix_dir.h"
+#include "backend/net_frame.h"
+#include "backend/unix_dir.h"
 #include "vmm/log.h"
 #include "vmm/virtq.h"
 

@@ -2,8 +2,8 @@
 /* A network behind a stream UNIX socket: passt, or whatever else speaks its frames. */
 #pragma once
 
-#include "kept.h"
-#include "net.h"
+#include "backend/kept.h"
+#include "backend/net.h"
 
 /* Connects to path, which must outlive the backend, as must kept, which may be NULL. *b is freed by
  * its destroy. 0, or -errno, logged. */

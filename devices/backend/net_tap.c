@@ -8,7 +8,7 @@
  * asks to be told again (want_frames), so that starting and stopping costs no system call while
  * frames flow.
  */
-#include "net_tap.h"
+#include "backend/net_tap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,8 +18,8 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
-#include "net_link.h"
-#include "net_script.h"
+#include "backend/net_link.h"
+#include "backend/net_script.h"
 #include "vmm/log.h"
 
 /* Linux 6.2; virtio 1.3. */

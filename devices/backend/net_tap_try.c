@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 
-#include "net_tap.h"
+#include "backend/net_tap.h"
 #include "vmm/log.h"
 
 /* False: not, for sure. */

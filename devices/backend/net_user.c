@@ -26,7 +26,7 @@
  * libslirp keeps the time and the name server's address for all its instances in globals; that
  * networks on several I/O threads write the same there, unordered, does no harm.
  */
-#include "net_user.h"
+#include "backend/net_user.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,11 +34,11 @@
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
-#include "net_frame.h"
-#include "poll_set.h"
-#include "slirp_flows.h"
-#include "slirp_guard.h"
-#include "slirp_lib.h"
+#include "backend/net_frame.h"
+#include "backend/poll_set.h"
+#include "backend/slirp_flows.h"
+#include "backend/slirp_guard.h"
+#include "backend/slirp_lib.h"
 #include "vmm/log.h"
 
 #define QUEUE_SIZE  (4 * MIB)

@@ -4,7 +4,7 @@
 
 #include <netinet/in.h>
 
-#include "net.h"
+#include "backend/net.h"
 #include "vmm/fd_budget.h"
 
 /* What arrives at a port of the host's goes to one of the guest's. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 
-#include "net_user.h"
+#include "backend/net_user.h"
 #include "vmm/log.h"
 
 int net_user_open(struct net_backend **b __unused, const struct net_user_options *o __unused)

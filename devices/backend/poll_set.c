@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "poll_set.h"
+#include "backend/poll_set.h"
 
 #include <errno.h>
 #include <stdlib.h>

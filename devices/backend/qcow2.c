@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A qcow2 image's data: where a range of the disk is, and what the requests do to it. */
-#include "qcow2_image.h"
+#include "backend/qcow2_image.h"
 
 #include <errno.h>
 #include <stdlib.h>

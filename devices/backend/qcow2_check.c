@@ -8,7 +8,7 @@
  * That takes a bit of memory for each cluster of the file, and reads each L2 table and each
  * refcount block that the file needs, holes aside: 8 MiB of tables for 64 GiB of data.
  */
-#include "qcow2_image.h"
+#include "backend/qcow2_image.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 /* Which clusters of a qcow2 image hold L2 tables and refcount blocks, whatever their counts say: a
  * set beside the L1 and the refcount table, so that a new cluster is not looked for in all of them.
  */
-#include "qcow2_image.h"
+#include "backend/qcow2_image.h"
 
 #include <errno.h>
 #include <search.h>

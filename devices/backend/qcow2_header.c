@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A qcow2 image's header: opening one, and making a new one. */
-#include "qcow2_image.h"
+#include "backend/qcow2_image.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 /* The inside of a qcow2 image, for qcow2*.c only. */
 #pragma once
 
-#include "qcow2.h"
+#include "backend/qcow2.h"
 
 #define QCOW2_MIN_CLUSTER_BITS 16
 #define QCOW2_MAX_CLUSTER_BITS 21

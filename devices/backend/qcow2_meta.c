@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A qcow2 image's metadata: tables in memory, refcounts, and the order in which they are written.
  */
-#include "qcow2_image.h"
+#include "backend/qcow2_image.h"
 
 #include <errno.h>
 #include <fcntl.h>

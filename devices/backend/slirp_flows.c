@@ -9,7 +9,7 @@
  * And it tells of each (register_poll_fd). Which frame is known is asked only when there is no room
  * for another socket, so that it may take a walk through all.
  */
-#include "slirp_flows.h"
+#include "backend/slirp_flows.h"
 
 #include <errno.h>
 #include <netinet/icmp6.h>

@@ -16,7 +16,7 @@
  * keeps to. The price: a guest that has a segment end just there, which is one in some thousand
  * connections that send 4 GiB, must cut it in another way when it sends it again, or wait for ever.
  */
-#include "slirp_guard.h"
+#include "backend/slirp_guard.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "slirp_lib.h"
+#include "backend/slirp_lib.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "socket.h"
+#include "backend/socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,8 +9,8 @@
 #include <sys/timerfd.h>
 #include <sys/un.h>
 
-#include "fdstream.h"
-#include "unix_file.h"
+#include "backend/fdstream.h"
+#include "backend/unix_file.h"
 #include "vmm/log.h"
 
 #define BACKLOG       16 /* clients that wait for their turn */

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "kept.h"
+#include "backend/kept.h"
 #include "vmm/loop.h"
 #include "vmm/stream.h"
 

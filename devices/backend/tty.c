@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "tty.h"
+#include "backend/tty.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,8 +10,8 @@
 #include <sys/ioctl.h>
 #include <termios.h>
 
-#include "fdstream.h"
-#include "output.h"
+#include "backend/fdstream.h"
+#include "backend/output.h"
 #include "vmm/log.h"
 
 #define CTRL_A 1

@@ -15,7 +15,7 @@
  */
 #pragma once
 
-#include "kept.h"
+#include "backend/kept.h"
 #include "vmm/loop.h"
 #include "vmm/power.h"
 #include "vmm/stream.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "unix_dir.h"
+#include "backend/unix_dir.h"
 
 #include <errno.h>
 #include <fcntl.h>

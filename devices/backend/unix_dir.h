@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "kept.h"
+#include "backend/kept.h"
 #include "vmm/types.h"
 
 struct unix_dir {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "unix_file.h"
+#include "backend/unix_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,7 +5,7 @@
  *
  * Deliberately missing: the dirty log, backend features, an IOTLB.
  */
-#include "vhost.h"
+#include "backend/vhost.h"
 
 #include <assert.h>
 #include <errno.h>

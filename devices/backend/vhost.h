@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "kept.h"
+#include "backend/kept.h"
 #include "vmm/virtio.h"
 
 struct vhost {

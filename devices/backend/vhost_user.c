@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "vhost_user.h"
+#include "backend/vhost_user.h"
 
 #include <errno.h>
 #include <linux/virtio_ring.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "unix_dir.h"
+#include "backend/unix_dir.h"
 
 #define RING_FEATURES                                                                              \
 	(VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |                \

@@ -17,7 +17,7 @@
  */
 #pragma once
 
-#include "kept.h"
+#include "backend/kept.h"
 #include "vmm/virtio.h"
 
 /* Guest memory as one file, in which host is at the beginning. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "vsock_unix.h"
+#include "backend/vsock_unix.h"
 
 #include <errno.h>
 #include <poll.h>

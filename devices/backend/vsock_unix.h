@@ -12,8 +12,8 @@
  */
 #pragma once
 
-#include "unix_dir.h"
-#include "unix_file.h"
+#include "backend/unix_dir.h"
+#include "backend/unix_file.h"
 
 /* PATH_P must fit into a struct sockaddr_un: P has up to ten digits. */
 #define VSOCK_UNIX_MAX_PATH (107 - 11)

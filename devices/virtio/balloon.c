@@ -18,7 +18,7 @@
  * with reports on 3 when there are no hints, or on 2 for want of statistics, too. As we have no
  * hints, both are understood: see role_of().
  */
-#include "balloon.h"
+#include "virtio/balloon.h"
 
 #include <assert.h>
 #include <errno.h>

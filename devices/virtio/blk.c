@@ -25,7 +25,7 @@
  * Deliberately missing: several queues (one I/O thread serves a disk), SIZE_MAX, secure erase,
  * zones, lifetime, and resizing.
  */
-#include "blk.h"
+#include "virtio/blk.h"
 
 #include <errno.h>
 #include <linux/virtio_blk.h>

@@ -9,7 +9,7 @@
  * Deliberately missing: notifications (VIRTIO_FS_F_NOTIFICATION), which no driver knows, the DAX
  * window, and several request queues: one thread serves them.
  */
-#include "fs.h"
+#include "virtio/fs.h"
 
 #include <errno.h>
 

@@ -5,7 +5,7 @@
  *
  * Deliberately missing: as in fs.c.
  */
-#include "fs_vhost.h"
+#include "virtio/fs_vhost.h"
 
 #include <errno.h>
 #include <stdio.h>

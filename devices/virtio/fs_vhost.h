@@ -3,7 +3,7 @@
 #pragma once
 
 #include "backend/vhost_user.h"
-#include "fs.h"
+#include "virtio/fs.h"
 
 struct fs_vhost {
 	struct virtio_dev vd;

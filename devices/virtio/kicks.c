@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "kicks.h"
+#include "virtio/kicks.h"
 
 #include <assert.h>
 #include <sys/eventfd.h>

@@ -18,7 +18,7 @@
  *
  * Deliberately missing: version 1 (legacy), shared memory regions, NOTIFICATION_DATA.
  */
-#include "mmio.h"
+#include "virtio/mmio.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -6,7 +6,7 @@
 #include "vmm/irq.h"
 #include "vmm/loop.h"
 #include "vmm/virtio.h"
-#include "kicks.h"
+#include "virtio/kicks.h"
 
 /* Registers at 0x000, configuration space from 0x100 on; what the board maps for each device. */
 #define VIRTIO_MMIO_SIZE 0x1000

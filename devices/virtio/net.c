@@ -9,7 +9,7 @@
  * Deliberately missing: VLAN filtering, announcements, RSS and hash reports, speed and duplex, and
  * UFO, which nobody uses any more.
  */
-#include "net.h"
+#include "virtio/net.h"
 
 #include <errno.h>
 #include <linux/vhost.h>

@@ -9,7 +9,7 @@
  */
 #include <errno.h>
 
-#include "net.h"
+#include "virtio/net.h"
 
 struct net_command {
 	uint8_t class, command;

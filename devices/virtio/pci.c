@@ -21,7 +21,7 @@
  * Deliberately missing: the legacy and transitional interface, shared memory regions,
  * NOTIFICATION_DATA, NOTIF_CONFIG_DATA.
  */
-#include "pci.h"
+#include "virtio/pci.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -2,8 +2,8 @@
 /* virtio-pci: the transport for a device that is a PCI function. See pci.c. */
 #pragma once
 
-#include "../msix.h"
-#include "kicks.h"
+#include "msix.h"
+#include "virtio/kicks.h"
 
 struct virtio_pci {
 	struct pci_function fn; /* fn.dev.lock is the device's lock, too */

@@ -5,7 +5,7 @@
  * A register answers the width that it has, and one of 64 bits two of 32 (§4.1.3.1); any other
  * access reads as zero and writes nothing.
  */
-#include "pci.h"
+#include "virtio/pci.h"
 
 #include <linux/virtio_pci.h>
 

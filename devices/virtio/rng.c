@@ -5,7 +5,7 @@
  * A request gets at most 256 bytes, however large it is: what getrandom(2) gives at once, and
  * enough for any driver, which asks again.
  */
-#include "rng.h"
+#include "virtio/rng.h"
 
 #include <sys/random.h>
 

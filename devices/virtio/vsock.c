@@ -19,7 +19,7 @@
  * Deliberately missing: SEQPACKET and datagrams, forwarding to other CIDs. The event queue exists,
  * and stays silent: the guest's CID never changes under it.
  */
-#include "vsock.h"
+#include "virtio/vsock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,7 @@
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
-#include "vsock_conn.h"
+#include "virtio/vsock_conn.h"
 
 enum { RX, TX, EVENT, NR_QUEUES };
 

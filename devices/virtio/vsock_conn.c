@@ -8,7 +8,7 @@
  * Memory: a connection costs a buffer only once its reader on the host falls behind by more than
  * its socket holds, and then VSOCK_BUFFER at most, which is the credit that the guest is given.
  */
-#include "vsock_conn.h"
+#include "virtio/vsock_conn.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -9,7 +9,7 @@
 
 #include <linux/virtio_vsock.h>
 
-#include "vsock.h"
+#include "virtio/vsock.h"
 
 /* The wire format, with types that need a conversion. */
 struct vsock_header {

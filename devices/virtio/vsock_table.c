@@ -8,7 +8,7 @@
  * loop may run: that callback finds a slot which is free, or has another connection in it, tries
  * what it always tries and finds nothing to do. Which is why closing is safe on any thread.
  */
-#include "vsock_conn.h"
+#include "virtio/vsock_conn.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
  * The kernel's own features beyond streams (SEQPACKET) are not offered, so that the guest finds the
  * same device with vhost and without.
  */
-#include "vsock_vhost.h"
+#include "virtio/vsock_vhost.h"
 
 #include <errno.h>
 #include <linux/vhost.h>

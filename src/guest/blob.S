@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The guests' init as data: src/guest_init.h. */
+/* The guests' init as data: src/guest/blob.h. */
 	.section .rodata
 	.globl guest_init, guest_init_end
 	.balign 16

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The command line: the input, split at each NUL, is argv[1..]. */
-#include "config.h"
+#include "config/config.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -2,9 +2,9 @@
 /* What the guest's init takes apart: packets, a DHCP server's answers, and its orders. */
 #include <stdlib.h>
 
-#include "dhcp.h"
+#include "guest/dhcp.h"
 #include "fuzz.h"
-#include "orders.h"
+#include "guest/orders.h"
 
 static void fuzz_dhcp(const uint8_t *data, size_t len)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A modules.dep and, behind a line of "=", a modules.builtin; and an initramfs of what they list.
  */
-#include "modules.h"
+#include "command/modules.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "fuzz.h"
-#include "initramfs.h"
+#include "command/initramfs.h"
 
 static void pack(const struct modules *m)
 {

@@ -10,7 +10,7 @@
 #include <linux/virtio_pci.h>
 #include <stdlib.h>
 
-#include "../wires.h"
+#include "wires.h"
 #include "fuzz.h"
 #include "virtio/pci.h"
 

@@ -15,7 +15,7 @@
 
 #include "backend/qcow2.h"
 
-#include "../qcow2_judge.h"
+#include "qcow2_judge.h"
 #include "fuzz.h"
 
 #define CLUSTER   (64 * KIB)

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "config_run.h"
+#include "config/command.h"
 #include "fuzz.h"
-#include "initramfs.h"
-#include "machine.h"
+#include "command/initramfs.h"
+#include "machine/machine.h"
 
 enum { KERNEL, MODULES, ROOT, NR_KINDS };
 

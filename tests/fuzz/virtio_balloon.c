@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "../ring.h"
+#include "ring.h"
 #include "fuzz.h"
 
 #define BUF_SIZE (64 * KIB)

@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "../ring.h"
+#include "ring.h"
 #include "fuzz.h"
 
 #define DISK_SIZE (64 * KIB)

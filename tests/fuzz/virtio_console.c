@@ -9,8 +9,8 @@
 #include <linux/virtio_console.h>
 #include <poll.h>
 
-#include "../fake_stream.h"
-#include "../ring.h"
+#include "fake_stream.h"
+#include "ring.h"
 #include "fuzz.h"
 
 #define PORTS    3

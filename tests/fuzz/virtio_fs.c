@@ -7,7 +7,7 @@
  */
 #include <sys/random.h>
 
-#include "../fuse_client.h"
+#include "fuse_client.h"
 #include "backend/fuse_impl.h"
 #include "fuzz.h"
 

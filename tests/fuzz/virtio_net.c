@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-#include "../ring.h"
+#include "ring.h"
 #include "fuzz.h"
 
 #define PAIRS    2

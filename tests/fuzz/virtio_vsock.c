@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "../ring.h"
+#include "ring.h"
 #include "fuzz.h"
 #include "virtio/vsock_conn.h"
 

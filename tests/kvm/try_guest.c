@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "doctor.h"
+#include "host/doctor.h"
 
 #define SKIPPED 77 /* meson */
 

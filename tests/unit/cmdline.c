@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "cmdline.h"
+#include "machine/cmdline.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "config.h"
-#include "config_run.h"
+#include "config/config.h"
+#include "config/command.h"
 
 #include <errno.h>
 #include <stdlib.h>

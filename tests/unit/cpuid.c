@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What of a processor that has everything, and more than there is, gets to a guest. */
-#include "x86/cpuid_bits.h"
+#include "arch/x86/cpuid_bits.h"
 
 #include <linux/kvm.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "doctor.h"
+#include "host/doctor.h"
 
 #include <errno.h>
 #include <fcntl.h>

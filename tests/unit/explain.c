@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "test.h"
-#include "vcpu.h"
-#include "x86/x86.h"
+#include "kvm/vcpu.h"
+#include "arch/x86/x86.h"
 
 #define RESET_TEXT "  These are the registers after a reset: KVM on AMD resets a processor before"
 

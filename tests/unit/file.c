@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "file.h"
+#include "host/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

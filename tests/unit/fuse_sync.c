@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What of the guest's the host writes to its disk, when, and what else: nothing. */
-#include "../fuse_client.h"
+#include "fuse_client.h"
 #include "backend/fuse_impl.h"
 #include "test.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What time it is, from a line of the host's and a counter. */
-#include "clock.h"
+#include "guest/clock.h"
 
 #include <stdio.h>
 

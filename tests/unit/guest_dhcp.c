@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "dhcp.h"
+#include "guest/dhcp.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 /* The part of the guest's init that runs COMMAND, as a process of this machine, with socket pairs
  * for its connections. Nothing here depends on time: alarm() ends what hangs. What signals are sent
  * to does not fork then: dash loses those that come while it does. */
-#include "job.h"
+#include "guest/job.h"
 
 #include <errno.h>
 #include <fcntl.h>

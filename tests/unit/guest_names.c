@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "names.h"
+#include "guest/names.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>

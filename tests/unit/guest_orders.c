@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "orders.h"
+#include "guest/orders.h"
 
 #include <stdlib.h>
 #include <string.h>

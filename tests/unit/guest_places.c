@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Directories that the guest's init makes for what the environment names. */
-#include "places.h"
+#include "guest/places.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Archives are unpacked here by the rules of the kernel's buffer-format.rst. */
-#include "initramfs.h"
+#include "command/initramfs.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "life.h"
+#include "machine/life.h"
 
 #include "capture.h"
 #include "test.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "modules.h"
+#include "command/modules.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "../loop_turn.h"
+#include "loop_turn.h"
 #include "backend/net.h"
 #include "test.h"
 

@@ -16,7 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#include "../count_fds.h"
+#include "count_fds.h"
 #include "net_end.h"
 #include "vmm/log.h"
 

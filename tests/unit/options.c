@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "options.h"
+#include "config/options.h"
 
 #include <errno.h>
 #include <stdlib.h>

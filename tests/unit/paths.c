@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Which paths lie where a guest may write, however they are written. */
-#include "paths.h"
+#include "host/paths.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 #include "capture.h"
-#include "config_run.h"
+#include "config/command.h"
 
 static char dir[] = "/tmp/minivmm-paths-XXXXXX";
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "ram.h"
+#include "machine/ram.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "hostmem.h"
+#include "host/hostmem.h"
 #include "test.h"
 
 /* -- what standard error is told ------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "resolv.h"
+#include "host/resolv.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What `minivmm run` gives its guest: the initrd, whose orders the guest's own parser reads here;
  * and what it keeps of the guest's console. */
-#include "run.h"
+#include "command/command.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,11 +15,11 @@
 #include <sys/stat.h>
 
 #include "capture.h"
-#include "config_run.h"
+#include "config/command.h"
 #include "guest/orders.h"
-#include "initramfs.h"
-#include "machine.h"
-#include "outputs.h"
+#include "command/initramfs.h"
+#include "machine/machine.h"
+#include "host/outputs.h"
 #include "streams.h"
 
 static char folder[] = "/tmp/minivmm-run-XXXXXX";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* How a command's machine ends: by what a guest says, which may be a lie, and by its time limit.
  * The guest is a driver of the machine's virtio-vsock device in here. */
-#include "run.h"
+#include "command/command.h"
 
 #include <linux/kvm.h>
 #include <linux/virtio_vsock.h>
@@ -10,9 +10,9 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
-#include "../ring.h"
+#include "ring.h"
 #include "capture.h"
-#include "machine.h"
+#include "machine/machine.h"
 
 #define CID  3u
 #define RX   0u

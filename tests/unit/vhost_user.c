@@ -2,9 +2,9 @@
 /* The front end of vhost-user against a daemon of the test's own, which is a thread. */
 #include "vhost_user.h"
 
-#include "../count_fds.h"
-#include "../loop_turn.h"
-#include "../wires.h"
+#include "count_fds.h"
+#include "loop_turn.h"
+#include "wires.h"
 #include "virtio/pci.h"
 
 #include <errno.h>

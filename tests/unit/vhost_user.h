@@ -8,7 +8,7 @@
 
 #include "virtio/fs_vhost.h"
 
-#include "../ring.h"
+#include "ring.h"
 
 struct vu_message {
 	uint32_t request, flags, size;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "virtio/balloon.h"
 
-#include "../ring.h"
+#include "ring.h"
 #include "capture.h"
 #include "test.h"
 

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "../ring.h"
+#include "ring.h"
 #include "capture.h"
 #include "test.h"
 

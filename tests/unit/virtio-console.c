@@ -6,8 +6,8 @@
 #include <poll.h>
 #include <stdlib.h>
 
-#include "../fake_stream.h"
-#include "../ring.h"
+#include "fake_stream.h"
+#include "ring.h"
 #include "test.h"
 
 #define PORTS      3

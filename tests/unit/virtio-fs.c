@@ -11,8 +11,8 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
-#include "../count_fds.h"
-#include "../fuse_client.h"
+#include "count_fds.h"
+#include "fuse_client.h"
 #include "backend/fuse_impl.h"
 #include "capture.h"
 #include "test.h"

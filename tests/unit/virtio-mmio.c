@@ -5,9 +5,9 @@
 #include <fcntl.h>
 #include <linux/virtio_mmio.h>
 
-#include "../loop_turn.h"
-#include "../ring.h"
-#include "../wires.h"
+#include "loop_turn.h"
+#include "ring.h"
+#include "wires.h"
 #include "test.h"
 
 #define FOUND  (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER)

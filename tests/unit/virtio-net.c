@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <sys/eventfd.h>
 
-#include "../ring.h"
+#include "ring.h"
 #include "capture.h"
 #include "test.h"
 

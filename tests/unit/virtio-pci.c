@@ -8,9 +8,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "../loop_turn.h"
-#include "../ring.h"
-#include "../wires.h"
+#include "loop_turn.h"
+#include "ring.h"
+#include "wires.h"
 #include "capture.h"
 #include "test.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "virtio/rng.h"
 
-#include "../ring.h"
+#include "ring.h"
 #include "test.h"
 
 static void rng_init(struct virtio_dev *rng, struct driver *d)

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include "../ring.h"
+#include "ring.h"
 #include "backend/vsock_unix.h"
 #include "capture.h"
 #include "test.h"

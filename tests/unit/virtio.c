@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/virtio.h"
 
-#include "../ring.h"
+#include "ring.h"
 #include "test.h"
 
 #define ECHO_F_SHOUT 3

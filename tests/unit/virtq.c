@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <sched.h>
 
-#include "../ring.h"
+#include "ring.h"
 #include "test.h"
 
 #define NEXT     VRING_DESC_F_NEXT

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The program: a command line to the library (minivmm.h), and its end to an exit status. Nothing
+ * else exits. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "run.h"
+#include "minivmm.h"
+#include "signals.h"
+#include "term.h"
+
+enum status {
+	STATUS_OK = 0,
+	STATUS_FAILED = 1,
+	STATUS_USAGE = 2,
+	STATUS_RUN_FAILED = 125
+}; /* and minivmm_status() */
+
+/* Keys go to the guest as they are typed. */
+static int take_terminal(struct minivmm *vm)
+{
+	char text[128];
+	int rc = 0;
+
+	if (minivmm_on_stdio(vm) && isatty(STDIN_FILENO))
+		rc = term_raw(STDIN_FILENO);
+	if (rc < 0) {
+		snprintf(text, sizeof(text), "terminal: raw mode: %s", strerror(-rc));
+		minivmm_log(vm, MINIVMM_ERROR, text);
+	}
+	return rc;
+}
+
+/* This process is ours, and shared folders take many. */
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int run(struct minivmm_config *c)
+{
+	int status = STATUS_FAILED;
+	struct minivmm *vm;
+
+	term_reserve_stdio();
+	signals_prepare();
+	if (minivmm_create(c, &vm) < 0)
+		return STATUS_FAILED;
+	signals_block();
+	if (take_terminal(vm) == 0 && minivmm_start(vm) == 0 && signals_until_end(vm) == 0)
+		status = minivmm_status(vm);
+	minivmm_destroy(vm);
+	term_restore();
+	return status;
+}
+
+/* What --help and its like print is all that they do, so losing it is a failure. */
+static int print(const struct minivmm_config *c, enum minivmm_action what)
+{
+	char *text;
+	int status = minivmm_text(c, what, &text) < 0 ? STATUS_FAILED : STATUS_OK;
+
+	if (text && (fputs(text, stdout) < 0 || fflush(stdout) < 0)) {
+		fprintf(stderr, "minivmm: standard output: %s\n", strerror(errno));
+		status = STATUS_FAILED;
+	}
+	free(text);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	/* Whatever of its own goes wrong with a command must not look like the command's status. */
+	const bool for_command = argc > 1 && !strcmp(argv[1], "run");
+	struct minivmm_config *c = minivmm_config_new();
+	int status = STATUS_FAILED, action = -1;
+
+	if (c) {
+		minivmm_config_log(c, minivmm_log_stderr, NULL);
+		action = minivmm_config_args(c, argc, argv);
+		allow_descriptors(); /* now: the command has the limits that we had */
+		if (action < 0)
+			status = STATUS_USAGE;
+		else if (action == MINIVMM_ACTION_RUN)
+			status = run(c);
+		else if (action == MINIVMM_ACTION_COMMAND)
+			status = cli_run(c);
+		else
+			status = print(c, (enum minivmm_action)action);
+	}
+	minivmm_config_free(c);
+	return for_command && action != MINIVMM_ACTION_COMMAND && status != STATUS_OK
+		       ? STATUS_RUN_FAILED
+		       : status;
+}

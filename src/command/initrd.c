@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the guest's init is given: itself, its orders (guest/wire.h), and the modules that this
+ * machine needs of its kernel, as far as that has any: a kernel without a folder of modules is
+ * taken to have everything built in.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "config/command.h"
+#include "decompress.h"
+#include "guest/blob.h"
+#include "command/initramfs.h"
+#include "machine/machine.h"
+#include "command/modules.h"
+#include "host/outputs.h"
+#include "host/resolv.h"
+
+#define MODULE_MAX  (64 * MIB) /* unpacked */
+#define RELEASE_MAX 200
+
+/* -- modules -- */
+
+/* The version that a bzImage says it is (boot.rst, kernel_version): "6.1.0-56-cloud-amd64 (…". The
+ * bytes are anybody's: they are copied up to the first that a directory's name can't have. */
+static bool kernel_release(const struct file *kernel, char release[RELEASE_MAX])
+{
+	const uint8_t *data = kernel->data;
+	size_t at, n = 0;
+
+	if (kernel->len < 0x1000 || memcmp(data + 0x202, "HdrS", 4))
+		return false;
+	at = load_le(data + 0x20e, 2) + 0x200;
+	while (n < RELEASE_MAX && at < kernel->len && data[at] > ' ' && data[at] < 0x7f &&
+	       data[at] != '/')
+		release[n++] = (char)data[at++];
+	if (n == 0 || n == RELEASE_MAX || at >= kernel->len || release[0] == '.')
+		return false;
+	release[n] = '\0';
+	return true;
+}
+
+/* dir/name, for free(); NULL: out of memory. */
+static char *path_in(const char *dir, const char *name, size_t len)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%.*s", dir, (int)len, name) < 0 ? NULL : path;
+}
+
+static bool has_file(const char *dir, const char *name)
+{
+	char *path = path_in(dir, name, strlen(name));
+	bool there = path && access(path, R_OK) == 0;
+
+	free(path);
+	return there;
+}
+
+static int read_in(struct file *f, const char *dir, const char *name, size_t len)
+{
+	char *path = path_in(dir, name, len);
+	int rc = path ? file_read(f, "--modules", path, NULL) : log_ret(-ENOMEM, "out of memory");
+
+	free(path);
+	return rc;
+}
+
+/* The folder of the kernel's modules, for free(), or NULL: it has none. */
+static char *find_modules(const struct run *r, const char *kernel_path, const struct file *kernel)
+{
+	char release[RELEASE_MAX], *near, *dir = NULL;
+
+	if (r->config->run.modules)
+		return strdup(r->config->run.modules);
+	if (!kernel_release(kernel, release))
+		return NULL;
+	near = strdup(kernel_path);
+	if (near && asprintf(&dir, "%s/../lib/modules/%s", dirname(near), release) < 0)
+		dir = NULL;
+	free(near);
+	if (dir && has_file(dir, "modules.dep"))
+		return dir;
+	free(dir);
+	dir = path_in("/lib/modules", release, strlen(release));
+	if (dir && has_file(dir, "modules.dep"))
+		return dir;
+	free(dir);
+	return NULL;
+}
+
+/* What the machine has that a driver is needed for. */
+static size_t needed(const struct config *c, const char *name[8])
+{
+	size_t nr = 0;
+
+	name[nr++] = c->transport == TRANSPORT_MMIO ? "virtio_mmio" : "virtio_pci";
+	name[nr++] = "virtiofs";
+	name[nr++] = "overlay";
+	name[nr++] = "vmw_vsock_virtio_transport";
+	if (c->nr_disks)
+		name[nr++] = "virtio_blk";
+	if (c->nr_nets)
+		name[nr++] = "virtio_net";
+	if (c->nr_ports || c->console.kind != HOST_NONE)
+		name[nr++] = "virtio_console";
+	if (c->balloon.on)
+		name[nr++] = "virtio_balloon";
+	return nr;
+}
+
+static int refuse(int rc, const char *dir, const char *name, const char *culprit, size_t len)
+{
+	static const char advice[] = "--modules names another directory of modules";
+
+	switch (rc) {
+	case -ENOENT:
+		return log_ret(rc, "run: %s: the kernel has no module %.*s, which %s needs; %s",
+			       dir, (int)len, culprit, name, advice);
+	case -ELOOP:
+		return log_ret(rc, "run: %s/modules.dep: %.*s needs itself; %s", dir, (int)len,
+			       culprit, advice);
+	case -EINVAL:
+		return log_ret(rc, "run: %s/modules.dep: %.*s is not in the directory; %s", dir,
+			       (int)len, culprit, advice);
+	default:
+		return log_ret(rc, "run: %s: too many modules for %s; %s", dir, name, advice);
+	}
+}
+
+/* The file's bytes, unpacked if it is packed. */
+static int read_module(struct file *f, const char *dir, const char *path, int path_len)
+{
+	struct file packed;
+	int rc = read_in(f, dir, path, (size_t)path_len);
+	const struct codec *codec;
+	uint64_t len;
+
+	if (rc < 0)
+		return rc;
+	codec = codec_find(f->data, f->len);
+	if (!codec)
+		return 0;
+	packed = *f;
+	*f = (struct file){ 0 };
+	if (!codec->unpack || !codec->length)
+		rc = log_ret(-ENOTSUP,
+			     "--modules %s: %.*s is packed by %s, which minivmm was built without",
+			     dir, path_len, path, codec->name);
+	else if (codec->length(packed.data, packed.len, &len) < 0 || !len || len > MODULE_MAX)
+		rc = log_ret(-EINVAL, "--modules %s: %.*s is damaged", dir, path_len, path);
+	else if ((rc = file_alloc(f, len)) < 0)
+		rc = log_ret(rc, "out of memory");
+	else if (codec->unpack(packed.data, packed.len, f->data, f->len) < 0)
+		rc = log_ret(-EINVAL, "--modules %s: %.*s is damaged", dir, path_len, path);
+	file_free(&packed);
+	return rc;
+}
+
+static int put_modules(const struct modules *m, const char *dir, struct initramfs *a, FILE *orders)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < m->nr && rc == 0; i++) {
+		char name[64];
+		struct file f = { 0 };
+
+		snprintf(name, sizeof(name), GUEST_FOLDER "/%zu.ko", i);
+		rc = read_module(&f, dir, m->path[i], (int)m->len[i]);
+		if (rc == 0) {
+			initramfs_file(a, name + 1, 0600, f.data, f.len);
+			fprintf(orders, "module=%s%c", name, 0);
+		}
+		file_free(&f);
+	}
+	return rc;
+}
+
+static int add_modules(const struct run *r, const char *dir, struct initramfs *a, FILE *orders)
+{
+	struct file dep = { 0 }, builtin = { 0 };
+	struct modules m = { 0 };
+	const char *name[8];
+	size_t nr = needed(r->config, name);
+	int rc = read_in(&dep, dir, "modules.dep", strlen("modules.dep"));
+
+	if (rc == 0 && has_file(dir, "modules.builtin"))
+		rc = read_in(&builtin, dir, "modules.builtin", strlen("modules.builtin"));
+	const struct modules_index x = {
+		.dep = (const char *)dep.data,
+		.builtin = (const char *)builtin.data,
+		.dep_len = dep.len,
+		.builtin_len = builtin.len,
+	};
+
+	for (size_t i = 0; i < nr && rc == 0; i++) {
+		const char *culprit;
+		size_t len;
+
+		rc = modules_add(&m, &x, name[i], &culprit, &len);
+		if (rc < 0)
+			refuse(rc, dir, name[i], culprit, len);
+	}
+	if (rc == 0)
+		rc = put_modules(&m, dir, a, orders);
+	file_free(&dep);
+	file_free(&builtin);
+	return rc;
+}
+
+/* -- orders -- */
+
+/* Does a variable of the list set the same name? */
+static bool is_set(char *const list[], size_t nr, const char *text)
+{
+	const size_t len = strcspn(text, "=") + 1;
+
+	for (size_t i = 0; i < nr; i++)
+		if (!strncmp(list[i], text, len))
+			return true;
+	return false;
+}
+
+static void put_env(const struct run_config *c, FILE *out)
+{
+	static const char path[] =
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+	for (size_t i = 0; environ && environ[i] && !c->clean_env; i++)
+		if (!is_set(c->env, c->nr_env, environ[i]))
+			fprintf(out, "env=%s%c", environ[i], 0);
+	if (c->clean_env && !is_set(c->env, c->nr_env, path))
+		fprintf(out, "env=%s%c", path, 0);
+	for (size_t i = 0; i < c->nr_env; i++)
+		if (!is_set(c->env + i + 1, c->nr_env - i - 1, c->env[i]))
+			fprintf(out, "env=%s%c", c->env[i], 0);
+}
+
+/* The caller's; "none" is one, too, where the guest's kernel has another. */
+static void put_limits(const struct run_config *c, FILE *out)
+{
+	for (unsigned i = 0; i < RLIM_NLIMITS; i++) {
+		struct rlimit l;
+
+		if (getrlimit((__rlimit_resource_t)i, &l) < 0)
+			continue;
+		if (i == RLIMIT_NOFILE && c->descriptors)
+			l.rlim_cur = min(l.rlim_cur, c->descriptors);
+		fprintf(out, "limit=%u %lu %lu%c", i, l.rlim_cur, l.rlim_max, 0);
+	}
+}
+
+static unsigned callers_umask(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	unsigned mask = 022;
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, "Umask: %o", &mask) != 1)
+		;
+	if (f)
+		fclose(f);
+	return mask;
+}
+
+/* Where the caller is, or from there on; under another root, from / on. 0 or -errno, logged. */
+static int put_folder(const struct run_config *c, FILE *out)
+{
+	char here[4096] = "";
+	const bool from_here = c->root ? false : !c->folder || c->folder[0] != '/';
+
+	if (from_here && !getcwd(here, sizeof(here)) && errno == ENOENT)
+		return log_ret(
+			-ENOENT,
+			"run: the directory where you are was removed; go to another, or write --chdir and a whole path");
+	if (from_here && !*here)
+		return log_errno("run: the name of the directory where you are");
+	if (!c->folder)
+		fprintf(out, "folder=%s%c", *here ? here : "/", 0);
+	else
+		fprintf(out, "folder=%s%s%s%c", here, c->folder[0] == '/' ? "" : "/", c->folder, 0);
+	return 0;
+}
+
+/* A user network's server is libslirp's, which passes questions on to the host's first server of
+ * its kind. */
+static void put_net(const struct config *c, FILE *out)
+{
+	struct resolv resolv;
+	bool user = false;
+
+	if (c->nr_nets)
+		fprintf(out, "net=%c", 0);
+	for (size_t i = 0; i < c->nr_nets; i++)
+		user |= c->net[i].mode == NET_USER && !c->net[i].restricted;
+	if (!user)
+		return;
+	resolv_read(&resolv, "/etc/resolv.conf");
+	fprintf(out, "dns6=%s%c", resolv.first6 || !resolv.has4 ? "first" : "last", 0);
+	if (resolv.options[0])
+		fprintf(out, "resolv-options=%s%c", resolv.options, 0);
+}
+
+static int put_orders(const struct run *r, FILE *out)
+{
+	const struct config *config = r->config;
+	const struct run_config *c = &config->run;
+	const uint64_t layer = c->overlay_size ?: config->memory.size / 2;
+	char name[256] = "";
+	int rc;
+
+	fprintf(out, "root=" RUN_TAG_ROOT "%coverlay=%llu%cumask=%u%c", 0,
+		(unsigned long long)layer, 0, callers_umask(), 0);
+	if (gethostname(name, sizeof(name) - 1) == 0)
+		fprintf(out, "hostname=%s%c", name, 0);
+	put_net(config, out);
+	if (c->terminal)
+		fprintf(out, "terminal=24 80%c", 0);
+	if (c->outputs == OUTPUTS_ONE ||
+	    (c->outputs == OUTPUTS_AUTO && outputs_are_one(STDOUT_FILENO, STDERR_FILENO)))
+		fprintf(out, "one-output=%c", 0);
+	rc = put_folder(c, out);
+	if (rc == 0)
+		rc = run_put_shares(c, out);
+	if (rc < 0)
+		return rc;
+	put_limits(c, out);
+	put_env(c, out);
+	for (char **arg = c->argv; *arg; arg++)
+		fprintf(out, "arg=%s%c", *arg, 0);
+	return run_put_user(config, out);
+}
+
+int run_initrd(struct run *r, const struct file *kernel, const struct file *user,
+	       struct initramfs *a)
+{
+	const char *path = r->kernel ?: r->config->kernel;
+	char *orders = NULL, *dir = find_modules(r, path, kernel);
+	size_t len = 0;
+	FILE *out = open_memstream(&orders, &len);
+	int rc;
+
+	if (!out) {
+		free(dir);
+		return log_ret(-ENOMEM, "out of memory");
+	}
+	initramfs_begin(a, user->data, user->len);
+	initramfs_folder(a, "dev", 0755);
+	initramfs_folder(a, &GUEST_FOLDER[1], 0700);
+	initramfs_file(a, &GUEST_INIT[1], 0700, guest_init, (size_t)(guest_init_end - guest_init));
+	rc = put_orders(r, out);
+	if (rc == 0 && dir)
+		rc = add_modules(r, dir, a, out);
+	free(dir);
+	if (fclose(out) != 0 && rc == 0)
+		rc = log_ret(-ENOMEM, "out of memory");
+	if (rc == 0)
+		initramfs_file(a, &GUEST_ORDERS[1], 0600, orders, len);
+	free(orders);
+	if (initramfs_end(a) < 0 && rc == 0)
+		rc = log_ret(-ENOMEM, "out of memory");
+	return rc;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* --json: how a command ended and what it took, as one object. All of it are numbers and words of
+ * ours, so that nothing needs to be quoted. (cJSON, in Debian, has no static library.) */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "machine/machine.h"
+
+#define PATIENCE_MS 5000 /* with a slow reader */
+
+static uint64_t exits(const struct machine *m)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		for (unsigned r = 0; r < VCPU_EXIT_REASONS; r++)
+			sum += m->vcpu[i].stats.exits[r];
+	return sum;
+}
+
+static const char *how(const struct run *r)
+{
+	if (r->timed_out)
+		return "timeout";
+	switch (r->ended) {
+	case RUN_EXITED:
+		return "exit";
+	case RUN_SIGNALLED:
+		return "signal";
+	case RUN_ERROR:
+		return "error";
+	case RUN_UNKNOWN:
+		break;
+	}
+	return r->m->end == END_KILLED ? "stopped" : "crash";
+}
+
+/* Steps of the time from the machine's beginning to now; those that it didn't come to are null. */
+static void put_times(const struct run *r, FILE *f)
+{
+	const int64_t begin = r->m->times.begin, now = (int64_t)monotonic_ns();
+	const int64_t entered = (int64_t)r->m->vcpu[0].stats.first_run_ns;
+	const int64_t started = (int64_t)r->started_ns, ended = (int64_t)r->ended_ns;
+	const struct {
+		const char *name;
+		bool there;
+		int64_t us;
+	} step[] = {
+		{ "monitor", entered, (entered - begin) / 1000 },
+		{ "kernel", started, (started - entered) / 1000 - r->init_us },
+		{ "init", started, r->init_us },
+		{ "command", started && ended, (ended - started) / 1000 },
+		{ "end", ended, (now - ended) / 1000 },
+		{ "total", true, (now - begin) / 1000 },
+	};
+
+	fprintf(f, "  \"times_us\": {");
+	for (size_t i = 0; i < ARRAY_SIZE(step); i++) {
+		fprintf(f, "%s\"%s\": ", i ? ", " : "", step[i].name);
+		if (step[i].there)
+			fprintf(f, "%lld", (long long)step[i].us);
+		else
+			fprintf(f, "null");
+	}
+	fprintf(f, "},\n");
+}
+
+static void put_bytes(const struct run *r, FILE *f)
+{
+	static const char *const names[] = { "stdin", "stdout", "stderr" };
+	const struct vsock_offer *o = r->m->vsock.offer;
+
+	fprintf(f, "  \"bytes\": {");
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+		fprintf(f, "%s\"%s\": %llu", i ? ", " : "", names[i],
+			(unsigned long long)(i == GUEST_STDIN ? o[i].to_guest : o[i].from_guest));
+	fprintf(f, "},\n");
+}
+
+int run_empty_json(struct run *r)
+{
+	const char *path = r->config->run.json;
+	int rc;
+
+	r->json = (struct run_json){ .out.fd = -1, .path = path };
+	rc = path ? output_open(&r->json.out, path, O_TRUNC) : 0;
+	return rc < 0 ? log_ret(rc, "--json %s: %s", path, output_error(rc)) : 0;
+}
+
+static void put_all(const struct run *r, FILE *f)
+{
+	struct rusage usage = { 0 };
+
+	getrusage(RUSAGE_SELF, &usage);
+	fprintf(f, "{\n  \"status\": %d,\n  \"end\": \"%s\",\n  \"signal\": ", run_status(r),
+		how(r));
+	if (r->ended == RUN_SIGNALLED)
+		fprintf(f, "%d,\n", r->value);
+	else
+		fprintf(f, "null,\n");
+	fprintf(f, "  \"out_of_memory\": %s,\n  \"overlay_full\": %s,\n", r->oom ? "true" : "false",
+		r->full ? "true" : "false");
+	put_times(r, f);
+	put_bytes(r, f);
+	fprintf(f, "  \"memory\": %llu,\n  \"peak_memory\": %llu,\n  \"exits\": %llu\n}\n",
+		(unsigned long long)r->config->memory.size,
+		(unsigned long long)usage.ru_maxrss * 1024, (unsigned long long)exits(r->m));
+}
+
+/* A file is written at once. What others write to as well comes after what they write now, and what
+ * has no room waits until nobody waits for the guest any more: see run_json_finish(). */
+void run_write_json(struct run *r)
+{
+	struct run_json *j = &r->json;
+	ssize_t n = 0;
+	FILE *f;
+
+	if (!r->config->run.json || j->out.fd < 0)
+		return;
+	f = open_memstream(&j->text, &j->len);
+	if (f)
+		put_all(r, f);
+	if (!f || fclose(f) != 0) {
+		log_errno("--json %s", j->path);
+		return;
+	}
+	if (j->out.regular && ftruncate(j->out.fd, 0) < 0) /* whatever somebody did to it */
+		log_errno("--json %s", j->path);
+	if (!j->out.given)
+		n = output_write(&j->out, j->text, j->len);
+	j->done = n > 0 ? (size_t)n : 0;
+	if (j->done == j->len)
+		run_json_finish(j);
+}
+
+bool run_json_waits(const struct run_json *j)
+{
+	return j->text && j->done < j->len;
+}
+
+void run_json_finish(struct run_json *j)
+{
+	int rc = 0;
+
+	if (run_json_waits(j))
+		rc = output_write_all(&j->out, j->text + j->done, j->len - j->done, PATIENCE_MS);
+	if (rc < 0)
+		log_ret(rc, "--json %s: %s", j->path,
+			rc == -ETIMEDOUT ? "its reader is too slow: it is not complete"
+					 : strerrordesc_np(-rc));
+	output_close(&j->out);
+	free(j->text);
+	j->text = NULL;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Which kernel a command gets when nobody says: the host's running one, else its newest, else the
+ * one that examples/quickstart has downloaded. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/utsname.h>
+
+#include "machine/machine.h"
+
+#define PREFIX "vmlinuz-"
+
+static bool readable(const char *path)
+{
+	return access(path, R_OK) == 0;
+}
+
+/* The newest DIR/vmlinuz-* that can be read, but for rescue images, or NULL. */
+static char *newest_in(const char *dir)
+{
+	char best[256] = "", *path = NULL;
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		char *candidate;
+
+		if (strncmp(e->d_name, PREFIX, strlen(PREFIX)) || strstr(e->d_name, "rescue") ||
+		    strverscmp(e->d_name, best) <= 0 ||
+		    asprintf(&candidate, "%s/%s", dir, e->d_name) < 0)
+			continue;
+		if (readable(candidate)) {
+			snprintf(best, sizeof(best), "%s", e->d_name);
+			free(path);
+			path = candidate;
+		} else {
+			free(candidate);
+		}
+	}
+	if (d)
+		closedir(d);
+	return path;
+}
+
+static char *running(void)
+{
+	struct utsname u;
+	char *path;
+
+	if (uname(&u) < 0 || asprintf(&path, "/boot/" PREFIX "%s", u.release) < 0)
+		return NULL;
+	if (readable(path))
+		return path;
+	free(path);
+	return NULL;
+}
+
+/* Where tests/guest/debian-kernel keeps Debian's: a folder for each version, and the file current
+ * that names one. */
+static char *cached(void)
+{
+	const char *own = getenv("MINIVMM_CACHE"), *user = getenv("XDG_CACHE_HOME"),
+		   *home = getenv("HOME");
+	char dir[1024], path[1400], version[128] = "";
+	FILE *f;
+
+	if (own)
+		snprintf(dir, sizeof(dir), "%s/debian-kernel", own);
+	else if (user)
+		snprintf(dir, sizeof(dir), "%s/minivmm/debian-kernel", user);
+	else
+		snprintf(dir, sizeof(dir), "%s/.cache/minivmm/debian-kernel", home ?: "");
+	snprintf(path, sizeof(path), "%s/current", dir);
+	f = fopen(path, "re");
+	if (!f)
+		return NULL;
+	if (fscanf(f, "%100[^/\n]", version) != 1)
+		version[0] = '\0';
+	fclose(f);
+	snprintf(path, sizeof(path), "%s/%s/boot", dir, version);
+	return version[0] ? newest_in(path) : NULL;
+}
+
+int run_find_kernel(struct run *r, const char **path)
+{
+	if (r->config->kernel) {
+		*path = r->config->kernel;
+		return 0;
+	}
+	r->kernel = running();
+	if (!r->kernel)
+		r->kernel = newest_in("/boot");
+	if (!r->kernel)
+		r->kernel = cached();
+	if (!r->kernel)
+		return log_ret(
+			-ENOENT,
+			"run: there is no kernel to boot: none in /boot that you may read, none in the cache; say --kernel FILE, or let examples/quickstart download one");
+	*path = r->kernel;
+	return 0;
+}
+
+int run_check_kernel(const struct boot_request *r)
+{
+	if (boot_is_linux(r))
+		return 0;
+	return log_ret(
+		-EINVAL,
+		"kernel %s: is not Linux, which is what runs commands; without \"run\", as in minivmm --kernel %s, it boots",
+		r->kernel_name, r->kernel_name);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* --user, by the guest's own /etc/passwd and /etc/group, which are files of its root. */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/openat2.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "machine/machine.h"
+
+#define LINE_ROOM MIB /* for a line of passwd or group, and pointers into it */
+
+/* A regular file of the guest's root, whose links lead to nowhere but in there: NULL, if it is
+ * anything else. Who wrote the root may have put there what opening does something to, or never
+ * returns. */
+static FILE *open_in(const struct config *c, const char *name)
+{
+	const struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
+	AUTO_CLOSE int root = open(c->run.root ?: "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_CLOSE int fd =
+		root < 0 ? -1 : (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
+	struct stat st;
+	char self[32];
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return NULL;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	return fopen(self, "re");
+}
+
+static void put_caller(FILE *out)
+{
+	static const int max_groups = 65536; /* the kernel's */
+	gid_t *group = calloc((size_t)max_groups, sizeof(*group));
+	int nr = group ? getgroups(max_groups, group) : 0;
+
+	if (nr > GUEST_MAX_GROUPS) {
+		log_warn("run: you are in %d groups; the command will be in the first %d of them",
+			 nr, GUEST_MAX_GROUPS);
+		nr = GUEST_MAX_GROUPS;
+	}
+	fprintf(out, "uid=%u%cgid=%u%c", getuid(), 0, getgid(), 0);
+	for (int i = 0; i < nr; i++)
+		fprintf(out, "group=%u%c", group[i], 0);
+	free(group);
+}
+
+static int refuse_line(const struct config *c, const char *file)
+{
+	return log_ret(-E2BIG, "--user %s: %s/%s has a line of more than %llu KiB", c->run.user,
+		       c->run.root ?: "", file, LINE_ROOM / KIB);
+}
+
+static bool is_member(const struct group *g, const char *name)
+{
+	for (char **member = g->gr_mem; *member; member++)
+		if (!strcmp(*member, name))
+			return true;
+	return false;
+}
+
+/* The groups that the user is a member of; line is LINE_ROOM bytes for this and the next one. 0 or
+ * -errno, logged. */
+static int put_groups(const struct config *c, gid_t own, char *line, FILE *out)
+{
+	FILE *f = open_in(c, "etc/group");
+	unsigned nr = 1;
+	struct group g, *found;
+	int error = 0;
+
+	fprintf(out, "group=%u%c", own, 0);
+	while (f && nr < GUEST_MAX_GROUPS &&
+	       (error = fgetgrent_r(f, &g, line, LINE_ROOM, &found)) == 0) {
+		if (g.gr_gid == own || !is_member(&g, c->run.user))
+			continue;
+		fprintf(out, "group=%u%c", g.gr_gid, 0);
+		nr++;
+	}
+	if (f)
+		fclose(f);
+	return error == ERANGE ? refuse_line(c, "etc/group") : 0;
+}
+
+static int put_named(const struct config *c, char *line, FILE *out)
+{
+	FILE *f = open_in(c, "etc/passwd");
+	struct passwd p, *found = NULL;
+	int error = 0;
+
+	while (f && (error = fgetpwent_r(f, &p, line, LINE_ROOM, &found)) == 0 &&
+	       strcmp(p.pw_name, c->run.user))
+		;
+	if (f)
+		fclose(f);
+	if (error == ERANGE)
+		return refuse_line(c, "etc/passwd");
+	if (!found)
+		return log_ret(
+			-EINVAL,
+			"--user %s: the guest's root has no such user (see its /etc/passwd); UID or UID:GID works, too",
+			c->run.user);
+	fprintf(out, "uid=%u%cgid=%u%c", p.pw_uid, 0, p.pw_gid, 0);
+	return put_groups(c, p.pw_gid, line, out);
+}
+
+/* -1 is nobody's: for setresuid(2) it is "as it was". */
+static bool take_id(const char **text, unsigned *id)
+{
+	char *end;
+	unsigned long n;
+
+	if (**text < '0' || **text > '9')
+		return false;
+	errno = 0;
+	n = strtoul(*text, &end, 10);
+	*text = end;
+	*id = (unsigned)n;
+	return errno == 0 && n < UINT32_MAX;
+}
+
+/* UID, or UID:GID. */
+static bool put_numbers(const char *text, FILE *out)
+{
+	unsigned uid, gid;
+
+	if (!take_id(&text, &uid))
+		return false;
+	gid = uid;
+	if (*text == ':') {
+		text++;
+		if (!take_id(&text, &gid))
+			return false;
+	}
+	if (*text)
+		return false;
+	fprintf(out, "uid=%u%cgid=%u%cgroup=%u%c", uid, 0, gid, 0, gid, 0);
+	return true;
+}
+
+int run_put_user(const struct config *c, FILE *out)
+{
+	const char *name = c->run.user;
+	char *line;
+	int rc;
+
+	if (!name) {
+		put_caller(out);
+		return 0;
+	}
+	if (name[0] >= '0' && name[0] <= '9' && put_numbers(name, out))
+		return 0;
+	line = malloc(LINE_ROOM);
+	rc = line ? put_named(c, line, out) : log_ret(-ENOMEM, "out of memory");
+	free(line);
+	return rc;
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config/command.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#define MOST_MEMORY  (2 * GIB)
+#define LEAST_MEMORY (256 * MIB)
+
+/* Is a part of it ".."? */
+static bool has_dots(const char *text, size_t len)
+{
+	size_t part;
+
+	for (size_t at = 0; at < len; at += part + 1) {
+		for (part = 0; at + part < len && text[at + part] != '/'; part++)
+			;
+		if (part == 2 && text[at] == '.' && text[at + 1] == '.')
+			return true;
+	}
+	return false;
+}
+
+/* A path of the guest's, in normal form as far as it matters: absolute. */
+static int set_guest_path(const struct opt_value *v, char **path, const char *text, size_t len)
+{
+	if (!len || text[0] != '/')
+		return opt_fail(v, "the directory in the guest must begin with a slash");
+	if (has_dots(text, len))
+		return opt_fail(v, "the directory in the guest may not have \"..\" in it");
+	if (memchr(text, ':', len))
+		return opt_fail(
+			v,
+			"there is only :rw or :ro after the directory in the guest, and that may not have a colon in it");
+	*path = strndup(text, len);
+	return *path ? 0 : log_ret(-ENOMEM, "out of memory");
+}
+
+/* DIR[:GUESTDIR][:rw] or [:ro]; without GUESTDIR it is where it is on the host. */
+int config_set_share(const struct opt_value *v, void *field)
+{
+	struct config *c = container_of(field, struct config, run.nr_shares);
+	struct run_share *s = &c->run.share[c->run.nr_shares];
+	size_t len = strlen(v->text), dir;
+
+	if (c->run.nr_shares == CONFIG_MAX_SHARES)
+		return opt_fail(v, "there are %d shared directories already, which is the most",
+				CONFIG_MAX_SHARES);
+	c->run.nr_shares++; /* to be freed, however far it comes */
+	if (len > 3 && (!strcmp(v->text + len - 3, ":rw") || !strcmp(v->text + len - 3, ":ro"))) {
+		s->writable = v->text[len - 1] == 'w';
+		len -= 3;
+	}
+	dir = strcspn(v->text, ":");
+	dir = min(dir, len);
+	if (!dir)
+		return opt_fail(v, "the directory to share is missing");
+	s->path = strndup(v->text, dir);
+	if (!s->path)
+		return log_ret(-ENOMEM, "out of memory");
+	return dir < len ? set_guest_path(v, &s->guest, v->text + dir + 1, len - dir - 1) : 0;
+}
+
+/* NAME=VALUE, or NAME: as it is here. */
+int config_set_env(const struct opt_value *v, void *field)
+{
+	struct config *c = container_of(field, struct config, run.nr_env);
+	const char *value;
+	char *text;
+
+	if (c->run.nr_env == CONFIG_MAX_ENV)
+		return opt_fail(v, "there are %d already, which is the most", CONFIG_MAX_ENV);
+	if (!v->text[0] || v->text[0] == '=')
+		return opt_fail(v, "the name is missing; write NAME=VALUE");
+	if (strchr(v->text, '='))
+		text = strdup(v->text);
+	else if (!(value = getenv(v->text)))
+		return opt_fail(v, "there is no such variable here; write NAME=VALUE");
+	else if (asprintf(&text, "%s=%s", v->text, value) < 0)
+		text = NULL;
+	if (!text)
+		return log_ret(-ENOMEM, "out of memory");
+	c->run.env[c->run.nr_env++] = text;
+	return 0;
+}
+
+/* A quarter of what is free now. */
+static uint64_t default_memory(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	unsigned long long kib = 0;
+	uint64_t size;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, "MemAvailable: %llu", &kib) != 1)
+		;
+	if (f)
+		fclose(f);
+	size = min(kib * KIB / 4, (unsigned long long)MOST_MEMORY);
+	return max(size, (uint64_t)LEAST_MEMORY) & ~(2 * MIB - 1);
+}
+
+static unsigned default_cpus(void)
+{
+	cpu_set_t set;
+	int nr = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+
+	nr = min(nr, CONFIG_MAX_CPUS);
+	return nr > 0 ? (unsigned)nr : 1;
+}
+
+int config_command(struct config *c, char *const argv[], bool memory_seen, bool cpus_seen)
+{
+	struct rlimit limit;
+	size_t nr = 0;
+
+	while (argv[nr])
+		nr++;
+	if (!nr)
+		return log_ret(-EINVAL,
+			       "run: the command is missing; write minivmm run -- COMMAND");
+	c->run.argv = calloc(nr + 1, sizeof(*c->run.argv));
+	for (size_t i = 0; c->run.argv && i < nr; i++)
+		if (!(c->run.argv[i] = strdup(argv[i])))
+			return log_ret(-ENOMEM, "out of memory");
+	if (!c->run.argv)
+		return log_ret(-ENOMEM, "out of memory");
+	if (!memory_seen)
+		c->memory.size = default_memory();
+	if (!cpus_seen)
+		c->cpus = default_cpus();
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+		c->run.descriptors = limit.rlim_cur;
+	return 0;
+}
+
+/* An option of run that was given, or NULL. */
+static const char *option_of_run(const struct run_config *r)
+{
+	const struct {
+		bool given;
+		const char *name;
+	} option[] = {
+		{ r->root, "root" },
+		{ r->modules, "modules" },
+		{ r->nr_shares, "share" },
+		{ r->overlay_size, "overlay-size" },
+		{ r->nr_env, "env" },
+		{ r->clean_env, "clean-env" },
+		{ r->user, "user" },
+		{ r->folder, "chdir" },
+		{ r->timeout, "timeout" },
+		{ r->terminal, "terminal" },
+		{ r->outputs != OUTPUTS_UNSET, "outputs" },
+		{ r->console_log, "console-log" },
+		{ r->json, "json" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(option); i++)
+		if (option[i].given)
+			return option[i].name;
+	return NULL;
+}
+
+/* The command's streams are the only ones there. */
+static int check_ends(const struct config *c)
+{
+	bool stdio = c->serial.kind == HOST_STDIO || c->console.kind == HOST_STDIO;
+
+	for (size_t i = 0; i < c->nr_ports; i++)
+		stdio |= c->port[i].end.kind == HOST_STDIO;
+	if (stdio)
+		return log_ret(
+			-EINVAL,
+			"run: standard input and output are the command's; give --serial, --console and --port another end, as pty or socket=PATH");
+	if (c->serial.kind != HOST_NONE && c->run.console_log)
+		return log_ret(
+			-EINVAL,
+			"run: what the kernel says goes to --serial or to --console-log; leave out one of them");
+	return 0;
+}
+
+static int check_tags(const struct config *c)
+{
+	for (size_t i = 0; i < c->nr_fs; i++)
+		if (!strcmp(c->fs[i].tag, RUN_TAG_ROOT) ||
+		    !strncmp(c->fs[i].tag, RUN_TAG_SHARE, strlen(RUN_TAG_SHARE)))
+			return log_ret(-EINVAL,
+				       "--fs tag=%s: " RUN_TAG_ROOT " and " RUN_TAG_SHARE
+				       "... are run's own tags; choose another",
+				       c->fs[i].tag);
+	return 0;
+}
+
+int config_check_run(const struct config *c)
+{
+	const struct run_config *r = &c->run;
+	const char *given = r->argv ? NULL : option_of_run(r);
+	int rc;
+
+	if (given)
+		return log_ret(-EINVAL,
+			       "--%s is for a command: write minivmm run [OPTION]... -- COMMAND",
+			       given);
+	if (!r->argv)
+		return 0;
+	rc = check_ends(c);
+	if (rc == 0)
+		rc = check_tags(c);
+	if (rc < 0)
+		return rc;
+	if (c->debug_exit)
+		return log_ret(-EINVAL,
+			       "run: the exit status is the command's; leave out --debug-exit");
+	if (c->no_default_cmdline)
+		return log_ret(
+			-EINVAL,
+			"run: the guest's kernel needs run's own words; leave out --no-default-cmdline");
+	if (c->vsock.vhost)
+		return log_ret(
+			-EINVAL,
+			"run: the command's streams need minivmm's own vsock; use --vsock with socket= in place of vhost=on");
+	if (c->on_reset != ON_RESET_EXIT)
+		return log_ret(-EINVAL, "run: a command runs once; leave out --on-reset");
+	return 0;
+}
+
+static struct fs_config *add_fs(struct config *c, const char *option, const char *tag,
+				const char *path, bool readonly)
+{
+	struct fs_config *f = &c->fs[c->nr_fs++];
+
+	*f = (struct fs_config){ .option = option, .path = (char *)path, .readonly = readonly };
+	snprintf(f->tag, sizeof(f->tag), "%s", tag);
+	return f;
+}
+
+void config_complete_run(struct config *c)
+{
+	char tag[32];
+
+	if (!c->run.argv)
+		return;
+	add_fs(c, "--root", RUN_TAG_ROOT, c->run.root ?: "/", true);
+	for (size_t i = 0; i < c->run.nr_shares; i++) {
+		snprintf(tag, sizeof(tag), RUN_TAG_SHARE "%u", (unsigned)i);
+		add_fs(c, "--share", tag, c->run.share[i].path, !c->run.share[i].writable)->files =
+			true;
+	}
+	if (!c->vsock.cid)
+		c->vsock.cid = 3;
+}
+
+void config_run_destroy(struct run_config *r)
+{
+	for (size_t i = 0; r->argv && r->argv[i]; i++)
+		free(r->argv[i]);
+	free(r->argv);
+	for (size_t i = 0; i < r->nr_env; i++)
+		free(r->env[i]);
+	for (size_t i = 0; i < r->nr_shares; i++) {
+		free(r->share[i].path);
+		free(r->share[i].guest);
+	}
+	free(r->root);
+	free(r->modules);
+	free(r->user);
+	free(r->folder);
+	free(r->console_log);
+	free(r->json);
+}

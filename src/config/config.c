@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "config/console.h"
+#include "config/disk.h"
+#include "config/fs.h"
+#include "config/net.h"
+#include "config/command.h"
+#include "config/options.h"
+
+static const struct config defaults = {
+	.memory.size = 512 * MIB,
+	.cpus = 1,
+	.balloon.reporting = true,
+	.io_threads = 1,
+	.serial.kind = HOST_STDIO,
+	.log_level = LOG_WARN,
+};
+
+/* --memory */
+
+static const struct opt_choice huge_pages[] = {
+	{ "off", HUGE_OFF }, { "on", HUGE_TRANSPARENT }, { "2M", HUGE_2M }, { "1G", HUGE_1G },
+	{ NULL, 0 },
+};
+
+static const struct opt_range memory_range = { CONFIG_MIN_MEMORY, CONFIG_MAX_MEMORY };
+
+static const struct opt memory_rows[] = {
+	LIST_KEY(NULL, "SIZE", opt_size, memory_config, size, .kind = &memory_range),
+	LIST_KEY("hugepages", "off|on|2M|1G", opt_choice, memory_config, huge, .kind = huge_pages),
+	LIST_KEY("prefault", "on|off", opt_bool, memory_config, prefault),
+	LIST_KEY("mergeable", "on|off", opt_bool, memory_config, mergeable),
+};
+static const struct opt_table memory_table = { .row = memory_rows, .nr = ARRAY_SIZE(memory_rows) };
+
+static int set_memory(const struct opt_value *v, void *field)
+{
+	struct memory_config *m = field;
+	char of[OPT_SIZE_LEN], next[OPT_SIZE_LEN];
+	int rc = opt_list(v, memory_table, m);
+	uint64_t page;
+
+	if (rc)
+		return rc;
+	page = m->huge == HUGE_1G ? GIB : m->huge == HUGE_2M ? 2 * MIB : 4 * KIB;
+	if (m->size % page)
+		return opt_fail(v, "the size is not a multiple of its %s pages; make it %s",
+				opt_size_text(page, of),
+				opt_size_text(m->size - m->size % page + page, next));
+	if (m->mergeable && page > 4 * KIB)
+		return opt_fail(
+			v,
+			"the host never merges huge pages of this kind; leave out mergeable=on or use hugepages=on");
+	return 0;
+}
+
+/* --balloon */
+
+static const struct opt_range balloon_range = { 0, CONFIG_MAX_BALLOON(CONFIG_MAX_MEMORY) };
+static const struct opt_range balloon_stats_range = { 1, 3600 };
+
+static const struct opt balloon_rows[] = {
+	LIST_KEY("size", "SIZE", opt_size, balloon_config, size, .kind = &balloon_range),
+	LIST_KEY("reporting", "on|off", opt_bool, balloon_config, reporting),
+	LIST_KEY("stats", "SECONDS", opt_number, balloon_config, stats,
+		 .kind = &balloon_stats_range),
+};
+static const struct opt_table balloon_table = { .row = balloon_rows,
+						.nr = ARRAY_SIZE(balloon_rows) };
+
+static int set_balloon(const struct opt_value *v, void *field)
+{
+	struct balloon_config *b = field;
+
+	b->on = true;
+	return opt_list(v, balloon_table, b);
+}
+
+/* Once the memory is known, which may come after it. */
+static int check_balloon(const struct config *c)
+{
+	const uint64_t most = CONFIG_MAX_BALLOON(c->memory.size);
+	char size[OPT_SIZE_LEN], memory[OPT_SIZE_LEN], max[OPT_SIZE_LEN];
+
+	if (c->balloon.size <= most)
+		return 0;
+	return log_ret(
+		-EINVAL,
+		"--balloon size=%s: the guest has %s, of which the balloon can take %s; make it smaller, or --memory larger",
+		opt_size_text(c->balloon.size, size), opt_size_text(c->memory.size, memory),
+		opt_size_text(most, max));
+}
+
+/* --vsock */
+
+/* Not 0 to 2 (the hypervisor, a machine's own, the host), nor "any". */
+static const struct opt_range cid_range = { 3, UINT32_MAX - 1 };
+
+static const struct opt vsock_rows[] = {
+	LIST_KEY("cid", "N", opt_number, vsock_config, cid, .kind = &cid_range),
+	LIST_KEY("socket", "PATH", opt_path, vsock_config, path),
+	LIST_KEY("vhost", "on|off", opt_bool, vsock_config, vhost),
+};
+static const struct opt_table vsock_table = { .row = vsock_rows, .nr = ARRAY_SIZE(vsock_rows) };
+
+static int set_vsock(const struct opt_value *v, void *field)
+{
+	struct vsock_config *s = field;
+	int rc = opt_list(v, vsock_table, s);
+
+	if (rc)
+		return rc;
+	if (!s->cid)
+		return opt_fail(
+			v,
+			"the guest's CID is missing; add cid=N, a number from 3 on that no other guest of yours has");
+	if (s->vhost && s->path)
+		return opt_fail(
+			v,
+			"with vhost=on the host's end is its own AF_VSOCK; leave out socket= or vhost=on");
+	if (s->vhost)
+		return 0;
+	if (!s->path)
+		return opt_fail(v, "the host's end is missing; add socket=PATH, or vhost=on");
+	if (strlen(s->path) > CONFIG_MAX_VSOCK_PATH)
+		return opt_fail(
+			v, "the path has %zu bytes, and a socket's may have %d; use a shorter one",
+			strlen(s->path), CONFIG_MAX_VSOCK_PATH);
+	return 0;
+}
+
+/* The command line. */
+
+static int set_help(const struct opt_value *v __unused, void *field)
+{
+	*(enum config_action *)field = ACTION_HELP;
+	return OPT_STOP;
+}
+
+static int set_version(const struct opt_value *v __unused, void *field)
+{
+	*(enum config_action *)field = ACTION_VERSION;
+	return OPT_STOP;
+}
+
+static int set_dry_run(const struct opt_value *v __unused, void *field)
+{
+	*(enum config_action *)field = ACTION_DRY_RUN;
+	return 0;
+}
+
+static const struct opt_choice reset_choices[] = {
+	{ "exit", ON_RESET_EXIT },
+	{ "restart", ON_RESET_RESTART },
+	{ NULL, 0 },
+};
+static const struct opt_choice transports[] = {
+	{ "pci", TRANSPORT_PCI },
+	{ "mmio", TRANSPORT_MMIO },
+	{ NULL, 0 },
+};
+static const struct opt_choice outputs_choices[] = {
+	{ "two", OUTPUTS_TWO },
+	{ "one", OUTPUTS_ONE },
+	{ "auto", OUTPUTS_AUTO },
+	{ NULL, 0 },
+};
+static const struct opt_choice log_levels[] = {
+	{ "error", LOG_ERROR },
+	{ "warn", LOG_WARN },
+	{ "info", LOG_INFO },
+	{ NULL, 0 },
+};
+
+static const struct opt_range cpus_range = { 1, CONFIG_MAX_CPUS };
+static const struct opt_range io_threads_range = { 1, CONFIG_MAX_IO_THREADS };
+
+static const struct opt_range overlay_range = { MIB, CONFIG_MAX_MEMORY };
+static const struct opt_range timeout_range = { 1, 100000000 };
+
+/* One row an option: its name and the name of its value, who parses it, the member that it fills,
+ * its help. */
+#define OPTION(name_, metavar_, set_, member, help_, ...)                                          \
+	{                                                                                          \
+		.name = name_, .metavar = metavar_, .set = set_, .help = help_,                    \
+		.field = offsetof(struct config, member), __VA_ARGS__                              \
+	}
+
+static const struct opt rows[] = {
+	OPTION("kernel", "FILE", opt_path, kernel,
+	       "the kernel: bzImage, vmlinux (ELF), PVH or multiboot image"),
+	OPTION("initrd", "FILE", opt_path, initrd,
+	       "initial RAM disk, or a multiboot kernel's module"),
+	OPTION("append", "STRING", opt_string, append,
+	       "text after the default kernel command line"),
+	OPTION("no-default-cmdline", NULL, opt_switch, no_default_cmdline,
+	       "leave out the words that Linux gets by default"),
+	OPTION("memory", "SIZE[,KEY=VALUE]...", set_memory, memory,
+	       "guest memory, 32M to 1T (512M); keys:\n"
+	       "hugepages=off|on|2M|1G  back it with huge pages (off)\n"
+	       "prefault=on|off         take it from the host at once (off)\n"
+	       "mergeable=on|off        let the host merge equal pages (off)"),
+	OPTION("cpus", "N", opt_number, cpus, "virtual processors, 1 to 64 (1)",
+	       .kind = &cpus_range),
+	OPTION("nested", "on|off", opt_bool, nested,
+	       "VT-x or AMD-V for guests of the guest's own, where the host's KVM\n"
+	       "can do that (off)"),
+	OPTION("disk", CONFIG_DISK_METAVAR, config_set_disk, nr_disks, CONFIG_DISK_HELP,
+	       .repeats = true),
+	OPTION("balloon", "[KEY=VALUE]...", set_balloon, balloon,
+	       "memory that the guest gives back to the host; keys:\n"
+	       "size=SIZE               how much from the start (0K)\n"
+	       "reporting=on|off        also what the guest frees, by itself (on)\n"
+	       "stats=SECONDS           log the guest's memory figures as often",
+	       .optional = true),
+	OPTION("net", CONFIG_NET_METAVAR, config_set_net, nr_nets, CONFIG_NET_HELP,
+	       .repeats = true),
+	OPTION("vsock", "KEY=VALUE...", set_vsock, vsock,
+	       "the guest's AF_VSOCK, over UNIX sockets of the host; keys:\n"
+	       "cid=N                   the guest's address, from 3 on\n"
+	       "socket=PATH             CONNECT PORT there reaches the guest's port;\n"
+	       "                        the guest's connections go to PATH_PORT\n"
+	       "vhost=on|off            instead of it, the host's own AF_VSOCK (off)"),
+	OPTION("fs", CONFIG_FS_METAVAR, config_set_fs, nr_fs, CONFIG_FS_HELP, .repeats = true),
+	OPTION("serial", "WHERE", config_set_host_end, serial,
+	       "the serial port: stdio, none, file=PATH (output only), socket=PATH\n"
+	       "(clients connect to it), fd=N (an open descriptor), or pty, whose path\n"
+	       "is printed (stdio)"),
+	OPTION("console", "WHERE", config_set_host_end, console,
+	       "a virtio console, hvc0, which becomes the guest's console (none);\n"
+	       "when both are on stdio, the serial port has the early messages"),
+	OPTION("port", "name=NAME,WHERE", config_set_port, nr_ports,
+	       "a virtio port with that name; WHERE as above, but none", .repeats = true),
+	OPTION("on-reset", "exit|restart", opt_choice, on_reset,
+	       "what to do when the guest resets (exit)", .kind = reset_choices),
+	OPTION("io-threads", "N", opt_number, io_threads,
+	       "threads that serve disks and networks, 1 to 16 (1)", .kind = &io_threads_range),
+	OPTION("transport", "pci|mmio", opt_choice, transport,
+	       "what the virtio devices sit on (pci)", .kind = transports),
+	OPTION("kaslr", NULL, opt_switch, kaslr,
+	       "let the kernel unpack itself and choose its address (slower)"),
+	OPTION("debug-exit", NULL, opt_switch, debug_exit,
+	       "port 0xf4: a write of v ends with status (v << 1) | 1"),
+	OPTION("stats", NULL, opt_switch, stats, "print the table of exits at the end"),
+	OPTION("log-level", "LEVEL", opt_choice, log_level, "error, warn or info (warn)",
+	       .kind = log_levels),
+	OPTION("root", "DIR", opt_path, run.root,
+	       "run: the directory that is the guest's root, read-only with a layer in\n"
+	       "memory on top (/)"),
+	OPTION("overlay-size", "SIZE", opt_size, run.overlay_size,
+	       "run: how much that layer takes at most (half of the memory)",
+	       .kind = &overlay_range),
+	OPTION("share", CONFIG_SHARE_METAVAR, config_set_share, run.nr_shares,
+	       "run: a directory or file for the guest, at GUESTDIR; :rw, it may write",
+	       .repeats = true),
+	OPTION("modules", "DIR", opt_path, run.modules,
+	       "run: the kernel's modules (lib/modules/RELEASE, near it or in /)"),
+	OPTION("env", "NAME[=VALUE]", config_set_env, run.nr_env,
+	       "run: a variable of the command's environment", .repeats = true),
+	OPTION("clean-env", NULL, opt_switch, run.clean_env,
+	       "run: an environment without the caller's variables"),
+	OPTION("user", "NAME|UID[:GID]", opt_path, run.user, "run: who runs the command (you)"),
+	OPTION("chdir", "DIR", opt_path, run.folder, "run: where it runs (where you are)"),
+	OPTION("timeout", "SECONDS", opt_number, run.timeout,
+	       "run: ends the command after that time, with exit status 124",
+	       .kind = &timeout_range),
+	OPTION("terminal", NULL, opt_switch, run.terminal,
+	       "run: the command gets a terminal; -t for short"),
+	OPTION("outputs", "one|two|auto", opt_choice, run.outputs,
+	       "run: standard output and error as one stream that keeps their order,\n"
+	       "or as two (auto: as they are here)",
+	       .kind = outputs_choices),
+	OPTION("console-log", "FILE", opt_path, run.console_log,
+	       "run: what the guest's kernel says"),
+	OPTION("json", "FILE", opt_path, run.json, "run: status, times and sizes, for programs"),
+	OPTION("dry-run", NULL, set_dry_run, action,
+	       "check options and files, print the machine, start nothing"),
+	OPTION("version", NULL, set_version, action,
+	       "print the version and what it was built with"),
+	OPTION("help", NULL, set_help, action, "print this"),
+};
+static const struct opt_table table = {
+	.row = rows,
+	.nr = ARRAY_SIZE(rows),
+	.bare = "write --kernel FILE to boot a file, --disk FILE to attach one, or minivmm run -- COMMAND to run a command",
+};
+
+static const struct opt_table run_table = {
+	.row = rows,
+	.nr = ARRAY_SIZE(rows),
+	.bare = "a command comes after --, as in minivmm run -- COMMAND",
+};
+
+/* minivmm WORD …, where WORD is or resembles a command. 0, OPT_STOP when there is none, or -EINVAL.
+ */
+static int parse_command(struct config *c, int argc, char *const argv[])
+{
+	struct opt_nearest near = { .word = argv[1] };
+
+	if (strcmp(argv[1], "doctor")) {
+		opt_offer(&near, "doctor");
+		opt_offer(&near, "run");
+		if (argv[1][0] == '-' || !near.best)
+			return OPT_STOP;
+		return log_ret(-EINVAL, "%s: there is no such command; did you mean %s?", argv[1],
+			       near.best);
+	}
+	if (argc > 2)
+		return log_ret(
+			-EINVAL,
+			"doctor %.160s: doctor takes no arguments; write minivmm doctor alone",
+			argv[2]);
+	c->action = ACTION_DOCTOR;
+	return 0;
+}
+
+void config_init(struct config *c)
+{
+	*c = defaults;
+}
+
+int config_set(struct config *c, const char *name, const char *value, uint64_t *seen)
+{
+	int rc = opt_set_one(table, c, name, value, seen);
+
+	if (rc >= 0 && c->action != ACTION_RUN) {
+		c->action = ACTION_RUN;
+		return log_ret(-EINVAL, "--%s is for the command line only", name);
+	}
+	return rc;
+}
+
+bool config_seen(uint64_t seen, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (!strcmp(rows[i].name, name))
+			return seen >> i & 1;
+	return false;
+}
+
+int config_check(const struct config *c)
+{
+	int rc = config_check_run(c);
+
+	if (rc < 0)
+		return rc;
+	if (!c->kernel && !c->run.argv)
+		return log_ret(
+			-EINVAL,
+			"--kernel is missing: say what to boot, as in minivmm --kernel bzImage; minivmm --help lists the options");
+	if (c->memory.shared && c->memory.mergeable)
+		return log_ret(
+			-EINVAL,
+			"--memory mergeable=on: the host merges no memory that a daemon shares (--fs socket=); leave out one of them");
+	if (c->memory.shared && (c->memory.huge == HUGE_2M || c->memory.huge == HUGE_1G))
+		return log_ret(
+			-EINVAL,
+			"--memory hugepages=%s: a daemon that shares such pages (--fs socket=) could take them away, and that would be the end of minivmm; use hugepages=on",
+			c->memory.huge == HUGE_2M ? "2M" : "1G");
+	rc = config_check_stdio(c);
+	if (rc == 0)
+		rc = config_check_sockets(c);
+	return rc == 0 ? check_balloon(c) : rc;
+}
+
+/* minivmm run [OPTION]... -- COMMAND [ARGUMENT]... */
+static int parse_run(struct config *c, int argc, char *const argv[])
+{
+	char **options = calloc((size_t)argc + 1, sizeof(*options));
+	int nr = 0, end = 1, rc;
+
+	if (!options)
+		return log_ret(-ENOMEM, "out of memory");
+	while (end < argc && strcmp(argv[end], "--"))
+		end++;
+	for (; nr < end; nr++)
+		options[nr] = strcmp(argv[nr], "-t") ? argv[nr] : "--terminal";
+	c->serial.kind = HOST_NONE;
+	c->run.outputs = OUTPUTS_AUTO;
+	rc = end < argc ? config_command(c, argv + end + 1, false, false) : 0;
+	if (rc == 0)
+		rc = opt_argv(run_table, c, end, options);
+	free(options);
+	if (rc < 0)
+		return rc;
+	if (rc == OPT_STOP)
+		return 0;
+	if (end == argc)
+		return log_ret(
+			-EINVAL,
+			"run: the command is missing; write minivmm run [OPTION]... -- COMMAND [ARGUMENT]...");
+	if (c->action == ACTION_RUN)
+		c->action = ACTION_COMMAND;
+	return config_check(c);
+}
+
+int config_parse(struct config *c, int argc, char *const argv[])
+{
+	int rc;
+
+	config_init(c);
+	if (argc > 1 && !strcmp(argv[1], "run"))
+		return parse_run(c, argc - 1, argv + 1);
+	if (argc > 1) {
+		rc = parse_command(c, argc, argv);
+		if (rc != OPT_STOP)
+			return rc;
+	}
+	rc = opt_argv(table, c, argc, argv);
+	if (rc < 0)
+		return rc;
+	return rc == OPT_STOP ? 0 : config_check(c);
+}
+
+void config_destroy(struct config *c)
+{
+	free(c->kernel);
+	free(c->initrd);
+	free(c->append);
+	free(c->vsock.path);
+	for (size_t i = 0; i < c->nr_fs; i++)
+		config_fs_destroy(&c->fs[i]);
+	config_run_destroy(&c->run);
+	free(c->serial.path);
+	free(c->console.path);
+	for (size_t i = 0; i < c->nr_ports; i++)
+		free(c->port[i].end.path);
+	for (size_t i = 0; i < c->nr_disks; i++)
+		config_disk_destroy(&c->disk[i]);
+	for (size_t i = 0; i < c->nr_nets; i++)
+		config_net_destroy(&c->net[i]);
+	*c = (struct config){ 0 };
+}
+
+void config_help(FILE *out)
+{
+	fputs("Usage: minivmm --kernel FILE [OPTION]...\n"
+	      "       minivmm run [OPTION]... -- COMMAND [ARGUMENT]...\n"
+	      "       minivmm doctor\n"
+	      "\n"
+	      "Boots a kernel in a virtual machine. In the guest's terminal, Ctrl-A x ends it and\n"
+	      "Ctrl-A h helps. \"minivmm run\" boots a Linux kernel for a command, which sees this\n"
+	      "host's files in its guest; \"minivmm doctor\" says what this host can do.\n"
+	      "\n"
+	      "Options (defaults in brackets; --OPTION=VALUE works, too):\n",
+	      out);
+	opt_help(table, out);
+	fputs("\n"
+	      "Sizes are whole numbers with K, M, G or T. A comma in a path is written ,,\n"
+	      "\n"
+	      "Exit status: 0 the guest powered off or reset, 1 minivmm failed, 2 bad usage,\n"
+	      "3 the guest crashed. Of run: the command's, 128 + N when signal N killed it,\n"
+	      "124 --timeout, 125 minivmm or the guest failed, or bad usage, 126 the command\n"
+	      "can't be run, 127 it isn't there.\n"
+	      "Defaults of run: --memory a quarter of what is free, 256M to 2G; --cpus as many\n"
+	      "as you may use; --serial none; --kernel the host's. More: man minivmm\n",
+	      out);
+}
+
+void config_version(FILE *out)
+{
+	fprintf(out, "minivmm %s\nwith: %s\n", MINIVMM_VERSION, *MINIVMM_WITH ? MINIVMM_WITH : "-");
+	if (*MINIVMM_WITHOUT)
+		fprintf(out, "without: %s\n", MINIVMM_WITHOUT);
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config/console.h"
+
+#include <errno.h>
+
+static const struct opt_choice host_ends[] = {
+	{ "none", HOST_NONE }, { "stdio", HOST_STDIO },   { "pty", HOST_PTY },
+	{ "file", HOST_FILE }, { "socket", HOST_SOCKET }, { "fd", HOST_FD },
+	{ NULL, 0 },
+};
+
+static int set_host_fd(const struct opt_value *v, struct host_end *e)
+{
+	static const struct opt_range range = { 3, 1 << 20 };
+	static const struct opt row = { .name = "fd", .kind = &range };
+	struct opt_value fd = *v;
+
+	fd.row = &row;
+	return opt_number(&fd, &e->fd);
+}
+
+/* What stands behind the = of host_ends that have one. */
+static int set_host_value(const struct opt_value *v, struct host_end *e)
+{
+	if (e->kind == HOST_FD)
+		return set_host_fd(v, e);
+	if (e->kind == HOST_SOCKET && strlen(v->text) > CONFIG_MAX_SOCKET_PATH)
+		return opt_fail(v, "the path of a socket has at most %d bytes; choose another",
+				CONFIG_MAX_SOCKET_PATH);
+	return opt_path(v, &e->path);
+}
+
+int config_set_host_end(const struct opt_value *v, void *field)
+{
+	struct opt_nearest near = { .word = v->text };
+	struct host_end *e = field;
+	bool takes_value = false;
+
+	for (const struct opt_choice *o = host_ends; o->name; o++) {
+		const size_t len = strlen(o->name);
+		struct opt_value value = *v;
+
+		takes_value =
+			o->value == HOST_FILE || o->value == HOST_SOCKET || o->value == HOST_FD;
+		e->kind = (enum host_end_kind)o->value;
+		if (takes_value && !strncmp(v->text, o->name, len) && v->text[len] == '=') {
+			value.text += len + 1;
+			return set_host_value(&value, e);
+		}
+		if (!takes_value && !strcmp(v->text, o->name))
+			return 0;
+		opt_offer(&near, o->name);
+	}
+	return opt_fail(v, "%s is stdio, none, pty, file=PATH, socket=PATH or fd=N%s%s%s",
+			v->option, near.best ? "; did you mean " : "", near.best ?: "",
+			!near.best                                                   ? ""
+			: !strcmp(near.best, "file") || !strcmp(near.best, "socket") ? "=PATH?"
+			: !strcmp(near.best, "fd")                                   ? "=N?"
+										     : "?");
+}
+
+/* A key of --port, which is the name of one of host_ends. */
+static int set_port_end(const struct opt_value *v, void *field)
+{
+	struct host_end *e = field;
+	const struct opt_choice *o = host_ends;
+
+	if (e->kind != HOST_NONE)
+		return opt_fail(v, "a port is connected to one thing; leave out %s", v->row->name);
+	while (strcmp(o->name, v->row->name))
+		o++;
+	e->kind = (enum host_end_kind)o->value;
+	return v->text ? set_host_value(v, e) : 0;
+}
+
+/* udev makes file names of it, hence no blanks or slashes. */
+static int set_port_name(const struct opt_value *v, void *field)
+{
+	size_t max = sizeof(((struct port_config *)0)->name) - 1;
+	size_t len = strlen(v->text);
+
+	if (!len || len > max)
+		return opt_fail(v, "name must have 1 to %zu characters; this one has %zu", max,
+				len);
+	for (const char *p = v->text; *p; p++) {
+		if (*p <= ' ' || *p > '~' || *p == '/')
+			return opt_fail(
+				v,
+				"name may have ASCII letters, digits and signs, but no blank and no slash");
+	}
+	memcpy(field, v->text, len + 1);
+	return 0;
+}
+
+static const struct opt port_rows[] = {
+	LIST_KEY("name", "NAME", set_port_name, port_config, name),
+	LIST_KEY("stdio", NULL, set_port_end, port_config, end),
+	LIST_KEY("pty", NULL, set_port_end, port_config, end),
+	LIST_KEY("file", "PATH", set_port_end, port_config, end),
+	LIST_KEY("socket", "PATH", set_port_end, port_config, end),
+	LIST_KEY("fd", "N", set_port_end, port_config, end),
+};
+static const struct opt_table port_table = { .row = port_rows, .nr = ARRAY_SIZE(port_rows) };
+
+int config_set_port(const struct opt_value *v, void *field)
+{
+	struct config *c = container_of(field, struct config, nr_ports);
+	struct port_config *p = &c->port[c->nr_ports];
+	int rc;
+
+	if (c->nr_ports == CONFIG_MAX_PORTS)
+		return opt_fail(v, "there are %d ports already, which is the most; leave one out",
+				CONFIG_MAX_PORTS);
+	c->nr_ports++; /* before anything can fail: config_destroy() frees what it got */
+	rc = opt_list(v, port_table, p);
+	if (rc)
+		return rc;
+	if (!*p->name)
+		return opt_fail(v, "the port has no name; add name=NAME");
+	if (p->end.kind == HOST_NONE)
+		return opt_fail(
+			v,
+			"the port is connected to nothing; add socket=PATH, file=PATH, fd=N, pty or stdio");
+	for (const struct port_config *o = c->port; o < p; o++) {
+		if (!strcmp(o->name, p->name))
+			return opt_fail(v, "another port has this name already; give each its own");
+	}
+	return 0;
+}
+
+int config_check_stdio(const struct config *c)
+{
+	const char *owner = c->console.kind == HOST_STDIO  ? "the console"
+			    : c->serial.kind == HOST_STDIO ? "the serial port"
+							   : NULL;
+	const char *way = c->console.kind == HOST_STDIO ? "; use pty or socket=PATH for one of them"
+							: "; add --serial none";
+
+	for (size_t i = 0; i < c->nr_ports; i++) {
+		if (c->port[i].end.kind != HOST_STDIO)
+			continue;
+		if (owner)
+			return log_ret(
+				-EINVAL,
+				"--port name=%s,stdio: standard input and output belong to %s%s",
+				c->port[i].name, owner, way);
+		owner = "another port";
+		way = "; use pty or socket=PATH here";
+	}
+	return 0;
+}
+
+/* Where somebody is to connect, and the option that says it. */
+struct listener {
+	const char *option, *name, *path;
+};
+
+static void add_end(struct listener *l, size_t *nr, const char *option, const char *name,
+		    const struct host_end *e)
+{
+	if (e->kind == HOST_SOCKET)
+		l[(*nr)++] = (struct listener){ option, name, e->path };
+}
+
+int config_check_sockets(const struct config *c)
+{
+	struct listener l[CONFIG_MAX_PORTS + 3];
+	size_t nr = 0;
+
+	add_end(l, &nr, "--serial", "", &c->serial);
+	add_end(l, &nr, "--console", "", &c->console);
+	for (size_t i = 0; i < c->nr_ports; i++)
+		add_end(l, &nr, "--port name=", c->port[i].name, &c->port[i].end);
+	if (c->vsock.path)
+		l[nr++] = (struct listener){ "--vsock", "", c->vsock.path };
+	for (size_t i = 0; i < nr; i++)
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(l[i].path, l[j].path))
+				return log_ret(
+					-EINVAL,
+					"%s%s%ssocket=%s: %s%s has this socket already; give each its own",
+					l[i].option, l[i].name, *l[i].name ? "," : " ", l[i].path,
+					l[j].option, l[j].name);
+	return 0;
+}

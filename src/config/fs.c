@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config/fs.h"
+
+#include <stdlib.h>
+
+static const struct opt_choice caches[] = {
+	{ "auto", FS_CACHE_AUTO },
+	{ "always", FS_CACHE_ALWAYS },
+	{ "none", FS_CACHE_NONE },
+	{ NULL, 0 },
+};
+
+/* virtio 1.2 §5.11.4: a tag has 36 bytes, of UTF-8. */
+static int set_tag(const struct opt_value *v, void *field)
+{
+	const size_t max = sizeof(((struct fs_config *)0)->tag) - 1;
+	const size_t len = strlen(v->text);
+
+	if (!len || len > max)
+		return opt_fail(v, "tag must have 1 to %zu bytes; this one has %zu", max, len);
+	memcpy(field, v->text, len + 1);
+	return 0;
+}
+
+static int set_readonly(const struct opt_value *v, void *field)
+{
+	container_of(field, struct fs_config, readonly)->limited = true;
+	return opt_bool(v, field);
+}
+
+static int set_cache(const struct opt_value *v, void *field)
+{
+	container_of(field, struct fs_config, cache)->limited = true;
+	return opt_choice(v, field);
+}
+
+static const struct opt fs_rows[] = {
+	LIST_KEY("tag", "TAG", set_tag, fs_config, tag),
+	LIST_KEY("path", "DIR", opt_path, fs_config, path),
+	LIST_KEY("socket", "PATH", opt_path, fs_config, socket),
+	LIST_KEY("readonly", "on|off", set_readonly, fs_config, readonly),
+	LIST_KEY("cache", "auto|always|none", set_cache, fs_config, cache, .kind = caches),
+};
+static const struct opt_table fs_table = { .row = fs_rows, .nr = ARRAY_SIZE(fs_rows) };
+
+int config_set_fs(const struct opt_value *v, void *field)
+{
+	struct config *c = container_of(field, struct config, nr_fs);
+	struct fs_config *f = &c->fs[c->nr_fs];
+	int rc;
+
+	if (c->nr_fs == CONFIG_MAX_FS)
+		return opt_fail(v, "there are already %d --fs, which is the most; leave one out",
+				CONFIG_MAX_FS);
+	c->nr_fs++; /* before anything can fail: config_destroy() frees what it got */
+	f->readonly = true;
+	rc = opt_list(v, fs_table, f);
+	if (rc)
+		return rc;
+	if (!*f->tag)
+		return opt_fail(
+			v,
+			"the tag is missing; add tag=TAG, by which the guest mounts it: mount -t virtiofs TAG DIR");
+	if (!f->path && !f->socket)
+		return opt_fail(
+			v,
+			"the directory is missing; add path=DIR, or the socket=PATH of a daemon that has it");
+	if (f->path && f->socket)
+		return opt_fail(
+			v, "with socket= the daemon has the directory; leave out path= or socket=");
+	if (f->socket && f->limited)
+		return opt_fail(
+			v,
+			"with socket= that is an option of the daemon's; leave out readonly= and cache=");
+	if (f->socket && strlen(f->socket) > CONFIG_MAX_SOCKET_PATH)
+		return opt_fail(
+			v, "the path has %zu bytes, and a socket's may have %d; use a shorter one",
+			strlen(f->socket), CONFIG_MAX_SOCKET_PATH);
+	if (f->socket)
+		c->memory.shared = true;
+	for (const struct fs_config *o = c->fs; o < f; o++) {
+		if (!strcmp(o->tag, f->tag))
+			return opt_fail(v, "directory %s has this tag already; give each its own",
+					o->path ?: o->socket);
+	}
+	return 0;
+}
+
+void config_fs_destroy(struct fs_config *f)
+{
+	free(f->path);
+	free(f->socket);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "host/given.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "backend/output.h"
+
+/* Those of the process's standard streams are never one of ours. */
+static bool is_open(int fd)
+{
+	return fd <= STDERR_FILENO || fcntl(fd, F_GETFD) >= 0;
+}
+
+/* what: who wants it, for the sentence. */
+static bool check(const char *what, int fd, char text[GIVEN_TEXT])
+{
+	if (is_open(fd))
+		return true;
+	snprintf(text, GIVEN_TEXT,
+		 "%s: descriptor %d is not open; pass it on, as in minivmm … %d<>FILE", what, fd,
+		 fd);
+	return false;
+}
+
+static bool check_output(const char *what, const char *path, char text[GIVEN_TEXT])
+{
+	return !path || check(what, output_descriptor(path), text);
+}
+
+static bool check_end(const char *what, const struct host_end *e, char text[GIVEN_TEXT])
+{
+	if (e->kind == HOST_FD)
+		return check(what, (int)e->fd, text);
+	return e->kind != HOST_FILE || check_output(what, e->path, text);
+}
+
+bool given_are_open(const struct config *c, char text[GIVEN_TEXT])
+{
+	bool fine = check_end("serial port", &c->serial, text) &&
+		    check_end("console", &c->console, text);
+	char what[80];
+
+	for (size_t i = 0; i < c->nr_ports && fine; i++) {
+		snprintf(what, sizeof(what), "port %s", c->port[i].name);
+		fine = check_end(what, &c->port[i].end, text);
+	}
+	for (size_t i = 0; i < c->nr_nets && fine; i++)
+		if (c->net[i].mode == NET_FD)
+			fine = check(c->net[i].option, (int)c->net[i].fd, text);
+	if (c->run.argv)
+		fine = fine && check_output("--json", c->run.json, text) &&
+		       check_output("--console-log", c->run.console_log, text);
+	return fine;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Paths of minivmm's own that a guest could change. */
+#pragma once
+
+#include "config/config.h"
+
+/* Refuses each path of the configuration that leads through a directory which the guest may write
+ * (--share :rw, --fs readonly=off): there it could have a link to another file of the host's in
+ * its place, for this start or the next one. Symbolic links and bind mounts are looked through.
+ * What isn't there yet is not an error here.
+ *
+ * 0; -EINVAL, logged: one line that names both options and the way out; or -ENOMEM, logged. */
+int paths_check(const struct config *c) __must_check;

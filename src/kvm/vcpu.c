@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kvm/vcpu.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "vmm/log.h"
+#include "vmm/thread.h"
+
+/* Interrupts KVM_RUN. It is blocked in the vCPU's thread but while KVM_RUN lasts, so that it ends
+ * that call and is never delivered: it needs no handler. One that no kernel sends and hardly any
+ * program uses: what is sent to the process, and that nobody else takes, would be lost here. Not a
+ * real-time signal, which can't be sent when the user has as many pending as he may (ulimit -i). */
+#define VCPU_SIGNAL SIGSTKFLT
+
+static int set_signal_mask(const struct vcpu *v)
+{
+	const uint64_t blocked = ~(1ull << (VCPU_SIGNAL - 1)); /* the kernel's sigset_t */
+	_Alignas(struct kvm_signal_mask)
+		uint8_t buf[sizeof(struct kvm_signal_mask) + sizeof(blocked)];
+	struct kvm_signal_mask *mask = (struct kvm_signal_mask *)buf;
+
+	mask->len = sizeof(blocked);
+	memcpy(mask->sigset, &blocked, sizeof(blocked));
+	if (ioctl(v->fd, KVM_SET_SIGNAL_MASK, mask) < 0)
+		return log_errno("KVM: signal mask of vCPU %u", v->id);
+	return 0;
+}
+
+int vcpu_init(struct vcpu *v, const struct vm *vm, unsigned id, unsigned cpus, struct bus *pio,
+	      struct bus *mmio, const struct gmem *mem)
+{
+	void *run;
+	int rc;
+
+	*v = (struct vcpu){ .id = id, .fd = -1, .pio = pio, .mmio = mmio, .mem = mem };
+	pthread_mutex_init(&v->lock, NULL);
+	pthread_cond_init(&v->changed, NULL);
+	v->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (long)id);
+	if (v->fd < 0)
+		return log_errno("KVM: create vCPU %u of %u", id, cpus);
+	run = mmap(NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	if (run == MAP_FAILED)
+		return log_errno("KVM: map vCPU %u", id);
+	v->run = run;
+	v->run_size = vm->run_size;
+	rc = set_signal_mask(v);
+	return rc == 0 ? vcpu_init_arch(v, vm, cpus) : rc;
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
+	if (v->run)
+		munmap(v->run, v->run_size);
+	v->run = NULL;
+	close_fd(&v->fd);
+}
+
+void vcpu_ask(struct vcpu *v, enum vcpu_ask ask)
+{
+	pthread_mutex_lock(&v->lock);
+	if (v->ask != VCPU_STOP)
+		v->ask = ask;
+	pthread_cond_broadcast(&v->changed);
+	if (v->ask != VCPU_RUN) {
+		/* Either the vCPU, which says that it goes inside before KVM looks at the flag (KVM
+		 * api 5, immediate_exit), finds it there; or we find the vCPU inside. */
+		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+		if (v->started && __atomic_load_n(&v->inside, __ATOMIC_SEQ_CST))
+			pthread_kill(v->thread, VCPU_SIGNAL);
+	}
+	pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_await_outside(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	while (v->ask == VCPU_PAUSE && __atomic_load_n(&v->inside, __ATOMIC_SEQ_CST))
+		pthread_cond_wait(&v->changed, &v->lock);
+	pthread_mutex_unlock(&v->lock);
+}
+
+void vcpu_enter_no_more(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	v->ask = VCPU_STOP;
+	pthread_cond_broadcast(&v->changed);
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&v->lock);
+}
+
+/* The signals that came are still pending, for they are blocked here. More come only with the lock
+ * held, and while the vCPU is inside. */
+static void take_signals(void)
+{
+	static const struct timespec at_once;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, VCPU_SIGNAL);
+	while (sigtimedwait(&set, NULL, &at_once) > 0)
+		;
+}
+
+/* Between two KVM_RUNs, after a signal: waits while paused. False when the vCPU is to stop. */
+static bool vcpu_may_run(struct vcpu *v)
+{
+	bool go;
+
+	pthread_mutex_lock(&v->lock);
+	while (v->ask == VCPU_PAUSE)
+		pthread_cond_wait(&v->changed, &v->lock);
+	take_signals();
+	go = v->ask == VCPU_RUN;
+	if (go)
+		__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&v->lock);
+	return go;
+}
+
+/* -- the exits ------------------------------------------------------------------------------- */
+
+/* What a handler wants next: the guest again, or the end of vcpu_run() for a reason. */
+#define RESUME (-1)
+
+static void note_access(struct vcpu *v, uint64_t addr, uint64_t value, unsigned size, bool mmio,
+			bool write)
+{
+	v->access[v->nr_accesses++ % VCPU_ACCESSES] = (struct vcpu_access){
+		.addr = addr, .value = value, .size = (uint8_t)size, .mmio = mmio, .write = write
+	};
+}
+
+/* INS and OUTS arrive batched: the port stays put while the data pointer advances. */
+static int exit_pio(struct vcpu *v)
+{
+	const unsigned port = v->run->io.port, size = v->run->io.size;
+	const bool out = v->run->io.direction == KVM_EXIT_IO_OUT;
+	uint8_t *p = (uint8_t *)v->run + v->run->io.data_offset;
+	bool hit;
+
+	for (uint32_t i = 0; i < v->run->io.count; i++, p += size) {
+		if (out)
+			hit = bus_write(v->pio, port, size, load_le(p, size));
+		else
+			store_le(p, size, bus_read(v->pio, port, size, &hit));
+		v->stats.unclaimed += !hit;
+	}
+	note_access(v, port, load_le(p - size, size), size, false, out);
+	return RESUME;
+}
+
+/* The guest touched an address without a memory slot. KVM splits what crosses a page; len is 1 to
+ * 8, and not always a power of two: devices see 1, 2, 4 or 8 bytes, anything else nobody answers.
+ */
+static int exit_mmio(struct vcpu *v)
+{
+	const gpa_t addr = v->run->mmio.phys_addr;
+	const unsigned len = v->run->mmio.len;
+	uint8_t *data = v->run->mmio.data;
+	const uint64_t written = load_le(data, min(len, 8u));
+	const bool write = v->run->mmio.is_write;
+	bool hit = false;
+
+	if (!is_power_of_two(len) || len > 8)
+		memset(data, 0xff, sizeof(v->run->mmio.data));
+	else if (write)
+		hit = bus_write(v->mmio, addr, len, written);
+	else
+		store_le(data, len, bus_read(v->mmio, addr, len, &hit));
+	v->stats.unclaimed += !hit;
+	note_access(v, addr, write ? written : load_le(data, min(len, 8u)), len, true, write);
+	return RESUME;
+}
+
+/* The in-kernel APIC waits for the next interrupt by itself; nothing is left to do. */
+static int exit_hlt(struct vcpu *v __unused)
+{
+	return RESUME;
+}
+
+/* Something wants attention (a signal, a request by vcpu_ask); the loop looks before it enters
+ * again. */
+static int exit_intr(struct vcpu *v __unused)
+{
+	return RESUME;
+}
+
+/* A fault while delivering a double fault: the CPU stops (SDM 3A §6.15, interrupt 8). */
+static int exit_shutdown(struct vcpu *v)
+{
+	vcpu_explain(
+		v,
+		"triple fault: an exception could not be delivered, nor the double fault after it",
+		"The guest's CPU is in shutdown: its interrupt table, stack or page tables are bad. Some kernels reset themselves this way.");
+	return VCPU_CRASHED;
+}
+
+static int exit_system_event(struct vcpu *v)
+{
+	switch (v->run->system_event.type) {
+	case KVM_SYSTEM_EVENT_SHUTDOWN:
+		return VCPU_POWER_OFF;
+	case KVM_SYSTEM_EVENT_RESET:
+		return VCPU_RESET;
+	case KVM_SYSTEM_EVENT_CRASH:
+		return VCPU_PANIC;
+	}
+	return RESUME; /* wake-up and suspend: nothing to do */
+}
+
+static int exit_internal_error(struct vcpu *v)
+{
+	static const char *const words[] = {
+		[0] = "an internal error of KVM",
+		[KVM_INTERNAL_ERROR_EMULATION] = "KVM can't emulate this instruction",
+		[KVM_INTERNAL_ERROR_SIMUL_EX] = "two exceptions at once that KVM can't merge",
+		[KVM_INTERNAL_ERROR_DELIVERY_EV] = "KVM failed to deliver an event",
+		[KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON] =
+			"the CPU gave KVM an exit that it does not know",
+	};
+	const uint32_t error = v->run->internal.suberror;
+
+	vcpu_explain(v, words[error < ARRAY_SIZE(words) && words[error] ? error : 0], NULL);
+	return VCPU_CRASHED;
+}
+
+static int exit_fail_entry(struct vcpu *v)
+{
+	char why[96];
+
+	snprintf(why, sizeof(why), "the CPU refused to enter the guest (hardware reason %#llx)",
+		 (unsigned long long)v->run->fail_entry.hardware_entry_failure_reason);
+	vcpu_explain(
+		v, why,
+		"The guest's control registers or segments hold a state that this CPU does not take.");
+	return VCPU_CRASHED;
+}
+
+static int exit_unknown(struct vcpu *v)
+{
+	char why[96];
+
+	snprintf(why, sizeof(why), "KVM reports exit reason %u, which minivmm does not handle",
+		 v->run->exit_reason);
+	vcpu_explain(v, why, NULL);
+	return VCPU_CRASHED;
+}
+
+/*
+ * KVM's exit reasons, and what the hardware reported underneath: VMX in the VMCS's exit reason (SDM
+ * 3D app. C), SVM in the VMCB's EXITCODE (APM 2 app. C). KVM handles most hardware exits itself
+ * (page faults on slots, MSRs, CPUID, interrupt windows, the in-kernel APIC, ioeventfds) and passes
+ * on only these.
+ *
+ *  KVM             VMX                                     SVM
+ *  IO              30 I/O instruction                      7Bh IOIO
+ *  MMIO            48 EPT violation, 49 EPT misconfig.     400h nested page fault
+ *  HLT             12 HLT (without an in-kernel APIC)      78h HLT
+ *  INTR            1 external interrupt (with a signal)    60h INTR
+ *  SHUTDOWN        2 triple fault                          7Fh SHUTDOWN
+ *  SYSTEM_EVENT    a hypercall or an MSR write that KVM understood as one, on both
+ *  INTERNAL_ERROR  48, 49 or 0 (exception), where KVM can't emulate the instruction
+ *  FAIL_ENTRY      33, 34, 41: VM entry failed             -1 VMEXIT_INVALID
+ */
+static const struct {
+	const char *name;
+	int (*handle)(struct vcpu *v); /* RESUME or enum vcpu_end */
+} exits[VCPU_EXIT_REASONS] = {
+	[KVM_EXIT_UNKNOWN] = { "unknown", exit_unknown },
+	[KVM_EXIT_IO] = { "io", exit_pio },
+	[KVM_EXIT_MMIO] = { "mmio", exit_mmio },
+	[KVM_EXIT_HLT] = { "hlt", exit_hlt },
+	[KVM_EXIT_INTR] = { "intr", exit_intr },
+	[KVM_EXIT_IRQ_WINDOW_OPEN] = { "irq-window", exit_intr },
+	[KVM_EXIT_SHUTDOWN] = { "shutdown", exit_shutdown },
+	[KVM_EXIT_SYSTEM_EVENT] = { "system-event", exit_system_event },
+	[KVM_EXIT_INTERNAL_ERROR] = { "internal-error", exit_internal_error },
+	[KVM_EXIT_FAIL_ENTRY] = { "fail-entry", exit_fail_entry },
+};
+
+const char *vcpu_exit_name(unsigned reason)
+{
+	return reason < ARRAY_SIZE(exits) ? exits[reason].name : NULL;
+}
+
+int vcpu_handle(struct vcpu *v)
+{
+	const uint32_t reason = v->run->exit_reason;
+
+	if (reason >= ARRAY_SIZE(exits) || !exits[reason].handle)
+		return exit_unknown(v);
+	v->stats.exits[reason]++;
+	return exits[reason].handle(v);
+}
+
+/* Somebody may wait for the vCPU to be outside. */
+static void tell_outside(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	pthread_cond_broadcast(&v->changed);
+	pthread_mutex_unlock(&v->lock);
+}
+
+/* KVM_RUN, timed if that is wanted. 0 after an exit, or -errno. */
+static int vcpu_enter(struct vcpu *v, uint64_t *left)
+{
+	uint64_t entered = v->timed ? monotonic_ns() : 0;
+	int rc;
+
+	__atomic_store_n(&v->inside, true, __ATOMIC_SEQ_CST); /* pairs with vcpu_ask() */
+	rc = ioctl(v->fd, KVM_RUN, 0L) < 0 ? -errno : 0;
+	__atomic_store_n(&v->inside, false, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&v->run->immediate_exit, __ATOMIC_SEQ_CST))
+		tell_outside(v);
+	if (v->timed && !v->stats.first_run_ns)
+		v->stats.first_run_ns = entered;
+	if (v->timed) {
+		v->stats.host_ns += *left ? entered - *left : 0;
+		*left = monotonic_ns();
+		v->stats.guest_ns += *left - entered;
+	}
+	return rc;
+}
+
+enum vcpu_end vcpu_run(struct vcpu *v)
+{
+	uint64_t left = 0;
+	int next = vcpu_may_run(v) ? RESUME : VCPU_STOPPED;
+
+	while (next == RESUME) {
+		int rc = vcpu_enter(v, &left);
+
+		if (rc == 0) {
+			next = vcpu_handle(v);
+		} else if (rc == -EINTR || rc == -EAGAIN) {
+			/* EAGAIN: an INIT was taken while waiting. */
+			v->stats.interrupted++;
+			if (!vcpu_may_run(v))
+				next = VCPU_STOPPED;
+		} else {
+			errno = -rc;
+			log_errno("KVM: run vCPU %u", v->id);
+			next = VCPU_FAILED;
+		}
+	}
+	return (enum vcpu_end)next;
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vcpu *v = arg;
+
+	v->ended(v->ctx, vcpu_run(v));
+	return NULL;
+}
+
+int vcpu_start(struct vcpu *v, void (*ended)(void *ctx, enum vcpu_end end), void *ctx)
+{
+	char name[16];
+
+	v->ended = ended;
+	v->ctx = ctx;
+	snprintf(name, sizeof(name), "vcpu%u", v->id);
+	errno = -thread_start(&v->thread, name, vcpu_thread, v);
+	if (errno)
+		return log_errno("thread of vCPU %u", v->id);
+	v->started = true;
+	return 0;
+}
+
+void vcpu_join(struct vcpu *v)
+{
+	if (v->started)
+		pthread_join(v->thread, NULL);
+	v->started = false;
+}

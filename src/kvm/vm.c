@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "kvm/vm.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+
+#include "vmm/log.h"
+
+void vm_none(struct vm *vm)
+{
+	*vm = (struct vm){ .kvm_fd = -1, .fd = -1 };
+	for (size_t i = 0; i < VM_GSIS; i++)
+		vm->irqfd[i] = -1;
+}
+
+static int kvm_open(void)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == EACCES)
+		return log_ret(
+			-EACCES,
+			"/dev/kvm: Permission denied (join its group: sudo usermod -aG kvm $USER, then log in again; 'minivmm doctor' tells more)");
+	if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
+		return log_ret(
+			-errno,
+			"/dev/kvm: not there (the kernel's kvm_intel or kvm_amd module isn't loaded, or virtualization is off in the firmware; 'minivmm doctor' tells more)");
+	return log_errno("/dev/kvm");
+}
+
+int vm_has(const struct vm *vm, int cap)
+{
+	int n = ioctl(vm->fd >= 0 ? vm->fd : vm->kvm_fd, KVM_CHECK_EXTENSION, (long)cap);
+
+	return n < 0 ? 0 : n;
+}
+
+static int kvm_create_vm(struct vm *vm)
+{
+	int version = ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0L);
+	int size;
+
+	if (version < 0)
+		return log_ret(
+			-ENOTTY,
+			"/dev/kvm: is there, but is not KVM's ('minivmm doctor' tells more)");
+	if (version != KVM_API_VERSION)
+		return log_ret(-ENOTSUP, "/dev/kvm: API version %d; minivmm needs %d", version,
+			       KVM_API_VERSION);
+	do
+		vm->fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0L);
+	while (vm->fd < 0 && errno == EINTR);
+	if (vm->fd < 0)
+		return log_errno("/dev/kvm: create a VM");
+	size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0L);
+	if (size < (int)sizeof(struct kvm_run))
+		return log_ret(-ENOTSUP, "/dev/kvm: vCPU area of %d bytes; minivmm needs %zu", size,
+			       sizeof(struct kvm_run));
+	vm->run_size = (size_t)size;
+	return 0;
+}
+
+static int kvm_check(const struct vm *vm)
+{
+	static const struct {
+		int cap;
+		const char *name;
+	} needed[] = {
+		{ KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY" },
+		{ KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP" },
+		{ KVM_CAP_IRQFD, "KVM_CAP_IRQFD" },
+		{ KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD" },
+		{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+		if (!vm_has(vm, needed[i].cap))
+			return log_ret(
+				-ENOTSUP,
+				"/dev/kvm: no %s, which minivmm needs (see 'minivmm doctor')",
+				needed[i].name);
+	return 0;
+}
+
+int vm_init(struct vm *vm, struct kept *kept)
+{
+	int rc;
+
+	vm_none(vm);
+	rc = vm->kvm_fd = kept_open(kept, 0);
+	if (rc == -ENOENT) {
+		rc = vm->kvm_fd = kvm_open();
+		if (rc >= 0)
+			rc = kept_keep(kept, 0, vm->kvm_fd, "/dev/kvm");
+	} else if (rc < 0) {
+		return log_errno("/dev/kvm");
+	}
+	if (rc >= 0)
+		rc = kvm_create_vm(vm);
+	if (rc == 0)
+		rc = kvm_check(vm);
+	return rc;
+}
+
+void vm_destroy(struct vm *vm)
+{
+	vm_destroy_arch(vm);
+	for (size_t i = 0; i < VM_GSIS; i++)
+		close_fd(&vm->irqfd[i]);
+	close_fd(&vm->fd);
+	close_fd(&vm->kvm_fd);
+}
+
+int vm_add_memory(struct vm *vm, gpa_t gpa, uint64_t size, void *host)
+{
+	const struct kvm_userspace_memory_region slot = {
+		.slot = vm->nr_slots,
+		.guest_phys_addr = gpa,
+		.memory_size = size,
+		.userspace_addr = (uintptr_t)host,
+	};
+
+	if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+		return log_errno("KVM: memory slot %u (%llu MiB at %#llx)", vm->nr_slots,
+				 (unsigned long long)(size / MIB), (unsigned long long)gpa);
+	vm->nr_slots++;
+	return 0;
+}
+
+static void irq_line_set(void *ctx, unsigned gsi, bool level)
+{
+	const struct vm *vm = ctx;
+	struct kvm_irq_level irq = { .irq = gsi, .level = level };
+
+	/* It fails only for a GSI that does not exist, which is our bug. */
+	if (ioctl(vm->fd, KVM_IRQ_LINE, &irq) < 0)
+		assert(errno == EINTR);
+}
+
+struct irq_line vm_irq_line(struct vm *vm, unsigned gsi)
+{
+	return (struct irq_line){ .set = irq_line_set, .ctx = vm, .n = gsi };
+}
+
+static void irqfd_set(void *ctx, unsigned gsi, bool level)
+{
+	const struct vm *vm = ctx;
+	const uint64_t one = 1;
+
+	/* KVM turns one write into one edge. EAGAIN: 2^64 - 2 of them are pending, so one is. */
+	if (level && write(vm->irqfd[gsi], &one, sizeof(one)) < 0)
+		assert(errno == EAGAIN);
+}
+
+int vm_irqfd_line(struct vm *vm, unsigned gsi, struct irq_line *line)
+{
+	struct kvm_irqfd irqfd = { .gsi = gsi };
+
+	assert(gsi < VM_GSIS && vm->irqfd[gsi] < 0);
+	vm->irqfd[gsi] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (vm->irqfd[gsi] < 0)
+		return log_errno("eventfd for interrupt %u", gsi);
+	irqfd.fd = (uint32_t)vm->irqfd[gsi];
+	if (ioctl(vm->fd, KVM_IRQFD, &irqfd) < 0)
+		return log_errno("KVM: irqfd for interrupt %u", gsi);
+	*line = (struct irq_line){ .set = irqfd_set, .ctx = vm, .n = gsi };
+	return 0;
+}

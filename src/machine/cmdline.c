@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "machine/cmdline.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "guest/wire.h"
+
+#define BLANKS " \t\n\v\f\r"
+
+/* The next word of *text, as Linux cuts it (lib/cmdline.c: blanks, but for those in quotes), and
+ * its length; *text moves to its end. NULL: there is none, or "--", after which words are for init.
+ */
+static const char *next_word(const char **text, size_t *len)
+{
+	const char *word = *text + strspn(*text, BLANKS), *end = word;
+
+	for (bool quoted = false; *end && (quoted || !strchr(BLANKS, *end)); end++)
+		quoted ^= *end == '"';
+	*len = (size_t)(end - word);
+	*text = end;
+	return *len && (*len != 2 || strncmp(word, "--", 2)) ? word : NULL;
+}
+
+/* Does a word of text begin with the len bytes of key, "=" included? */
+static bool sets_key(const char *text, const char *key, size_t len)
+{
+	const char *word;
+	size_t word_len;
+
+	while ((word = next_word(&text, &word_len))) {
+		word += *word == '"';
+		if (strncmp(word, key, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Adds "key=value", or a plain word, unless the user's own text sets that key. */
+static void add_default(FILE *f, const char *append, const char *word)
+{
+	const char *equals = strchr(word, '=');
+
+	if (equals && append && sets_key(append, word, (size_t)(equals - word) + 1))
+		return;
+	fprintf(f, "%s ", word);
+}
+
+/* What ends a guest whose kernel panics, and says so. */
+static void add_panic(FILE *f, const char *append)
+{
+	add_default(f, append, "panic=-1");
+	fputs("reboot=panic_warm,acpi ", f);
+}
+
+/* The last console= is /dev/console. What is printed before a console comes up is repeated there,
+ * and what comes later goes to each: so two of them on one terminal would show every line twice.
+ * But earlyprintk ends where the console begins. */
+static void add_consoles(FILE *f, const struct config *c)
+{
+	const bool shared = c->serial.kind == HOST_STDIO && c->console.kind == HOST_STDIO;
+
+	if (shared)
+		add_default(f, c->append, "earlyprintk=ttyS0");
+	else if (c->serial.kind != HOST_NONE)
+		add_default(f, c->append, "console=ttyS0");
+	if (c->console.kind != HOST_NONE)
+		add_default(f, c->append, "console=hvc0");
+}
+
+/* Of a kernel that runs a command: nothing that it could do without. Its messages come out of the
+ * early console at the serial port, which nothing else tells it of: without a driver's probing. */
+static void add_run(FILE *f, const struct config *c)
+{
+	if (c->run.console_log)
+		add_default(f, c->append, "loglevel=7");
+	else
+		add_default(f, c->append, "quiet");
+	add_panic(f, c->append);
+	if (c->serial.kind == HOST_NONE) {
+		add_default(f, c->append, "earlyprintk=ttyS0,115200,keep");
+		add_default(f, c->append, "8250.nr_uarts=0");
+	}
+	add_default(f, c->append, "random.trust_cpu=on");
+	add_default(f, c->append, "random.trust_bootloader=on");
+	add_default(f, c->append, "rdinit=" GUEST_INIT);
+}
+
+static void add_defaults(FILE *f, const struct config *c)
+{
+	add_consoles(f, c);
+	if (c->run.argv) {
+		add_run(f, c);
+		return;
+	}
+	add_default(f, c->append, "quiet");
+	add_panic(f, c->append);
+	if (c->nr_disks && !c->initrd) {
+		add_default(f, c->append, "root=/dev/vda");
+		add_default(f, c->append, c->disk[0].readonly ? "ro" : "rw");
+	}
+}
+
+char *cmdline_make(const struct config *c, bool linux_kernel)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f) {
+		log_ret(-ENOMEM, "out of memory");
+		return NULL;
+	}
+	if (linux_kernel && !c->no_default_cmdline)
+		add_defaults(f, c);
+	fprintf(f, "%s", c->append ? c->append : "");
+	if (fclose(f) != 0) {
+		log_ret(-ENOMEM, "out of memory");
+		free(text);
+		return NULL;
+	}
+	len = strlen(text);
+	if (len && text[len - 1] == ' ')
+		text[len - 1] = '\0';
+	return text;
+}
+
+struct reboot_modes {
+	char ordinary, panic; /* 'w': warm */
+};
+
+/* One item of reboot=, as Linux reads it (kernel/reboot.c). */
+static void read_reboot(struct reboot_modes *m, const char *item)
+{
+	static const char panic[] = "panic_", modes[] = "wchsg";
+	const bool of_panic = !strncmp(item, panic, sizeof(panic) - 1);
+
+	item += of_panic ? sizeof(panic) - 1 : 0;
+	if (!strncmp(item, "smp", 3) || (*item == 's' && isdigit((unsigned char)item[1])))
+		return; /* a processor */
+	if (*item && strchr(modes, *item))
+		*(of_panic ? &m->panic : &m->ordinary) = *item;
+}
+
+bool cmdline_marks_panics(const char *cmdline)
+{
+	static const char key[] = "reboot=";
+	struct reboot_modes m = { 0 };
+	const char *word;
+	size_t len;
+
+	while ((word = next_word(&cmdline, &len))) {
+		const char *end = word + len;
+
+		word += *word == '"';
+		if (strncmp(word, key, sizeof(key) - 1))
+			continue;
+		for (word += sizeof(key) - 2; word && word < end;
+		     word = memchr(word, ',', (size_t)(end - word)))
+			read_reboot(&m, ++word);
+	}
+	return m.panic == 'w' && m.ordinary != 'w';
+}

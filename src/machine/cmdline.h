@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The kernel's command line: what a guest of minivmm wants by default, then what the user appends.
+ */
+#pragma once
+
+#include "config/config.h"
+
+/* Of c, for the caller to free; NULL when memory is out, logged. It is --append's text; for a
+ * kernel that is Linux, and without --no-default-cmdline, after these words:
+ *
+ *  console=ttyS0     unless --serial none
+ *  console=hvc0      with --console; the console of the two. When the serial port is on the same
+ *                    terminal, earlyprintk=ttyS0 stands for console=ttyS0
+ *  quiet             boot messages from warnings up; loglevel=7 shows all
+ *  panic=-1          a panic ends the guest at once
+ *  reboot=panic_warm,acpi
+ *                    a panic is told from a reset (machine_end.c). Linux before 5.3 takes the first
+ *                    for "pci", which the second sets right: it is the default
+ *  root=/dev/vda     with --disk and without --initrd; rw, or ro when the disk is read-only
+ *
+ * A default whose key --append sets (console=, panic=, root=, …) is left out; reboot= stays, as
+ * Linux puts several of them together. */
+char *cmdline_make(const struct config *c, bool linux_kernel) __must_check;
+
+/* Does Linux, told this, mark the reset after a panic, and no other, as a warm one? */
+bool cmdline_marks_panics(const char *cmdline);

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "machine/console.h"
+
+#include <stdio.h>
+
+#include "backend/socket.h"
+#include "backend/tty.h"
+
+static int open_end(struct machine *m, struct stream **s, const char *what,
+		    const struct host_end *e, const struct power *power, struct kept *kept)
+{
+	if (m->config->action == ACTION_DRY_RUN)
+		return 0; /* which leaves the terminal and files alone */
+	switch (e->kind) {
+	case HOST_STDIO:
+		return tty_stdio(s, &m->loop, what, power, kept);
+	case HOST_PTY:
+		return tty_pty(s, &m->loop, what, kept);
+	case HOST_FILE:
+		return tty_file(s, &m->loop, what, e->path, kept);
+	case HOST_SOCKET:
+		return socket_listen(s, &m->loop, what, e->path, kept);
+	case HOST_FD:
+		return tty_fd(s, &m->loop, what, (int)e->fd, kept);
+	case HOST_NONE:
+		break;
+	}
+	return 0;
+}
+
+int consoles_open(struct machine *m, const struct power *power)
+{
+	const struct config *c = m->config;
+	const bool shared = c->serial.kind == HOST_STDIO && c->console.kind == HOST_STDIO;
+	char what[80];
+	int rc;
+
+	/* What the kernel of a command says, by its early console (cmdline.c). */
+	if (c->run.argv && c->serial.kind == HOST_NONE) {
+		m->serial = &m->run.console.stream;
+		rc = 0;
+	} else if (shared && c->action != ACTION_DRY_RUN) {
+		/* The input of a terminal that both have is the console's. */
+		rc = tty_stdout(&m->serial, &m->loop, "serial port", MACHINE_KEPT(m, serial));
+	} else {
+		rc = open_end(m, &m->serial, "serial port", &c->serial, power,
+			      MACHINE_KEPT(m, serial));
+	}
+	if (rc == 0)
+		rc = open_end(m, &m->console_end, "console", &c->console, power,
+			      MACHINE_KEPT(m, console));
+	for (size_t i = 0; i < c->nr_ports && rc == 0; i++) {
+		snprintf(what, sizeof(what), "port %s", c->port[i].name);
+		rc = open_end(m, &m->port_end[i], what, &c->port[i].end, power,
+			      MACHINE_KEPT(m, port[i]));
+	}
+	return rc;
+}
+
+static int add(struct machine *m, struct virtio_console *c, const struct console_options *o)
+{
+	int rc = virtio_console_init(c, o, &m->loop);
+
+	if (rc == 0)
+		rc = machine_add_virtio(m, &c->vd, &m->loop);
+	return rc == 0 ? virtio_console_start(c) : rc;
+}
+
+/* Of the terminal behind the console. False: there is none. */
+static bool window_size(const struct machine *m, uint16_t *cols, uint16_t *rows)
+{
+	const struct host_end *e = &m->config->console;
+
+	if (e->kind == HOST_FD)
+		return tty_size_of((int)e->fd, cols, rows);
+	return e->kind == HOST_STDIO && tty_size(cols, rows);
+}
+
+int consoles_add(struct machine *m)
+{
+	const struct config *c = m->config;
+	const char *name[CONFIG_MAX_PORTS];
+	struct console_options console = { .stream = m->console_end };
+	const struct console_options ports = { .port = name,
+					       .port_stream = m->port_end,
+					       .nr_ports = (unsigned)c->nr_ports };
+	int rc = 0;
+
+	console.has_size = window_size(m, &console.cols, &console.rows);
+	for (size_t i = 0; i < c->nr_ports; i++)
+		name[i] = c->port[i].name;
+	if (c->console.kind != HOST_NONE)
+		rc = add(m, &m->console, &console);
+	if (rc == 0 && c->nr_ports)
+		rc = add(m, &m->ports, &ports);
+	return rc;
+}
+
+void machine_window_changed(struct machine *m)
+{
+	uint16_t cols, rows;
+
+	if (window_size(m, &cols, &rows))
+		virtio_console_resize(&m->console, cols, rows);
+}
+
+static void close_end(struct stream **s)
+{
+	stream_destroy(*s);
+	*s = NULL;
+}
+
+void consoles_close(struct machine *m)
+{
+	uart_detach(&m->com1);
+	virtio_console_detach(&m->console);
+	virtio_console_detach(&m->ports);
+	close_end(&m->serial);
+	for (size_t i = 0; i < ARRAY_SIZE(m->port_end); i++)
+		close_end(&m->port_end[i]);
+	close_end(&m->console_end);
+}
+
+void consoles_destroy(struct machine *m)
+{
+	virtio_console_destroy(&m->console);
+	virtio_console_destroy(&m->ports);
+}
+
+const char *consoles_where(const struct host_end *e)
+{
+	static const char *const where[] = {
+		[HOST_NONE] = "none",
+		[HOST_STDIO] = "standard input and output",
+		[HOST_PTY] = "a new pseudo-terminal",
+		[HOST_FILE] = "file ",
+		[HOST_SOCKET] = "socket ",
+		[HOST_FD] = "an open descriptor",
+	};
+
+	return where[e->kind];
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How a machine ends: what its devices and vCPUs say of it, and the first reason that counts.
+ *
+ * A Linux that panics resets the machine like one that reboots. A driver of pvpanic tells of it,
+ * but is often a module, and not loaded. So the default command line has reboot=panic_warm, by
+ * which a kernel that resets the machine after a panic asks the BIOS for a warm boot, in the BIOS's
+ * data area; on any other reset it asks for a cold one. Either way a panic is not a reset: it is
+ * never followed by another life.
+ */
+#include "machine/machine.h"
+
+#include "bios.h"
+
+void machine_end(struct machine *m, enum machine_end why, unsigned value)
+{
+	enum machine_end none = END_NONE;
+
+	if (__atomic_compare_exchange_n(&m->end, &none, why, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_RELAXED))
+		m->end_value = value; /* read after the threads are joined */
+	else if (why == END_QUIT || why == END_KILLED)
+		__atomic_store_n(&m->called_off, why, __ATOMIC_RELEASE);
+	/* A guest that switched itself off must not see what comes after. */
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		vcpu_enter_no_more(&m->vcpu[i]);
+	loop_stop(&m->loop);
+}
+
+/* Did the kernel write, before it reset the machine, that it panicked? Only Linux with the words
+ * for it does (cmdline_marks_panics()); others leave there what they like. */
+static bool left_a_mark(const struct machine *m)
+{
+	le16_t flag;
+
+	return m->marks_panics && gmem_read(&m->mem, BIOS_RESET_FLAG, &flag, sizeof(flag)) == 0 &&
+	       le16(flag) == BIOS_WARM_BOOT;
+}
+
+/* A guest may say so by one instruction that writes a thousand times. */
+static void end_by_panic(struct machine *m)
+{
+	if (__atomic_load_n(&m->end, __ATOMIC_ACQUIRE) == END_NONE)
+		log_msg(LOG_ERROR, "the guest's kernel panicked (its console says why)");
+	machine_end(m, END_CRASHED, 0);
+}
+
+void machine_on_power(void *ctx, enum power_event what, unsigned value)
+{
+	struct machine *m = ctx;
+
+	switch (what) {
+	case POWER_OFF:
+		machine_end(m, END_POWER_OFF, 0);
+		break;
+	case POWER_RESET:
+		if (left_a_mark(m))
+			end_by_panic(m);
+		else
+			machine_end(m, END_RESET, 0);
+		break;
+	case POWER_PANIC:
+		end_by_panic(m);
+		break;
+	case POWER_DEBUG_EXIT:
+		machine_end(m, END_DEBUG_EXIT, value);
+		break;
+	case POWER_QUIT:
+		machine_end(m, END_QUIT, 0);
+		break;
+	}
+}
+
+void machine_on_vcpu_end(void *ctx, enum vcpu_end end)
+{
+	struct machine *m = ctx;
+
+	switch (end) {
+	case VCPU_STOPPED:
+		break;
+	case VCPU_POWER_OFF:
+		machine_on_power(m, POWER_OFF, 0);
+		break;
+	case VCPU_RESET:
+		machine_on_power(m, POWER_RESET, 0);
+		break;
+	case VCPU_PANIC:
+		machine_on_power(m, POWER_PANIC, 0);
+		break;
+	case VCPU_CRASHED:
+		if (left_a_mark(m)) /* a panic, whose reset is a triple fault (reboot=t) */
+			end_by_panic(m);
+		machine_end(m, END_CRASHED, 0);
+		break;
+	case VCPU_FAILED:
+		machine_end(m, END_FAILED, 0);
+		break;
+	}
+}

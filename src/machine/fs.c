@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "machine/fs.h"
+
+static enum fuse_cache cache_of(enum fs_cache c)
+{
+	switch (c) {
+	case FS_CACHE_AUTO:
+		break;
+	case FS_CACHE_ALWAYS:
+		return FUSE_CACHE_ALWAYS;
+	case FS_CACHE_NONE:
+		return FUSE_CACHE_NONE;
+	}
+	return FUSE_CACHE_AUTO;
+}
+
+/* A dry run connects to nothing. */
+static int init_daemon(struct machine *m, size_t i, struct loop *loop)
+{
+	const struct fs_config *c = &m->config->fs[i];
+	const struct vhost_user_memory memory = { .fd = m->ram.memfd, .host = m->ram.host };
+	int rc = fs_vhost_init(&m->fs_vhost[i], c->tag, m->vm.fd >= 0 ? c->socket : NULL, &memory,
+			       MACHINE_KEPT(m, fs[i]), loop);
+
+	return rc == 0 ? machine_add_virtio(m, &m->fs_vhost[i].vd, loop) : rc;
+}
+
+int shares_init(struct machine *m)
+{
+	const struct config *c = m->config;
+	int rc = 0;
+
+	for (size_t i = 0; i < c->nr_fs && rc == 0; i++) {
+		struct loop *loop = &m->io[c->io_threads].loop; /* their own */
+		const struct fuse_options o = {
+			.option = c->fs[i].option ?: "--fs",
+			.path = c->fs[i].path,
+			.readonly = c->fs[i].readonly,
+			.files = c->fs[i].files,
+			.cache = cache_of(c->fs[i].cache),
+			.stopping = &m->stopping,
+			.fds = &m->fds,
+			.kept = MACHINE_KEPT(m, fs[i]),
+		};
+
+		m->nr_fs++; /* to be destroyed, however far it comes */
+		if (c->fs[i].socket) {
+			rc = init_daemon(m, i, loop);
+			continue;
+		}
+		rc = virtio_fs_init(&m->fs[i], c->fs[i].tag, &o);
+		if (rc == 0)
+			rc = machine_add_virtio(m, &m->fs[i].vd, loop);
+	}
+	return rc;
+}
+
+void shares_destroy(struct machine *m)
+{
+	for (size_t i = 0; i < m->nr_fs; i++) {
+		virtio_fs_destroy(&m->fs[i]);
+		fs_vhost_destroy(&m->fs_vhost[i]);
+	}
+	m->nr_fs = 0;
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The folders of --fs: their devices (shares.c). For machine.c. */
+#pragma once
+
+#include "machine/machine.h"
+
+/* 0 or -errno, logged; shares_destroy() is safe either way. */
+int shares_init(struct machine *m) __must_check;
+void shares_destroy(struct machine *m);

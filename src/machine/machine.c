@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * machine_wire() is the board: a list that can be read from top to bottom. Adding a device is one
+ * file in devices/, its member in struct machine, its init below and its row in the list
+ * (docs/adding-a-device.md).
+ */
+#include "machine/machine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "acpi.h"
+#include "bios.h"
+#include "arch/x86/board.h"
+#include "machine/cmdline.h"
+#include "machine/console.h"
+#include "machine/dry_run.h"
+#include "command/initramfs.h"
+#include "machine/net.h"
+#include "machine/fs.h"
+#include "machine/transport.h"
+#include "vmm/thread.h"
+
+#define PATIENCE_NS 20000000000ull /* for all who read what the guest said last */
+
+/* -- the parts ------------------------------------------------------------------------------- */
+
+/* Shared folders have one of their own: a request to the host's file system may take its time. */
+static unsigned nr_io_threads(const struct machine *m)
+{
+	return m->config->io_threads + (m->config->nr_fs > 0);
+}
+
+static int init_loops(struct machine *m)
+{
+	int rc = loop_init(&m->loop);
+
+	m->loop.patience = m->patience;
+	for (unsigned i = 0; i < nr_io_threads(m) && rc == 0; i++) {
+		rc = loop_init(&m->io[i].loop);
+		m->io[i].loop.patience = m->patience;
+	}
+	return rc;
+}
+
+static bool take_back(void *ctx, void *host, uint64_t len)
+{
+	return ram_release(ctx, host, len);
+}
+
+static int init_balloon(struct machine *m)
+{
+	const struct config *c = m->config;
+	const struct balloon_host host = { .release = take_back, .ctx = &m->ram };
+	const struct balloon_options o = {
+		.size = c->balloon.size,
+		.most = CONFIG_MAX_BALLOON(c->memory.size),
+		.reporting = c->balloon.reporting,
+		.stats_s = c->balloon.stats,
+	};
+	int rc = virtio_balloon_init(&m->balloon, &o, &host, &m->io[0].loop);
+
+	if (!m->ram.releasable)
+		log_warn(
+			"--balloon: huge pages of a fixed size stay set aside for the guest, whatever it gives up; use hugepages=on");
+	return rc == 0 ? machine_add_virtio(m, &m->balloon.vd, &m->io[0].loop) : rc;
+}
+
+/* A dry run listens nowhere. */
+static int init_vsock(struct machine *m)
+{
+	const struct vsock_config *c = &m->config->vsock;
+	const bool live = m->vm.fd >= 0;
+	const struct vsock_options o = {
+		.cid = c->cid,
+		.path = live ? c->path : NULL,
+		.fds = &m->fds,
+		.kept = MACHINE_KEPT(m, vsock),
+	};
+	int rc = c->vhost ? vsock_vhost_init(&m->vsock_vhost, c->cid, live, o.kept)
+			  : virtio_vsock_init(&m->vsock, &o, &m->io[0].loop);
+
+	if (rc == 0)
+		rc = run_connect(&m->run);
+	if (rc < 0)
+		return rc;
+	return machine_add_virtio(m, c->vhost ? &m->vsock_vhost.vd : &m->vsock.vd, &m->io[0].loop);
+}
+
+/* Disks come first, in order: a kernel calls them vda, vdb, … */
+static int init_virtio(struct machine *m)
+{
+	const struct config *c = m->config;
+	int rc = 0;
+
+	for (size_t i = 0; i < c->nr_disks && rc == 0; i++) {
+		struct loop *loop = &m->io[i % c->io_threads].loop;
+		const struct disk_config *d = &c->disk[i];
+		const struct disk_options o = {
+			.path = d->path,
+			.readonly = d->readonly,
+			.id = d->id,
+			.format = d->format == DISK_KIND_QCOW2 ? DISK_QCOW2 : DISK_RAW,
+			.sector = (uint32_t)d->sector,
+			.overlay = d->overlay,
+			.temp = d->temp,
+			.dry = m->vm.fd < 0,
+			.kept = MACHINE_KEPT(m, disk[i]),
+		};
+
+		m->nr_disks++; /* to be destroyed, however far it comes */
+		rc = virtio_blk_init(&m->disk[i], &o, loop);
+		if (rc == 0)
+			rc = machine_add_virtio(m, &m->disk[i].vd, loop);
+	}
+	if (rc == 0)
+		rc = nets_init(m);
+	/* A command's kernel has its seed from us, and is spared a driver. */
+	if (rc == 0 && !c->run.argv) {
+		virtio_init(&m->rng, &virtio_rng_ops, 0);
+		rc = machine_add_virtio(m, &m->rng, &m->io[0].loop);
+	}
+	if (rc == 0 && c->balloon.on)
+		rc = init_balloon(m);
+	if (rc == 0 && c->vsock.cid)
+		rc = init_vsock(m);
+	if (rc == 0)
+		rc = shares_init(m);
+	if (rc == 0)
+		rc = consoles_add(m);
+	return rc;
+}
+
+/* The address map, whole. */
+static int machine_wire(struct machine *m)
+{
+	const bool serial = m->config->serial.kind != HOST_NONE || m->config->run.argv;
+	const bool debug = m->config->debug_exit;
+	const struct {
+		struct bus *bus;
+		uint64_t base, len;
+		struct dev *dev;
+	} map[] = {
+		{ &m->pio, PORT_I8042, I8042_PORTS, &m->i8042.dev },
+		{ &m->pio, PORT_RTC, RTC_PORTS, &m->rtc.dev },
+		{ &m->pio, PORT_DEBUG_EXIT, debug ? DEBUG_EXIT_PORTS : 0, &m->debug_exit.dev },
+		{ &m->pio, PORT_COM1, serial ? UART_PORTS : 0, &m->com1.dev },
+		{ &m->pio, PORT_PVPANIC, PVPANIC_PORTS, &m->pvpanic.dev },
+		{ &m->pio, PORT_PM, PM_PORTS, &m->pm.dev },
+		{ &m->pio, PORT_PCI, PCI_PORTS, &m->pci.ports },
+	};
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(map) && rc == 0; i++)
+		if (map[i].len)
+			rc = bus_add(map[i].bus, map[i].base, map[i].len, map[i].dev);
+	if (rc == 0)
+		rc = transport_wire(m);
+	bus_freeze(&m->pio);
+	bus_freeze(&m->mmio);
+	return rc;
+}
+
+static int init_devices(struct machine *m)
+{
+	const struct power power = { .event = machine_on_power, .ctx = m };
+	struct irq_line com1_irq = vm_irq_line(&m->vm, GSI_COM1);
+	struct irq_line pm_irq = vm_irq_line(&m->vm, GSI_PM);
+	int rc = consoles_open(m, &power);
+
+	if (rc < 0)
+		return rc;
+	uart_init(&m->com1, &com1_irq, m->serial);
+	i8042_init(&m->i8042, &power);
+	rtc_init(&m->rtc, NULL);
+	pvpanic_init(&m->pvpanic, &power);
+	pm_init(&m->pm, &pm_irq, &power);
+	transport_init(m);
+	m->pci.power = power;
+	debug_exit_init(&m->debug_exit, &power);
+	return init_virtio(m);
+}
+
+/* -- what firmware would do ------------------------------------------------------------------ */
+
+static int place_firmware(struct machine *m)
+{
+	struct acpi_virtio virtio[MACHINE_MAX_VIRTIO];
+	const bool serial = m->config->serial.kind != HOST_NONE;
+	struct acpi_config c = {
+		.cpus = m->config->cpus,
+		.lapic = BOARD_LAPIC,
+		.ioapic = BOARD_IOAPIC,
+		.com1_port = serial ? PORT_COM1 : 0,
+		.com1_gsi = GSI_COM1,
+		.rtc_port = PORT_RTC,
+		.pvpanic_port = PORT_PVPANIC,
+		.pm_port = PORT_PM,
+		.pm_gsi = GSI_PM,
+	};
+	const struct bios_config bios = {
+		.com1_port = c.com1_port,
+		.reset_port = PORT_PM + PM_RESET,
+		.reset_value = PM_RESET_VALUE,
+	};
+	int rc;
+
+	transport_describe(m, &c, virtio);
+	rc = acpi_build(&m->mem, &c, BOARD_ACPI, BIOS_INTERRUPTS - BOARD_ACPI);
+	return rc == 0 ? bios_build(&m->mem, &bios) : rc;
+}
+
+/* The files of a Linux kernel that runs a command: that, and an initrd of ours behind the user's.
+ */
+static int make_initrd(struct machine *m, struct boot_request *r, const struct file *kernel,
+		       const struct file *initrd, struct initramfs *a)
+{
+	int rc = 0;
+
+	r->initrd = initrd->data;
+	r->initrd_len = initrd->len;
+	r->initrd_name = m->config->initrd;
+	if (m->config->run.argv) {
+		rc = run_initrd(&m->run, kernel, initrd, a);
+		r->initrd = a->data;
+		r->initrd_len = a->len;
+		r->initrd_name = "of run";
+	}
+	return rc;
+}
+
+/* Linux's own words are for Linux. */
+static int make_cmdline(struct machine *m, struct boot_request *r)
+{
+	const bool linux_kernel = m->config->run.argv || boot_is_linux(r);
+
+	m->cmdline = cmdline_make(m->config, linux_kernel);
+	if (!m->cmdline)
+		return -ENOMEM;
+	m->marks_panics = linux_kernel && cmdline_marks_panics(m->cmdline);
+	r->cmdline = m->cmdline;
+	return 0;
+}
+
+static int place_kernel(struct machine *m)
+{
+	const struct config *c = m->config;
+	struct file kernel = { 0 }, initrd = { 0 };
+	struct initramfs archive = { 0 };
+	struct boot_request r = {
+		.mem = &m->mem,
+		.rsdp = BOARD_ACPI,
+		.kaslr = c->kaslr,
+		.kernel_name = c->kernel,
+	};
+	int rc = c->run.argv ? run_find_kernel(&m->run, &r.kernel_name) : 0;
+
+	if (rc == 0)
+		rc = file_read(&kernel, "--kernel", r.kernel_name, MACHINE_KEPT(m, kernel));
+	if (rc == 0 && c->initrd)
+		rc = file_read(&initrd, "--initrd", c->initrd, MACHINE_KEPT(m, initrd));
+	if (rc == 0)
+		rc = make_initrd(m, &r, &kernel, &initrd, &archive);
+	m->times.files = monotonic_ns();
+	if (rc == 0 && getrandom(r.rng_seed, sizeof(r.rng_seed), 0) != sizeof(r.rng_seed))
+		rc = log_errno("getrandom");
+	r.kernel = kernel.data;
+	r.kernel_len = kernel.len;
+	if (rc == 0)
+		rc = make_cmdline(m, &r);
+	transport_reserve(m, &r);
+	if (rc == 0)
+		rc = boot_load(&r, &m->entry);
+	if (rc == 0 && c->run.argv)
+		rc = run_check_kernel(&r);
+	initramfs_free(&archive);
+	file_free(&initrd);
+	file_free(&kernel);
+	return rc;
+}
+
+/* -- KVM ------------------------------------------------------------------------------------- */
+
+static int init_vm(struct machine *m)
+{
+	int rc = vm_init(&m->vm, MACHINE_KEPT(m, kvm));
+
+	for (size_t i = 0; i < m->mem.nr && rc == 0; i++)
+		rc = vm_add_memory(&m->vm, m->mem.region[i].base, m->mem.region[i].size,
+				   m->mem.region[i].host);
+	return rc == 0 ? vm_init_arch(&m->vm, m->config->nested) : rc;
+}
+
+static int init_vcpus(struct machine *m)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < m->config->cpus && rc == 0; i++) {
+		struct vcpu *v = &m->vcpu[m->nr_vcpus++];
+
+		rc = vcpu_init(v, &m->vm, i, m->config->cpus, &m->pio, &m->mmio, &m->mem);
+		v->timed = m->config->stats || m->config->run.json;
+	}
+	return rc == 0 ? vcpu_boot(&m->vcpu[0], &m->entry) : rc;
+}
+
+/* -- life ------------------------------------------------------------------------------------ */
+
+/* Every descriptor is closed and every pointer is NULL, so that machine_destroy() is safe from here
+ * on. */
+static void machine_none(struct machine *m, const struct config *c)
+{
+	m->config = c;
+	vm_none(&m->vm);
+	m->loop = (struct loop){ .epoll_fd = -1, .wake_fd = -1 };
+	for (size_t i = 0; i < ARRAY_SIZE(m->io); i++)
+		m->io[i].loop = m->loop;
+}
+
+int machine_init(struct machine *m, const struct config *c, struct machine_kept *kept,
+		 struct patience *patience)
+{
+	const bool live = c->action != ACTION_DRY_RUN;
+	int rc;
+
+	machine_none(m, c);
+	m->kept = kept;
+	m->patience = patience;
+	m->times.begin = monotonic_ns();
+	fd_budget_init(&m->fds, fd_budget_limit());
+	rc = run_init(&m->run, m);
+	if (rc == 0 && !live)
+		rc = dry_run_check(c);
+	if (rc == 0)
+		rc = ram_alloc(&m->ram, &c->memory, kept && kept_has(&kept->kvm, 0));
+	if (rc == 0)
+		rc = ram_layout(&m->ram, &m->mem);
+	if (rc == 0)
+		rc = init_loops(m);
+	m->times.memory = monotonic_ns();
+	if (rc == 0 && live)
+		rc = init_vm(m);
+	m->times.kvm = monotonic_ns();
+	if (rc == 0)
+		rc = init_devices(m);
+	if (rc == 0)
+		rc = machine_wire(m);
+	if (rc == 0)
+		rc = place_firmware(m);
+	m->times.devices = monotonic_ns();
+	if (rc == 0)
+		rc = place_kernel(m);
+	m->times.kernel = monotonic_ns();
+	if (rc == 0 && live)
+		rc = init_vcpus(m);
+	if (rc == 0 && live)
+		rc = run_begin(&m->run);
+	m->times.vcpus = monotonic_ns();
+	return rc;
+}
+
+void machine_destroy(struct machine *m)
+{
+	consoles_close(m);
+	transport_destroy(m);
+	for (size_t i = 0; i < m->nr_disks; i++)
+		virtio_blk_destroy(&m->disk[i]);
+	virtio_balloon_destroy(&m->balloon);
+	nets_destroy(m);
+	virtio_vsock_destroy(&m->vsock);
+	run_destroy(&m->run);
+	vsock_vhost_destroy(&m->vsock_vhost);
+	shares_destroy(m);
+	consoles_destroy(m);
+	uart_destroy(&m->com1);
+	i8042_destroy(&m->i8042);
+	rtc_destroy(&m->rtc);
+	pvpanic_destroy(&m->pvpanic);
+	pm_destroy(&m->pm);
+	debug_exit_destroy(&m->debug_exit);
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		vcpu_destroy(&m->vcpu[i]);
+	vm_destroy(&m->vm);
+	for (size_t i = 0; i < ARRAY_SIZE(m->io); i++)
+		loop_destroy(&m->io[i].loop);
+	loop_destroy(&m->loop);
+	ram_free(&m->ram);
+	free(m->cmdline);
+	m->cmdline = NULL;
+}
+
+static void *io_thread(void *arg)
+{
+	struct io_thread *io = arg;
+
+	if (loop_run(&io->loop) < 0)
+		machine_end(io->machine, END_FAILED, 0);
+	return NULL;
+}
+
+static int start_io_threads(struct machine *m)
+{
+	for (unsigned i = 0; i < nr_io_threads(m); i++) {
+		struct io_thread *io = &m->io[i];
+
+		io->machine = m;
+		errno = -thread_start(&io->thread, "io", io_thread, io);
+		if (errno)
+			return log_errno("I/O thread %u", i);
+		io->started = true;
+	}
+	return 0;
+}
+
+static int start_vcpus(struct machine *m)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < m->nr_vcpus && rc == 0; i++)
+		rc = vcpu_start(&m->vcpu[i], machine_on_vcpu_end, m);
+	return rc;
+}
+
+void machine_stop_guest(struct machine *m)
+{
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		vcpu_ask(&m->vcpu[i], VCPU_STOP);
+}
+
+/* vCPUs first: they are what makes new work for the I/O threads. */
+static void stop_threads(struct machine *m)
+{
+	__atomic_store_n(&m->stopping, true, __ATOMIC_RELAXED);
+	uart_stop(&m->com1); /* a vCPU may wait for room there */
+	machine_stop_guest(m);
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		vcpu_join(&m->vcpu[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(m->io); i++) {
+		if (!m->io[i].started)
+			continue;
+		loop_stop(&m->io[i].loop);
+		pthread_join(m->io[i].thread, NULL);
+		m->io[i].started = false;
+	}
+}
+
+int machine_start(struct machine *m)
+{
+	int rc = run_start(&m->run);
+
+	if (rc == 0)
+		rc = start_io_threads(m);
+	return rc == 0 ? start_vcpus(m) : rc;
+}
+
+void machine_run(struct machine *m)
+{
+	if (loop_run(&m->loop) < 0)
+		machine_end(m, END_FAILED, 0);
+}
+
+void machine_stop(struct machine *m)
+{
+	if (m->patience)
+		patience_begin(m->patience, PATIENCE_NS);
+	stop_threads(m);
+	consoles_close(m);
+	run_finish(&m->run);
+}
+
+void machine_press_power_button(struct machine *m)
+{
+	pm_press_power_button(&m->pm);
+}
+
+int64_t machine_move_balloon(struct machine *m, int64_t bytes)
+{
+	return m->config->balloon.on ? (int64_t)virtio_balloon_move(&m->balloon, bytes) : -ENOTSUP;
+}
+
+void machine_pause(struct machine *m)
+{
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		vcpu_ask(&m->vcpu[i], VCPU_PAUSE);
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		vcpu_await_outside(&m->vcpu[i]);
+}
+
+void machine_resume(struct machine *m)
+{
+	for (unsigned i = 0; i < m->nr_vcpus; i++)
+		vcpu_ask(&m->vcpu[i], VCPU_RUN);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "machine/ram.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/memfd.h>
+#include <linux/mman.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "host/hostmem.h"
+
+static uint64_t page_size(enum huge_pages huge)
+{
+	switch (huge) {
+	case HUGE_OFF:
+	case HUGE_TRANSPARENT:
+		break;
+	case HUGE_2M:
+		return 2 * MIB;
+	case HUGE_1G:
+		return 1 * GIB;
+	}
+	return 4 * KIB;
+}
+
+/* Address space alone, for RAM at a multiple of align and at least align of guard on either side.
+ */
+static int reserve(struct ram *r, uint64_t size, uint64_t align)
+{
+	const uint64_t len = size + 3 * align;
+	void *p = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return log_errno(
+			"memory: no room for %llu MiB of guest memory in the address space (see ulimit -v)",
+			(unsigned long long)(size / MIB));
+	r->mapping = p;
+	r->mapping_len = len;
+	r->host = (uint8_t *)align_up((uintptr_t)p + align, align);
+	r->size = size;
+	return 0;
+}
+
+/* Seals, so that whoever we give it to can't make it shorter under us. No seal that lets others
+ * write keeps them from punching holes: where a page was, our next touch then finds a new one, of
+ * zeroes. Huge pages of hugetlbfs may all be taken by then, and that touch would be a SIGBUS:
+ * config_check() keeps them from others. */
+static int make_memfd(struct ram *r)
+{
+	AUTO_CLOSE int fd = memfd_create("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, (off_t)r->size) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return log_errno("memory: no memfd of %llu MiB",
+				 (unsigned long long)(r->size / MIB));
+	/* 0 means that there is none. */
+	r->memfd = fd ? take_fd(&fd) : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return r->memfd > 0 ? 0 : log_errno("memory: memfd");
+}
+
+/* Huge pages of hugetlbfs are set aside for us at once, so that this fails rather than the guest
+ * later. */
+static int map_huge(struct ram *r, uint64_t page, bool again)
+{
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB |
+			  (page == 1 * GIB ? MAP_HUGE_1GB : MAP_HUGE_2MB);
+
+	if (mmap(r->host, r->size, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED)
+		return 0;
+	return again ? log_errno("memory: the huge pages of the guest's life before this one")
+		     : hostmem_no_huge_pages(errno, r->size, page, "");
+}
+
+static int map_small(struct ram *r)
+{
+	const int sharing = r->memfd ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+	const int flags = sharing | MAP_FIXED | MAP_NORESERVE;
+
+	/* MAP_NORESERVE is ignored where vm.overcommit_memory is 2. */
+	if (mmap(r->host, r->size, PROT_READ | PROT_WRITE, flags, r->memfd ?: -1, 0) == MAP_FAILED)
+		return log_errno(
+			"memory: the host refuses %llu MiB of guest memory (see vm.overcommit_memory in proc(5)); use a smaller --memory",
+			(unsigned long long)(r->size / MIB));
+	return 0;
+}
+
+static int advise(const struct ram *r, int advice, const char *what)
+{
+	if (madvise(r->host, r->size, advice) < 0)
+		return log_errno("memory: %s", what);
+	return 0;
+}
+
+static int advise_all(const struct ram *r, const struct memory_config *c, bool again)
+{
+	int rc = advise(r, MADV_DONTDUMP, "can't keep guest memory out of core dumps");
+
+	if (rc == 0) /* else each page that the guest writes afterwards is copied */
+		rc = advise(r, MADV_DONTFORK, "can't keep guest memory out of child processes");
+	if (rc == 0 && c->huge == HUGE_TRANSPARENT) {
+		rc = advise(
+			r, MADV_HUGEPAGE,
+			"hugepages=on: this host's kernel has no transparent huge pages; leave it out");
+		if (rc == 0 && !again)
+			hostmem_warn_if_never("", c->shared);
+	}
+	if (rc == 0 && c->mergeable) {
+		rc = advise(r, MADV_MERGEABLE,
+			    "mergeable=on: this host's kernel has no KSM; leave it out");
+		if (rc == 0 && !again)
+			hostmem_warn_if_not_merging("");
+	}
+	return rc;
+}
+
+static int prefault(const struct ram *r, const struct memory_config *c, bool again)
+{
+	const bool huge = c->huge == HUGE_2M || c->huge == HUGE_1G;
+	int rc = huge || again ? 0 : hostmem_check(r->size, "");
+
+	if (rc < 0)
+		return rc;
+	/* Checked before, because a control group at its limit kills rather than fails. */
+	return advise(
+		r, MADV_POPULATE_WRITE,
+		"prefault=on: the host can't give all of it now (or its kernel is older than 5.14); use a smaller --memory, or leave it out");
+}
+
+int ram_alloc(struct ram *r, const struct memory_config *c, bool again)
+{
+	const uint64_t page = page_size(c->huge);
+	int rc;
+
+	assert(!c->shared || page == 4 * KIB);
+	assert(c->size > 0 && c->size <= CONFIG_MAX_MEMORY && c->size % page == 0);
+	*r = (struct ram){ 0 };
+	/* At least 2 MiB, so that transparent huge pages can back huge pages of the guest. */
+	rc = reserve(r, c->size, max(page, 2 * MIB));
+	r->releasable = page == 4 * KIB;
+	if (rc == 0 && c->shared)
+		rc = make_memfd(r);
+	if (rc == 0)
+		rc = page > 4 * KIB ? map_huge(r, page, again) : map_small(r);
+	if (rc == 0)
+		rc = advise_all(r, c, again);
+	if (rc == 0 && c->prefault)
+		rc = prefault(r, c, again);
+	if (rc < 0)
+		ram_free(r);
+	return rc;
+}
+
+bool ram_release(const struct ram *r, void *host, uint64_t len)
+{
+	if (!r->releasable)
+		return false;
+	if (r->memfd) /* to unmap it would not take it from the file */
+		return fallocate(r->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				 (uint8_t *)host - r->host, (off_t)len) == 0;
+	return madvise(host, len, MADV_DONTNEED) == 0;
+}
+
+void ram_free(struct ram *r)
+{
+	if (r->mapping)
+		munmap(r->mapping, r->mapping_len);
+	if (r->memfd)
+		close(r->memfd);
+	*r = (struct ram){ 0 };
+}
+
+int ram_layout(const struct ram *r, struct gmem *m)
+{
+	const uint64_t low = min(r->size, RAM_HOLE_START);
+	int rc = gmem_add(m, 0, low, r->host);
+
+	if (rc == 0 && r->size > low)
+		rc = gmem_add(m, RAM_HOLE_END, r->size - low, r->host + low);
+	return rc;
+}

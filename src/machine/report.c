@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The machine told to people: what it is made of (--dry-run) and what it did (--stats). */
+#include <stdio.h>
+
+#include "arch/x86/board.h"
+#include "machine/console.h"
+#include "machine/machine.h"
+#include "config/options.h"
+#include "machine/transport.h"
+
+typedef unsigned long long ull;
+
+/* -- what it is made of ---------------------------------------------------------------------- */
+
+static void print_memory(FILE *out, const struct machine *m)
+{
+	fprintf(out, "memory map\n");
+	for (size_t i = 0; i < m->mem.nr; i++) {
+		const struct gmem_region *r = &m->mem.region[i];
+
+		fprintf(out, "  0x%010llx-0x%010llx  RAM, %llu MiB\n", (ull)r->base,
+			(ull)(r->base + r->size - 1), (ull)(r->size / MIB));
+	}
+	fprintf(out, "  0x%010llx-0x%010llx  ACPI tables, BIOS entry point\n", BOARD_ACPI,
+		BOARD_ACPI + BOARD_ACPI_LEN - 1);
+	fprintf(out, "  0x%010llx-0x%010llx  kernel: %s\n", (ull)m->entry.kernel_start,
+		(ull)m->entry.kernel_end - 1, m->entry.how);
+	if (m->entry.initrd_start != m->entry.initrd_end)
+		fprintf(out, "  0x%010llx-0x%010llx  initrd: %s\n", (ull)m->entry.initrd_start,
+			(ull)m->entry.initrd_end - 1, m->config->initrd ?: "of run");
+	fprintf(out, "  0x%010llx             entry, %s\n", (ull)m->entry.rip,
+		m->entry.mode == BOOT_LONG64 ? "64-bit mode" : "32-bit protected mode");
+	fprintf(out, "  0x%010llx             IO-APIC\n", BOARD_IOAPIC);
+	fprintf(out, "  0x%010llx             local APIC of each vCPU\n", BOARD_LAPIC);
+}
+
+static void print_net(FILE *out, const struct net_config *n)
+{
+	fprintf(out, ": %s, ", n->option + strlen("--net "));
+	for (unsigned i = 0; i < sizeof(n->mac); i++)
+		fprintf(out, "%s%02x", i ? ":" : "", n->mac[i]);
+	if (n->queues > 1)
+		fprintf(out, ", %u pairs of queues", n->queues);
+	if (n->vhost)
+		fprintf(out, ", vhost");
+}
+
+static void print_disk(FILE *out, const struct machine *m, size_t i)
+{
+	const struct disk_config *d = &m->config->disk[i];
+
+	fprintf(out, ": vd%c, %s, %llu MiB%s%s", 'a' + (int)i, d->path,
+		(ull)(m->disk[i].disk.size / MIB), d->format == DISK_KIND_QCOW2 ? ", qcow2" : "",
+		d->readonly ? ", read-only" : "");
+	if (d->sector)
+		fprintf(out, ", sectors of %d", d->sector);
+	if (d->overlay)
+		fprintf(out, ", written to %s", d->overlay);
+	if (d->temp)
+		fprintf(out, ", what is written is thrown away");
+}
+
+/* What its option said of it: ": vda, img, 64 MiB, read-only", or nothing. */
+static void print_settings(FILE *out, const struct machine *m, const struct virtio_dev *vd)
+{
+	const struct config *c = m->config;
+	char size[OPT_SIZE_LEN];
+
+	for (size_t i = 0; i < m->nr_disks; i++)
+		if (vd == &m->disk[i].vd)
+			print_disk(out, m, i);
+	for (size_t i = 0; i < m->nr_nets; i++)
+		if (vd == &m->net[i].vd)
+			print_net(out, &c->net[i]);
+	for (size_t i = 0; i < m->nr_fs; i++)
+		if (vd == &m->fs[i].vd)
+			fprintf(out, ": %s, %s, %s", c->fs[i].tag, c->fs[i].path,
+				c->fs[i].readonly ? "read-only" : "read-write");
+	for (size_t i = 0; i < m->nr_fs; i++)
+		if (vd == &m->fs_vhost[i].vd)
+			fprintf(out, ": %s, by the daemon at %s", c->fs[i].tag, c->fs[i].socket);
+	if (vd == &m->balloon.vd)
+		fprintf(out, ": %s at the start%s", opt_size_text(c->balloon.size, size),
+			c->balloon.reporting ? ", and what the guest reports as free" : "");
+	if (vd == &m->vsock.vd)
+		fprintf(out, ": CID %u, %s", c->vsock.cid, c->vsock.path ?: "of run");
+	if (vd == &m->console.vd)
+		fprintf(out, ": hvc0, %s%s", consoles_where(&c->console), c->console.path ?: "");
+	for (size_t p = 0; vd == &m->ports.vd && p < c->nr_ports; p++)
+		fprintf(out, "%s %s, %s%s", p ? ";" : ":", c->port[p].name,
+			consoles_where(&c->port[p].end), c->port[p].end.path ?: "");
+}
+
+static void print_virtio(FILE *out, const struct machine *m, size_t i)
+{
+	const struct virtio_dev *vd = m->virtio[i].vd;
+	char where[TRANSPORT_WHERE_LEN];
+
+	fprintf(out, "  %s  virtio-%s", transport_where(m, i, where), vd->ops->name);
+	print_settings(out, m, vd);
+	fprintf(out, "\n");
+}
+
+static void print_devices(FILE *out, const struct machine *m)
+{
+	fprintf(out, "devices\n");
+	for (size_t i = 0; i < m->pio.nr; i++) {
+		const struct bus_range *r = &m->pio.range[i];
+
+		fprintf(out, "  port 0x%03llx    ", (ull)r->base);
+		if (r->dev == &m->com1.dev)
+			fprintf(out, "irq %2u  %s: %s%s\n", GSI_COM1, r->dev->ops->name,
+				consoles_where(&m->config->serial), m->config->serial.path ?: "");
+		else if (r->dev == &m->pm.dev)
+			fprintf(out, "irq %2u  %s\n", GSI_PM, r->dev->ops->name);
+		else
+			fprintf(out, "        %s\n", r->dev->ops->name);
+	}
+	for (size_t i = 0; i < m->nr_virtio; i++)
+		print_virtio(out, m, i);
+}
+
+void machine_print(const struct machine *m, FILE *out)
+{
+	fprintf(out, "processors\n  %u vCPU%s, APIC ids 0 to %u%s\n", m->config->cpus,
+		m->config->cpus == 1 ? "" : "s", m->config->cpus - 1,
+		m->config->nested ? ", VT-x or AMD-V for guests of the guest's own" : "");
+	print_memory(out, m);
+	print_devices(out, m);
+	fprintf(out, "command line\n  %s\n", m->cmdline);
+}
+
+/* -- what it did ----------------------------------------------------------------------------- */
+
+static void print_exits(FILE *out, const struct machine *m)
+{
+	fprintf(out, "exits of");
+	for (unsigned c = 0; c < m->nr_vcpus; c++)
+		fprintf(out, "%*s%u", c ? 8 : 9, "vCPU ", c);
+	fprintf(out, "\n");
+	for (unsigned r = 0; r < VCPU_EXIT_REASONS; r++) {
+		uint64_t sum = 0;
+
+		for (unsigned c = 0; c < m->nr_vcpus; c++)
+			sum += m->vcpu[c].stats.exits[r];
+		if (!sum)
+			continue;
+		fprintf(out, "  %-14s", vcpu_exit_name(r));
+		for (unsigned c = 0; c < m->nr_vcpus; c++)
+			fprintf(out, " %8llu", (ull)m->vcpu[c].stats.exits[r]);
+		fprintf(out, "\n");
+	}
+}
+
+struct row {
+	const char *name;
+	size_t offset; /* of a uint64_t in struct vcpu_stats */
+	uint64_t divisor;
+};
+
+static void print_rows(FILE *out, const struct machine *m)
+{
+	static const struct row rows[] = {
+		{ "(interrupted)", offsetof(struct vcpu_stats, interrupted), 1 },
+		{ "(unclaimed)", offsetof(struct vcpu_stats, unclaimed), 1 },
+		{ "guest, us", offsetof(struct vcpu_stats, guest_ns), 1000 },
+		{ "monitor, us", offsetof(struct vcpu_stats, host_ns), 1000 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		fprintf(out, "  %-14s", rows[i].name);
+		for (unsigned c = 0; c < m->nr_vcpus; c++) {
+			const char *stats = (const char *)&m->vcpu[c].stats;
+			uint64_t value;
+
+			memcpy(&value, stats + rows[i].offset, sizeof(value));
+			fprintf(out, " %8llu", (ull)(value / rows[i].divisor));
+		}
+		fprintf(out, "\n");
+	}
+}
+
+static void print_accesses(FILE *out, const struct bus *b)
+{
+	for (size_t i = 0; i < b->nr; i++) {
+		const struct bus_range *r = &b->range[i];
+
+		if (r->reads + r->writes)
+			fprintf(out, "  %-14s %8llu %8llu  at %#llx\n", r->dev->ops->name,
+				(ull)r->reads, (ull)r->writes, (ull)r->base);
+	}
+}
+
+static void print_start(FILE *out, const struct machine *m)
+{
+	const struct machine_times *t = &m->times;
+	const struct {
+		const char *what;
+		int64_t ns;
+	} rows[] = {
+		{ "memory, loops", t->memory - t->begin },
+		{ "KVM", t->kvm - t->memory },
+		{ "devices, ACPI", t->devices - t->kvm },
+		{ "files read", t->files - t->devices },
+		{ "decompressed", (int64_t)m->entry.decompress_ns },
+		{ "placed", t->kernel - t->files - (int64_t)m->entry.decompress_ns },
+		{ "vCPUs", t->vcpus - t->kernel },
+		{ "first KVM_RUN", (int64_t)m->vcpu[0].stats.first_run_ns - t->vcpus },
+		{ "in all", (int64_t)m->vcpu[0].stats.first_run_ns - t->begin },
+	};
+
+	fprintf(out, "start, us\n");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		fprintf(out, "  %-14s %8lld\n", rows[i].what, (long long)rows[i].ns / 1000);
+	fprintf(out, "first KVM_RUN at %lld us (CLOCK_MONOTONIC)\n",
+		(long long)m->vcpu[0].stats.first_run_ns / 1000);
+}
+
+static void print_balloon(FILE *out, const struct virtio_balloon *b)
+{
+	static const char *const names[] = VIRTIO_BALLOON_S_NAMES;
+
+	fprintf(out, "balloon, KiB\n");
+	fprintf(out, "  %-14s %8llu\n", "target", b->target_pages * BALLOON_PAGE / KIB);
+	fprintf(out, "  %-14s %8llu\n", "actual", b->actual_pages * BALLOON_PAGE / KIB);
+	fprintf(out, "  %-14s %8llu\n", "inflated", b->inflated / KIB);
+	fprintf(out, "  %-14s %8llu\n", "reported free", b->reported / KIB);
+	if (b->stats)
+		fprintf(out, "the guest's own figures, in bytes or times\n");
+	for (size_t i = 0; i < ARRAY_SIZE(b->stat); i++)
+		if (b->stats >> i & 1)
+			fprintf(out, "  %-19s %14llu\n", names[i], (ull)b->stat[i]);
+}
+
+void machine_print_stats(const struct machine *m, FILE *out)
+{
+	print_exits(out, m);
+	print_rows(out, m);
+	fprintf(out, "accesses           reads   writes\n");
+	print_accesses(out, &m->pio);
+	print_accesses(out, &m->mmio);
+	if (m->config->balloon.on)
+		print_balloon(out, &m->balloon);
+	print_start(out, m);
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "machine/transport.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "arch/x86/board.h"
+
+typedef unsigned long long ull;
+
+static bool on_pci(const struct machine *m)
+{
+	return m->config->transport == TRANSPORT_PCI;
+}
+
+/* -- the places ------------------------------------------------------------------------------ */
+
+static gpa_t mmio_base(size_t i)
+{
+	return BOARD_VIRTIO + i * BOARD_VIRTIO_LEN;
+}
+
+/* The high window lies above all RAM, at a multiple of its size. */
+static gpa_t high_window(const struct machine *m)
+{
+	const struct gmem_region *last = &m->mem.region[m->mem.nr - 1];
+
+	return align_up(max(last->base + last->size, RAM_HOLE_END), BOARD_PCI_HIGH_LEN);
+}
+
+void transport_init(struct machine *m)
+{
+	/* The host bridge is there in any case: kernels look for one and complain without. */
+	if (on_pci(m))
+		pci_init(&m->pci, BOARD_PCI_LOW, BOARD_PCI_LOW_LEN, high_window(m),
+			 BOARD_PCI_HIGH_LEN);
+	else
+		pci_init(&m->pci, 0, 0, 0, 0);
+}
+
+/* -- adding ---------------------------------------------------------------------------------- */
+
+/* Registers in the next page, an irqfd, an ioeventfd for each queue. */
+static int add_mmio(struct machine *m, size_t i, struct virtio_dev *vd, struct loop *loop)
+{
+	const bool live = m->vm.fd >= 0;
+	struct virtio_mmio *t = m->virtio[i].mmio = calloc(1, sizeof(*t));
+	struct irq_line irq = { 0 };
+	int rc = t ? 0 : log_ret(-ENOMEM, "virtio-%s: out of memory", vd->ops->name);
+
+	if (rc == 0 && live)
+		rc = vm_irqfd_line(&m->vm, board_virtio_gsi[i], &irq);
+	if (rc == 0)
+		rc = virtio_mmio_init(t, vd, &m->mem, &irq, loop);
+	if (rc == 0 && live) {
+		const struct wires wires = vm_wires(&m->vm, 0);
+
+		rc = virtio_mmio_wire(t, &wires, mmio_base(i));
+	}
+	return rc;
+}
+
+/* A function in the next slot. The guest wires it, when it switches it on. */
+static int add_pci(struct machine *m, size_t i, struct virtio_dev *vd, struct loop *loop)
+{
+	const bool live = m->vm.fd >= 0;
+	const struct wires wires = live ? vm_wires(&m->vm, m->nr_msis) : (struct wires){ 0 };
+	struct virtio_pci *t = m->virtio[i].pci = calloc(1, sizeof(*t));
+	int rc = t ? 0 : log_ret(-ENOMEM, "virtio-%s: out of memory", vd->ops->name);
+
+	m->nr_msis += virtio_pci_nr_vectors(vd);
+	if (rc == 0)
+		rc = virtio_pci_init(t, vd, &m->mem, &wires, loop);
+	if (rc == 0 && pci_add(&m->pci, &t->fn) < 0)
+		rc = log_ret(-ENOSPC, "virtio-%s: no room on the PCI bus", vd->ops->name);
+	return rc;
+}
+
+_Static_assert(MACHINE_MAX_VIRTIO < PCI_SLOTS, "a slot for each, and the host bridge's");
+_Static_assert(MACHINE_MAX_VIRTIO *(VIRTIO_MAX_QUEUES + 1) <= VM_MSIS, "messages for each");
+
+int machine_add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *loop)
+{
+	const size_t i = m->nr_virtio;
+
+	if (i == MACHINE_MAX_VIRTIO)
+		return log_ret(
+			-ENOSPC,
+			"virtio-%s: there are %zu virtio devices already, which is the most; leave one out",
+			vd->ops->name, i);
+	if (!on_pci(m) && i == ARRAY_SIZE(board_virtio_gsi))
+		return log_ret(
+			-ENOSPC,
+			"virtio-%s: --transport mmio has interrupts for %zu virtio devices (one is for random numbers); use --transport pci or leave one out",
+			vd->ops->name, i);
+	m->virtio[i].vd = vd;
+	m->nr_virtio++; /* destroyed even if it is only half made */
+	return on_pci(m) ? add_pci(m, i, vd, loop) : add_mmio(m, i, vd, loop);
+}
+
+/* -- the board ------------------------------------------------------------------------------- */
+
+int transport_wire(struct machine *m)
+{
+	struct pci_windows *w = &m->pci.windows;
+	int rc = 0;
+
+	for (size_t i = 0; i < m->nr_virtio && rc == 0; i++)
+		if (m->virtio[i].mmio)
+			rc = bus_add(&m->mmio, mmio_base(i), BOARD_VIRTIO_LEN,
+				     &m->virtio[i].mmio->dev);
+	if (rc == 0 && on_pci(m))
+		rc = bus_add(&m->mmio, BOARD_PCI_ECAM, PCI_ECAM_SIZE, &m->pci.ecam);
+	if (rc == 0 && on_pci(m))
+		rc = bus_add(&m->mmio, w->low.base, w->low.len, &w->low.dev);
+	if (rc == 0 && on_pci(m))
+		rc = bus_add(&m->mmio, w->high.base, w->high.len, &w->high.dev);
+	return rc;
+}
+
+void transport_describe(const struct machine *m, struct acpi_config *c,
+			struct acpi_virtio list[MACHINE_MAX_VIRTIO])
+{
+	if (on_pci(m)) {
+		c->pci = (struct acpi_pci){
+			.ecam = BOARD_PCI_ECAM,
+			.low = m->pci.windows.low.base,
+			.low_len = m->pci.windows.low.len,
+			.high = m->pci.windows.high.base,
+			.high_len = m->pci.windows.high.len,
+			.ports = PORT_PCI,
+		};
+		return;
+	}
+	for (size_t i = 0; i < m->nr_virtio; i++)
+		list[i] = (struct acpi_virtio){
+			.base = mmio_base(i),
+			.len = BOARD_VIRTIO_LEN,
+			.gsi = board_virtio_gsi[i],
+		};
+	c->virtio = list;
+	c->nr_virtio = m->nr_virtio;
+}
+
+void transport_reserve(const struct machine *m, struct boot_request *r)
+{
+	if (!on_pci(m))
+		return;
+	r->reserved = BOARD_PCI_ECAM;
+	r->reserved_len = PCI_ECAM_SIZE;
+}
+
+void transport_destroy(struct machine *m)
+{
+	for (size_t i = 0; i < m->nr_virtio; i++) {
+		struct machine_virtio *v = &m->virtio[i];
+
+		if (v->mmio && v->mmio->vd)
+			virtio_mmio_destroy(v->mmio);
+		if (v->pci && v->pci->vd)
+			virtio_pci_destroy(v->pci);
+		free(v->mmio);
+		free(v->pci);
+		*v = (struct machine_virtio){ 0 };
+	}
+	m->nr_virtio = 0;
+	pci_destroy(&m->pci);
+}
+
+const char *transport_where(const struct machine *m, size_t i, char text[TRANSPORT_WHERE_LEN])
+{
+	if (on_pci(m))
+		snprintf(text, TRANSPORT_WHERE_LEN, "0x%010llx  00:%02zx.0",
+			 (ull)pci_bar(&m->virtio[i].pci->fn), i + 1);
+	else
+		snprintf(text, TRANSPORT_WHERE_LEN, "0x%010llx  irq %2u", (ull)mmio_base(i),
+			 board_virtio_gsi[i]);
+	return text;
+}

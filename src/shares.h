@@ -1,9 +1,0 @@
-/* SPDX-License-Identifier: BSD-2-Clause */
-/* The folders of --fs: their devices (shares.c). For machine.c. */
-#pragma once
-
-#include "machine.h"
-
-/* 0 or -errno, logged; shares_destroy() is safe either way. */
-int shares_init(struct machine *m) __must_check;
-void shares_destroy(struct machine *m);
