@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#include "backend/disk.h"
+#include "backend/disk/disk.h"
 #include "vmm/log.h"
 
 bool kept_has(const struct kept *k, unsigned i)

@@ -11,7 +11,7 @@
  */
 #pragma once
 
-#include "backend/unix_file.h"
+#include "backend/unix/file.h"
 #include "vmm/types.h"
 
 #define KEPT_FDS     32

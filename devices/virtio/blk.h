@@ -2,7 +2,7 @@
 /* virtio-blk: a disk for the guest. See blk.c. */
 #pragma once
 
-#include "backend/disk.h"
+#include "backend/disk/disk.h"
 #include "vmm/virtio.h"
 
 struct blk_request;

@@ -2,7 +2,7 @@
 /* virtio-fs: a folder of the host for the guest. See fs.c. */
 #pragma once
 
-#include "backend/fuse.h"
+#include "backend/fuse/fuse.h"
 #include "vmm/virtio.h"
 
 /* What this device and the one of fs_vhost.h have in common: queues, and the configuration space.

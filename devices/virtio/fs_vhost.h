@@ -2,7 +2,7 @@
 /* virtio-fs that another process serves, such as virtiofsd. See fs_vhost.c. */
 #pragma once
 
-#include "backend/vhost_user.h"
+#include "backend/vhost/user.h"
 #include "virtio/fs.h"
 
 struct fs_vhost {

@@ -3,8 +3,8 @@
  * serves the control queue. */
 #pragma once
 
-#include "backend/net.h"
-#include "backend/vhost.h"
+#include "backend/net/net.h"
+#include "backend/vhost/vhost.h"
 #include "vmm/virtio.h"
 
 #define NET_MAC_LEN 6

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "backend/kept.h"
-#include "backend/vsock_unix.h"
+#include "backend/unix/vsock.h"
 #include "vmm/fd_budget.h"
 #include "vmm/virtio.h"
 

@@ -14,7 +14,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include "backend/vsock_unix.h"
+#include "backend/unix/vsock.h"
 
 #define SECONDS     1000000000ull
 #define COMMAND_NS  (10 * SECONDS) /* for a client, to write its line */

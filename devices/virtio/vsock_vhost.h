@@ -2,7 +2,7 @@
 /* virtio-vsock that the host's kernel serves: its AF_VSOCK reaches the guest. See vsock_vhost.c. */
 #pragma once
 
-#include "backend/vhost.h"
+#include "backend/vhost/vhost.h"
 #include "vmm/virtio.h"
 
 struct vsock_vhost {

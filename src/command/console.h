@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "backend/output.h"
+#include "backend/stream/output.h"
 #include "vmm/stream.h"
 
 #define RUN_CONSOLE_LEN 8192

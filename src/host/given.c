@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#include "backend/output.h"
+#include "backend/stream/output.h"
 
 /* Those of the process's standard streams are never one of ours. */
 static bool is_open(int fd)

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "backend/output.h"
+#include "backend/stream/output.h"
 
 #define MAX_LINKS 40 /* as the kernel has it */
 

@@ -3,8 +3,8 @@
 
 #include <stdio.h>
 
-#include "backend/socket.h"
-#include "backend/tty.h"
+#include "backend/stream/socket.h"
+#include "backend/stream/tty.h"
 
 static int open_end(struct machine *m, struct stream **s, const char *what,
 		    const struct host_end *e, const struct power *power, struct kept *kept)

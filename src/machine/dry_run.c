@@ -14,12 +14,12 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include "backend/net_tap.h"
-#include "backend/net_user.h"
-#include "backend/output.h"
-#include "backend/unix_dir.h"
-#include "backend/unix_file.h"
-#include "backend/vhost.h"
+#include "backend/net/tap.h"
+#include "backend/net/user.h"
+#include "backend/stream/output.h"
+#include "backend/unix/dir.h"
+#include "backend/unix/file.h"
+#include "backend/vhost/vhost.h"
 #include "kvm/vm.h"
 #include "virtio/vsock_vhost.h"
 #include "vmm/log.h"

@@ -3,9 +3,9 @@
 
 #include <errno.h>
 
-#include "backend/net_socket.h"
-#include "backend/net_tap.h"
-#include "backend/net_user.h"
+#include "backend/net/socket.h"
+#include "backend/net/tap.h"
+#include "backend/net/user.h"
 #include "host/resolv.h"
 #include "machine/transport.h"
 

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "backend/net.h"
+#include "backend/net/net.h"
 #include "fuzz.h"
 
 struct net_end {

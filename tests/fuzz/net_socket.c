@@ -4,7 +4,7 @@
  * any length, reads when it likes, and hangs up. What the device gets must be the frames of that
  * stream, and what the peer gets those that the device sent, whole and in order.
  */
-#include "backend/net_socket.h"
+#include "backend/net/socket.h"
 
 #include <stdio.h>
 #include <sys/socket.h>

@@ -4,7 +4,7 @@
  * checksums that let libslirp look further. It runs without a network where that is possible; where
  * it isn't, only with restrict=on, so that no input reaches anybody.
  */
-#include "backend/net_user.h"
+#include "backend/net/user.h"
 
 #include <sched.h>
 

@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "backend/qcow2.h"
+#include "backend/disk/qcow2.h"
 
 #include "qcow2_judge.h"
 #include "fuzz.h"

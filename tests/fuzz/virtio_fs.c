@@ -8,7 +8,7 @@
 #include <sys/random.h>
 
 #include "fuse_client.h"
-#include "backend/fuse_impl.h"
+#include "backend/fuse/fuse_impl.h"
 #include "fuzz.h"
 
 #define BUF_SIZE (128 * KIB)

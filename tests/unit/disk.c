@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "backend/disk.h"
+#include "backend/disk/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>

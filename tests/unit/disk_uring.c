@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "backend/disk.h"
+#include "backend/disk/disk.h"
 #include "test.h"
 
 static void never_done(struct disk *d __unused, struct disk_request *r __unused)

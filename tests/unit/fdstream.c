@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The stream over descriptors: nothing is lost, nothing waits with the lock held, nothing spins. */
-#include "backend/fdstream.h"
+#include "backend/stream/fdstream.h"
 
 #include <errno.h>
 #include <fcntl.h>

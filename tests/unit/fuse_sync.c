@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What of the guest's the host writes to its disk, when, and what else: nothing. */
 #include "fuse_client.h"
-#include "backend/fuse_impl.h"
+#include "backend/fuse/fuse_impl.h"
 #include "test.h"
 
 #define ROOT FUSE_ROOT_ID

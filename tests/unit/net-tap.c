@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Real TAPs, in a network namespace of the test's own; skipped where there can't be one. */
-#include "backend/net_tap.h"
+#include "backend/net/tap.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

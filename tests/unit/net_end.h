@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "loop_turn.h"
-#include "backend/net.h"
+#include "backend/net/net.h"
 #include "test.h"
 
 struct net_end {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Frames over a stream socket: whole and in order however the stream is cut, and a peer that goes,
  * comes back and lies. */
-#include "backend/net_socket.h"
+#include "backend/net/socket.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The user-mode network, from the guest's side: what it offers, what goes out and comes in, and
  * that restricted means it. */
-#include "backend/net_user.h"
+#include "backend/net/user.h"
 
 #include <arpa/inet.h>
 #include <net/ethernet.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Files that are written: no link is followed, nothing that was there is lost, nothing waits. */
-#include "backend/output.h"
+#include "backend/stream/output.h"
 
 #include <errno.h>
 #include <fcntl.h>

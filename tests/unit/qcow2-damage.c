@@ -6,7 +6,7 @@
  */
 #include "qcow2_image.h"
 
-#include "backend/qcow2.h"
+#include "backend/disk/qcow2.h"
 
 #include "capture.h"
 

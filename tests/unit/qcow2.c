@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "qcow2_image.h"
 
-#include "backend/qcow2.h"
+#include "backend/disk/qcow2.h"
 
 #include "capture.h"
 

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "backend/disk.h"
+#include "backend/disk/disk.h"
 #include "vmm/log.h"
 
 #include "test.h"

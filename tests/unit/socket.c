@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The listening socket as a stream: one client after the other, and nothing lost. */
-#include "backend/socket.h"
+#include "backend/stream/socket.h"
 
 #include <errno.h>
 #include <fcntl.h>

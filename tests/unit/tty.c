@@ -4,7 +4,7 @@
  * files. Each standard input and output is tried in a child, which is this program again: test_tty
  * CHILD-MODE.
  */
-#include "backend/tty.h"
+#include "backend/stream/tty.h"
 
 #include <errno.h>
 #include <fcntl.h>

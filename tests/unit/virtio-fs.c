@@ -13,7 +13,7 @@
 
 #include "count_fds.h"
 #include "fuse_client.h"
-#include "backend/fuse_impl.h"
+#include "backend/fuse/fuse_impl.h"
 #include "capture.h"
 #include "test.h"
 

@@ -12,7 +12,7 @@
 #include <sys/un.h>
 
 #include "ring.h"
-#include "backend/vsock_unix.h"
+#include "backend/unix/vsock.h"
 #include "capture.h"
 #include "test.h"
 #include "virtio/vsock_conn.h"

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Disk I/O by io_uring: everything that was submitted since the last run goes to the kernel in one
+ * system call, which also does at once what needs no waiting (reads of cached data); the rest
+ * completes later, in any order.
+ *
+ * The ring's own descriptor is what the loop watches: unlike a registered eventfd it needs no
+ * read(2) to be silenced, and it is not readable for what the submitting call completed and run has
+ * taken already.
+ *
+ * A ring does whatever it is asked to, and a filter of system calls sees nothing of it. So ours is
+ * restricted before it is used: to the few operations below, on the disk's own file.
+ *
+ * No IORING_SETUP_SINGLE_ISSUER: a reset drains the ring on a vCPU's thread. What a thread
+ * submitted to a file or block device is done even when that thread ends before it.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+
+#include "backend/disk/disk.h"
+
+#define RING_FILE 0 /* the disk's, among the ring's own */
+
+/* io_uring_register(2). Debian's shared liburing 2.3 doesn't export the functions for what we ask.
+ */
+static int ring_register(const struct io_uring *ring, unsigned what, void *arg, unsigned nr)
+{
+	return syscall(SYS_io_uring_register, ring->ring_fd, what, arg, nr) < 0 ? -errno : 0;
+}
+
+/* From here on the ring does nothing else. */
+static int uring_restrict(struct io_uring *ring, int fd)
+{
+	struct io_uring_restriction only[] = {
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READV },
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITEV },
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FSYNC },
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FALLOCATE },
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_NOP },
+		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED, .sqe_flags = IOSQE_FIXED_FILE },
+	};
+	int rc = io_uring_register_files(ring, &fd, 1);
+
+	if (rc == 0)
+		rc = ring_register(ring, IORING_REGISTER_RESTRICTIONS, only, ARRAY_SIZE(only));
+	return rc == 0 ? ring_register(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0) : rc;
+}
+
+static int uring_start(struct disk *d)
+{
+	struct io_uring_params p = { .flags = IORING_SETUP_R_DISABLED };
+	struct io_uring *ring = calloc(1, sizeof(*ring));
+	int rc;
+
+	if (!ring)
+		return -ENOMEM;
+	rc = io_uring_queue_init_params(DISK_MAX_IN_FLIGHT, ring, &p);
+	if (rc == 0) {
+		rc = uring_restrict(ring, d->fd);
+		if (rc < 0)
+			io_uring_queue_exit(ring);
+	}
+	if (rc < 0) {
+		free(ring);
+		return rc == -EINVAL ? -ENOSYS : rc; /* before Linux 5.10 */
+	}
+	d->uring = ring;
+	d->event_fd = ring->ring_fd;
+	return 0;
+}
+
+static void uring_stop(struct disk *d)
+{
+	if (!d->uring)
+		return;
+	io_uring_queue_exit(d->uring);
+	free(d->uring);
+	d->uring = NULL;
+	d->event_fd = -1;
+}
+
+static bool is_by_hand(const struct disk *d, const struct disk_request *r)
+{
+	const bool range = r->op == DISK_DISCARD || r->op == DISK_ZERO;
+
+	return r->by_hand || (range && disk_is_special(d, r));
+}
+
+static void uring_submit(struct disk *d, struct disk_request *r)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(d->uring);
+
+	assert(sqe); /* the ring has DISK_MAX_IN_FLIGHT of them */
+	switch (r->op) {
+	case DISK_READ:
+		io_uring_prep_readv(sqe, RING_FILE, r->iov, r->nr_iov, r->off);
+		break;
+	case DISK_WRITE:
+		io_uring_prep_writev(sqe, RING_FILE, r->iov, r->nr_iov, r->off);
+		break;
+	case DISK_FLUSH:
+		io_uring_prep_fsync(sqe, RING_FILE, IORING_FSYNC_DATASYNC);
+		break;
+	case DISK_DISCARD:
+	case DISK_ZERO:
+		if (is_by_hand(d, r))
+			io_uring_prep_nop(sqe); /* done when it comes back: uring_complete() */
+		else
+			io_uring_prep_fallocate(sqe, RING_FILE, disk_fallocate_mode(r),
+						(off_t)r->off, (off_t)r->len);
+		break;
+	}
+	sqe->flags |= IOSQE_FIXED_FILE;
+	io_uring_sqe_set_data(sqe, r);
+}
+
+static void uring_complete(struct disk *d, struct disk_request *r, int res)
+{
+	const bool data = r->op == DISK_READ || r->op == DISK_WRITE;
+
+	if (data && res > 0) {
+		disk_advance(r, (size_t)res);
+		res = r->len ? -EAGAIN : 0;
+	} else if (data && res == 0) {
+		res = -ENODATA; /* the file was cut short under us */
+	} else if (res == -EOPNOTSUPP || is_by_hand(d, r)) {
+		res = disk_do(d, r); /* it knows more ways; rare enough to wait for */
+	}
+	if (res > 0)
+		disk_again(d, r);
+	else if (res == -EAGAIN || res == -EINTR)
+		uring_submit(d, r); /* again, or the rest of it */
+	else
+		disk_finish(d, r, res);
+}
+
+static unsigned uring_reap(struct disk *d)
+{
+	struct io_uring_cqe *cqe;
+	unsigned n = 0;
+
+	for (; io_uring_peek_cqe(d->uring, &cqe) == 0; n++) {
+		struct disk_request *r = io_uring_cqe_get_data(cqe);
+		int res = cqe->res;
+
+		io_uring_cqe_seen(d->uring, cqe);
+		uring_complete(d, r, res);
+	}
+	return n;
+}
+
+static void uring_run(struct disk *d, bool wait)
+{
+	struct io_uring *ring = d->uring;
+
+	do {
+		int rc = 0;
+
+		if (wait)
+			rc = io_uring_submit_and_wait(ring, 1);
+		else if (io_uring_sq_ready(ring))
+			rc = io_uring_submit(ring);
+		if (rc == -EAGAIN || rc == -EBUSY || rc == -ENOMEM)
+			usleep(1000); /* no memory; what was not taken stays in the ring */
+		else
+			assert(rc >= 0 || rc == -EINTR);
+		if (uring_reap(d))
+			wait = false;
+	} while (wait || io_uring_sq_ready(ring));
+}
+
+const struct disk_engine_ops disk_uring_engine = {
+	.name = "io_uring",
+	.start = uring_start,
+	.stop = uring_stop,
+	.submit = uring_submit,
+	.run = uring_run,
+};

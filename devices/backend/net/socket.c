@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Ethernet frames over a stream UNIX socket, each with its length in front as 32 bits in network
+ * order: what QEMU's -netdev stream and passt speak. We connect; the other end listens.
+ *
+ * One read takes as many frames as the buffer holds. A frame of the guest's is sent from where it
+ * is; when the socket takes only a part of it, the rest is kept and goes before anything else.
+ *
+ * When the peer goes away the link is down, and we try to connect again every second, in the
+ * directory that the socket was in at the start. So is it when the peer gets out of step: no
+ * Ethernet frame is that short or that long.
+ */
+#include "backend/net/socket.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+
+#include "backend/net/frame.h"
+#include "backend/unix/dir.h"
+#include "vmm/log.h"
+#include "vmm/virtq.h"
+
+#define RETRY_NS    1000000000
+#define RX_SIZE     (256 * KIB)
+#define LENGTH_SIZE 4
+
+struct net_socket {
+	struct net_backend b;
+	const char *path; /* not owned */
+	struct unix_dir dir;
+	struct loop *loop;
+	struct loop_source src;   /* the connection; fd < 0: there is none */
+	struct loop_source timer; /* to connect again; or at once, to be on the loop */
+	uint32_t events;          /* those that the loop watches */
+	bool wanted;              /* frames, by the guest */
+	struct ratelimit log;
+
+	/* Received: rx[rx_start..rx_end). */
+	size_t rx_start, rx_end;
+	/* What the socket did not take yet of a frame that the guest has sent. */
+	size_t rest_off, rest_len;
+	bool blocked; /* send() said -EAGAIN */
+	uint8_t rest[LENGTH_SIZE + NET_MAX_WIRE];
+	uint8_t rx[RX_SIZE];
+};
+
+static struct net_socket *to_socket(struct net_backend *b)
+{
+	return container_of(b, struct net_socket, b);
+}
+
+/* Calls back on the loop after ns. */
+static void socket_timer(struct net_socket *s, long ns)
+{
+	const struct itimerspec t = { .it_value = { ns / 1000000000, ns % 1000000000 } };
+
+	(void)timerfd_settime(s->timer.fd, 0, &t, NULL); /* can't fail: the values are valid */
+}
+
+/* Is there a point in reading? */
+static bool socket_has_room(const struct net_socket *s)
+{
+	return s->wanted && s->rx_end - s->rx_start < RX_SIZE;
+}
+
+/* Has the loop watch what there is to wait for. */
+static void socket_watch(struct net_socket *s)
+{
+	const uint32_t events =
+		(socket_has_room(s) ? EPOLLIN : 0u) | (s->rest_len || s->blocked ? EPOLLOUT : 0u);
+
+	if (s->src.fd >= 0 && events != s->events && loop_change(s->loop, &s->src, events) == 0)
+		s->events = events;
+}
+
+/* The device tries again to send what it could not. */
+static void socket_unblock(struct net_socket *s)
+{
+	const bool blocked = s->blocked;
+
+	s->blocked = false;
+	socket_watch(s);
+	if (blocked)
+		s->b.ready(s->b.ctx, 0);
+}
+
+/* -- the connection -- */
+
+/* 0 or -errno, not logged. */
+static int socket_connect(struct net_socket *s)
+{
+	int fd = unix_dir_dial(&s->dir, "");
+
+	s->src.fd = max(fd, -1);
+	return min(fd, 0);
+}
+
+static int socket_add(struct net_socket *s)
+{
+	s->events = 0;
+	int rc = loop_add(s->loop, &s->src, s->events);
+
+	if (rc == 0)
+		socket_watch(s);
+	return rc;
+}
+
+static void socket_disconnect(struct net_socket *s)
+{
+	loop_remove(s->loop, &s->src);
+	close_fd(&s->src.fd);
+	s->rx_start = s->rx_end = s->rest_len = 0;
+	socket_timer(s, RETRY_NS);
+	s->b.link(s->b.ctx, false);
+	socket_unblock(s); /* the frame that waits is lost, and the driver's queue goes on */
+}
+
+static void socket_reconnect(struct net_socket *s)
+{
+	int rc = socket_connect(s);
+
+	if (rc == 0)
+		rc = socket_add(s);
+	if (rc < 0) {
+		close_fd(&s->src.fd);
+		socket_timer(s, RETRY_NS);
+		return;
+	}
+	guest_err(&s->log, "--net socket=%s: connected again", s->path);
+	s->b.link(s->b.ctx, true);
+}
+
+/* -- receiving -- */
+
+/* The length of the frame that rx begins with; 0: it isn't all there yet; -EPROTO: no frame. */
+static int socket_next(const struct net_socket *s)
+{
+	const size_t there = s->rx_end - s->rx_start;
+	uint32_t len;
+
+	if (there < LENGTH_SIZE)
+		return 0;
+	memcpy(&len, s->rx + s->rx_start, LENGTH_SIZE);
+	len = be32toh(len);
+	if (len < NET_MIN_WIRE || len > NET_MAX_WIRE)
+		return -EPROTO;
+	return len <= there - LENGTH_SIZE ? (int)len : 0;
+}
+
+static ssize_t socket_receive(struct net_backend *b, unsigned pair __unused,
+			      const struct iovec *iov, unsigned nr)
+{
+	struct net_socket *s = to_socket(b);
+	const int len = socket_next(s);
+	const uint8_t *frame = s->rx + s->rx_start + LENGTH_SIZE;
+
+	if (len < 0)
+		socket_timer(s, 1); /* it ends on the loop, not in a call of the device's */
+	if (len <= 0)
+		return -EAGAIN;
+	s->rx_start += LENGTH_SIZE + (size_t)len;
+	socket_watch(s);
+	return net_frame_give(iov, nr, frame, (size_t)len);
+}
+
+/* Reads what fits. 0, or -errno: the connection is over. */
+static int socket_fill(struct net_socket *s)
+{
+	ssize_t n;
+
+	if (s->rx_start > 0) { /* less than a frame is left, or the guest is slow */
+		memmove(s->rx, s->rx + s->rx_start, s->rx_end - s->rx_start);
+		s->rx_end -= s->rx_start;
+		s->rx_start = 0;
+	}
+	n = recv(s->src.fd, s->rx + s->rx_end, RX_SIZE - s->rx_end, MSG_DONTWAIT);
+	if (n > 0)
+		s->rx_end += (size_t)n;
+	else if (n == 0)
+		return -EPIPE;
+	return n < 0 && errno != EAGAIN && errno != EINTR ? -errno : 0;
+}
+
+/* Hands frames to the device, as long as both have and want some. */
+static void socket_deliver(struct net_socket *s)
+{
+	if (s->wanted && socket_next(s) > 0)
+		s->b.ready(s->b.ctx, 0);
+	if (socket_next(s) < 0) {
+		guest_err(
+			&s->log,
+			"--net socket=%s: the peer sent a length that no frame has; trying again with a new connection",
+			s->path);
+		socket_disconnect(s);
+	}
+}
+
+static void socket_want_frames(struct net_backend *b, unsigned pair __unused, bool on)
+{
+	struct net_socket *s = to_socket(b);
+
+	s->wanted = on;
+	socket_watch(s);
+	if (on && s->src.fd >= 0 && socket_next(s) != 0)
+		socket_timer(s, 1);
+}
+
+/* -- sending -- */
+
+/* True when nothing is left of the frame before. A peer that reads no more, though it may still
+ * send, has lost the rest of it, and each that follows: a hang-up is an event of its own. */
+static bool socket_flush(struct net_socket *s)
+{
+	while (s->rest_len) {
+		ssize_t n = send(s->src.fd, s->rest + s->rest_off, s->rest_len,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno != EPIPE && errno != ECONNRESET)
+			return false;
+		if (n < 0)
+			n = (ssize_t)s->rest_len;
+		s->rest_off += (size_t)n;
+		s->rest_len -= (size_t)n;
+	}
+	return true;
+}
+
+static ssize_t socket_again(struct net_socket *s)
+{
+	s->blocked = true;
+	socket_watch(s);
+	return -EAGAIN;
+}
+
+static ssize_t socket_send(struct net_backend *b, unsigned pair __unused, const struct iovec *iov,
+			   unsigned nr)
+{
+	struct net_socket *s = to_socket(b);
+	const size_t len = net_iov_len(iov, nr);
+	struct iovec out[1 + VIRTQ_MAX_SIZE];
+	struct msghdr msg = { .msg_iov = out };
+	uint32_t length;
+	ssize_t n;
+
+	if (s->src.fd < 0)
+		return -ENOTCONN;
+	if (nr > VIRTQ_MAX_SIZE || len < NET_HDR_LEN + NET_MIN_WIRE || len > NET_MAX_FRAME)
+		return -EMSGSIZE;
+	if (!socket_flush(s))
+		return socket_again(s);
+	length = htobe32((uint32_t)(len - NET_HDR_LEN));
+	out[0] = (struct iovec){ &length, LENGTH_SIZE };
+	msg.msg_iovlen = 1 + net_iov_skip(out + 1, iov, nr, NET_HDR_LEN);
+	n = sendmsg(s->src.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? socket_again(s) : -errno;
+	s->rest_off = 0;
+	s->rest_len = LENGTH_SIZE + len - NET_HDR_LEN - (size_t)n;
+	if (s->rest_len) {
+		const unsigned left = net_iov_skip(out, out, (unsigned)msg.msg_iovlen, (size_t)n);
+
+		net_iov_read(s->rest, s->rest_len, out, left, 0);
+		socket_watch(s);
+	}
+	return (ssize_t)len;
+}
+
+/* -- the backend -- */
+
+static void socket_event(struct loop_source *src, uint32_t events)
+{
+	struct net_socket *s = container_of(src, struct net_socket, src);
+	int rc = 0;
+
+	if (events & EPOLLOUT && socket_flush(s))
+		socket_unblock(s);
+	/* What a peer that hung up has left in the socket is lost when the guest has no room. */
+	if (socket_has_room(s))
+		rc = socket_fill(s);
+	else if (events & (EPOLLHUP | EPOLLERR))
+		rc = -EPIPE;
+	if (rc < 0) {
+		guest_err(&s->log, "--net socket=%s: %s; trying to connect again every second",
+			  s->path, rc == -EPIPE ? "the peer went away" : strerrordesc_np(-rc));
+		socket_disconnect(s);
+		return;
+	}
+	socket_watch(s);
+	socket_deliver(s);
+}
+
+static void socket_timed(struct loop_source *src, uint32_t events __unused)
+{
+	struct net_socket *s = container_of(src, struct net_socket, timer);
+	uint64_t times;
+
+	if (read(s->timer.fd, &times, sizeof(times)) < 0)
+		return; /* set again meanwhile */
+	if (s->src.fd < 0)
+		socket_reconnect(s);
+	else
+		socket_deliver(s);
+}
+
+static int socket_start(struct net_backend *b, struct loop *loop)
+{
+	struct net_socket *s = to_socket(b);
+	int rc;
+
+	s->loop = loop;
+	s->src.lock = s->timer.lock = b->lock;
+	rc = loop_add(loop, &s->timer, EPOLLIN);
+	if (rc == 0)
+		rc = socket_add(s);
+	errno = -rc;
+	return rc < 0 ? log_errno("--net socket=%s: watching it", s->path) : 0;
+}
+
+static void socket_destroy(struct net_backend *b)
+{
+	struct net_socket *s = to_socket(b);
+
+	if (s->loop) {
+		loop_remove(s->loop, &s->timer);
+		if (s->src.fd >= 0)
+			loop_remove(s->loop, &s->src);
+	}
+	close_fd(&s->timer.fd);
+	close_fd(&s->src.fd);
+	unix_dir_close(&s->dir);
+	free(s);
+}
+
+static const struct net_backend_ops socket_ops = {
+	.name = "socket",
+	.start = socket_start,
+	.send = socket_send,
+	.receive = socket_receive,
+	.want_frames = socket_want_frames,
+	.destroy = socket_destroy,
+};
+
+int net_socket_open(struct net_backend **b, const char *path, struct kept *kept)
+{
+	struct net_socket *s = calloc(1, sizeof(*s)); /* untouched pages of it cost nothing */
+	int rc;
+
+	if (!s)
+		return log_ret(-ENOMEM, "--net socket=%s: out of memory", path);
+	s->b = (struct net_backend){ .ops = &socket_ops, .pairs = 1 };
+	s->path = path;
+	s->wanted = true;
+	s->src = (struct loop_source){ .fd = -1, .fn = socket_event };
+	s->timer.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	s->timer.fn = socket_timed;
+	rc = unix_dir_open(&s->dir, path, kept, 0);
+	if (rc == 0)
+		rc = s->timer.fd < 0 ? -EMFILE : socket_connect(s);
+	if (rc < 0) {
+		log_ret(rc,
+			"--net socket=%s: connect: %s; something must listen there, for instance: passt --socket %s",
+			path, unix_dir_error(rc), path);
+		socket_destroy(&s->b);
+		return rc;
+	}
+	*b = &s->b;
+	return 0;
+}
