@@ -10,7 +10,7 @@
  */
 #include "machine/machine.h"
 
-#include "bios.h"
+#include "x86/bios.h"
 
 void machine_end(struct machine *m, enum machine_end why, unsigned value)
 {

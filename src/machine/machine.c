@@ -12,8 +12,8 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "acpi.h"
-#include "bios.h"
+#include "x86/acpi.h"
+#include "x86/bios.h"
 #include "arch/x86/board.h"
 #include "machine/cmdline.h"
 #include "machine/console.h"

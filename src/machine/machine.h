@@ -12,7 +12,7 @@
 #include "debug_exit.h"
 #include "host/file.h"
 #include "backend/kept.h"
-#include "boot.h"
+#include "x86/boot.h"
 #include "i8042.h"
 #include "pci.h"
 #include "pm.h"

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "acpi.h"
+#include "x86/acpi.h"
 #include "machine/machine.h"
 
 /* The PCI bus, with nothing on it. Before the first device. */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "boot.h"
+#include "x86/boot.h"
 #include "fuzz.h"
 
 #define RAM   (8 * MIB)

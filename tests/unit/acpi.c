@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "acpi.h"
+#include "x86/acpi.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "aml.h"
+#include "common/aml.h"
 #include "test.h"
 #include "vmm/log.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "bios.h"
+#include "x86/bios.h"
 
 #include <errno.h>
 

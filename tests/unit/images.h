@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "boot.h"
+#include "x86/boot.h"
 #include "test.h"
 
 struct image {

@@ -8,7 +8,7 @@
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 
-#include "boot.h"
+#include "x86/boot.h"
 #include "vmm/log.h"
 #include "arch/x86/x86.h"
 

@@ -3,7 +3,7 @@
  * Puts a kernel, its initrd and what it wants to be told into guest RAM, as firmware and a boot
  * loader would, and says in which state its first processor starts.
  *
- * Kinds of image, tried in this order (firmware/boot.c):
+ * Kinds of image, tried in this order (firmware/x86/boot.c):
  *  - bzImage, x86 boot protocol 2.06 or newer (Linux Documentation/arch/x86/boot.rst);
  *  - ELF with a Xen PVH note (32 and 64-bit);
  *  - Multiboot 0.6.96 (ELF, or any file with address fields in its header);

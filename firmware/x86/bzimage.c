@@ -24,7 +24,7 @@
 #include <stdio.h>
 
 #include "decompress.h"
-#include "loader.h"
+#include "x86/loader.h"
 
 #define HEADER_AT     0x1f1
 #define MAGIC_AT      0x202

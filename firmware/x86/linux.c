@@ -7,7 +7,7 @@
 #include <asm/bootparam.h>
 #include <stdio.h>
 
-#include "loader.h"
+#include "x86/loader.h"
 
 #define LOADER_UNDEFINED 0xff
 

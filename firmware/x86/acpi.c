@@ -17,13 +17,13 @@
  * Missing, because nothing behind it is modelled: PCI interrupt pins (_PRT), HPET, PM timer,
  * thermal zones, sleep states other than S5, processor power and performance states, hot-plug.
  */
-#include "acpi.h"
+#include "x86/acpi.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 
-#include "aml.h"
+#include "common/aml.h"
 #include "vmm/log.h"
 
 #define OEM_ID       "MINIVM"

@@ -7,13 +7,13 @@
  * a PVH note before Multiboot, for it tells the kernel more (ACPI, RAM above 4 GiB); and the 64-bit
  * entry point last, for nothing in an ELF file says whether it is meant so.
  */
-#include "boot.h"
+#include "x86/boot.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <time.h>
 
-#include "loader.h"
+#include "x86/loader.h"
 
 typedef unsigned long long ull; /* for %llu */
 

@@ -3,7 +3,7 @@
  * Both classes are read field by field from the file's bytes: which may lie unaligned, and which
  * are looked at once.
  */
-#include "elf_image.h"
+#include "common/elf_image.h"
 
 #include <elf.h>
 

@@ -8,8 +8,8 @@
 
 #include <errno.h>
 
-#include "boot.h"
-#include "elf_image.h"
+#include "x86/boot.h"
+#include "common/elf_image.h"
 #include "vmm/log.h"
 
 /* The picture is in boot.h. */

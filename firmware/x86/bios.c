@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "bios.h"
+#include "x86/bios.h"
 
-#include "loader.h"
+#include "x86/loader.h"
 
 /* What there is of 0x400 to 0x4ff. */
 struct data_area {

@@ -7,7 +7,7 @@
  */
 #include <stdio.h>
 
-#include "loader.h"
+#include "x86/loader.h"
 
 #define HEADER_MAGIC  0x1badb002u
 #define LOADER_MAGIC  0x2badb002u

@@ -6,7 +6,7 @@
  */
 #include <stdio.h>
 
-#include "loader.h"
+#include "x86/loader.h"
 
 struct start_info {
 	le32_t magic, version, flags, nr_modules;

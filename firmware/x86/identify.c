@@ -6,7 +6,7 @@
 #include <ctype.h>
 
 #include "decompress.h"
-#include "loader.h"
+#include "x86/loader.h"
 
 #define XEN_ELFNOTE_GUEST_OS 6
 

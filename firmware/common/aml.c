@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "aml.h"
+#include "common/aml.h"
 
 #include <assert.h>
 
