@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#include "unit/vhost_user.h"
+#include "unit/devices/backend/vhost/daemon.h"
 #include "fuzz.h"
 
 struct target {

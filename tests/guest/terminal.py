@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """terminal.py MINIVMM IMAGES: minivmm as a shell's job on a terminal: stopped, continued, in the background. TAP.
 
-The threads that read the terminal and run the guest are the library's, the signals are the program's (tests/unit/tty.c has the
+The threads that read the terminal and run the guest are the library's, the signals are the program's (tests/unit/devices/backend/stream/tty.c has the
 terminal's modes in detail). The guest is bare/talk.c.
 """
 import fcntl

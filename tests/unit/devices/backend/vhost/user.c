@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The front end of vhost-user against a daemon of the test's own, which is a thread. */
-#include "vhost_user.h"
+#include "daemon.h"
 
 #include "count_fds.h"
 #include "loop_turn.h"

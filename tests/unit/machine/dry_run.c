@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include "bzimages.h"
+#include "firmware/x86/bzimages.h"
 #include "capture.h"
 #include "vmm/types.h"
 
