@@ -128,7 +128,7 @@ void minivmm_config_events(struct minivmm_config *c, minivmm_event_fn *fn, void 
 
 /* What a command line asks for. */
 enum minivmm_action {
-	MINIVMM_ACTION_RUN,     /* a machine */
+	MINIVMM_ACTION_BOOT,    /* a machine */
 	MINIVMM_ACTION_DRY_RUN, /* minivmm_text() of the same name, as below */
 	MINIVMM_ACTION_HELP,
 	MINIVMM_ACTION_VERSION,

@@ -51,7 +51,7 @@ static enum role role_of(const struct virtio_dev *vd, const struct virtq *q)
 #define KICK_BYTES (256 * MIB) /* how much is taken back */
 
 /* Pages that are neighbours on the host are taken back in one go. */
-struct run {
+struct span {
 	struct virtio_balloon *b;
 	uint64_t *sum; /* counts what was taken back */
 	uint8_t *start;
@@ -60,21 +60,21 @@ struct run {
 	uint64_t bytes_left;
 };
 
-static struct run run_begin(struct virtio_balloon *b, uint64_t *sum)
+static struct span span_begin(struct virtio_balloon *b, uint64_t *sum)
 {
-	return (struct run){
+	return (struct span){
 		.b = b, .sum = sum, .pages_left = KICK_PAGES, .bytes_left = KICK_BYTES
 	};
 }
 
-static void run_end(struct run *r)
+static void span_end(struct span *r)
 {
 	if (r->len && r->b->host.release(r->b->host.ctx, r->start, r->len))
 		*r->sum += r->len;
 	r->len = 0;
 }
 
-static void run_add(struct run *r, uint8_t *host, uint64_t len)
+static void span_add(struct span *r, uint8_t *host, uint64_t len)
 {
 	if (len > r->bytes_left)
 		return;
@@ -85,14 +85,14 @@ static void run_add(struct run *r, uint8_t *host, uint64_t len)
 		r->start = host;
 		r->len += len;
 	} else {
-		run_end(r);
+		span_end(r);
 		r->start = host;
 		r->len = len;
 	}
 }
 
 /* One page each 32-bit number (§5.5.6.1). What isn't RAM is ignored. */
-static void inflate_chain(struct run *r, const struct virtq_chain *c)
+static void inflate_chain(struct span *r, const struct virtq_chain *c)
 {
 	le32_t page[256];
 	uint64_t off = 0;
@@ -110,7 +110,7 @@ static void inflate_chain(struct run *r, const struct virtq_chain *c)
 			void *host = gmem_slice(r->b->vd.mem, gpa, BALLOON_PAGE);
 
 			if (host)
-				run_add(r, host, BALLOON_PAGE);
+				span_add(r, host, BALLOON_PAGE);
 			else
 				guest_err(&r->b->vd.log,
 					  "virtio-balloon: page 0x%" PRIx32 " is not RAM",
@@ -120,7 +120,7 @@ static void inflate_chain(struct run *r, const struct virtq_chain *c)
 }
 
 /* The buffers are the free memory itself (§5.5.6.7). Parts of pages stay. */
-static void report_chain(struct run *r, const struct virtq_chain *c)
+static void report_chain(struct span *r, const struct virtq_chain *c)
 {
 	for (unsigned i = c->nr_out; i < c->nr_out + c->nr_in && r->pages_left; i++) {
 		const uintptr_t at = (uintptr_t)c->iov[i].iov_base;
@@ -129,7 +129,7 @@ static void report_chain(struct run *r, const struct virtq_chain *c)
 
 		r->pages_left--;
 		if (start < end)
-			run_add(r, (uint8_t *)start, end - start);
+			span_add(r, (uint8_t *)start, end - start);
 	}
 }
 
@@ -142,7 +142,7 @@ static bool reports_count(const struct virtio_balloon *b)
 
 static int pages_kick(struct virtio_balloon *b, struct virtq *q, enum role role)
 {
-	struct run r = run_begin(b, role == INFLATE ? &b->inflated : &b->reported);
+	struct span r = span_begin(b, role == INFLATE ? &b->inflated : &b->reported);
 	struct virtq_chain c;
 	int rc;
 
@@ -155,7 +155,7 @@ static int pages_kick(struct virtio_balloon *b, struct virtq *q, enum role role)
 		else if (role == REPORT && reports_count(b))
 			report_chain(&r, &c);
 		/* Before the driver gets it back, and may use the pages again. */
-		run_end(&r);
+		span_end(&r);
 		virtq_push(q, c.head, 0);
 	}
 	virtq_leave(q);

@@ -32,8 +32,8 @@ enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_CRASHED = 3 }; /* docs/minivmm.1
 
 static int status_of(const struct machine *m, enum machine_end end)
 {
-	if (m->config->run.argv)
-		return run_status(&m->run);
+	if (m->config->command.argv)
+		return command_status(&m->command);
 	switch (end) {
 	case END_POWER_OFF:
 	case END_RESET:
@@ -108,7 +108,7 @@ static void say_why(struct minivmm *vm)
 		[END_COMMAND] = "the command ended",
 	};
 	const bool error = vm->end == END_CRASHED || vm->end == END_FAILED ||
-			   (vm->config.run.argv && !run_went_well(&vm->m.run));
+			   (vm->config.command.argv && !command_went_well(&vm->m.command));
 
 	pthread_mutex_lock(&vm->why_lock);
 	if (error && *vm->error)
@@ -160,22 +160,22 @@ static void live(struct minivmm *vm)
 	struct machine *m = &vm->m;
 	enum machine_end called_off;
 
-	machine_run(m);
+	machine_serve(m);
 	called_off = linger(vm, monotonic_ns() - begin);
 	pthread_mutex_lock(&vm->lock);
 	vm->live = false;
 	vm->end = called_off == END_NONE ? __atomic_load_n(&m->end, __ATOMIC_ACQUIRE) : called_off;
 	vm->status = status_of(m, vm->end);
 	pthread_mutex_unlock(&vm->lock);
-	if (!m->config->run.argv)
+	if (!m->config->command.argv)
 		say_why(vm); /* before what goes wrong on the way out */
 	machine_stop(m);
-	if (m->config->run.argv)
+	if (m->config->command.argv)
 		say_why(vm); /* it has just been said */
 	if (vm->config.stats)
 		log_stats(m);
-	vm->json = m->run.json;
-	m->run.json = (struct run_json){ .out.fd = -1 };
+	vm->json = m->command.json;
+	m->command.json = (struct command_json){ .out.fd = -1 };
 	machine_destroy(m);
 }
 
@@ -269,7 +269,7 @@ static struct minivmm *vm_new(struct minivmm_config *c)
 	__atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
 	vm->from = c;
 	vm->config = c->c;
-	vm->config.action = ACTION_RUN;
+	vm->config.action = ACTION_BOOT;
 	vm->event = c->event;
 	vm->event_ctx = c->event_ctx;
 	vm->json.out.fd = -1;
@@ -309,7 +309,7 @@ static int dismantle(void *arg)
 
 static int finish_json(void *arg)
 {
-	run_json_finish(arg);
+	command_json_finish(arg);
 	return 0;
 }
 
@@ -336,7 +336,7 @@ int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
 	if (rc == 0 && !given)
 		rc = log_ret(-EBADF, "%s", text);
 	if (rc == 0) {
-		config_complete_run(&v->config);
+		config_complete_command(&v->config);
 		rc = paths_check(&v->config);
 	}
 	if (rc == 0)
@@ -436,7 +436,7 @@ void minivmm_destroy(struct minivmm *vm)
 			dismantle(vm);
 		api_leave(before, 0);
 	}
-	if (run_json_waits(&vm->json)) {
+	if (command_json_waits(&vm->json)) {
 		before = api_enter(&vm->log);
 		(void)!api_on_thread(finish_json, &vm->json);
 		api_leave(before, 0);

@@ -61,8 +61,8 @@ struct minivmm {
 	bool has_thread;
 	struct machine_kept kept; /* with on-reset=restart */
 	struct patience patience;
-	unsigned short_lives; /* in a row, that ended by a reset; the machine's thread's */
-	struct run_json json; /* what it could not write by the machine's end */
+	unsigned short_lives;     /* in a row, that ended by a reset; the machine's thread's */
+	struct command_json json; /* what it could not write by the machine's end */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;

@@ -137,10 +137,10 @@ int minivmm_stream(struct minivmm *vm, enum minivmm_stream which)
 	int fd = -1;
 
 	api_call(vm);
-	if (!vm->config.run.argv)
+	if (!vm->config.command.argv)
 		fd = api_refuse(-ENOTSUP, "the machine runs no command");
 	else if (vm->state == NEW)
-		fd = run_take_stream(&vm->m.run, (unsigned)which);
+		fd = command_take_stream(&vm->m.command, (unsigned)which);
 	if (fd == -1)
 		fd = api_refuse(-EBADF, "the stream was taken before, or the machine was started");
 	api_return(vm);
@@ -151,10 +151,10 @@ int minivmm_signal(struct minivmm *vm, int signal)
 {
 	int rc = api_call_running(vm);
 
-	if (rc == 0 && !vm->config.run.argv)
+	if (rc == 0 && !vm->config.command.argv)
 		rc = api_refuse(-ENOTSUP, "the machine runs no command");
 	else if (rc == 0 && vm->live)
-		run_tell(&vm->m.run, "signal %d", signal);
+		command_tell(&vm->m.command, "signal %d", signal);
 	return api_return_running(vm, rc);
 }
 
@@ -162,16 +162,16 @@ int minivmm_window_size(struct minivmm *vm, unsigned rows, unsigned columns)
 {
 	int rc = api_call_running(vm);
 
-	if (rc == 0 && !vm->config.run.terminal)
+	if (rc == 0 && !vm->config.command.terminal)
 		rc = api_refuse(-ENOTSUP, "the machine runs no command at a terminal");
 	else if (rc == 0 && vm->live)
-		run_tell(&vm->m.run, "size %u %u", rows, columns);
+		command_tell(&vm->m.command, "size %u %u", rows, columns);
 	return api_return_running(vm, rc);
 }
 
 int minivmm_has_terminal(const struct minivmm *vm)
 {
-	return vm->config.run.terminal;
+	return vm->config.command.terminal;
 }
 
 void minivmm_log(struct minivmm *vm, int level, const char *text)

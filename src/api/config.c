@@ -12,7 +12,7 @@
 #include "host/paths.h"
 #include "vmm/thread.h"
 
-_Static_assert(MINIVMM_ACTION_RUN == (int)ACTION_RUN &&
+_Static_assert(MINIVMM_ACTION_BOOT == (int)ACTION_BOOT &&
 		       MINIVMM_ACTION_DRY_RUN == (int)ACTION_DRY_RUN &&
 		       MINIVMM_ACTION_HELP == (int)ACTION_HELP &&
 		       MINIVMM_ACTION_VERSION == (int)ACTION_VERSION &&
@@ -167,7 +167,7 @@ int minivmm_config_command(struct minivmm_config *c, char *const argv[])
 	struct log_sink *before;
 	int rc;
 
-	if (c->used || c->c.run.argv)
+	if (c->used || c->c.command.argv)
 		return api_refuse(-EBUSY,
 				  "the configuration has a command, or a machine was made of it");
 	before = api_enter(&c->log);
@@ -220,7 +220,7 @@ static int print_machine(const struct minivmm_config *c, FILE *out)
 	if (rc == 0 && !given_are_open(&dry, text))
 		rc = log_ret(-EBADF, "%s", text);
 	if (rc == 0) {
-		config_complete_run(&dry);
+		config_complete_command(&dry);
 		rc = paths_check(&dry);
 	}
 	if (rc == 0) {
@@ -246,7 +246,7 @@ static int print_text(const struct minivmm_config *c, enum minivmm_action what, 
 		return 0;
 	case MINIVMM_ACTION_DOCTOR:
 		return doctor(out);
-	case MINIVMM_ACTION_RUN:
+	case MINIVMM_ACTION_BOOT:
 	case MINIVMM_ACTION_COMMAND:
 		break;
 	}

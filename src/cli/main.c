@@ -91,10 +91,10 @@ int main(int argc, char **argv)
 		allow_descriptors(); /* now: the command has the limits that we had */
 		if (action < 0)
 			status = STATUS_USAGE;
-		else if (action == MINIVMM_ACTION_RUN)
+		else if (action == MINIVMM_ACTION_BOOT)
 			status = run(c);
 		else if (action == MINIVMM_ACTION_COMMAND)
-			status = cli_run(c);
+			status = run_command(c);
 		else
 			status = print(c, (enum minivmm_action)action);
 	}

@@ -326,7 +326,7 @@ static int run(struct session *s)
 	return all_written(s) || status == STATUS_TIMEOUT ? status : STATUS_FAILED;
 }
 
-int cli_run(struct minivmm_config *c)
+int run_command(struct minivmm_config *c)
 {
 	const sigset_t set = taken_signals();
 	static struct session s = { .signal_fd = -1 }; /* threads that are left behind have it */

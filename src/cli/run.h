@@ -5,4 +5,4 @@
 #include "minivmm.h"
 
 /* Runs the command that c asks for: the exit status. */
-int cli_run(struct minivmm_config *c);
+int run_command(struct minivmm_config *c);

@@ -20,150 +20,151 @@ enum { STATUS_TIMEOUT = 124, STATUS_FAILED = 125, STATUS_SIGNAL = 128 };
 
 /* -- what the guest says -- */
 
-static bool all_delivered(const struct run *r)
+static bool all_delivered(const struct command *cmd)
 {
-	return (__atomic_load_n(&r->delivered, __ATOMIC_ACQUIRE) & OUTPUTS) == OUTPUTS;
+	return (__atomic_load_n(&cmd->delivered, __ATOMIC_ACQUIRE) & OUTPUTS) == OUTPUTS;
 }
 
-static void end_if_done(struct run *r)
+static void end_if_done(struct command *cmd)
 {
-	if (r->ended == RUN_ERROR || (r->ended && all_delivered(r)))
-		machine_end(r->m, END_COMMAND, 0);
+	if (cmd->ended == COMMAND_ERROR || (cmd->ended && all_delivered(cmd)))
+		machine_end(cmd->m, END_COMMAND, 0);
 }
 
 /* The last line, which nothing that the guest has to say or do comes after (guest/wire.h). So it is
  * stopped here: from now on only readers are waited for, and no limit is left for it to escape. */
-static void has_ended(struct run *r, enum run_end how, int value)
+static void has_ended(struct command *cmd, enum command_end how, int value)
 {
-	if (r->ended)
+	if (cmd->ended)
 		return;
-	r->ended = how;
-	r->value = value;
-	r->ended_ns = monotonic_ns();
-	machine_stop_guest(r->m);
-	virtio_vsock_guest_stopped(&r->m->vsock);
+	cmd->ended = how;
+	cmd->value = value;
+	cmd->ended_ns = monotonic_ns();
+	machine_stop_guest(cmd->m);
+	virtio_vsock_guest_stopped(&cmd->m->vsock);
 }
 
 /* From the guest: nothing in it is to be believed but by us who print it. */
-static void on_line(struct run *r, const char *line)
+static void on_line(struct command *cmd, const char *line)
 {
 	int value;
 	long long us;
 
-	if (sscanf(line, "started %lld", &us) == 1 && us >= 0 && us < MAX_INIT_US && !r->started) {
-		r->started = true;
-		r->started_ns = monotonic_ns();
-		r->init_us = us;
+	if (sscanf(line, "started %lld", &us) == 1 && us >= 0 && us < MAX_INIT_US &&
+	    !cmd->started) {
+		cmd->started = true;
+		cmd->started_ns = monotonic_ns();
+		cmd->init_us = us;
 	} else if (!strcmp(line, "oom")) {
-		r->oom = true;
+		cmd->oom = true;
 	} else if (!strcmp(line, "full")) {
-		r->full = true;
+		cmd->full = true;
 	} else if (!strncmp(line, "warn ", 5)) {
-		guest_err(&r->log, "the guest: %s", line + 5);
+		guest_err(&cmd->log, "the guest: %s", line + 5);
 	} else if (!strncmp(line, "error ", 6)) {
-		snprintf(r->error, sizeof(r->error), "%s", line + 6);
-		has_ended(r, RUN_ERROR, 0);
+		snprintf(cmd->error, sizeof(cmd->error), "%s", line + 6);
+		has_ended(cmd, COMMAND_ERROR, 0);
 	} else if (sscanf(line, "exit %d", &value) == 1) {
-		has_ended(r, RUN_EXITED, value & 0xff);
+		has_ended(cmd, COMMAND_EXITED, value & 0xff);
 	} else if (sscanf(line, "signal %d", &value) == 1) {
-		has_ended(r, RUN_SIGNALLED, value & 0x7f);
+		has_ended(cmd, COMMAND_SIGNALLED, value & 0x7f);
 	}
 }
 
 static void on_control(struct loop_source *src, uint32_t events __unused)
 {
-	struct run *r = container_of(src, struct run, control);
-	ssize_t n = recv(src->fd, r->line + r->line_len, sizeof(r->line) - 1 - r->line_len,
+	struct command *cmd = container_of(src, struct command, control);
+	ssize_t n = recv(src->fd, cmd->line + cmd->line_len, sizeof(cmd->line) - 1 - cmd->line_len,
 			 MSG_DONTWAIT);
 	char *end;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
-		loop_remove(&r->m->loop, src); /* the guest closed it; how it ends comes later */
+		loop_remove(&cmd->m->loop, src); /* the guest closed it; how it ends comes later */
 		src->fd = -1;
 		return;
 	}
-	r->line_len += (size_t)n;
-	while ((end = memchr(r->line, '\n', r->line_len))) {
+	cmd->line_len += (size_t)n;
+	while ((end = memchr(cmd->line, '\n', cmd->line_len))) {
 		*end = '\0';
-		on_line(r, r->line);
-		r->line_len -= (size_t)(end + 1 - r->line);
-		memmove(r->line, end + 1, r->line_len);
+		on_line(cmd, cmd->line);
+		cmd->line_len -= (size_t)(end + 1 - cmd->line);
+		memmove(cmd->line, end + 1, cmd->line_len);
 	}
-	if (r->line_len == sizeof(r->line) - 1)
-		r->line_len = 0; /* no line is as long */
-	end_if_done(r);
+	if (cmd->line_len == sizeof(cmd->line) - 1)
+		cmd->line_len = 0; /* no line is as long */
+	end_if_done(cmd);
 }
 
 /* Any thread, with the device's lock held. */
 static void on_delivered(void *ctx, uint32_t port)
 {
 	const uint64_t one = 1;
-	struct run *r = ctx;
+	struct command *cmd = ctx;
 
-	__atomic_or_fetch(&r->delivered, 1u << (port - GUEST_PORT(0)), __ATOMIC_RELEASE);
-	if (write(r->delivered_src.fd, &one, sizeof(one)) < 0)
+	__atomic_or_fetch(&cmd->delivered, 1u << (port - GUEST_PORT(0)), __ATOMIC_RELEASE);
+	if (write(cmd->delivered_src.fd, &one, sizeof(one)) < 0)
 		return; /* EAGAIN would mean that it is pending */
 }
 
 static void on_delivered_event(struct loop_source *src, uint32_t events __unused)
 {
-	struct run *r = container_of(src, struct run, delivered_src);
+	struct command *cmd = container_of(src, struct command, delivered_src);
 	uint64_t nr;
 
 	if (read(src->fd, &nr, sizeof(nr)) == sizeof(nr))
-		end_if_done(r);
+		end_if_done(cmd);
 }
 
 /* -- its time -- */
 
-static int set_timer(const struct run *r, unsigned seconds)
+static int set_timer(const struct command *cmd, unsigned seconds)
 {
 	const struct itimerspec t = { .it_value.tv_sec = seconds };
 
-	return timerfd_settime(r->timer.fd, 0, &t, NULL);
+	return timerfd_settime(cmd->timer.fd, 0, &t, NULL);
 }
 
 static void on_timer(struct loop_source *src, uint32_t events __unused)
 {
-	struct run *r = container_of(src, struct run, timer);
+	struct command *cmd = container_of(src, struct command, timer);
 	uint64_t nr;
 
-	if (read(src->fd, &nr, sizeof(nr)) < 0 || r->ended)
+	if (read(src->fd, &nr, sizeof(nr)) < 0 || cmd->ended)
 		return; /* the guest runs no more; its last output may take the reader longer */
-	r->grace_over = r->timed_out || !r->started;
-	r->timed_out = true;
-	if (!r->grace_over) {
-		run_tell(r, "signal %d", SIGTERM);
-		r->grace_over = set_timer(r, GRACE_SECONDS) < 0;
+	cmd->grace_over = cmd->timed_out || !cmd->started;
+	cmd->timed_out = true;
+	if (!cmd->grace_over) {
+		command_tell(cmd, "signal %d", SIGTERM);
+		cmd->grace_over = set_timer(cmd, GRACE_SECONDS) < 0;
 	}
-	if (r->grace_over)
-		machine_end(r->m, END_KILLED, 0);
+	if (cmd->grace_over)
+		machine_end(cmd->m, END_KILLED, 0);
 }
 
-void run_tell(const struct run *r, const char *fmt, ...)
+void command_tell(const struct command *cmd, const char *fmt, ...)
 {
 	char line[96];
 	va_list ap;
 	int len;
 
-	if (!r->m || r->stream[GUEST_CONTROL] < 0)
+	if (!cmd->m || cmd->stream[GUEST_CONTROL] < 0)
 		return;
 	va_start(ap, fmt);
 	len = vsnprintf(line, sizeof(line) - 1, fmt, ap);
 	va_end(ap);
 	line[len++] = '\n';
 	/* Lost only if thousands wait there that the guest doesn't read. */
-	if (send(r->stream[GUEST_CONTROL], line, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	if (send(cmd->stream[GUEST_CONTROL], line, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return;
 }
 
 /* -- life -- */
 
-static void run_none(struct run *r)
+static void command_none(struct command *cmd)
 {
-	*r = (struct run){
+	*cmd = (struct command){
 		.control.fd = -1,
 		.delivered_src.fd = -1,
 		.timer.fd = -1,
@@ -171,71 +172,72 @@ static void run_none(struct run *r)
 		.json.out.fd = -1,
 	};
 	for (unsigned i = 0; i < GUEST_STREAMS; i++)
-		r->end[i] = r->stream[i] = -1;
+		cmd->end[i] = cmd->stream[i] = -1;
 }
 
-int run_init(struct run *r, struct machine *m)
+int command_init(struct command *cmd, struct machine *m)
 {
 	const bool live = m->config->action != ACTION_DRY_RUN;
 	int rc;
 
-	run_none(r);
-	if (!m->config->run.argv)
+	command_none(cmd);
+	if (!m->config->command.argv)
 		return 0;
-	r->m = m;
-	r->config = m->config;
-	rc = live ? run_empty_json(r) : 0;
+	cmd->m = m;
+	cmd->config = m->config;
+	rc = live ? command_empty_json(cmd) : 0;
 	if (rc == 0)
-		rc = run_console_open(&r->console, live ? m->config->run.console_log : NULL);
+		rc = command_console_open(&cmd->console,
+					  live ? m->config->command.console_log : NULL);
 	for (unsigned i = 0; i < GUEST_STREAMS && rc == 0; i++) {
 		int pair[2];
 
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 			return log_errno("run: socketpair");
-		r->stream[i] = pair[0];
-		r->end[i] = pair[1];
+		cmd->stream[i] = pair[0];
+		cmd->end[i] = pair[1];
 	}
 	return rc;
 }
 
-int run_connect(struct run *r)
+int command_connect(struct command *cmd)
 {
 	int rc = 0;
 
-	for (unsigned i = 0; i < GUEST_STREAMS && rc == 0 && r->m; i++)
-		rc = virtio_vsock_offer(&r->m->vsock, GUEST_PORT(i), take_fd(&r->end[i]));
-	if (r->m)
-		virtio_vsock_on_delivered(&r->m->vsock, on_delivered, r);
+	for (unsigned i = 0; i < GUEST_STREAMS && rc == 0 && cmd->m; i++)
+		rc = virtio_vsock_offer(&cmd->m->vsock, GUEST_PORT(i), take_fd(&cmd->end[i]));
+	if (cmd->m)
+		virtio_vsock_on_delivered(&cmd->m->vsock, on_delivered, cmd);
 	return rc;
 }
 
 /* The first line that the guest gets (wire.h). */
-static void tell_clock(struct run *r)
+static void tell_clock(struct command *cmd)
 {
-	const struct vcpu_clock c = vcpu_clock(&r->m->vcpu[0]);
+	const struct vcpu_clock c = vcpu_clock(&cmd->m->vcpu[0]);
 
-	run_tell(r, "clock %llu %llu %u", (unsigned long long)c.tsc, (unsigned long long)c.real_ns,
-		 c.khz);
+	command_tell(cmd, "clock %llu %llu %u", (unsigned long long)c.tsc,
+		     (unsigned long long)c.real_ns, c.khz);
 }
 
-int run_begin(struct run *r)
+int command_begin(struct command *cmd)
 {
-	if (!r->m)
+	if (!cmd->m)
 		return 0;
-	tell_clock(r);
-	r->control = (struct loop_source){ .fd = r->stream[GUEST_CONTROL], .fn = on_control };
-	r->delivered_src = (struct loop_source){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-						 .fn = on_delivered_event };
-	r->timer = (struct loop_source){
+	tell_clock(cmd);
+	cmd->control = (struct loop_source){ .fd = cmd->stream[GUEST_CONTROL], .fn = on_control };
+	cmd->delivered_src = (struct loop_source){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+						   .fn = on_delivered_event };
+	cmd->timer = (struct loop_source){
 		.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
 		.fn = on_timer,
 	};
-	if (r->delivered_src.fd < 0 || r->timer.fd < 0)
+	if (cmd->delivered_src.fd < 0 || cmd->timer.fd < 0)
 		return log_errno("run: eventfd or timerfd");
-	if (loop_add(&r->m->loop, &r->control, EPOLLIN) < 0 ||
-	    loop_add(&r->m->loop, &r->delivered_src, EPOLLIN) < 0 ||
-	    loop_add(&r->m->loop, &r->timer, EPOLLIN) < 0 ||
-	    (r->config->run.timeout && set_timer(r, r->config->run.timeout) < 0))
+	if (loop_add(&cmd->m->loop, &cmd->control, EPOLLIN) < 0 ||
+	    loop_add(&cmd->m->loop, &cmd->delivered_src, EPOLLIN) < 0 ||
+	    loop_add(&cmd->m->loop, &cmd->timer, EPOLLIN) < 0 ||
+	    (cmd->config->command.timeout && set_timer(cmd, cmd->config->command.timeout) < 0))
 		return log_errno("run: waiting for the guest");
 	return 0;
 }
@@ -243,7 +245,7 @@ int run_begin(struct run *r)
 /* Output that nobody took. */
 static void on_discard(struct loop_source *src, uint32_t events __unused)
 {
-	struct run_discard *d = container_of(src, struct run_discard, src);
+	struct command_discard *d = container_of(src, struct command_discard, src);
 	char bytes[4096];
 
 	if (recv(src->fd, bytes, sizeof(bytes), MSG_DONTWAIT) == 0)
@@ -251,39 +253,39 @@ static void on_discard(struct loop_source *src, uint32_t events __unused)
 }
 
 /* What nobody has taken by now: input is at its end, output is thrown away. */
-int run_start(struct run *r)
+int command_start(struct command *cmd)
 {
-	if (!r->m)
+	if (!cmd->m)
 		return 0;
-	close_fd(&r->stream[GUEST_STDIN]);
+	close_fd(&cmd->stream[GUEST_STDIN]);
 	for (unsigned i = GUEST_STDOUT; i <= GUEST_STDERR; i++) {
-		if (r->stream[i] < 0)
+		if (cmd->stream[i] < 0)
 			continue;
-		r->discard[i] =
-			(struct run_discard){ .src = { .fd = r->stream[i], .fn = on_discard },
-					      .loop = &r->m->loop };
-		if (loop_add(&r->m->loop, &r->discard[i].src, EPOLLIN) < 0)
+		cmd->discard[i] =
+			(struct command_discard){ .src = { .fd = cmd->stream[i], .fn = on_discard },
+						  .loop = &cmd->m->loop };
+		if (loop_add(&cmd->m->loop, &cmd->discard[i].src, EPOLLIN) < 0)
 			return log_errno("run: waiting for output");
 	}
 	return 0;
 }
 
-int run_take_stream(struct run *r, unsigned nr)
+int command_take_stream(struct command *cmd, unsigned nr)
 {
-	return r->m && nr < GUEST_CONTROL ? take_fd(&r->stream[nr]) : -1;
+	return cmd->m && nr < GUEST_CONTROL ? take_fd(&cmd->stream[nr]) : -1;
 }
 
-int run_status(const struct run *r)
+int command_status(const struct command *cmd)
 {
-	if (r->timed_out)
+	if (cmd->timed_out)
 		return STATUS_TIMEOUT;
-	switch (r->ended) {
-	case RUN_EXITED:
-		return r->value;
-	case RUN_SIGNALLED:
-		return STATUS_SIGNAL + r->value;
-	case RUN_ERROR:
-	case RUN_UNKNOWN:
+	switch (cmd->ended) {
+	case COMMAND_EXITED:
+		return cmd->value;
+	case COMMAND_SIGNALLED:
+		return STATUS_SIGNAL + cmd->value;
+	case COMMAND_ERROR:
+	case COMMAND_UNKNOWN:
 		break;
 	}
 	return STATUS_FAILED;
@@ -291,27 +293,27 @@ int run_status(const struct run *r)
 
 /* -- what there is to say about it -- */
 
-static void say_console(const struct run *r)
+static void say_console(const struct command *cmd)
 {
 	static const char head[] = "minivmm: the last lines of its kernel:\n";
 	char text[4096];
 	size_t len = sizeof(head) - 1;
 
 	memcpy(text, head, sizeof(head));
-	run_console_tail(&r->console, 40, text + len, sizeof(text) - len);
+	command_console_tail(&cmd->console, 40, text + len, sizeof(text) - len);
 	if (text[len])
 		log_block(LOG_ERROR, text);
 }
 
 /* It ended, and COMMAND had not. What the kernel said comes first: the reason is the last error,
  * which minivmm_why() returns. */
-static void say_failure(const struct run *r)
+static void say_failure(const struct command *cmd)
 {
 	const char *when =
-		r->started ? "before the command had ended" : "before the command was started";
+		cmd->started ? "before the command had ended" : "before the command was started";
 	const char *what;
 
-	switch (r->m->end) {
+	switch (cmd->m->end) {
 	case END_POWER_OFF:
 		what = "the guest switched itself off";
 		break;
@@ -327,20 +329,20 @@ static void say_failure(const struct run *r)
 	default:
 		return; /* who stopped it knows */
 	}
-	say_console(r);
+	say_console(cmd);
 	log_msg(LOG_ERROR, "run: %s %s", what, when);
 }
 
-static void say_timeout(const struct run *r)
+static void say_timeout(const struct command *cmd)
 {
-	const unsigned seconds = r->config->run.timeout;
+	const unsigned seconds = cmd->config->command.timeout;
 
-	if (!r->started) {
-		say_console(r);
+	if (!cmd->started) {
+		say_console(cmd);
 		log_msg(LOG_ERROR,
 			"run: the guest had not started the command within the %u s of --timeout",
 			seconds);
-	} else if (r->grace_over) {
+	} else if (cmd->grace_over) {
 		log_msg(LOG_ERROR,
 			"run: the command was still there %d s after --timeout's SIGTERM: ended the guest",
 			GRACE_SECONDS);
@@ -349,55 +351,55 @@ static void say_timeout(const struct run *r)
 	}
 }
 
-static void say_how_it_ended(const struct run *r)
+static void say_how_it_ended(const struct command *cmd)
 {
-	if (r->timed_out) {
-		say_timeout(r);
-	} else if (r->ended == RUN_ERROR) {
-		say_console(r);
-		log_msg(LOG_ERROR, "run: the guest could not start the command: %s", r->error);
-	} else if (!r->ended) {
-		say_failure(r);
+	if (cmd->timed_out) {
+		say_timeout(cmd);
+	} else if (cmd->ended == COMMAND_ERROR) {
+		say_console(cmd);
+		log_msg(LOG_ERROR, "run: the guest could not start the command: %s", cmd->error);
+	} else if (!cmd->ended) {
+		say_failure(cmd);
 	}
-	if (r->oom)
+	if (cmd->oom)
 		log_msg(LOG_ERROR,
 			"run: the guest ran out of memory, and its kernel killed a process; it has %llu MiB, and --memory gives it more",
-			r->config->memory.size / MIB);
-	if (r->full)
+			cmd->config->memory.size / MIB);
+	if (cmd->full)
 		log_msg(LOG_ERROR,
 			"run: the layer over the guest's root is full; --overlay-size makes it larger, and needs --memory");
 }
 
-void run_finish(struct run *r)
+void command_finish(struct command *cmd)
 {
-	if (!r->m)
+	if (!cmd->m)
 		return;
 	/* Who took one still reads it; nobody else does. */
-	close_fd(&r->stream[GUEST_STDOUT]);
-	close_fd(&r->stream[GUEST_STDERR]);
-	virtio_vsock_finish(&r->m->vsock);
-	run_write_json(r);
-	say_how_it_ended(r); /* last, as minivmm_why() has it */
+	close_fd(&cmd->stream[GUEST_STDOUT]);
+	close_fd(&cmd->stream[GUEST_STDERR]);
+	virtio_vsock_finish(&cmd->m->vsock);
+	command_write_json(cmd);
+	say_how_it_ended(cmd); /* last, as minivmm_why() has it */
 }
 
-bool run_went_well(const struct run *r)
+bool command_went_well(const struct command *cmd)
 {
-	return (r->ended == RUN_EXITED || r->ended == RUN_SIGNALLED) && !r->timed_out && !r->oom &&
-	       !r->full;
+	return (cmd->ended == COMMAND_EXITED || cmd->ended == COMMAND_SIGNALLED) &&
+	       !cmd->timed_out && !cmd->oom && !cmd->full;
 }
 
-void run_destroy(struct run *r)
+void command_destroy(struct command *cmd)
 {
-	if (!r->m)
+	if (!cmd->m)
 		return;
 	for (unsigned i = 0; i < GUEST_STREAMS; i++) {
-		close_fd(&r->end[i]);
-		close_fd(&r->stream[i]);
+		close_fd(&cmd->end[i]);
+		close_fd(&cmd->stream[i]);
 	}
-	close_fd(&r->delivered_src.fd);
-	close_fd(&r->timer.fd);
-	run_console_close(&r->console);
-	run_json_finish(&r->json);
-	free(r->kernel);
-	run_none(r);
+	close_fd(&cmd->delivered_src.fd);
+	close_fd(&cmd->timer.fd);
+	command_console_close(&cmd->console);
+	command_json_finish(&cmd->json);
+	free(cmd->kernel);
+	command_none(cmd);
 }

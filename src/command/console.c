@@ -15,7 +15,7 @@ static ssize_t console_read(struct stream *s __unused, void *buf __unused, size_
 
 static size_t console_write(struct stream *s, const void *buf, size_t len)
 {
-	struct run_console *c = container_of(s, struct run_console, stream);
+	struct command_console *c = container_of(s, struct command_console, stream);
 	const char *bytes = buf;
 
 	for (size_t i = 0; i < len; i++)
@@ -37,7 +37,7 @@ static bool console_flush(struct stream *s __unused)
 	return true;
 }
 
-/* It is part of struct run. */
+/* It is part of struct command. */
 static void console_destroy(struct stream *s __unused) {}
 
 static const struct stream_ops console_ops = {
@@ -48,21 +48,21 @@ static const struct stream_ops console_ops = {
 	.destroy = console_destroy,
 };
 
-int run_console_open(struct run_console *c, const char *path)
+int command_console_open(struct command_console *c, const char *path)
 {
 	int rc;
 
-	*c = (struct run_console){ .stream.ops = &console_ops, .log.fd = -1 };
+	*c = (struct command_console){ .stream.ops = &console_ops, .log.fd = -1 };
 	rc = path ? output_open(&c->log, path, O_TRUNC) : 0;
 	return rc < 0 ? log_ret(rc, "--console-log %s: %s", path, output_error(rc)) : 0;
 }
 
-void run_console_close(struct run_console *c)
+void command_console_close(struct command_console *c)
 {
 	output_close(&c->log);
 }
 
-void run_console_tail(const struct run_console *c, unsigned lines, char *text, size_t max)
+void command_console_tail(const struct command_console *c, unsigned lines, char *text, size_t max)
 {
 	const uint64_t room = min(sizeof(c->text), max - 2), kept = min(c->len, room);
 	size_t out = 0, start;

@@ -71,12 +71,13 @@ static int read_in(struct file *f, const char *dir, const char *name, size_t len
 }
 
 /* The folder of the kernel's modules, for free(), or NULL: it has none. */
-static char *find_modules(const struct run *r, const char *kernel_path, const struct file *kernel)
+static char *find_modules(const struct command *cmd, const char *kernel_path,
+			  const struct file *kernel)
 {
 	char release[RELEASE_MAX], *near, *dir = NULL;
 
-	if (r->config->run.modules)
-		return strdup(r->config->run.modules);
+	if (cmd->config->command.modules)
+		return strdup(cmd->config->command.modules);
 	if (!kernel_release(kernel, release))
 		return NULL;
 	near = strdup(kernel_path);
@@ -180,12 +181,13 @@ static int put_modules(const struct modules *m, const char *dir, struct initramf
 	return rc;
 }
 
-static int add_modules(const struct run *r, const char *dir, struct initramfs *a, FILE *orders)
+static int add_modules(const struct command *cmd, const char *dir, struct initramfs *a,
+		       FILE *orders)
 {
 	struct file dep = { 0 }, builtin = { 0 };
 	struct modules m = { 0 };
 	const char *name[8];
-	size_t nr = needed(r->config, name);
+	size_t nr = needed(cmd->config, name);
 	int rc = read_in(&dep, dir, "modules.dep", strlen("modules.dep"));
 
 	if (rc == 0 && has_file(dir, "modules.builtin"))
@@ -225,7 +227,7 @@ static bool is_set(char *const list[], size_t nr, const char *text)
 	return false;
 }
 
-static void put_env(const struct run_config *c, FILE *out)
+static void put_env(const struct command_config *c, FILE *out)
 {
 	static const char path[] =
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -241,7 +243,7 @@ static void put_env(const struct run_config *c, FILE *out)
 }
 
 /* The caller's; "none" is one, too, where the guest's kernel has another. */
-static void put_limits(const struct run_config *c, FILE *out)
+static void put_limits(const struct command_config *c, FILE *out)
 {
 	for (unsigned i = 0; i < RLIM_NLIMITS; i++) {
 		struct rlimit l;
@@ -268,7 +270,7 @@ static unsigned callers_umask(void)
 }
 
 /* Where the caller is, or from there on; under another root, from / on. 0 or -errno, logged. */
-static int put_folder(const struct run_config *c, FILE *out)
+static int put_folder(const struct command_config *c, FILE *out)
 {
 	char here[4096] = "";
 	const bool from_here = c->root ? false : !c->folder || c->folder[0] != '/';
@@ -305,15 +307,15 @@ static void put_net(const struct config *c, FILE *out)
 		fprintf(out, "resolv-options=%s%c", resolv.options, 0);
 }
 
-static int put_orders(const struct run *r, FILE *out)
+static int put_orders(const struct command *cmd, FILE *out)
 {
-	const struct config *config = r->config;
-	const struct run_config *c = &config->run;
+	const struct config *config = cmd->config;
+	const struct command_config *c = &config->command;
 	const uint64_t layer = c->overlay_size ?: config->memory.size / 2;
 	char name[256] = "";
 	int rc;
 
-	fprintf(out, "root=" RUN_TAG_ROOT "%coverlay=%llu%cumask=%u%c", 0,
+	fprintf(out, "root=" COMMAND_TAG_ROOT "%coverlay=%llu%cumask=%u%c", 0,
 		(unsigned long long)layer, 0, callers_umask(), 0);
 	if (gethostname(name, sizeof(name) - 1) == 0)
 		fprintf(out, "hostname=%s%c", name, 0);
@@ -325,21 +327,21 @@ static int put_orders(const struct run *r, FILE *out)
 		fprintf(out, "one-output=%c", 0);
 	rc = put_folder(c, out);
 	if (rc == 0)
-		rc = run_put_shares(c, out);
+		rc = command_put_shares(c, out);
 	if (rc < 0)
 		return rc;
 	put_limits(c, out);
 	put_env(c, out);
 	for (char **arg = c->argv; *arg; arg++)
 		fprintf(out, "arg=%s%c", *arg, 0);
-	return run_put_user(config, out);
+	return command_put_user(config, out);
 }
 
-int run_initrd(struct run *r, const struct file *kernel, const struct file *user,
-	       struct initramfs *a)
+int command_initrd(struct command *cmd, const struct file *kernel, const struct file *user,
+		   struct initramfs *a)
 {
-	const char *path = r->kernel ?: r->config->kernel;
-	char *orders = NULL, *dir = find_modules(r, path, kernel);
+	const char *path = cmd->kernel ?: cmd->config->kernel;
+	char *orders = NULL, *dir = find_modules(cmd, path, kernel);
 	size_t len = 0;
 	FILE *out = open_memstream(&orders, &len);
 	int rc;
@@ -352,9 +354,9 @@ int run_initrd(struct run *r, const struct file *kernel, const struct file *user
 	initramfs_folder(a, "dev", 0755);
 	initramfs_folder(a, &GUEST_FOLDER[1], 0700);
 	initramfs_file(a, &GUEST_INIT[1], 0700, guest_init, (size_t)(guest_init_end - guest_init));
-	rc = put_orders(r, out);
+	rc = put_orders(cmd, out);
 	if (rc == 0 && dir)
-		rc = add_modules(r, dir, a, out);
+		rc = add_modules(cmd, dir, a, out);
 	free(dir);
 	if (fclose(out) != 0 && rc == 0)
 		rc = log_ret(-ENOMEM, "out of memory");

@@ -21,37 +21,37 @@ static uint64_t exits(const struct machine *m)
 	return sum;
 }
 
-static const char *how(const struct run *r)
+static const char *how(const struct command *cmd)
 {
-	if (r->timed_out)
+	if (cmd->timed_out)
 		return "timeout";
-	switch (r->ended) {
-	case RUN_EXITED:
+	switch (cmd->ended) {
+	case COMMAND_EXITED:
 		return "exit";
-	case RUN_SIGNALLED:
+	case COMMAND_SIGNALLED:
 		return "signal";
-	case RUN_ERROR:
+	case COMMAND_ERROR:
 		return "error";
-	case RUN_UNKNOWN:
+	case COMMAND_UNKNOWN:
 		break;
 	}
-	return r->m->end == END_KILLED ? "stopped" : "crash";
+	return cmd->m->end == END_KILLED ? "stopped" : "crash";
 }
 
 /* Steps of the time from the machine's beginning to now; those that it didn't come to are null. */
-static void put_times(const struct run *r, FILE *f)
+static void put_times(const struct command *cmd, FILE *f)
 {
-	const int64_t begin = r->m->times.begin, now = (int64_t)monotonic_ns();
-	const int64_t entered = (int64_t)r->m->vcpu[0].stats.first_run_ns;
-	const int64_t started = (int64_t)r->started_ns, ended = (int64_t)r->ended_ns;
+	const int64_t begin = cmd->m->times.begin, now = (int64_t)monotonic_ns();
+	const int64_t entered = (int64_t)cmd->m->vcpu[0].stats.first_run_ns;
+	const int64_t started = (int64_t)cmd->started_ns, ended = (int64_t)cmd->ended_ns;
 	const struct {
 		const char *name;
 		bool there;
 		int64_t us;
 	} step[] = {
 		{ "monitor", entered, (entered - begin) / 1000 },
-		{ "kernel", started, (started - entered) / 1000 - r->init_us },
-		{ "init", started, r->init_us },
+		{ "kernel", started, (started - entered) / 1000 - cmd->init_us },
+		{ "init", started, cmd->init_us },
 		{ "command", started && ended, (ended - started) / 1000 },
 		{ "end", ended, (now - ended) / 1000 },
 		{ "total", true, (now - begin) / 1000 },
@@ -68,10 +68,10 @@ static void put_times(const struct run *r, FILE *f)
 	fprintf(f, "},\n");
 }
 
-static void put_bytes(const struct run *r, FILE *f)
+static void put_bytes(const struct command *cmd, FILE *f)
 {
 	static const char *const names[] = { "stdin", "stdout", "stderr" };
-	const struct vsock_offer *o = r->m->vsock.offer;
+	const struct vsock_offer *o = cmd->m->vsock.offer;
 
 	fprintf(f, "  \"bytes\": {");
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
@@ -80,49 +80,49 @@ static void put_bytes(const struct run *r, FILE *f)
 	fprintf(f, "},\n");
 }
 
-int run_empty_json(struct run *r)
+int command_empty_json(struct command *cmd)
 {
-	const char *path = r->config->run.json;
+	const char *path = cmd->config->command.json;
 	int rc;
 
-	r->json = (struct run_json){ .out.fd = -1, .path = path };
-	rc = path ? output_open(&r->json.out, path, O_TRUNC) : 0;
+	cmd->json = (struct command_json){ .out.fd = -1, .path = path };
+	rc = path ? output_open(&cmd->json.out, path, O_TRUNC) : 0;
 	return rc < 0 ? log_ret(rc, "--json %s: %s", path, output_error(rc)) : 0;
 }
 
-static void put_all(const struct run *r, FILE *f)
+static void put_all(const struct command *cmd, FILE *f)
 {
 	struct rusage usage = { 0 };
 
 	getrusage(RUSAGE_SELF, &usage);
-	fprintf(f, "{\n  \"status\": %d,\n  \"end\": \"%s\",\n  \"signal\": ", run_status(r),
-		how(r));
-	if (r->ended == RUN_SIGNALLED)
-		fprintf(f, "%d,\n", r->value);
+	fprintf(f, "{\n  \"status\": %d,\n  \"end\": \"%s\",\n  \"signal\": ", command_status(cmd),
+		how(cmd));
+	if (cmd->ended == COMMAND_SIGNALLED)
+		fprintf(f, "%d,\n", cmd->value);
 	else
 		fprintf(f, "null,\n");
-	fprintf(f, "  \"out_of_memory\": %s,\n  \"overlay_full\": %s,\n", r->oom ? "true" : "false",
-		r->full ? "true" : "false");
-	put_times(r, f);
-	put_bytes(r, f);
+	fprintf(f, "  \"out_of_memory\": %s,\n  \"overlay_full\": %s,\n",
+		cmd->oom ? "true" : "false", cmd->full ? "true" : "false");
+	put_times(cmd, f);
+	put_bytes(cmd, f);
 	fprintf(f, "  \"memory\": %llu,\n  \"peak_memory\": %llu,\n  \"exits\": %llu\n}\n",
-		(unsigned long long)r->config->memory.size,
-		(unsigned long long)usage.ru_maxrss * 1024, (unsigned long long)exits(r->m));
+		(unsigned long long)cmd->config->memory.size,
+		(unsigned long long)usage.ru_maxrss * 1024, (unsigned long long)exits(cmd->m));
 }
 
 /* A file is written at once. What others write to as well comes after what they write now, and what
- * has no room waits until nobody waits for the guest any more: see run_json_finish(). */
-void run_write_json(struct run *r)
+ * has no room waits until nobody waits for the guest any more: see command_json_finish(). */
+void command_write_json(struct command *cmd)
 {
-	struct run_json *j = &r->json;
+	struct command_json *j = &cmd->json;
 	ssize_t n = 0;
 	FILE *f;
 
-	if (!r->config->run.json || j->out.fd < 0)
+	if (!cmd->config->command.json || j->out.fd < 0)
 		return;
 	f = open_memstream(&j->text, &j->len);
 	if (f)
-		put_all(r, f);
+		put_all(cmd, f);
 	if (!f || fclose(f) != 0) {
 		log_errno("--json %s", j->path);
 		return;
@@ -133,19 +133,19 @@ void run_write_json(struct run *r)
 		n = output_write(&j->out, j->text, j->len);
 	j->done = n > 0 ? (size_t)n : 0;
 	if (j->done == j->len)
-		run_json_finish(j);
+		command_json_finish(j);
 }
 
-bool run_json_waits(const struct run_json *j)
+bool command_json_waits(const struct command_json *j)
 {
 	return j->text && j->done < j->len;
 }
 
-void run_json_finish(struct run_json *j)
+void command_json_finish(struct command_json *j)
 {
 	int rc = 0;
 
-	if (run_json_waits(j))
+	if (command_json_waits(j))
 		rc = output_write_all(&j->out, j->text + j->done, j->len - j->done, PATIENCE_MS);
 	if (rc < 0)
 		log_ret(rc, "--json %s: %s", j->path,

@@ -82,26 +82,26 @@ static char *cached(void)
 	return version[0] ? newest_in(path) : NULL;
 }
 
-int run_find_kernel(struct run *r, const char **path)
+int command_find_kernel(struct command *cmd, const char **path)
 {
-	if (r->config->kernel) {
-		*path = r->config->kernel;
+	if (cmd->config->kernel) {
+		*path = cmd->config->kernel;
 		return 0;
 	}
-	r->kernel = running();
-	if (!r->kernel)
-		r->kernel = newest_in("/boot");
-	if (!r->kernel)
-		r->kernel = cached();
-	if (!r->kernel)
+	cmd->kernel = running();
+	if (!cmd->kernel)
+		cmd->kernel = newest_in("/boot");
+	if (!cmd->kernel)
+		cmd->kernel = cached();
+	if (!cmd->kernel)
 		return log_ret(
 			-ENOENT,
 			"run: there is no kernel to boot: none in /boot that you may read, none in the cache; say --kernel FILE, or let examples/quickstart download one");
-	*path = r->kernel;
+	*path = cmd->kernel;
 	return 0;
 }
 
-int run_check_kernel(const struct boot_request *r)
+int command_check_kernel(const struct boot_request *r)
 {
 	if (boot_is_linux(r))
 		return 0;

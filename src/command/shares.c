@@ -15,7 +15,7 @@
 #include "machine/machine.h"
 
 struct place {
-	const struct run_share *share;
+	const struct command_share *share;
 	size_t nr;   /* of the option */
 	char *guest; /* as it was given, but tidy(); owned */
 	char *real;  /* without the links of the guest's root; owned */
@@ -99,7 +99,7 @@ static char *without_links(const char *root, const char *path)
 /* 0 or -errno, logged. */
 static int find_place(struct place *p, const char *root)
 {
-	const struct run_share *s = p->share;
+	const struct command_share *s = p->share;
 
 	p->guest = s->guest ? strdup(s->guest) : realpath(s->path, NULL);
 	if (!p->guest)
@@ -304,7 +304,7 @@ static int check_targets(struct place *place, size_t nr, const char *root)
 	return rc;
 }
 
-int run_put_shares(const struct run_config *c, FILE *out)
+int command_put_shares(const struct command_config *c, FILE *out)
 {
 	struct place place[CONFIG_MAX_SHARES] = { 0 };
 	int rc = 0;
@@ -318,7 +318,7 @@ int run_put_shares(const struct run_config *c, FILE *out)
 	if (rc == 0)
 		rc = check_targets(place, c->nr_shares, c->root ?: "/");
 	for (size_t i = 0; i < c->nr_shares && rc == 0; i++)
-		fprintf(out, "share=%c%c:" RUN_TAG_SHARE "%zu:%s%c",
+		fprintf(out, "share=%c%c:" COMMAND_TAG_SHARE "%zu:%s%c",
 			is_file(place[i].share->path) ? 'f' : 'r',
 			place[i].share->writable ? 'w' : 'o', place[i].nr, place[i].guest, 0);
 	for (size_t i = 0; i < c->nr_shares; i++) {

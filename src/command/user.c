@@ -20,7 +20,7 @@
 static FILE *open_in(const struct config *c, const char *name)
 {
 	const struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
-	AUTO_CLOSE int root = open(c->run.root ?: "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_CLOSE int root = open(c->command.root ?: "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	AUTO_CLOSE int fd =
 		root < 0 ? -1 : (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
 	struct stat st;
@@ -51,8 +51,8 @@ static void put_caller(FILE *out)
 
 static int refuse_line(const struct config *c, const char *file)
 {
-	return log_ret(-E2BIG, "--user %s: %s/%s has a line of more than %llu KiB", c->run.user,
-		       c->run.root ?: "", file, LINE_ROOM / KIB);
+	return log_ret(-E2BIG, "--user %s: %s/%s has a line of more than %llu KiB", c->command.user,
+		       c->command.root ?: "", file, LINE_ROOM / KIB);
 }
 
 static bool is_member(const struct group *g, const char *name)
@@ -75,7 +75,7 @@ static int put_groups(const struct config *c, gid_t own, char *line, FILE *out)
 	fprintf(out, "group=%u%c", own, 0);
 	while (f && nr < GUEST_MAX_GROUPS &&
 	       (error = fgetgrent_r(f, &g, line, LINE_ROOM, &found)) == 0) {
-		if (g.gr_gid == own || !is_member(&g, c->run.user))
+		if (g.gr_gid == own || !is_member(&g, c->command.user))
 			continue;
 		fprintf(out, "group=%u%c", g.gr_gid, 0);
 		nr++;
@@ -92,7 +92,7 @@ static int put_named(const struct config *c, char *line, FILE *out)
 	int error = 0;
 
 	while (f && (error = fgetpwent_r(f, &p, line, LINE_ROOM, &found)) == 0 &&
-	       strcmp(p.pw_name, c->run.user))
+	       strcmp(p.pw_name, c->command.user))
 		;
 	if (f)
 		fclose(f);
@@ -102,7 +102,7 @@ static int put_named(const struct config *c, char *line, FILE *out)
 		return log_ret(
 			-EINVAL,
 			"--user %s: the guest's root has no such user (see its /etc/passwd); UID or UID:GID works, too",
-			c->run.user);
+			c->command.user);
 	fprintf(out, "uid=%u%cgid=%u%c", p.pw_uid, 0, p.pw_gid, 0);
 	return put_groups(c, p.pw_gid, line, out);
 }
@@ -141,9 +141,9 @@ static bool put_numbers(const char *text, FILE *out)
 	return true;
 }
 
-int run_put_user(const struct config *c, FILE *out)
+int command_put_user(const struct config *c, FILE *out)
 {
-	const char *name = c->run.user;
+	const char *name = c->command.user;
 	char *line;
 	int rc;
 

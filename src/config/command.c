@@ -42,14 +42,14 @@ static int set_guest_path(const struct opt_value *v, char **path, const char *te
 /* DIR[:GUESTDIR][:rw] or [:ro]; without GUESTDIR it is where it is on the host. */
 int config_set_share(const struct opt_value *v, void *field)
 {
-	struct config *c = container_of(field, struct config, run.nr_shares);
-	struct run_share *s = &c->run.share[c->run.nr_shares];
+	struct config *c = container_of(field, struct config, command.nr_shares);
+	struct command_share *s = &c->command.share[c->command.nr_shares];
 	size_t len = strlen(v->text), dir;
 
-	if (c->run.nr_shares == CONFIG_MAX_SHARES)
+	if (c->command.nr_shares == CONFIG_MAX_SHARES)
 		return opt_fail(v, "there are %d shared directories already, which is the most",
 				CONFIG_MAX_SHARES);
-	c->run.nr_shares++; /* to be freed, however far it comes */
+	c->command.nr_shares++; /* to be freed, however far it comes */
 	if (len > 3 && (!strcmp(v->text + len - 3, ":rw") || !strcmp(v->text + len - 3, ":ro"))) {
 		s->writable = v->text[len - 1] == 'w';
 		len -= 3;
@@ -67,11 +67,11 @@ int config_set_share(const struct opt_value *v, void *field)
 /* NAME=VALUE, or NAME: as it is here. */
 int config_set_env(const struct opt_value *v, void *field)
 {
-	struct config *c = container_of(field, struct config, run.nr_env);
+	struct config *c = container_of(field, struct config, command.nr_env);
 	const char *value;
 	char *text;
 
-	if (c->run.nr_env == CONFIG_MAX_ENV)
+	if (c->command.nr_env == CONFIG_MAX_ENV)
 		return opt_fail(v, "there are %d already, which is the most", CONFIG_MAX_ENV);
 	if (!v->text[0] || v->text[0] == '=')
 		return opt_fail(v, "the name is missing; write NAME=VALUE");
@@ -83,7 +83,7 @@ int config_set_env(const struct opt_value *v, void *field)
 		text = NULL;
 	if (!text)
 		return log_ret(-ENOMEM, "out of memory");
-	c->run.env[c->run.nr_env++] = text;
+	c->command.env[c->command.nr_env++] = text;
 	return 0;
 }
 
@@ -122,23 +122,23 @@ int config_command(struct config *c, char *const argv[], bool memory_seen, bool 
 	if (!nr)
 		return log_ret(-EINVAL,
 			       "run: the command is missing; write minivmm run -- COMMAND");
-	c->run.argv = calloc(nr + 1, sizeof(*c->run.argv));
-	for (size_t i = 0; c->run.argv && i < nr; i++)
-		if (!(c->run.argv[i] = strdup(argv[i])))
+	c->command.argv = calloc(nr + 1, sizeof(*c->command.argv));
+	for (size_t i = 0; c->command.argv && i < nr; i++)
+		if (!(c->command.argv[i] = strdup(argv[i])))
 			return log_ret(-ENOMEM, "out of memory");
-	if (!c->run.argv)
+	if (!c->command.argv)
 		return log_ret(-ENOMEM, "out of memory");
 	if (!memory_seen)
 		c->memory.size = default_memory();
 	if (!cpus_seen)
 		c->cpus = default_cpus();
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-		c->run.descriptors = limit.rlim_cur;
+		c->command.descriptors = limit.rlim_cur;
 	return 0;
 }
 
 /* An option of run that was given, or NULL. */
-static const char *option_of_run(const struct run_config *r)
+static const char *option_of_run(const struct command_config *r)
 {
 	const struct {
 		bool given;
@@ -176,7 +176,7 @@ static int check_ends(const struct config *c)
 		return log_ret(
 			-EINVAL,
 			"run: standard input and output are the command's; give --serial, --console and --port another end, as pty or socket=PATH");
-	if (c->serial.kind != HOST_NONE && c->run.console_log)
+	if (c->serial.kind != HOST_NONE && c->command.console_log)
 		return log_ret(
 			-EINVAL,
 			"run: what the kernel says goes to --serial or to --console-log; leave out one of them");
@@ -186,18 +186,18 @@ static int check_ends(const struct config *c)
 static int check_tags(const struct config *c)
 {
 	for (size_t i = 0; i < c->nr_fs; i++)
-		if (!strcmp(c->fs[i].tag, RUN_TAG_ROOT) ||
-		    !strncmp(c->fs[i].tag, RUN_TAG_SHARE, strlen(RUN_TAG_SHARE)))
+		if (!strcmp(c->fs[i].tag, COMMAND_TAG_ROOT) ||
+		    !strncmp(c->fs[i].tag, COMMAND_TAG_SHARE, strlen(COMMAND_TAG_SHARE)))
 			return log_ret(-EINVAL,
-				       "--fs tag=%s: " RUN_TAG_ROOT " and " RUN_TAG_SHARE
+				       "--fs tag=%s: " COMMAND_TAG_ROOT " and " COMMAND_TAG_SHARE
 				       "... are run's own tags; choose another",
 				       c->fs[i].tag);
 	return 0;
 }
 
-int config_check_run(const struct config *c)
+int config_check_command(const struct config *c)
 {
-	const struct run_config *r = &c->run;
+	const struct command_config *r = &c->command;
 	const char *given = r->argv ? NULL : option_of_run(r);
 	int rc;
 
@@ -238,23 +238,23 @@ static struct fs_config *add_fs(struct config *c, const char *option, const char
 	return f;
 }
 
-void config_complete_run(struct config *c)
+void config_complete_command(struct config *c)
 {
 	char tag[32];
 
-	if (!c->run.argv)
+	if (!c->command.argv)
 		return;
-	add_fs(c, "--root", RUN_TAG_ROOT, c->run.root ?: "/", true);
-	for (size_t i = 0; i < c->run.nr_shares; i++) {
-		snprintf(tag, sizeof(tag), RUN_TAG_SHARE "%u", (unsigned)i);
-		add_fs(c, "--share", tag, c->run.share[i].path, !c->run.share[i].writable)->files =
-			true;
+	add_fs(c, "--root", COMMAND_TAG_ROOT, c->command.root ?: "/", true);
+	for (size_t i = 0; i < c->command.nr_shares; i++) {
+		snprintf(tag, sizeof(tag), COMMAND_TAG_SHARE "%u", (unsigned)i);
+		add_fs(c, "--share", tag, c->command.share[i].path, !c->command.share[i].writable)
+			->files = true;
 	}
 	if (!c->vsock.cid)
 		c->vsock.cid = 3;
 }
 
-void config_run_destroy(struct run_config *r)
+void config_command_destroy(struct command_config *r)
 {
 	for (size_t i = 0; r->argv && r->argv[i]; i++)
 		free(r->argv[i]);

@@ -248,35 +248,36 @@ static const struct opt rows[] = {
 	OPTION("stats", NULL, opt_switch, stats, "print the table of exits at the end"),
 	OPTION("log-level", "LEVEL", opt_choice, log_level, "error, warn or info (warn)",
 	       .kind = log_levels),
-	OPTION("root", "DIR", opt_path, run.root,
+	OPTION("root", "DIR", opt_path, command.root,
 	       "run: the directory that is the guest's root, read-only with a layer in\n"
 	       "memory on top (/)"),
-	OPTION("overlay-size", "SIZE", opt_size, run.overlay_size,
+	OPTION("overlay-size", "SIZE", opt_size, command.overlay_size,
 	       "run: how much that layer takes at most (half of the memory)",
 	       .kind = &overlay_range),
-	OPTION("share", CONFIG_SHARE_METAVAR, config_set_share, run.nr_shares,
+	OPTION("share", CONFIG_SHARE_METAVAR, config_set_share, command.nr_shares,
 	       "run: a directory or file for the guest, at GUESTDIR; :rw, it may write",
 	       .repeats = true),
-	OPTION("modules", "DIR", opt_path, run.modules,
+	OPTION("modules", "DIR", opt_path, command.modules,
 	       "run: the kernel's modules (lib/modules/RELEASE, near it or in /)"),
-	OPTION("env", "NAME[=VALUE]", config_set_env, run.nr_env,
+	OPTION("env", "NAME[=VALUE]", config_set_env, command.nr_env,
 	       "run: a variable of the command's environment", .repeats = true),
-	OPTION("clean-env", NULL, opt_switch, run.clean_env,
+	OPTION("clean-env", NULL, opt_switch, command.clean_env,
 	       "run: an environment without the caller's variables"),
-	OPTION("user", "NAME|UID[:GID]", opt_path, run.user, "run: who runs the command (you)"),
-	OPTION("chdir", "DIR", opt_path, run.folder, "run: where it runs (where you are)"),
-	OPTION("timeout", "SECONDS", opt_number, run.timeout,
+	OPTION("user", "NAME|UID[:GID]", opt_path, command.user, "run: who runs the command (you)"),
+	OPTION("chdir", "DIR", opt_path, command.directory, "run: where it runs (where you are)"),
+	OPTION("timeout", "SECONDS", opt_number, command.timeout,
 	       "run: ends the command after that time, with exit status 124",
 	       .kind = &timeout_range),
-	OPTION("terminal", NULL, opt_switch, run.terminal,
+	OPTION("terminal", NULL, opt_switch, command.terminal,
 	       "run: the command gets a terminal; -t for short"),
-	OPTION("outputs", "one|two|auto", opt_choice, run.outputs,
+	OPTION("outputs", "one|two|auto", opt_choice, command.outputs,
 	       "run: standard output and error as one stream that keeps their order,\n"
 	       "or as two (auto: as they are here)",
 	       .kind = outputs_choices),
-	OPTION("console-log", "FILE", opt_path, run.console_log,
+	OPTION("console-log", "FILE", opt_path, command.console_log,
 	       "run: what the guest's kernel says"),
-	OPTION("json", "FILE", opt_path, run.json, "run: status, times and sizes, for programs"),
+	OPTION("json", "FILE", opt_path, command.json,
+	       "run: status, times and sizes, for programs"),
 	OPTION("dry-run", NULL, set_dry_run, action,
 	       "check options and files, print the machine, start nothing"),
 	OPTION("version", NULL, set_version, action,
@@ -327,8 +328,8 @@ int config_set(struct config *c, const char *name, const char *value, uint64_t *
 {
 	int rc = opt_set_one(table, c, name, value, seen);
 
-	if (rc >= 0 && c->action != ACTION_RUN) {
-		c->action = ACTION_RUN;
+	if (rc >= 0 && c->action != ACTION_BOOT) {
+		c->action = ACTION_BOOT;
 		return log_ret(-EINVAL, "--%s is for the command line only", name);
 	}
 	return rc;
@@ -344,11 +345,11 @@ bool config_seen(uint64_t seen, const char *name)
 
 int config_check(const struct config *c)
 {
-	int rc = config_check_run(c);
+	int rc = config_check_command(c);
 
 	if (rc < 0)
 		return rc;
-	if (!c->kernel && !c->run.argv)
+	if (!c->kernel && !c->command.argv)
 		return log_ret(
 			-EINVAL,
 			"--kernel is missing: say what to boot, as in minivmm --kernel bzImage; minivmm --help lists the options");
@@ -380,7 +381,7 @@ static int parse_run(struct config *c, int argc, char *const argv[])
 	for (; nr < end; nr++)
 		options[nr] = strcmp(argv[nr], "-t") ? argv[nr] : "--terminal";
 	c->serial.kind = HOST_NONE;
-	c->run.outputs = OUTPUTS_AUTO;
+	c->command.outputs = OUTPUTS_AUTO;
 	rc = end < argc ? config_command(c, argv + end + 1, false, false) : 0;
 	if (rc == 0)
 		rc = opt_argv(run_table, c, end, options);
@@ -393,7 +394,7 @@ static int parse_run(struct config *c, int argc, char *const argv[])
 		return log_ret(
 			-EINVAL,
 			"run: the command is missing; write minivmm run [OPTION]... -- COMMAND [ARGUMENT]...");
-	if (c->action == ACTION_RUN)
+	if (c->action == ACTION_BOOT)
 		c->action = ACTION_COMMAND;
 	return config_check(c);
 }
@@ -424,7 +425,7 @@ void config_destroy(struct config *c)
 	free(c->vsock.path);
 	for (size_t i = 0; i < c->nr_fs; i++)
 		config_fs_destroy(&c->fs[i]);
-	config_run_destroy(&c->run);
+	config_command_destroy(&c->command);
 	free(c->serial.path);
 	free(c->console.path);
 	for (size_t i = 0; i < c->nr_ports; i++)

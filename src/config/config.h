@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#include "backend/disk/disk.h"
+#include "backend/fuse/fuse.h"
 #include "vmm/log.h"
 #include "vmm/types.h"
 
@@ -22,7 +24,7 @@
 #define CONFIG_MAX_MEMORY      (1 * TIB)
 
 enum config_action {
-	ACTION_RUN,
+	ACTION_BOOT,
 	ACTION_DRY_RUN,
 	ACTION_HELP,
 	ACTION_VERSION,
@@ -32,7 +34,6 @@ enum config_action {
 enum huge_pages { HUGE_OFF, HUGE_TRANSPARENT, HUGE_2M, HUGE_1G };
 enum net_mode { NET_TAP, NET_FD, NET_USER, NET_SOCKET };
 enum host_end_kind { HOST_NONE, HOST_STDIO, HOST_PTY, HOST_FILE, HOST_SOCKET, HOST_FD };
-enum disk_kind { DISK_KIND_RAW, DISK_KIND_QCOW2 };
 enum transport { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum on_reset { ON_RESET_EXIT, ON_RESET_RESTART };
 
@@ -46,7 +47,7 @@ struct memory_config {
 struct disk_config {
 	char *path;
 	bool readonly;
-	enum disk_kind format;
+	enum disk_format format;
 	int sector;    /* bytes, 512 or 4096; 0: what the image or device has */
 	bool temp;     /* what the guest writes is thrown away */
 	char *overlay; /* or goes to this file; NULL: to the disk itself */
@@ -103,8 +104,6 @@ struct vsock_config {
 	bool vhost;
 };
 
-enum fs_cache { FS_CACHE_AUTO, FS_CACHE_ALWAYS, FS_CACHE_NONE };
-
 /* A folder for the guest. */
 struct fs_config {
 	const char *option; /* for messages; NULL: --fs */
@@ -113,7 +112,7 @@ struct fs_config {
 	char *socket;       /* of the daemon that has it */
 	bool readonly;
 	bool files; /* path may be a file, which is shared alone */
-	enum fs_cache cache;
+	enum fuse_cache cache;
 	bool limited; /* readonly= or cache= was given */
 };
 
@@ -121,13 +120,13 @@ struct fs_config {
 #define CONFIG_FS_ROOM    (CONFIG_MAX_FS + 1 + CONFIG_MAX_SHARES) /* run's root and shares, too */
 #define CONFIG_MAX_ENV    256
 
-struct run_share {
+struct command_share {
 	char *path, *guest; /* on the host, in the guest; NULL: the same there */
 	bool writable;
 };
 
 /* Of the command's standard output and standard error. */
-enum run_outputs {
+enum command_outputs {
 	OUTPUTS_UNSET, /* two */
 	OUTPUTS_TWO,
 	OUTPUTS_ONE,  /* one stream, in order; standard error is at its end */
@@ -135,11 +134,11 @@ enum run_outputs {
 };
 
 /* What `minivmm run` is about. */
-struct run_config {
+struct command_config {
 	char **argv;   /* the command; NULL: there is none, and nothing else here */
 	char *root;    /* NULL: / */
 	char *modules; /* the kernel's folder of modules; NULL: look for it */
-	struct run_share share[CONFIG_MAX_SHARES];
+	struct command_share share[CONFIG_MAX_SHARES];
 	size_t nr_shares;
 	uint64_t overlay_size; /* 0: half the memory */
 	char *env[CONFIG_MAX_ENV];
@@ -149,7 +148,7 @@ struct run_config {
 	char *user, *folder;  /* NULL: the caller's */
 	unsigned timeout;     /* seconds; 0: none */
 	bool terminal;
-	enum run_outputs outputs;
+	enum command_outputs outputs;
 	char *console_log, *json;
 };
 
@@ -168,7 +167,7 @@ struct config {
 	struct vsock_config vsock;
 	struct fs_config fs[CONFIG_FS_ROOM];
 	size_t nr_fs;
-	struct run_config run;
+	struct command_config command;
 	struct host_end serial, console;
 	struct port_config port[CONFIG_MAX_PORTS];
 	size_t nr_ports;
@@ -200,7 +199,7 @@ bool config_seen(uint64_t seen, const char *name);
 int config_check(const struct config *c) __must_check;
 
 /* Fills *c from the command line. Pure: opens nothing, prints nothing but the error. 0: everything
- * is within its limits, and ACTION_RUN and ACTION_DRY_RUN have a kernel; -EINVAL: one line was
+ * is within its limits, and ACTION_BOOT and ACTION_DRY_RUN have a kernel; -EINVAL: one line was
  * printed that names the option, the value, the reason and the way out; or -ENOMEM, logged.
  * Whatever it returned, config_destroy() afterwards. */
 int config_parse(struct config *c, int argc, char *const argv[]) __must_check;

@@ -23,8 +23,8 @@ static int set_disk_id(const struct opt_value *v, void *field)
 }
 
 static const struct opt_choice disk_kinds[] = {
-	{ "raw", DISK_KIND_RAW },
-	{ "qcow2", DISK_KIND_QCOW2 },
+	{ "raw", DISK_RAW },
+	{ "qcow2", DISK_QCOW2 },
 	{ NULL, 0 },
 };
 

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 static const struct opt_choice caches[] = {
-	{ "auto", FS_CACHE_AUTO },
-	{ "always", FS_CACHE_ALWAYS },
-	{ "none", FS_CACHE_NONE },
+	{ "auto", FUSE_CACHE_AUTO },
+	{ "always", FUSE_CACHE_ALWAYS },
+	{ "none", FUSE_CACHE_NONE },
 	{ NULL, 0 },
 };
 

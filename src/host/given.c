@@ -48,8 +48,8 @@ bool given_are_open(const struct config *c, char text[GIVEN_TEXT])
 	for (size_t i = 0; i < c->nr_nets && fine; i++)
 		if (c->net[i].mode == NET_FD)
 			fine = check(c->net[i].option, (int)c->net[i].fd, text);
-	if (c->run.argv)
-		fine = fine && check_output("--json", c->run.json, text) &&
-		       check_output("--console-log", c->run.console_log, text);
+	if (c->command.argv)
+		fine = fine && check_output("--json", c->command.json, text) &&
+		       check_output("--console-log", c->command.console_log, text);
 	return fine;
 }

@@ -328,9 +328,9 @@ static int check_all(const struct places *p, const struct config *c)
 	const struct {
 		const char *option, *path;
 	} paths[] = {
-		{ "--kernel ", c->kernel },       { "--initrd ", c->initrd },
-		{ "--modules ", c->run.modules }, { "--vsock socket=", c->vsock.path },
-		{ "--json ", c->run.json },       { "--console-log ", c->run.console_log },
+		{ "--kernel ", c->kernel },           { "--initrd ", c->initrd },
+		{ "--modules ", c->command.modules }, { "--vsock socket=", c->vsock.path },
+		{ "--json ", c->command.json },       { "--console-log ", c->command.console_log },
 	};
 	int rc = check_end(p, "--serial", &c->serial);
 

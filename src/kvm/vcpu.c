@@ -43,20 +43,20 @@ int vcpu_init(struct vcpu *v, const struct vm *vm, unsigned id, unsigned cpus, s
 	v->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (long)id);
 	if (v->fd < 0)
 		return log_errno("KVM: create vCPU %u of %u", id, cpus);
-	run = mmap(NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+	run = mmap(NULL, vm->run_page_len, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
 	if (run == MAP_FAILED)
 		return log_errno("KVM: map vCPU %u", id);
-	v->run = run;
-	v->run_size = vm->run_size;
+	v->run_page = run;
+	v->run_page_len = vm->run_page_len;
 	rc = set_signal_mask(v);
 	return rc == 0 ? vcpu_init_arch(v, vm, cpus) : rc;
 }
 
 void vcpu_destroy(struct vcpu *v)
 {
-	if (v->run)
-		munmap(v->run, v->run_size);
-	v->run = NULL;
+	if (v->run_page)
+		munmap(v->run_page, v->run_page_len);
+	v->run_page = NULL;
 	close_fd(&v->fd);
 }
 
@@ -66,10 +66,10 @@ void vcpu_ask(struct vcpu *v, enum vcpu_ask ask)
 	if (v->ask != VCPU_STOP)
 		v->ask = ask;
 	pthread_cond_broadcast(&v->changed);
-	if (v->ask != VCPU_RUN) {
+	if (v->ask != VCPU_GO_ON) {
 		/* Either the vCPU, which says that it goes inside before KVM looks at the flag (KVM
 		 * api 5, immediate_exit), finds it there; or we find the vCPU inside. */
-		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&v->run_page->immediate_exit, 1, __ATOMIC_SEQ_CST);
 		if (v->started && __atomic_load_n(&v->inside, __ATOMIC_SEQ_CST))
 			pthread_kill(v->thread, VCPU_SIGNAL);
 	}
@@ -89,7 +89,7 @@ void vcpu_enter_no_more(struct vcpu *v)
 	pthread_mutex_lock(&v->lock);
 	v->ask = VCPU_STOP;
 	pthread_cond_broadcast(&v->changed);
-	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&v->run_page->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	pthread_mutex_unlock(&v->lock);
 }
 
@@ -115,9 +115,9 @@ static bool vcpu_may_run(struct vcpu *v)
 	while (v->ask == VCPU_PAUSE)
 		pthread_cond_wait(&v->changed, &v->lock);
 	take_signals();
-	go = v->ask == VCPU_RUN;
+	go = v->ask == VCPU_GO_ON;
 	if (go)
-		__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&v->run_page->immediate_exit, 0, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&v->lock);
 	return go;
 }
@@ -138,12 +138,12 @@ static void note_access(struct vcpu *v, uint64_t addr, uint64_t value, unsigned 
 /* INS and OUTS arrive batched: the port stays put while the data pointer advances. */
 static int exit_pio(struct vcpu *v)
 {
-	const unsigned port = v->run->io.port, size = v->run->io.size;
-	const bool out = v->run->io.direction == KVM_EXIT_IO_OUT;
-	uint8_t *p = (uint8_t *)v->run + v->run->io.data_offset;
+	const unsigned port = v->run_page->io.port, size = v->run_page->io.size;
+	const bool out = v->run_page->io.direction == KVM_EXIT_IO_OUT;
+	uint8_t *p = (uint8_t *)v->run_page + v->run_page->io.data_offset;
 	bool hit;
 
-	for (uint32_t i = 0; i < v->run->io.count; i++, p += size) {
+	for (uint32_t i = 0; i < v->run_page->io.count; i++, p += size) {
 		if (out)
 			hit = bus_write(v->pio, port, size, load_le(p, size));
 		else
@@ -159,15 +159,15 @@ static int exit_pio(struct vcpu *v)
  */
 static int exit_mmio(struct vcpu *v)
 {
-	const gpa_t addr = v->run->mmio.phys_addr;
-	const unsigned len = v->run->mmio.len;
-	uint8_t *data = v->run->mmio.data;
+	const gpa_t addr = v->run_page->mmio.phys_addr;
+	const unsigned len = v->run_page->mmio.len;
+	uint8_t *data = v->run_page->mmio.data;
 	const uint64_t written = load_le(data, min(len, 8u));
-	const bool write = v->run->mmio.is_write;
+	const bool write = v->run_page->mmio.is_write;
 	bool hit = false;
 
 	if (!is_power_of_two(len) || len > 8)
-		memset(data, 0xff, sizeof(v->run->mmio.data));
+		memset(data, 0xff, sizeof(v->run_page->mmio.data));
 	else if (write)
 		hit = bus_write(v->mmio, addr, len, written);
 	else
@@ -202,7 +202,7 @@ static int exit_shutdown(struct vcpu *v)
 
 static int exit_system_event(struct vcpu *v)
 {
-	switch (v->run->system_event.type) {
+	switch (v->run_page->system_event.type) {
 	case KVM_SYSTEM_EVENT_SHUTDOWN:
 		return VCPU_POWER_OFF;
 	case KVM_SYSTEM_EVENT_RESET:
@@ -223,7 +223,7 @@ static int exit_internal_error(struct vcpu *v)
 		[KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON] =
 			"the CPU gave KVM an exit that it does not know",
 	};
-	const uint32_t error = v->run->internal.suberror;
+	const uint32_t error = v->run_page->internal.suberror;
 
 	vcpu_explain(v, words[error < ARRAY_SIZE(words) && words[error] ? error : 0], NULL);
 	return VCPU_CRASHED;
@@ -234,7 +234,7 @@ static int exit_fail_entry(struct vcpu *v)
 	char why[96];
 
 	snprintf(why, sizeof(why), "the CPU refused to enter the guest (hardware reason %#llx)",
-		 (unsigned long long)v->run->fail_entry.hardware_entry_failure_reason);
+		 (unsigned long long)v->run_page->fail_entry.hardware_entry_failure_reason);
 	vcpu_explain(
 		v, why,
 		"The guest's control registers or segments hold a state that this CPU does not take.");
@@ -246,7 +246,7 @@ static int exit_unknown(struct vcpu *v)
 	char why[96];
 
 	snprintf(why, sizeof(why), "KVM reports exit reason %u, which minivmm does not handle",
-		 v->run->exit_reason);
+		 v->run_page->exit_reason);
 	vcpu_explain(v, why, NULL);
 	return VCPU_CRASHED;
 }
@@ -290,7 +290,7 @@ const char *vcpu_exit_name(unsigned reason)
 
 int vcpu_handle(struct vcpu *v)
 {
-	const uint32_t reason = v->run->exit_reason;
+	const uint32_t reason = v->run_page->exit_reason;
 
 	if (reason >= ARRAY_SIZE(exits) || !exits[reason].handle)
 		return exit_unknown(v);
@@ -315,7 +315,7 @@ static int vcpu_enter(struct vcpu *v, uint64_t *left)
 	__atomic_store_n(&v->inside, true, __ATOMIC_SEQ_CST); /* pairs with vcpu_ask() */
 	rc = ioctl(v->fd, KVM_RUN, 0L) < 0 ? -errno : 0;
 	__atomic_store_n(&v->inside, false, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&v->run->immediate_exit, __ATOMIC_SEQ_CST))
+	if (__atomic_load_n(&v->run_page->immediate_exit, __ATOMIC_SEQ_CST))
 		tell_outside(v);
 	if (v->timed && !v->stats.first_run_ns)
 		v->stats.first_run_ns = entered;

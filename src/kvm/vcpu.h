@@ -31,7 +31,7 @@ enum vcpu_end {
 };
 
 /* What another thread wants of a vCPU. */
-enum vcpu_ask { VCPU_RUN, VCPU_PAUSE, VCPU_STOP };
+enum vcpu_ask { VCPU_GO_ON, VCPU_PAUSE, VCPU_STOP };
 
 #define VCPU_ACCESSES 16 /* that are kept, for a crash report */
 
@@ -53,8 +53,8 @@ struct vcpu_stats {
 struct vcpu {
 	unsigned id; /* also the APIC id */
 	int fd;
-	struct kvm_run *run; /* shared with KVM */
-	size_t run_size;
+	struct kvm_run *run_page; /* shared with KVM */
+	size_t run_page_len;
 	struct bus *pio, *mmio; /* not owned */
 	const struct gmem *mem; /* not owned; only to show code bytes of a crash */
 	bool timed;             /* fill guest_ns and host_ns */

@@ -62,7 +62,7 @@ static int kvm_create_vm(struct vm *vm)
 	if (size < (int)sizeof(struct kvm_run))
 		return log_ret(-ENOTSUP, "/dev/kvm: vCPU area of %d bytes; minivmm needs %zu", size,
 			       sizeof(struct kvm_run));
-	vm->run_size = (size_t)size;
+	vm->run_page_len = (size_t)size;
 	return 0;
 }
 

@@ -18,7 +18,7 @@ struct vm {
 	int kvm_fd; /* /dev/kvm */
 	int fd;     /* the VM */
 	unsigned nr_slots;
-	size_t run_size;      /* bytes of a vCPU's struct kvm_run */
+	size_t run_page_len;  /* bytes of a vCPU's struct kvm_run */
 	int irqfd[VM_GSIS];   /* -1: none */
 	struct vm_arch *arch; /* what src/x86 keeps; owned */
 };

@@ -74,7 +74,7 @@ static void add_consoles(FILE *f, const struct config *c)
  * early console at the serial port, which nothing else tells it of: without a driver's probing. */
 static void add_run(FILE *f, const struct config *c)
 {
-	if (c->run.console_log)
+	if (c->command.console_log)
 		add_default(f, c->append, "loglevel=7");
 	else
 		add_default(f, c->append, "quiet");
@@ -91,7 +91,7 @@ static void add_run(FILE *f, const struct config *c)
 static void add_defaults(FILE *f, const struct config *c)
 {
 	add_consoles(f, c);
-	if (c->run.argv) {
+	if (c->command.argv) {
 		add_run(f, c);
 		return;
 	}

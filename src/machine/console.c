@@ -28,7 +28,7 @@ static int open_end(struct machine *m, struct stream **s, const char *what,
 	return 0;
 }
 
-int consoles_open(struct machine *m, const struct power *power)
+int machine_console_open(struct machine *m, const struct power *power)
 {
 	const struct config *c = m->config;
 	const bool shared = c->serial.kind == HOST_STDIO && c->console.kind == HOST_STDIO;
@@ -36,8 +36,8 @@ int consoles_open(struct machine *m, const struct power *power)
 	int rc;
 
 	/* What the kernel of a command says, by its early console (cmdline.c). */
-	if (c->run.argv && c->serial.kind == HOST_NONE) {
-		m->serial = &m->run.console.stream;
+	if (c->command.argv && c->serial.kind == HOST_NONE) {
+		m->serial = &m->command.console.stream;
 		rc = 0;
 	} else if (shared && c->action != ACTION_DRY_RUN) {
 		/* The input of a terminal that both have is the console's. */
@@ -76,7 +76,7 @@ static bool window_size(const struct machine *m, uint16_t *cols, uint16_t *rows)
 	return e->kind == HOST_STDIO && tty_size(cols, rows);
 }
 
-int consoles_add(struct machine *m)
+int machine_console_add(struct machine *m)
 {
 	const struct config *c = m->config;
 	const char *name[CONFIG_MAX_PORTS];
@@ -110,7 +110,7 @@ static void close_end(struct stream **s)
 	*s = NULL;
 }
 
-void consoles_close(struct machine *m)
+void machine_console_close(struct machine *m)
 {
 	uart_detach(&m->com1);
 	virtio_console_detach(&m->console);
@@ -121,13 +121,13 @@ void consoles_close(struct machine *m)
 	close_end(&m->console_end);
 }
 
-void consoles_destroy(struct machine *m)
+void machine_console_destroy(struct machine *m)
 {
 	virtio_console_destroy(&m->console);
 	virtio_console_destroy(&m->ports);
 }
 
-const char *consoles_where(const struct host_end *e)
+const char *machine_console_where(const struct host_end *e)
 {
 	static const char *const where[] = {
 		[HOST_NONE] = "none",

@@ -8,17 +8,17 @@
 #include "machine/machine.h"
 
 /* Opens the host's ends, but for a dry run. 0 or -errno, logged. */
-int consoles_open(struct machine *m, const struct power *power) __must_check;
+int machine_console_open(struct machine *m, const struct power *power) __must_check;
 
 /* The virtio devices, where there are any. 0 or -errno, logged. */
-int consoles_add(struct machine *m) __must_check;
+int machine_console_add(struct machine *m) __must_check;
 
 /* The last bytes go out, and the terminal is as it was: what is printed from here on is the
  * monitor's. No thread runs. */
-void consoles_close(struct machine *m);
+void machine_console_close(struct machine *m);
 
-/* After consoles_close() and the transports. */
-void consoles_destroy(struct machine *m);
+/* After machine_console_close() and the transports. */
+void machine_console_destroy(struct machine *m);
 
 /* What e is connected to, for people; the path follows where there is one. */
-const char *consoles_where(const struct host_end *e);
+const char *machine_console_where(const struct host_end *e);

@@ -280,10 +280,10 @@ static int check_command(const struct config *c)
 {
 	int rc = 0;
 
-	if (c->run.argv && c->run.json)
-		rc = check_output("--json", NULL, c->run.json);
-	if (rc == 0 && c->run.argv && c->run.console_log)
-		rc = check_output("--console-log", NULL, c->run.console_log);
+	if (c->command.argv && c->command.json)
+		rc = check_output("--json", NULL, c->command.json);
+	if (rc == 0 && c->command.argv && c->command.console_log)
+		rc = check_output("--console-log", NULL, c->command.console_log);
 	return rc;
 }
 

@@ -1,19 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "machine/fs.h"
 
-static enum fuse_cache cache_of(enum fs_cache c)
-{
-	switch (c) {
-	case FS_CACHE_AUTO:
-		break;
-	case FS_CACHE_ALWAYS:
-		return FUSE_CACHE_ALWAYS;
-	case FS_CACHE_NONE:
-		return FUSE_CACHE_NONE;
-	}
-	return FUSE_CACHE_AUTO;
-}
-
 /* A dry run connects to nothing. */
 static int init_daemon(struct machine *m, size_t i, struct loop *loop)
 {
@@ -25,7 +12,7 @@ static int init_daemon(struct machine *m, size_t i, struct loop *loop)
 	return rc == 0 ? machine_add_virtio(m, &m->fs_vhost[i].vd, loop) : rc;
 }
 
-int shares_init(struct machine *m)
+int machine_fs_init(struct machine *m)
 {
 	const struct config *c = m->config;
 	int rc = 0;
@@ -37,7 +24,7 @@ int shares_init(struct machine *m)
 			.path = c->fs[i].path,
 			.readonly = c->fs[i].readonly,
 			.files = c->fs[i].files,
-			.cache = cache_of(c->fs[i].cache),
+			.cache = c->fs[i].cache,
 			.stopping = &m->stopping,
 			.fds = &m->fds,
 			.kept = MACHINE_KEPT(m, fs[i]),
@@ -55,7 +42,7 @@ int shares_init(struct machine *m)
 	return rc;
 }
 
-void shares_destroy(struct machine *m)
+void machine_fs_destroy(struct machine *m)
 {
 	for (size_t i = 0; i < m->nr_fs; i++) {
 		virtio_fs_destroy(&m->fs[i]);

@@ -4,6 +4,6 @@
 
 #include "machine/machine.h"
 
-/* 0 or -errno, logged; shares_destroy() is safe either way. */
-int shares_init(struct machine *m) __must_check;
-void shares_destroy(struct machine *m);
+/* 0 or -errno, logged; machine_fs_destroy() is safe either way. */
+int machine_fs_init(struct machine *m) __must_check;
+void machine_fs_destroy(struct machine *m);

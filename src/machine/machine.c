@@ -84,7 +84,7 @@ static int init_vsock(struct machine *m)
 			  : virtio_vsock_init(&m->vsock, &o, &m->io[0].loop);
 
 	if (rc == 0)
-		rc = run_connect(&m->run);
+		rc = command_connect(&m->command);
 	if (rc < 0)
 		return rc;
 	return machine_add_virtio(m, c->vhost ? &m->vsock_vhost.vd : &m->vsock.vd, &m->io[0].loop);
@@ -103,7 +103,7 @@ static int init_virtio(struct machine *m)
 			.path = d->path,
 			.readonly = d->readonly,
 			.id = d->id,
-			.format = d->format == DISK_KIND_QCOW2 ? DISK_QCOW2 : DISK_RAW,
+			.format = d->format,
 			.sector = (uint32_t)d->sector,
 			.overlay = d->overlay,
 			.temp = d->temp,
@@ -117,9 +117,9 @@ static int init_virtio(struct machine *m)
 			rc = machine_add_virtio(m, &m->disk[i].vd, loop);
 	}
 	if (rc == 0)
-		rc = nets_init(m);
+		rc = machine_net_init(m);
 	/* A command's kernel has its seed from us, and is spared a driver. */
-	if (rc == 0 && !c->run.argv) {
+	if (rc == 0 && !c->command.argv) {
 		virtio_init(&m->rng, &virtio_rng_ops, 0);
 		rc = machine_add_virtio(m, &m->rng, &m->io[0].loop);
 	}
@@ -128,16 +128,16 @@ static int init_virtio(struct machine *m)
 	if (rc == 0 && c->vsock.cid)
 		rc = init_vsock(m);
 	if (rc == 0)
-		rc = shares_init(m);
+		rc = machine_fs_init(m);
 	if (rc == 0)
-		rc = consoles_add(m);
+		rc = machine_console_add(m);
 	return rc;
 }
 
 /* The address map, whole. */
 static int machine_wire(struct machine *m)
 {
-	const bool serial = m->config->serial.kind != HOST_NONE || m->config->run.argv;
+	const bool serial = m->config->serial.kind != HOST_NONE || m->config->command.argv;
 	const bool debug = m->config->debug_exit;
 	const struct {
 		struct bus *bus;
@@ -169,7 +169,7 @@ static int init_devices(struct machine *m)
 	const struct power power = { .event = machine_on_power, .ctx = m };
 	struct irq_line com1_irq = vm_irq_line(&m->vm, GSI_COM1);
 	struct irq_line pm_irq = vm_irq_line(&m->vm, GSI_PM);
-	int rc = consoles_open(m, &power);
+	int rc = machine_console_open(m, &power);
 
 	if (rc < 0)
 		return rc;
@@ -223,8 +223,8 @@ static int make_initrd(struct machine *m, struct boot_request *r, const struct f
 	r->initrd = initrd->data;
 	r->initrd_len = initrd->len;
 	r->initrd_name = m->config->initrd;
-	if (m->config->run.argv) {
-		rc = run_initrd(&m->run, kernel, initrd, a);
+	if (m->config->command.argv) {
+		rc = command_initrd(&m->command, kernel, initrd, a);
 		r->initrd = a->data;
 		r->initrd_len = a->len;
 		r->initrd_name = "of run";
@@ -235,7 +235,7 @@ static int make_initrd(struct machine *m, struct boot_request *r, const struct f
 /* Linux's own words are for Linux. */
 static int make_cmdline(struct machine *m, struct boot_request *r)
 {
-	const bool linux_kernel = m->config->run.argv || boot_is_linux(r);
+	const bool linux_kernel = m->config->command.argv || boot_is_linux(r);
 
 	m->cmdline = cmdline_make(m->config, linux_kernel);
 	if (!m->cmdline)
@@ -256,7 +256,7 @@ static int place_kernel(struct machine *m)
 		.kaslr = c->kaslr,
 		.kernel_name = c->kernel,
 	};
-	int rc = c->run.argv ? run_find_kernel(&m->run, &r.kernel_name) : 0;
+	int rc = c->command.argv ? command_find_kernel(&m->command, &r.kernel_name) : 0;
 
 	if (rc == 0)
 		rc = file_read(&kernel, "--kernel", r.kernel_name, MACHINE_KEPT(m, kernel));
@@ -274,8 +274,8 @@ static int place_kernel(struct machine *m)
 	transport_reserve(m, &r);
 	if (rc == 0)
 		rc = boot_load(&r, &m->entry);
-	if (rc == 0 && c->run.argv)
-		rc = run_check_kernel(&r);
+	if (rc == 0 && c->command.argv)
+		rc = command_check_kernel(&r);
 	initramfs_free(&archive);
 	file_free(&initrd);
 	file_free(&kernel);
@@ -302,7 +302,7 @@ static int init_vcpus(struct machine *m)
 		struct vcpu *v = &m->vcpu[m->nr_vcpus++];
 
 		rc = vcpu_init(v, &m->vm, i, m->config->cpus, &m->pio, &m->mmio, &m->mem);
-		v->timed = m->config->stats || m->config->run.json;
+		v->timed = m->config->stats || m->config->command.json;
 	}
 	return rc == 0 ? vcpu_boot(&m->vcpu[0], &m->entry) : rc;
 }
@@ -331,7 +331,7 @@ int machine_init(struct machine *m, const struct config *c, struct machine_kept 
 	m->patience = patience;
 	m->times.begin = monotonic_ns();
 	fd_budget_init(&m->fds, fd_budget_limit());
-	rc = run_init(&m->run, m);
+	rc = command_init(&m->command, m);
 	if (rc == 0 && !live)
 		rc = dry_run_check(c);
 	if (rc == 0)
@@ -357,24 +357,24 @@ int machine_init(struct machine *m, const struct config *c, struct machine_kept 
 	if (rc == 0 && live)
 		rc = init_vcpus(m);
 	if (rc == 0 && live)
-		rc = run_begin(&m->run);
+		rc = command_begin(&m->command);
 	m->times.vcpus = monotonic_ns();
 	return rc;
 }
 
 void machine_destroy(struct machine *m)
 {
-	consoles_close(m);
+	machine_console_close(m);
 	transport_destroy(m);
 	for (size_t i = 0; i < m->nr_disks; i++)
 		virtio_blk_destroy(&m->disk[i]);
 	virtio_balloon_destroy(&m->balloon);
-	nets_destroy(m);
+	machine_net_destroy(m);
 	virtio_vsock_destroy(&m->vsock);
-	run_destroy(&m->run);
+	command_destroy(&m->command);
 	vsock_vhost_destroy(&m->vsock_vhost);
-	shares_destroy(m);
-	consoles_destroy(m);
+	machine_fs_destroy(m);
+	machine_console_destroy(m);
 	uart_destroy(&m->com1);
 	i8042_destroy(&m->i8042);
 	rtc_destroy(&m->rtc);
@@ -449,14 +449,14 @@ static void stop_threads(struct machine *m)
 
 int machine_start(struct machine *m)
 {
-	int rc = run_start(&m->run);
+	int rc = command_start(&m->command);
 
 	if (rc == 0)
 		rc = start_io_threads(m);
 	return rc == 0 ? start_vcpus(m) : rc;
 }
 
-void machine_run(struct machine *m)
+void machine_serve(struct machine *m)
 {
 	if (loop_run(&m->loop) < 0)
 		machine_end(m, END_FAILED, 0);
@@ -467,8 +467,8 @@ void machine_stop(struct machine *m)
 	if (m->patience)
 		patience_begin(m->patience, PATIENCE_NS);
 	stop_threads(m);
-	consoles_close(m);
-	run_finish(&m->run);
+	machine_console_close(m);
+	command_finish(&m->command);
 }
 
 void machine_press_power_button(struct machine *m)
@@ -492,5 +492,5 @@ void machine_pause(struct machine *m)
 void machine_resume(struct machine *m)
 {
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
-		vcpu_ask(&m->vcpu[i], VCPU_RUN);
+		vcpu_ask(&m->vcpu[i], VCPU_GO_ON);
 }

@@ -2,7 +2,7 @@
 /*
  * The machine: every part of one VM, owned by value, and the board that wires them.
  *
- * Life: machine_init, machine_start, machine_run, machine_stop, machine_destroy. machine_run() runs
+ * Life: machine_init, machine_start, machine_serve, machine_stop, machine_destroy. machine_serve() runs
  * m->loop (the terminal and its like): from machine_start() to machine_stop() they belong to one
  * thread, the machine's own. Machines live side by side in one process.
  */
@@ -47,7 +47,7 @@ enum machine_end {
 	END_QUIT,       /* the user, at the terminal */
 	END_KILLED,     /* a signal */
 	END_FAILED,     /* logged */
-	END_COMMAND,    /* the command ended: run_status() */
+	END_COMMAND,    /* the command ended: command_status() */
 };
 
 struct io_thread {
@@ -131,7 +131,7 @@ struct machine {
 	char *cmdline;
 	bool marks_panics; /* what a reset leaves at BIOS_RESET_FLAG says whether it is a panic's */
 	struct boot_entry entry;
-	struct run run;
+	struct command command;
 };
 
 /* Builds the machine that c, which outlives it, asks for; with ACTION_DRY_RUN without KVM. *m is
@@ -151,7 +151,7 @@ int machine_add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *lo
  * machine_stop(). */
 int machine_start(struct machine *m) __must_check;
 /* Returns when it has ended; m->end says how. */
-void machine_run(struct machine *m);
+void machine_serve(struct machine *m);
 /* Ends the threads and the streams. */
 void machine_stop(struct machine *m);
 

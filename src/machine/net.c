@@ -136,7 +136,7 @@ static int init_net(struct machine *m, size_t i)
 	return rc == 0 ? virtio_net_start(&m->net[i], loop) : rc;
 }
 
-int nets_init(struct machine *m)
+int machine_net_init(struct machine *m)
 {
 	int rc = 0;
 
@@ -145,7 +145,7 @@ int nets_init(struct machine *m)
 	return rc;
 }
 
-void nets_destroy(struct machine *m)
+void machine_net_destroy(struct machine *m)
 {
 	for (size_t i = 0; i < m->nr_nets; i++)
 		virtio_net_destroy(&m->net[i]);

@@ -50,7 +50,7 @@ static void print_disk(FILE *out, const struct machine *m, size_t i)
 	const struct disk_config *d = &m->config->disk[i];
 
 	fprintf(out, ": vd%c, %s, %llu MiB%s%s", 'a' + (int)i, d->path,
-		(ull)(m->disk[i].disk.size / MIB), d->format == DISK_KIND_QCOW2 ? ", qcow2" : "",
+		(ull)(m->disk[i].disk.size / MIB), d->format == DISK_QCOW2 ? ", qcow2" : "",
 		d->readonly ? ", read-only" : "");
 	if (d->sector)
 		fprintf(out, ", sectors of %d", d->sector);
@@ -85,10 +85,11 @@ static void print_settings(FILE *out, const struct machine *m, const struct virt
 	if (vd == &m->vsock.vd)
 		fprintf(out, ": CID %u, %s", c->vsock.cid, c->vsock.path ?: "of run");
 	if (vd == &m->console.vd)
-		fprintf(out, ": hvc0, %s%s", consoles_where(&c->console), c->console.path ?: "");
+		fprintf(out, ": hvc0, %s%s", machine_console_where(&c->console),
+			c->console.path ?: "");
 	for (size_t p = 0; vd == &m->ports.vd && p < c->nr_ports; p++)
 		fprintf(out, "%s %s, %s%s", p ? ";" : ":", c->port[p].name,
-			consoles_where(&c->port[p].end), c->port[p].end.path ?: "");
+			machine_console_where(&c->port[p].end), c->port[p].end.path ?: "");
 }
 
 static void print_virtio(FILE *out, const struct machine *m, size_t i)
@@ -110,7 +111,8 @@ static void print_devices(FILE *out, const struct machine *m)
 		fprintf(out, "  port 0x%03llx    ", (ull)r->base);
 		if (r->dev == &m->com1.dev)
 			fprintf(out, "irq %2u  %s: %s%s\n", GSI_COM1, r->dev->ops->name,
-				consoles_where(&m->config->serial), m->config->serial.path ?: "");
+				machine_console_where(&m->config->serial),
+				m->config->serial.path ?: "");
 		else if (r->dev == &m->pm.dev)
 			fprintf(out, "irq %2u  %s\n", GSI_PM, r->dev->ops->name);
 		else

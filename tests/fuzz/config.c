@@ -16,7 +16,7 @@ static void check_end(const struct host_end *e)
 /* What config.h promises of a command line that was accepted. */
 static void check(const struct config *c)
 {
-	bool runs = c->action == ACTION_RUN || c->action == ACTION_DRY_RUN;
+	bool runs = c->action == ACTION_BOOT || c->action == ACTION_DRY_RUN;
 
 	assert(!runs || (c->kernel && *c->kernel));
 	assert(!c->initrd || *c->initrd);

@@ -70,11 +70,11 @@ static void make_two(const char *first, const char *second, const struct fuzz_in
 
 static void try(const struct config *c, const struct file *kernel)
 {
-	struct run r = { .config = c };
+	struct command r = { .config = c };
 	const struct file user = { 0 };
 	struct initramfs a = { 0 };
 
-	if (run_initrd(&r, kernel, &user, &a) == 0)
+	if (command_initrd(&r, kernel, &user, &a) == 0)
 		assert(a.len > 0 && a.len % 4 == 0);
 	initramfs_free(&a);
 }
@@ -88,19 +88,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct file kernel = { 0 };
 
 	make_folder();
-	c.run.argv = argv;
-	c.run.clean_env = true;
+	c.command.argv = argv;
+	c.command.clean_env = true;
 	if (kind == KERNEL) {
 		kernel.len = in.len;
 		kernel.data = malloc(in.len ?: 1); /* ASan sees one byte too many */
 		if (in.len)
 			memcpy(kernel.data, in.data, in.len);
 	} else if (kind == MODULES) {
-		c.run.modules = folder;
+		c.command.modules = folder;
 		make_two("modules.dep", "m.ko", &in);
 	} else {
-		c.run.root = folder;
-		c.run.user = "jo";
+		c.command.root = folder;
+		c.command.user = "jo";
 		make_two("etc/passwd", "etc/group", &in);
 	}
 	try(&c, &kernel);

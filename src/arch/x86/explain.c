@@ -133,7 +133,7 @@ void explain_state(FILE *f, const struct vcpu *v, const struct kvm_regs *r,
 	uint8_t code[MAX_INSTRUCTION];
 
 	print_registers(f, r, s);
-	if (v->run->exit_reason == KVM_EXIT_SHUTDOWN && are_reset(r, s))
+	if (v->run_page->exit_reason == KVM_EXIT_SHUTDOWN && are_reset(r, s))
 		fprintf(f,
 			"  These are the registers after a reset: KVM on AMD resets a processor before it tells of its shutdown. What they were is lost.\n");
 	else

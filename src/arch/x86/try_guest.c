@@ -25,8 +25,8 @@ enum { CR0_PE = 1 << 0, CR0_ET = 1 << 4, CR4_PAE = 1 << 5, EFER_LME = 1 << 8, EF
 struct attempt {
 	int vm, vcpu;
 	uint8_t *memory;
-	struct kvm_run *run;
-	size_t run_size;
+	struct kvm_run *run_page;
+	size_t run_page_len;
 };
 
 static int attempt_memory(struct attempt *a)
@@ -102,9 +102,9 @@ static int attempt_vcpu(struct attempt *a, int kvm_fd)
 	a->vcpu = ioctl(a->vm, KVM_CREATE_VCPU, 0L);
 	if (size < 0 || a->vcpu < 0)
 		return -errno;
-	a->run_size = (size_t)size;
-	a->run = mmap(NULL, a->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, a->vcpu, 0);
-	if (a->run == MAP_FAILED)
+	a->run_page_len = (size_t)size;
+	a->run_page = mmap(NULL, a->run_page_len, PROT_READ | PROT_WRITE, MAP_SHARED, a->vcpu, 0);
+	if (a->run_page == MAP_FAILED)
 		return -errno;
 	rc = attempt_cpuid(a, kvm_fd);
 	return rc ?: attempt_registers(a);
@@ -120,10 +120,10 @@ static int attempt_run(struct attempt *a)
 	while (rc < 0 && (errno == EINTR || errno == EAGAIN));
 	if (rc < 0)
 		return -errno;
-	if (a->run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
-	    a->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+	if (a->run_page->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+	    a->run_page->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
 		return TRY_INTERPRETED;
-	if (a->run->exit_reason == KVM_EXIT_HLT && load_le(a->memory + DATA, 8) == MAGIC &&
+	if (a->run_page->exit_reason == KVM_EXIT_HLT && load_le(a->memory + DATA, 8) == MAGIC &&
 	    load_le(a->memory + DATA + 8, 8) == ~MAGIC)
 		return TRY_RAN;
 	return TRY_ODD;
@@ -142,8 +142,8 @@ int x86_try_guest(int kvm_fd)
 		rc = attempt_vcpu(&a, kvm_fd);
 	if (rc == 0)
 		rc = attempt_run(&a);
-	if (a.run != MAP_FAILED)
-		munmap(a.run, a.run_size);
+	if (a.run_page != MAP_FAILED)
+		munmap(a.run_page, a.run_page_len);
 	close_fd(&a.vcpu);
 	close_fd(&a.vm);
 	if (a.memory != MAP_FAILED)

@@ -84,7 +84,7 @@ static void nothing_is_printed(void **state __unused)
 	assert_int_equal(minivmm_text(c, MINIVMM_ACTION_DRY_RUN, &text), -ENOENT);
 	assert_null(text);
 	assert_string_equal(minivmm_error(), "--kernel /nonexistent: No such file or directory");
-	assert_int_equal(minivmm_text(c, MINIVMM_ACTION_RUN, &text), -EINVAL);
+	assert_int_equal(minivmm_text(c, MINIVMM_ACTION_BOOT, &text), -EINVAL);
 	assert_string_equal(capture_end(&printed), "");
 	minivmm_config_free(c);
 }
@@ -98,7 +98,7 @@ static void command_lines_say_what_is_to_be_done(void **state __unused)
 		{ "--help", MINIVMM_ACTION_HELP },
 		{ "--version", MINIVMM_ACTION_VERSION },
 		{ "doctor", MINIVMM_ACTION_DOCTOR },
-		{ "--kernel=k", MINIVMM_ACTION_RUN },
+		{ "--kernel=k", MINIVMM_ACTION_BOOT },
 		{ "--memory=", -EINVAL },
 	};
 

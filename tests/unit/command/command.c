@@ -66,7 +66,7 @@ static uint8_t *find(const struct initramfs *a, const char *path, size_t *len)
 
 struct trial {
 	struct config c;
-	struct run r;
+	struct command r;
 	struct initramfs a;
 	struct orders o;
 };
@@ -86,7 +86,7 @@ static int begin_kernel(struct trial *t, const struct file *kernel, int argc,
 	assert_int_equal(config_parse(&t->c, argc, (char *const *)argv), 0);
 	t->r.config = &t->c;
 	t->r.kernel = NULL;
-	rc = run_initrd(&t->r, kernel, &user, &t->a);
+	rc = command_initrd(&t->r, kernel, &user, &t->a);
 	if (rc < 0) {
 		initramfs_free(&t->a);
 		return rc;
@@ -590,7 +590,7 @@ static void another_threads_users_are_its_own(void **state __unused)
 	out = fopencookie(to, "w", (cookie_io_functions_t){ .write = keep });
 	assert_non_null(out);
 	setvbuf(out, NULL, _IONBF, 0);
-	assert_int_equal(run_put_user(&c, out), 0);
+	assert_int_equal(command_put_user(&c, out), 0);
 	fclose(out);
 	fclose(to);
 	assert_int_equal(len, sizeof(expected) - 1);
@@ -733,14 +733,14 @@ static void a_release_is_read_from_no_byte_beyond_the_kernel(void **state __unus
 
 static void tail(const char *said, unsigned lines, size_t max, const char *expected)
 {
-	struct run_console c;
+	struct command_console c;
 	char text[64];
 
-	assert_int_equal(run_console_open(&c, NULL), 0);
+	assert_int_equal(command_console_open(&c, NULL), 0);
 	assert_int_equal(stream_write(&c.stream, said, strlen(said)), strlen(said));
-	run_console_tail(&c, lines, text, max);
+	command_console_tail(&c, lines, text, max);
 	assert_string_equal(text, expected);
-	run_console_close(&c);
+	command_console_close(&c);
 }
 
 static void the_last_lines_of_the_console_are_kept(void **state __unused)
@@ -756,19 +756,19 @@ static void the_last_lines_of_the_console_are_kept(void **state __unused)
 
 static void the_console_is_kept_as_a_ring(void **state __unused)
 {
-	struct run_console c;
+	struct command_console c;
 	char text[64];
 
-	assert_int_equal(run_console_open(&c, in_folder("log")), 0);
+	assert_int_equal(command_console_open(&c, in_folder("log")), 0);
 	for (unsigned i = 0; i < 5000; i++) {
 		char line[32];
 		size_t len = (size_t)snprintf(line, sizeof(line), "line %u\n", i);
 
 		stream_write(&c.stream, line, len);
 	}
-	run_console_tail(&c, 2, text, sizeof(text));
+	command_console_tail(&c, 2, text, sizeof(text));
 	assert_string_equal(text, "line 4998\nline 4999\n");
-	run_console_close(&c);
+	command_console_close(&c);
 }
 
 /* -- --json -- */
@@ -776,11 +776,11 @@ static void the_console_is_kept_as_a_ring(void **state __unused)
 /* A machine that has ended, with a result for path; m is zero. */
 static void begin_json(struct machine *m, struct config *c, const char *path)
 {
-	*c = (struct config){ .run.json = (char *)path };
-	m->config = m->run.config = c;
-	m->run.m = m;
-	m->run.ended = RUN_EXITED;
-	m->run.value = 7;
+	*c = (struct config){ .command.json = (char *)path };
+	m->config = m->command.config = c;
+	m->command.m = m;
+	m->command.ended = COMMAND_EXITED;
+	m->command.value = 7;
 }
 
 static const char *content(const char *name)
@@ -804,22 +804,22 @@ static void the_result_goes_to_the_file_that_was_opened(void **state __unused)
 	make("victim", "a key\n", 6);
 	make("json", "of another run", 14);
 	begin_json(&m, &c, in_folder("json"));
-	assert_int_equal(run_empty_json(&m.run), 0);
+	assert_int_equal(command_empty_json(&m.command), 0);
 	assert_string_equal(content("json"), "");
 	assert_int_equal(rename(in_folder("json"), in_folder("moved")), 0);
 	assert_int_equal(symlink("victim", in_folder("json")), 0);
-	run_write_json(&m.run);
-	assert_false(run_json_waits(&m.run.json));
+	command_write_json(&m.command);
+	assert_false(command_json_waits(&m.command.json));
 	assert_string_equal(content("victim"), "a key\n");
 	assert_non_null(strstr(content("moved"), "{\n  \"status\": 7,\n"));
 	/* The next run doesn't follow it either. */
 	capture_begin(&said);
-	assert_int_equal(run_empty_json(&m.run), -ELOOP);
+	assert_int_equal(command_empty_json(&m.command), -ELOOP);
 	assert_non_null(strstr(capture_end(&said), "json: is a symbolic link, which is not"));
-	assert_int_equal(m.run.json.out.fd, -1);
-	run_json_finish(&m.run.json);
+	assert_int_equal(m.command.json.out.fd, -1);
+	command_json_finish(&m.command.json);
 	capture_begin(&said);
-	assert_int_equal(run_console_open(&m.run.console, in_folder("json")), -ELOOP);
+	assert_int_equal(command_console_open(&m.command.console, in_folder("json")), -ELOOP);
 	assert_non_null(strstr(capture_end(&said), "--console-log /"));
 	assert_string_equal(content("victim"), "a key\n");
 	unlink(in_folder("victim"));
@@ -838,12 +838,12 @@ static void the_result_comes_after_what_others_write(void **state __unused)
 	assert_int_equal(write(fd, "first\n", 6), 6);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	begin_json(&m, &c, path);
-	assert_int_equal(run_empty_json(&m.run), 0);
+	assert_int_equal(command_empty_json(&m.command), 0);
 	assert_string_equal(content("out"), "first\n");
-	run_write_json(&m.run);
-	assert_true(run_json_waits(&m.run.json));
+	command_write_json(&m.command);
+	assert_true(command_json_waits(&m.command.json));
 	assert_int_equal(write(fd, "last\n", 5), 5);
-	run_json_finish(&m.run.json);
+	command_json_finish(&m.command.json);
 	assert_non_null(strstr(content("out"), "first\nlast\n{\n  \"status\": 7,\n"));
 	close(fd);
 	unlink(in_folder("out"));
@@ -861,23 +861,23 @@ static void a_fifo_is_never_waited_for(void **state __unused)
 	assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0);
 	begin_json(&m, &c, in_folder("fifo"));
 	capture_begin(&said);
-	assert_int_equal(run_empty_json(&m.run), -ENXIO);
+	assert_int_equal(command_empty_json(&m.command), -ENXIO);
 	assert_non_null(strstr(capture_end(&said), "is a FIFO that nobody reads"));
 	reader = open(in_folder("fifo"), O_RDONLY | O_NONBLOCK);
-	assert_int_equal(run_empty_json(&m.run), 0);
-	run_write_json(&m.run);
-	assert_false(run_json_waits(&m.run.json));
+	assert_int_equal(command_empty_json(&m.command), 0);
+	command_write_json(&m.command);
+	assert_false(command_json_waits(&m.command.json));
 	assert_true(read(reader, bytes, sizeof(bytes)) > 200);
 	assert_non_null(strstr(bytes, "\"status\": 7,"));
 	/* Full, and then without a reader. */
-	assert_int_equal(run_empty_json(&m.run), 0);
-	while (write(m.run.json.out.fd, bytes, sizeof(bytes)) > 0)
+	assert_int_equal(command_empty_json(&m.command), 0);
+	while (write(m.command.json.out.fd, bytes, sizeof(bytes)) > 0)
 		;
-	run_write_json(&m.run);
-	assert_true(run_json_waits(&m.run.json));
+	command_write_json(&m.command);
+	assert_true(command_json_waits(&m.command.json));
 	close(reader);
 	capture_begin(&said);
-	run_json_finish(&m.run.json);
+	command_json_finish(&m.command.json);
 	assert_non_null(strstr(capture_end(&said), "Broken pipe"));
 	unlink(in_folder("fifo"));
 }

@@ -33,17 +33,17 @@ static void rig_up(struct rig *t)
 	const struct vsock_options o = { .cid = CID };
 
 	memset(t, 0, sizeof(*t));
-	t->c.run.argv = command;
+	t->c.command.argv = command;
 	t->m.config = &t->c;
 	t->m.nr_vcpus = 1;
 	t->m.vcpu[0] = (struct vcpu){ .fd = -1, .run = &t->run };
 	pthread_mutex_init(&t->m.vcpu[0].lock, NULL);
 	pthread_cond_init(&t->m.vcpu[0].changed, NULL);
 	assert_int_equal(loop_init(&t->m.loop), 0);
-	assert_int_equal(run_init(&t->m.run, &t->m), 0);
+	assert_int_equal(command_init(&t->m.command, &t->m), 0);
 	assert_int_equal(virtio_vsock_init(&t->m.vsock, &o, &t->m.loop), 0);
-	assert_int_equal(run_connect(&t->m.run), 0);
-	assert_int_equal(run_begin(&t->m.run), 0);
+	assert_int_equal(command_connect(&t->m.command), 0);
+	assert_int_equal(command_begin(&t->m.command), 0);
 	driver_init(&t->d, &t->m.vsock.vd);
 	assert_true(driver_start(&t->d, 0));
 	t->d.next_alloc = VIRTIO_MAX_QUEUES * RING_BYTES;
@@ -54,7 +54,7 @@ static void rig_down(struct rig *t)
 {
 	driver_destroy(&t->d);
 	virtio_vsock_destroy(&t->m.vsock);
-	run_destroy(&t->m.run);
+	command_destroy(&t->m.command);
 	loop_destroy(&t->m.loop);
 }
 
@@ -116,7 +116,7 @@ static void say(struct rig *t, const char *line)
 static void let_time_pass(struct rig *t)
 {
 	const struct itimerspec now = { .it_value.tv_nsec = 1 };
-	struct pollfd p = { .fd = t->m.run.timer.fd, .events = POLLIN };
+	struct pollfd p = { .fd = t->m.command.timer.fd, .events = POLLIN };
 
 	assert_int_equal(timerfd_settime(p.fd, 0, &now, NULL), 0);
 	assert_int_equal(poll(&p, 1, -1), 1);
@@ -171,7 +171,7 @@ static void a_guest_that_says_exit_and_goes_on_is_stopped(void **state __unused)
 	say(&t, "exit 7\n"); /* with all of its streams open */
 	assert_true(guest_is_stopped(&t));
 	assert_int_equal(t.m.end, END_COMMAND);
-	assert_int_equal(run_status(&t.m.run), 7);
+	assert_int_equal(command_status(&t.m.command), 7);
 	rig_down(&t);
 }
 
@@ -184,7 +184,7 @@ static void one_that_never_opened_its_streams_is_stopped_too(void **state __unus
 	say(&t, "signal 9\n");
 	assert_true(guest_is_stopped(&t));
 	assert_int_equal(t.m.end, END_COMMAND);
-	assert_int_equal(run_status(&t.m.run), 128 + 9);
+	assert_int_equal(command_status(&t.m.command), 128 + 9);
 	rig_down(&t);
 }
 
@@ -197,7 +197,7 @@ static void a_slow_reader_gets_all(bool ends_stream)
 
 	rig_up(&t);
 	connect_all(&t);
-	out = run_take_stream(&t.m.run, GUEST_STDOUT);
+	out = command_take_stream(&t.m.command, GUEST_STDOUT);
 	say(&t, "started 1\n");
 	sent = send_much(&t, GUEST_STDOUT);
 	if (ends_stream) {
@@ -212,7 +212,7 @@ static void a_slow_reader_gets_all(bool ends_stream)
 	assert_int_equal(t.m.end, END_NONE);
 	assert_int_equal(read_all(&t, out), sent);
 	assert_int_equal(t.m.end, END_COMMAND);
-	assert_int_equal(run_status(&t.m.run), 0);
+	assert_int_equal(command_status(&t.m.command), 0);
 	close(out);
 	rig_down(&t);
 }
@@ -241,7 +241,7 @@ static void time_is_over_whatever_the_guest_says(void **state __unused)
 		let_time_pass(&t); /* the end of its grace */
 		(void)capture_end(&c);
 		assert_int_equal(t.m.end, END_KILLED);
-		assert_int_equal(run_status(&t.m.run), 124);
+		assert_int_equal(command_status(&t.m.command), 124);
 		rig_down(&t);
 	}
 }
@@ -259,7 +259,7 @@ static void a_late_exit_is_a_timeout_still(void **state __unused)
 	say(&t, "exit 0\n");
 	assert_true(guest_is_stopped(&t));
 	assert_int_equal(t.m.end, END_COMMAND);
-	assert_int_equal(run_status(&t.m.run), 124);
+	assert_int_equal(command_status(&t.m.command), 124);
 	rig_down(&t);
 }
 
@@ -272,7 +272,7 @@ static void nothing_comes_after_the_last_line(void **state __unused)
 	connect_all(&t);
 	say(&t, "exit 3\nexit 0\nerror no\nsignal 1\n");
 	assert_int_equal(t.m.end, END_COMMAND);
-	assert_int_equal(run_status(&t.m.run), 3);
+	assert_int_equal(command_status(&t.m.command), 3);
 	rig_down(&t);
 }
 

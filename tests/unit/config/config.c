@@ -41,7 +41,7 @@ static void defaults_are_as_documented(void **state __unused)
 	struct config c;
 
 	assert_int_equal(PARSE(&c, "--kernel", "k"), 0);
-	assert_int_equal(c.action, ACTION_RUN);
+	assert_int_equal(c.action, ACTION_BOOT);
 	assert_string_equal(c.kernel, "k");
 	assert_null(c.initrd);
 	assert_null(c.append);
@@ -122,15 +122,15 @@ static void overlays_and_formats_are_understood(void **state __unused)
 			       "--disk=b"),
 			 0);
 	assert_string_equal(c.disk[0].overlay, "o,1");
-	assert_int_equal(c.disk[0].format, DISK_KIND_QCOW2);
+	assert_int_equal(c.disk[0].format, DISK_QCOW2);
 	assert_false(c.disk[0].temp);
 	assert_true(c.disk[1].temp);
 	assert_null(c.disk[1].overlay);
-	assert_int_equal(c.disk[1].format, DISK_KIND_RAW);
+	assert_int_equal(c.disk[1].format, DISK_RAW);
 	assert_false(c.disk[2].temp);
 	assert_string_equal(c.disk[2].overlay, "./temp");
 	assert_false(c.disk[3].temp || c.disk[3].overlay);
-	assert_int_equal(c.disk[3].format, DISK_KIND_RAW);
+	assert_int_equal(c.disk[3].format, DISK_RAW);
 	config_destroy(&c);
 	assert_int_equal(PARSE(&c, "--kernel=k", "--disk=a", "--disk=b,sector=512",
 			       "--disk=c,sector=4096"),
@@ -191,11 +191,11 @@ static void a_folder_has_a_tag_and_a_path(void **state __unused)
 	assert_string_equal(c.fs[0].tag, "root");
 	assert_string_equal(c.fs[0].path, "/srv");
 	assert_true(c.fs[0].readonly);
-	assert_int_equal(c.fs[0].cache, FS_CACHE_AUTO);
+	assert_int_equal(c.fs[0].cache, FUSE_CACHE_AUTO);
 	assert_string_equal(c.fs[1].tag, "t 2");
 	assert_string_equal(c.fs[1].path, "a,b");
 	assert_false(c.fs[1].readonly);
-	assert_int_equal(c.fs[1].cache, FS_CACHE_ALWAYS);
+	assert_int_equal(c.fs[1].cache, FUSE_CACHE_ALWAYS);
 	assert_false(c.memory.shared);
 	config_destroy(&c);
 	assert_int_equal(PARSE(&c, "--kernel=k", "--fs=tag=a,socket=/run/s", "--memory=1G"), 0);
@@ -785,15 +785,15 @@ static void run_has_defaults_of_its_own(void **state __unused)
 
 	assert_int_equal(PARSE(&c, "run", "--", "make", "-j2", "--", "x"), 0);
 	assert_int_equal(c.action, ACTION_COMMAND);
-	assert_string_equal(c.run.argv[0], "make");
-	assert_string_equal(c.run.argv[1], "-j2");
-	assert_string_equal(c.run.argv[2], "--");
-	assert_string_equal(c.run.argv[3], "x");
-	assert_null(c.run.argv[4]);
+	assert_string_equal(c.command.argv[0], "make");
+	assert_string_equal(c.command.argv[1], "-j2");
+	assert_string_equal(c.command.argv[2], "--");
+	assert_string_equal(c.command.argv[3], "x");
+	assert_null(c.command.argv[4]);
 	assert_int_equal(c.serial.kind, HOST_NONE);
 	assert_in_range(c.memory.size, 256 * MIB, 2 * GIB);
 	assert_in_range(c.cpus, 1, CONFIG_MAX_CPUS);
-	config_complete_run(&c);
+	config_complete_command(&c);
 	assert_int_equal(c.nr_fs, 1);
 	assert_string_equal(c.fs[0].tag, "root");
 	assert_string_equal(c.fs[0].path, "/");
@@ -813,23 +813,23 @@ static void run_takes_its_options_and_all_others(void **state __unused)
 			       "-t", "--timeout", "9", "--memory", "1G", "--cpus=3", "--vsock",
 			       "cid=7,socket=/s", "--overlay-size", "64M", "--", "true"),
 			 0);
-	assert_string_equal(c.run.root, "/srv");
-	assert_int_equal(c.run.nr_shares, 3);
-	assert_string_equal(c.run.share[0].path, "/a");
-	assert_string_equal(c.run.share[0].guest, "/b");
-	assert_true(c.run.share[0].writable && !c.run.share[1].writable);
-	assert_string_equal(c.run.share[1].path, "c");
-	assert_null(c.run.share[1].guest);
-	assert_string_equal(c.run.share[2].path, "/d");
-	assert_int_equal(c.run.nr_env, 2);
-	assert_string_equal(c.run.env[0], "A=B=C");
-	assert_string_equal(c.run.env[1], "COLOUR=blue");
-	assert_true(c.run.clean_env && c.run.terminal);
-	assert_int_equal(c.run.timeout, 9);
+	assert_string_equal(c.command.root, "/srv");
+	assert_int_equal(c.command.nr_shares, 3);
+	assert_string_equal(c.command.share[0].path, "/a");
+	assert_string_equal(c.command.share[0].guest, "/b");
+	assert_true(c.command.share[0].writable && !c.command.share[1].writable);
+	assert_string_equal(c.command.share[1].path, "c");
+	assert_null(c.command.share[1].guest);
+	assert_string_equal(c.command.share[2].path, "/d");
+	assert_int_equal(c.command.nr_env, 2);
+	assert_string_equal(c.command.env[0], "A=B=C");
+	assert_string_equal(c.command.env[1], "COLOUR=blue");
+	assert_true(c.command.clean_env && c.command.terminal);
+	assert_int_equal(c.command.timeout, 9);
 	assert_int_equal(c.memory.size, GIB);
 	assert_int_equal(c.cpus, 3);
-	assert_int_equal(c.run.overlay_size, 64 * MIB);
-	config_complete_run(&c);
+	assert_int_equal(c.command.overlay_size, 64 * MIB);
+	config_complete_command(&c);
 	assert_int_equal(c.vsock.cid, 7);
 	assert_int_equal(c.nr_fs, 4);
 	assert_false(c.fs[1].readonly);

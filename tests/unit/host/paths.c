@@ -38,7 +38,7 @@ static const char *said(const char *option, const char *value)
 	snprintf(share, sizeof(share), "%s:/w:rw", in_dir("w"));
 	assert_int_equal(config_parse(&config, ARRAY_SIZE(argv) - 1, (char *const *)argv), 0);
 	whole = config; /* which owns nothing */
-	config_complete_run(&whole);
+	config_complete_command(&whole);
 	capture_begin(&c);
 	rc = paths_check(&whole);
 	capture_end(&c);

@@ -73,7 +73,7 @@ static void a_command_gets_a_quiet_kernel(void **state __unused)
 	assert_non_null(strstr(got, " rdinit=/minivmm/init"));
 	assert_null(strstr(got, "root="));
 	free(got);
-	c.run.console_log = "log";
+	c.command.console_log = "log";
 	got = cmdline_make(&c, true);
 	assert_null(strstr(got, "quiet"));
 	free(got);

@@ -40,7 +40,7 @@ static void rig_up(struct rig *t, struct dev *d)
 	assert_int_equal(bus_add(&t->pio, 0x70, 2, d), 0);
 	bus_freeze(&t->pio);
 	bus_freeze(&t->mmio);
-	t->v = (struct vcpu){ .fd = -1, .run = &t->run, .pio = &t->pio, .mmio = &t->mmio };
+	t->v = (struct vcpu){ .fd = -1, .run_page = &t->run, .pio = &t->pio, .mmio = &t->mmio };
 }
 
 static void access_port(struct rig *t, bool out, uint16_t port, uint8_t size, uint32_t count,
