@@ -273,7 +273,7 @@ static unsigned callers_umask(void)
 static int put_folder(const struct command_config *c, FILE *out)
 {
 	char here[4096] = "";
-	const bool from_here = c->root ? false : !c->folder || c->folder[0] != '/';
+	const bool from_here = c->root ? false : !c->directory || c->directory[0] != '/';
 
 	if (from_here && !getcwd(here, sizeof(here)) && errno == ENOENT)
 		return log_ret(
@@ -281,10 +281,11 @@ static int put_folder(const struct command_config *c, FILE *out)
 			"run: the directory where you are was removed; go to another, or write --chdir and a whole path");
 	if (from_here && !*here)
 		return log_errno("run: the name of the directory where you are");
-	if (!c->folder)
+	if (!c->directory)
 		fprintf(out, "folder=%s%c", *here ? here : "/", 0);
 	else
-		fprintf(out, "folder=%s%s%s%c", here, c->folder[0] == '/' ? "" : "/", c->folder, 0);
+		fprintf(out, "folder=%s%s%s%c", here, c->directory[0] == '/' ? "" : "/",
+			c->directory, 0);
 	return 0;
 }
 

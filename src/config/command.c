@@ -151,7 +151,7 @@ static const char *option_of_run(const struct command_config *r)
 		{ r->nr_env, "env" },
 		{ r->clean_env, "clean-env" },
 		{ r->user, "user" },
-		{ r->folder, "chdir" },
+		{ r->directory, "chdir" },
 		{ r->timeout, "timeout" },
 		{ r->terminal, "terminal" },
 		{ r->outputs != OUTPUTS_UNSET, "outputs" },
@@ -268,7 +268,7 @@ void config_command_destroy(struct command_config *r)
 	free(r->root);
 	free(r->modules);
 	free(r->user);
-	free(r->folder);
+	free(r->directory);
 	free(r->console_log);
 	free(r->json);
 }

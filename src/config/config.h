@@ -144,9 +144,9 @@ struct command_config {
 	char *env[CONFIG_MAX_ENV];
 	size_t nr_env;
 	bool clean_env;
-	uint64_t descriptors; /* RLIMIT_NOFILE of whoever asked; minivmm takes more for itself */
-	char *user, *folder;  /* NULL: the caller's */
-	unsigned timeout;     /* seconds; 0: none */
+	uint64_t descriptors;   /* RLIMIT_NOFILE of whoever asked; minivmm takes more for itself */
+	char *user, *directory; /* NULL: the caller's */
+	unsigned timeout;       /* seconds; 0: none */
 	bool terminal;
 	enum command_outputs outputs;
 	char *console_log, *json;

@@ -131,7 +131,7 @@ static int attempt_run(struct attempt *a)
 
 int x86_try_guest(int kvm_fd)
 {
-	struct attempt a = { .vm = -1, .vcpu = -1, .memory = MAP_FAILED, .run = MAP_FAILED };
+	struct attempt a = { .vm = -1, .vcpu = -1, .memory = MAP_FAILED, .run_page = MAP_FAILED };
 	int rc;
 
 	do

@@ -581,7 +581,7 @@ static void another_threads_users_are_its_own(void **state __unused)
 	static const char others[] = "me:x:0:0::/:/bin/sh\n", groups[] = "wheel:x:0:me,jo\n";
 	static const char expected[] = "uid=1001\0gid=1002\0group=1002\0group=51\0group=52\0";
 	char user[] = "jo", *kept = NULL;
-	struct config c = { .run = { .root = folder, .user = user } };
+	struct config c = { .command = { .root = folder, .user = user } };
 	size_t len;
 	FILE *to = open_memstream(&kept, &len), *out;
 

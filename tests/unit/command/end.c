@@ -36,7 +36,7 @@ static void rig_up(struct rig *t)
 	t->c.command.argv = command;
 	t->m.config = &t->c;
 	t->m.nr_vcpus = 1;
-	t->m.vcpu[0] = (struct vcpu){ .fd = -1, .run = &t->run };
+	t->m.vcpu[0] = (struct vcpu){ .fd = -1, .run_page = &t->run };
 	pthread_mutex_init(&t->m.vcpu[0].lock, NULL);
 	pthread_cond_init(&t->m.vcpu[0].changed, NULL);
 	assert_int_equal(loop_init(&t->m.loop), 0);

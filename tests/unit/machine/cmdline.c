@@ -66,7 +66,7 @@ static void no_terminal_shows_a_line_twice(void **state __unused)
 static void a_command_gets_a_quiet_kernel(void **state __unused)
 {
 	char *argv[] = { "true", NULL };
-	struct config c = { .run.argv = argv, .nr_disks = 1 };
+	struct config c = { .command.argv = argv, .nr_disks = 1 };
 	char *got = cmdline_make(&c, true);
 
 	assert_non_null(strstr(got, "quiet" PANIC));
