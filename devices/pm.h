@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Power management of a hardware-reduced ACPI machine (ACPI 6.4 §4.1): the sleep registers and the
+ * Power management of a hardware-reduced ACPI machine (ACPI 6.3 §4.1): the sleep registers and the
  * reset register that the FADT points at, and a power button that is signalled by a Generic Event
  * Device (§5.6.9) in the DSDT.
  *

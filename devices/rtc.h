@@ -15,7 +15,7 @@
 #include "vmm/bus.h"
 
 enum { RTC_INDEX = 0, RTC_DATA = 1, RTC_PORTS = 2 }; /* offsets in the range (0x70 on a PC) */
-#define RTC_CENTURY 0x32 /* the register's index, for the FADT (ACPI 6.4 §5.2.9) */
+#define RTC_CENTURY 0x32                             /* the register's index, as on a PC */
 
 struct rtc {
 	struct dev dev;

@@ -6,7 +6,7 @@
 
 #include "images.h"
 
-/* Where the fields of the setup header are (boot.rst), and our image's parts. */
+/* Where the fields of the setup header are (arch/x86/boot.rst), and our image's parts. */
 #define SETUP_SECTS  0x1f1
 #define SYSSIZE      0x1f4
 #define BOOT_FLAG    0x1fe
