@@ -23,8 +23,8 @@ void aml_raw(struct aml *a, unsigned size, uint64_t v);
 /* Overwrites what was written at off. */
 void aml_patch(struct aml *a, size_t off, unsigned size, uint64_t v);
 
-/* Names are of four characters, padded with '_' (§20.2.2). What open returns goes to aml_close().
- */
+/* Names are of four characters, padded with '_' (§20.2.2). What open returns goes to
+ * aml_close(). */
 size_t aml_open_scope(struct aml *a, const char *name);
 size_t aml_open_device(struct aml *a, const char *name);
 size_t aml_open_method(struct aml *a, const char *name, unsigned nr_args);

@@ -225,8 +225,7 @@ static void dsdt_power_button(struct aml *a, const struct acpi_config *c)
  *
  *	CreateDWordField (Arg3, 0, CDW1)
  *	If (Arg0 != ToUUID ("33DB4D5B-1FF7-401C-9657-7441C03DD766")) { CDW1 |= 4 }
- *	Return (Arg3)
- */
+ *	Return (Arg3) */
 static void dsdt_osc(struct aml *a)
 {
 	static const uint8_t body[] = {

@@ -143,8 +143,8 @@ static void wipe(const struct boot_request *r, gpa_t start, gpa_t end)
 }
 
 /* [base, end) has the file; elf's segments are checked, and move down. Nothing that is yet to be
- * moved is overwritten: places are disjoint, in order, and each below where its segment comes from.
- */
+ * moved is overwritten: places are disjoint, in order, and each below where its segment comes
+ * from. */
 static void spread(const struct boot_request *r, const struct elf *elf, gpa_t base, gpa_t end)
 {
 	gpa_t done = base;

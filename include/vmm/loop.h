@@ -53,6 +53,6 @@ int loop_run_until(struct loop *l, uint64_t until) __must_check;
 /* It can be run again: every loop_stop() before this is forgotten. By whoever ran it. */
 void loop_rearm(struct loop *l);
 
-/* Makes loop_run() return soon, or at once when it is called later. Any thread; async-signal-safe.
- */
+/* Makes loop_run() return soon, or at once when it is called later. Any thread;
+ * async-signal-safe. */
 void loop_stop(struct loop *l);

@@ -138,11 +138,11 @@ void virtio_config_write(struct virtio_dev *vd, uint64_t off, unsigned size, uin
 
 /* -- for devices -- */
 
-/* After pushing to q outside kick (an asynchronous completion): interrupts the driver if it wants.
- */
+/* After pushing to q outside kick (an asynchronous completion): interrupts the driver if it
+ * wants. */
 void virtio_notify(struct virtio_dev *vd, struct virtq *q);
-/* virtq_pop() while the round lasts: then what is left in q waits for the next one, and there is 0.
- */
+/* virtq_pop() while the round lasts: then what is left in q waits for the next one, and there is
+ * 0. */
 int virtio_pop(struct virtio_dev *vd, struct virtq *q, struct virtq_chain *c) __must_check;
 /* A kick of that queue once more, when the loop's other sources had their turn. */
 void virtio_again(struct virtio_dev *vd, unsigned queue);

@@ -118,8 +118,8 @@ static void say_why(struct minivmm *vm)
 	pthread_mutex_unlock(&vm->why_lock);
 }
 
-/* Is there another life after that end? lingers: if so, it waits for it until this is called again.
- */
+/* Is there another life after that end? lingers: if so, it waits for it until this is called
+ * again. */
 static bool lives_again(struct minivmm *vm, enum machine_end end, bool lingers)
 {
 	bool again;

@@ -93,8 +93,7 @@ int command_initrd(struct command *cmd, const struct file *kernel, const struct 
 
 /* What --json asks for. It is opened, and emptied where it is a file, at the beginning, so that
  * another run's isn't taken for this one's: 0 or -errno, logged. command_finish() writes it.
- * (command_json.c)
- */
+ * (command_json.c) */
 int command_empty_json(struct command *cmd) __must_check;
 void command_write_json(struct command *cmd);
 

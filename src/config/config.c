@@ -296,8 +296,8 @@ static const struct opt_table run_table = {
 	.bare = "a command comes after --, as in minivmm run -- COMMAND",
 };
 
-/* minivmm WORD …, where WORD is or resembles a command. 0, OPT_STOP when there is none, or -EINVAL.
- */
+/* minivmm WORD …, where WORD is or resembles a command. 0, OPT_STOP when there is none, or
+ * -EINVAL. */
 static int parse_command(struct config *c, int argc, char *const argv[])
 {
 	struct opt_nearest near = { .word = argv[1] };

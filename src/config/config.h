@@ -181,8 +181,8 @@ struct config {
 	bool stats;      /* print the table of exits at the end */
 };
 
-/* The most that the balloon takes: an eighth stays with the guest, whose kernel can't live without.
- */
+/* The most that the balloon takes: an eighth stays with the guest, whose kernel can't live
+ * without. */
 #define CONFIG_MAX_BALLOON(memory) ((memory) - (memory) / 8)
 
 /* The defaults. */

@@ -30,8 +30,8 @@ static bool same_letter(char a, char b)
 	return tolower((unsigned char)a) == tolower((unsigned char)b);
 }
 
-/* Edit distance that counts a swap of neighbours as one (optimal string alignment), without case.
- */
+/* Edit distance that counts a swap of neighbours as one (optimal string alignment), without
+ * case. */
 static unsigned distance(const char *a, const char *b, size_t la, size_t lb)
 {
 	enum { MAX = 32 };
@@ -374,8 +374,8 @@ static bool is_option(struct opt_table t, const char *arg)
 	return !strncmp(arg, "--", 2) && find_row(t, arg + 2, strcspn(arg + 2, "="));
 }
 
-/* Fills *v from argv[i], and argv[i + 1] when the value stands there. How many it took, or -EINVAL.
- */
+/* Fills *v from argv[i], and argv[i + 1] when the value stands there. How many it took, or
+ * -EINVAL. */
 static int take_option(struct opt_table t, struct opt_value *v, int argc, char *const argv[], int i)
 {
 	const char *arg = argv[i], *next = i + 1 < argc ? argv[i + 1] : NULL;

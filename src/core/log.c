@@ -115,8 +115,8 @@ void log_print(const char *text)
 	for (; *text; text++)
 		*text == '\n' ? fputs(end, f) : fputc(*text, f);
 	fputs(block ? "" : end, f);
-	/* Nothing is left to be told when standard error itself fails, or its reader takes nothing.
-	 */
+	/* Nothing is left to be told when standard error itself fails, or its reader takes
+	 * nothing. */
 	if (fclose(f) == 0 && poll(&error, 1, PATIENCE_MS) != 0 &&
 	    write(STDERR_FILENO, out, len) < 0)
 		errno = 0;

@@ -48,8 +48,8 @@ struct virtq_used {
 };
 _Static_assert(offsetof(struct virtq_used, ring) == 4, "virtio 1.2 §2.7.8");
 
-/* Both rings end in an event index, which is part of their size whether negotiated or not (§2.7).
- */
+/* Both rings end in an event index, which is part of their size whether negotiated or not
+ * (§2.7). */
 #define DESC_BYTES(size)  (sizeof(struct virtq_desc) * (size))
 #define AVAIL_BYTES(size) (sizeof(struct virtq_avail) + sizeof(le16_t) * ((size) + 1u))
 #define USED_BYTES(size)                                                                           \
@@ -248,8 +248,8 @@ bool virtq_want_kick(struct virtq *q)
 {
 	const struct virtq_avail *avail = q->avail;
 
-	/* Without EVENT_IDX the driver always kicks, because we never set VRING_USED_F_NO_NOTIFY.
-	 */
+	/* Without EVENT_IDX the driver always kicks, because we never set
+	 * VRING_USED_F_NO_NOTIFY. */
 	if (q->event_idx)
 		store16(avail_event(q), q->avail_end, __ATOMIC_RELAXED);
 	full_fence(); /* (c) */
@@ -267,8 +267,8 @@ bool virtq_wants_interrupt(struct virtq *q)
 	full_fence(); /* (d) */
 	if (!q->event_idx)
 		return !(load16(&avail->flags, __ATOMIC_RELAXED) & VRING_AVAIL_F_NO_INTERRUPT);
-	/* Was the element number used_event among those pushed since? All of it wraps at 16 bits.
-	 */
+	/* Was the element number used_event among those pushed since? All of it wraps at 16
+	 * bits. */
 	return vring_need_event(load16(used_event(q), __ATOMIC_RELAXED), q->next_used, old);
 }
 

@@ -9,7 +9,7 @@
 void command_raise_bounds(const struct orders *o);
 
 /* In the child: takes fd[] for its streams, becomes the user, and runs COMMAND as execvp(3) does,
- * scripts without "#!" by /bin/sh. Where that fails, a sentence is written on its standard error, a
- * byte to started, and the process ends with a shell's status: 127 (there is no such file) or 126.
- */
+ * scripts without "#!" by /bin/sh. Where that fails, a sentence is written on its standard error,
+ * a byte to started, and the process ends with a shell's status: 127 (there is no such file) or
+ * 126. */
 _Noreturn void command_exec(const struct orders *o, const int fd[3], int started);

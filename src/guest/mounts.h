@@ -8,8 +8,8 @@
 /* What is needed before there is a root. */
 const char *mount_early(void);
 
-/* The root: the host's folder, read-only, and a layer in memory over it. We are in it afterwards.
- */
+/* The root: the host's folder, read-only, and a layer in memory over it. We are in it
+ * afterwards. */
 const char *mount_root(const struct orders *o);
 
 /* The kernel's file systems, in the root. */

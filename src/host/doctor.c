@@ -195,8 +195,8 @@ static void mend_missing_kvm(struct report *r)
 	}
 }
 
-/* A group that may use it is what distributions set up; without one, the device changes its owner.
- */
+/* A group that may use it is what distributions set up; without one, the device changes its
+ * owner. */
 static void mend_permission(struct report *r, const char *path)
 {
 	char full[PATH_MAX];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A file's bytes, read whole into memory: a copy, so that nobody changes or truncates it under us.
- */
+/* A file's bytes, read whole into memory: a copy, so that nobody changes or truncates it under
+ * us. */
 #pragma once
 
 #include "vmm/types.h"

@@ -17,7 +17,7 @@ int hostmem_check(uint64_t size, const char *root) __must_check;
  * said err, and how to provide them. Returns -err. */
 int hostmem_no_huge_pages(int err, uint64_t size, uint64_t page, const char *root);
 
-/* Warn when the host is set up not to do what the user asks for: transparent huge pages; merging.
- */
+/* Warn when the host is set up not to do what the user asks for: transparent huge pages;
+ * merging. */
 void hostmem_warn_if_never(const char *root, bool shared);
 void hostmem_warn_if_not_merging(const char *root);

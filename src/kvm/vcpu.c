@@ -154,9 +154,9 @@ static int exit_pio(struct vcpu *v)
 	return RESUME;
 }
 
-/* The guest touched an address without a memory slot. KVM splits what crosses a page; len is 1 to
- * 8, and not always a power of two: devices see 1, 2, 4 or 8 bytes, anything else nobody answers.
- */
+/* The guest touched an address without a memory slot. KVM splits what crosses a page; len is 1
+ * to 8, and not always a power of two: devices see 1, 2, 4 or 8 bytes, anything else nobody
+ * answers. */
 static int exit_mmio(struct vcpu *v)
 {
 	const gpa_t addr = v->run_page->mmio.phys_addr;

@@ -53,8 +53,7 @@ int vm_has(const struct vm *vm, int cap);
 /* The interrupt controllers, and what else the architecture has in a VM (src/x86). nested: its
  * guest may have guests, if the host's KVM can do that, or else -ENOTSUP. After vm_add_memory():
  * KVM waits for a grace period of its SRCU in each, and a memory slot that comes soon after them
- * has to wait for milliseconds (measured: 5.6 ms against 0.2). 0 or -errno, logged.
- */
+ * has to wait for milliseconds (measured: 5.6 ms against 0.2). 0 or -errno, logged. */
 int vm_init_arch(struct vm *vm, bool nested) __must_check;
 void vm_destroy_arch(struct vm *vm); /* called by vm_destroy() */
 

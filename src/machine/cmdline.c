@@ -11,8 +11,8 @@
 #define BLANKS " \t\n\v\f\r"
 
 /* The next word of *text, as Linux cuts it (lib/cmdline.c: blanks, but for those in quotes), and
- * its length; *text moves to its end. NULL: there is none, or "--", after which words are for init.
- */
+ * its length; *text moves to its end. NULL: there is none, or "--", after which words are for
+ * init. */
 static const char *next_word(const char **text, size_t *len)
 {
 	const char *word = *text + strspn(*text, BLANKS), *end = word;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The kernel's command line: what a guest of minivmm wants by default, then what the user appends.
- */
+/* The kernel's command line: what a guest of minivmm wants by default, then what the user
+ * appends. */
 #pragma once
 
 #include "config/config.h"

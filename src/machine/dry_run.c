@@ -24,8 +24,8 @@
 #include "virtio/vsock_vhost.h"
 #include "vmm/log.h"
 
-/* What is being looked at, for messages: "WHAT: KEY=PATH: why", or "WHAT PATH: why" without a KEY.
- */
+/* What is being looked at, for messages: "WHAT: KEY=PATH: why", or "WHAT PATH: why" without a
+ * KEY. */
 struct subject {
 	const char *what, *key, *path;
 };

@@ -12,8 +12,7 @@ uint64_t life_pause(unsigned *short_lives, uint64_t life_ns);
 /* After machine_serve(): the guest's processors stop, and its terminal and the like go on to the time
  * until (monotonic_ns()), or to machine_end(), which is heard since the last machine_listen().
  * Returns END_QUIT or END_KILLED, if that came after the end that m has; END_FAILED, logged; or
- * END_NONE.
- */
+ * END_NONE. */
 void machine_listen(struct machine *m);
 enum machine_end machine_linger(struct machine *m, uint64_t until) __must_check;
 

@@ -213,8 +213,8 @@ static int place_firmware(struct machine *m)
 	return rc == 0 ? bios_build(&m->mem, &bios) : rc;
 }
 
-/* The files of a Linux kernel that runs a command: that, and an initrd of ours behind the user's.
- */
+/* The files of a Linux kernel that runs a command: that, and an initrd of ours behind the
+ * user's. */
 static int make_initrd(struct machine *m, struct boot_request *r, const struct file *kernel,
 		       const struct file *initrd, struct initramfs *a)
 {

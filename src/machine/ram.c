@@ -26,8 +26,8 @@ static uint64_t page_size(enum huge_pages huge)
 	return 4 * KIB;
 }
 
-/* Address space alone, for RAM at a multiple of align and at least align of guard on either side.
- */
+/* Address space alone, for RAM at a multiple of align and at least align of guard on either
+ * side. */
 static int reserve(struct ram *r, uint64_t size, uint64_t align)
 {
 	const uint64_t len = size + 3 * align;
