@@ -2,57 +2,59 @@
 /*
  * How many descriptors a machine's devices may take at the request of a guest or of a client.
  *
- * A process has RLIMIT_NOFILE of them, for all its machines and for itself. So each machine has a
- * budget of a quarter of them, and each device that takes any (a user-mode network's sockets,
- * vsock's connections, the files of a shared directory) has a share of that: half of the budget
- * belongs to the shares, evenly, so that no device can leave another without; the other half to
- * whoever comes first.
+ * A process may have RLIMIT_NOFILE of them, for all its machines and for itself. So each machine
+ * has a budget of a quarter of them, and each device that takes any (a user-mode network's sockets,
+ * vsock's connections, the files of a shared directory) has a share of that: half of the budget is
+ * divided evenly among the shares, so that no device can leave another one without any; the other
+ * half goes to whoever comes first.
  *
- * Machines know nothing of each other, but the kernel gives the lowest number that is free: a
- * descriptor whose number is in the last eighth of what the process may have means that the rest is
- * in use. Then a share gets no more, but for the few that it has in any case.
+ * Machines know nothing of each other, but the kernel gives the lowest number that is free. So a
+ * descriptor whose number is in the last eighth of what the process may have means that the other
+ * numbers are in use. From then on a share gets no more than the few that it may always have.
  *
- * What the options of a machine bound (eventfds of its queues, a client of a console's socket, a
- * connection of --net socket) is not counted here: it is in what is left.
+ * What the options of a machine limit already (eventfds of its queues, a client of a console's
+ * socket, a connection of --net socket) is not counted here: it comes out of what the budgets
+ * leave.
  *
- * A budget is set up by one thread, with all its shares, before anything is taken. Then each share
- * is used with its device's lock held; several may use the budget at a time, and may exceed it by
- * one each.
+ * One thread sets a budget up, with all its shares, before anything is taken. After that each share
+ * is used with its device's lock held. Several shares may use the budget at the same time, and each
+ * may then exceed it by one.
  */
 #pragma once
 
 #include "vmm/log.h"
 
 struct fd_budget {
-	unsigned all;     /* that may be taken */
-	unsigned ceiling; /* numbers from here on are for the process itself */
+	unsigned all;     /* how many may be taken */
+	unsigned ceiling; /* this number and higher ones are for the process itself */
 	unsigned nr_shares;
-	unsigned common; /* taken of the common half; atomic */
+	unsigned common; /* how many are taken of the common half; atomic */
 };
 
-/* For a process that may have limit descriptors; or what RLIMIT_NOFILE says now. */
+/* fd_budget_init() is for a process that may have limit descriptors; fd_budget_limit() returns what
+ * RLIMIT_NOFILE says now. */
 void fd_budget_init(struct fd_budget *b, uint64_t limit);
 uint64_t fd_budget_limit(void);
 
 struct fd_share {
-	struct fd_budget *budget; /* not owned; NULL: there is no limit but most */
+	struct fd_budget *budget; /* not owned; NULL: only most limits it */
 	const char *what;         /* not owned; for messages */
-	unsigned most;            /* whatever the budget has */
-	unsigned taken, borrowed; /* borrowed: of those, from the common half */
-	bool high;                /* the last one's number said that the process has few left */
+	unsigned most;            /* its limit, whatever the budget has */
+	unsigned taken, borrowed; /* borrowed: how many of them are from the common half */
+	bool high;                /* the last descriptor's number was at or above the ceiling */
 	unsigned said;            /* 1 + taken when a refusal was last mentioned; 0: never */
 	struct ratelimit log;
 };
 
-/* One more share of b (or of NULL), which outlives it. */
+/* Makes a share of b, which outlives it. b may be NULL. */
 void fd_share_init(struct fd_share *s, struct fd_budget *b, const char *what, unsigned most);
 
 /* May nr more be taken? */
 bool fd_share_room(const struct fd_share *s, unsigned nr);
-/* Counts fd, which has just been opened; also one too many, where that can't be helped. */
+/* Counts fd, which has just been opened. It may be one too many where that can't be avoided. */
 void fd_share_take(struct fd_share *s, int fd);
-/* nr of them are closed. */
+/* nr of them were closed. */
 void fd_share_give(struct fd_share *s, unsigned nr);
 
-/* Something was refused for want of room. Says so, and again only after half was given back. */
+/* Something was refused for want of room: says so, and again only after half was given back. */
 void fd_share_refused(struct fd_share *s);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An interrupt line as a device sees it: something that can be raised and lowered. Behind it stands
- * KVM's interrupt controller, an irqfd, or a counter in a test.
+ * An interrupt line as a device sees it: something that can be raised and lowered. What it reaches
+ * is KVM's interrupt controller, an irqfd, or a counter in a test.
  *
- * irq_set() is a leaf: it takes no lock of ours and may be called from any thread, with any held.
+ * irq_set() is a leaf: it takes no lock of ours and may be called from any thread, with any lock
+ * held.
  */
 #pragma once
 
@@ -22,7 +23,7 @@ static inline void irq_set(const struct irq_line *line, bool level)
 		line->set(line->ctx, line->n, level);
 }
 
-/* One edge. */
+/* Makes one edge. */
 static inline void irq_pulse(const struct irq_line *line)
 {
 	irq_set(line, true);

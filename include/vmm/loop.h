@@ -3,10 +3,11 @@
  * A loop waits for descriptors (epoll) and calls back, on the one thread that runs it.
  *
  * A source is embedded in its owner; the callback is door 2 of the two places where a device's lock
- * is taken (the other is bus dispatch): source->lock, when not NULL, is held around fn.
- * Sources are added and changed by any thread, removed by the loop's own thread or while the loop
- * is not running, so that a callback never meets a source that is gone. (Or with its lock held, if
- * it stays where it is and its callback expects to be called once more: docs/threads.md.)
+ * is taken (the other is bus dispatch): source->lock, when not NULL, is held around fn. Any thread
+ * adds and changes sources. The loop's own thread removes them, or another one while the loop is
+ * not running, so that a callback never meets a source that is gone. (Another thread may also
+ * remove one with its lock held, if the source stays in memory and its callback expects to be
+ * called once more: docs/threads.md.)
  */
 #pragma once
 
@@ -25,32 +26,34 @@ struct loop_source {
 struct loop {
 	int epoll_fd, wake_fd;
 	bool stop; /* atomic */
-	/* What its sources' last bytes may wait for; or NULL; not owned. Set before it runs. */
+	/* How long the last bytes of its sources are waited for. NULL: for ever. Not owned; set
+	 * before the loop runs. */
 	struct patience *patience;
 };
 
-/* 0 or -errno, logged. loop_destroy() is safe after a failure, and on {.epoll_fd = -1, .wake_fd =
- * -1}. */
+/* Returns 0 or -errno, logged. loop_destroy() is safe after a failure, and on {.epoll_fd = -1,
+ * .wake_fd = -1}. */
 int loop_init(struct loop *l) __must_check;
 void loop_destroy(struct loop *l);
 
-/* Watch src->fd for events (EPOLLIN, EPOLLOUT, …; level-triggered unless EPOLLET). 0 or -errno, not
- * logged: -EPERM means that the descriptor is a regular file, which is always ready. */
+/* Watches src->fd for events (EPOLLIN, EPOLLOUT, …; level-triggered unless EPOLLET). Returns 0 or
+ * -errno, not logged: -EPERM means that the descriptor is a regular file, which is always ready. */
 int loop_add(struct loop *l, struct loop_source *src, uint32_t events) __must_check;
 int loop_change(struct loop *l, struct loop_source *src, uint32_t events) __must_check;
 void loop_remove(struct loop *l, struct loop_source *src);
 
-/* Empties an eventfd: was it signalled? Never waits, even if another process that has the descriptor
- * made it a blocking one. */
+/* Empties an eventfd and returns whether it was signalled. It never waits, even if another process
+ * that has the descriptor made it a blocking one. */
 bool loop_take_event(int fd);
 
-/* Dispatches until loop_stop(). 0 or -errno, logged. */
+/* Dispatches until loop_stop(). Returns 0 or -errno, logged. */
 int loop_run(struct loop *l) __must_check;
 
-/* The same, but it returns at the time until (monotonic_ns()) at the latest. */
+/* The same, but it returns when monotonic_ns() reaches until, at the latest. */
 int loop_run_until(struct loop *l, uint64_t until) __must_check;
 
-/* It can be run again: every loop_stop() before this is forgotten. By whoever ran it. */
+/* Forgets every loop_stop() before this, so that the loop can run again. The thread that ran it
+ * calls this. */
 void loop_rearm(struct loop *l);
 
 /* Makes loop_run() return soon, or at once when it is called later. Any thread;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What makes a machine stop running, as the devices tell it to whoever owns the machine.
+ * How devices tell the owner of their machine that it must stop running, and why.
  *
  * event() may be called from any thread, with a device's lock held: it records what happened and
  * stops loops and vCPUs, and neither waits nor calls a device.

@@ -51,7 +51,7 @@ static inline le64_t to_le64(uint64_t v)
 	return (le64_t){ htole64(v) };
 }
 
-/* The first size (1, 2, 4 or 8) bytes at p as a little-endian number, and back. */
+/* These load the first size (1, 2, 4 or 8) bytes at p as a little-endian number, and store one. */
 static inline uint64_t load_le(const void *p, unsigned size)
 {
 	uint64_t v = 0;
@@ -65,7 +65,8 @@ static inline void store_le(void *p, unsigned size, uint64_t v)
 	memcpy(p, &v, size);
 }
 
-/* Read memory that the guest shares exactly once: without volatile the compiler may re-read it. */
+/* These access memory that the guest shares exactly once: without volatile the compiler may repeat
+ * the access. */
 #define LOAD_ONCE(p)     (*(const volatile __typeof__(*(p)) *)(p))
 #define STORE_ONCE(p, v) (*(volatile __typeof__(*(p)) *)(p) = (v))
 
@@ -99,7 +100,8 @@ static inline bool is_power_of_two(uint64_t v)
 {
 	return v && !(v & (v - 1));
 }
-/* v rounded up to a multiple of align, a power of two. The caller knows that it does not wrap. */
+/* Returns v rounded up to a multiple of align, a power of two. The caller knows that it does not
+ * wrap. */
 static inline uint64_t align_up(uint64_t v, uint64_t align)
 {
 	return (v + align - 1) & ~(align - 1);
@@ -114,7 +116,8 @@ static inline uint64_t monotonic_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* A local descriptor that is closed when its scope ends, unless take_fd() hands it on. */
+/* AUTO_CLOSE marks a local descriptor that is closed when its scope ends, unless take_fd() hands it
+ * on. */
 static inline void auto_close_fd(const int *fd)
 {
 	if (*fd >= 0)
@@ -127,7 +130,7 @@ static inline int take_fd(int *fd)
 	*fd = -1;
 	return taken;
 }
-/* Close *fd if it is open, and mark it closed. */
+/* Closes *fd if it is open, and marks it as closed. */
 static inline void close_fd(int *fd)
 {
 	if (*fd >= 0)

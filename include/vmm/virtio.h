@@ -21,7 +21,8 @@
 #include "vmm/shared_fd.h"
 #include "vmm/virtq.h"
 
-#define VIRTIO_MAX_QUEUES 34 /* 16 pairs and a control queue; or 16 console ports and theirs */
+/* As many as a console has: two for each of 16 ports, and two for control. */
+#define VIRTIO_MAX_QUEUES 34
 
 struct virtio_dev;
 
@@ -32,43 +33,45 @@ struct virtio_ops {
 	uint16_t queue_size;  /* largest, a power of two <= VIRTQ_MAX_SIZE */
 	uint32_t config_size; /* bytes of device configuration space */
 
-	/* The driver made buffers available in q: pop, work, push, for as long as vd->round has
-	 * something left (vmm/round.h); the rest waits for virtq_leave() or virtio_again(). < 0 (a
-	 * malformed ring): the core marks the device DEVICE_NEEDS_RESET. Else the core interrupts
-	 * the driver if it wants. */
+	/* The driver made buffers available in q: pop, work and push, for as long as vd->round has
+	 * something left (vmm/round.h); the rest waits for virtq_leave() or virtio_again().
+	 * Afterwards the core interrupts the driver, if it wants that. < 0 (a malformed ring): the
+	 * core sets DEVICE_NEEDS_RESET instead. */
 	int (*kick)(struct virtio_dev *vd, struct virtq *q);
-	/* DRIVER_OK was set: features are negotiated, queues are up. 0, or < 0 as above. */
+	/* DRIVER_OK was set: features are negotiated, queues are up. Returns 0, or < 0 as above. */
 	int (*activate)(struct virtio_dev *vd);
-	/* Forget all that is in flight on q (NULL: on the whole device, and its state). When it
+	/* Forgets all that is in flight on q (NULL: on the whole device, and its state). After this
 	 * returns, nothing touches guest memory of those queues any more. */
 	void (*reset)(struct virtio_dev *vd, struct virtq *q);
 	/* For a device that lends queues to another process: the driver kicked q, which is lent,
-	 * and whoever has it can't know. On the device's loop. */
+	 * and the process that has it can't know that. Called on the device's loop. */
 	void (*lent_kick)(struct virtio_dev *vd, struct virtq *q);
-	/* size is 1, 2, 4 or 8, and off + size <= config_size. NULL: zeroes, ignored. */
+	/* size is 1, 2, 4 or 8, and off + size <= config_size. NULL: reads as zeroes; writes are
+	 * ignored. */
 	uint64_t (*config_read)(struct virtio_dev *vd, uint32_t off, unsigned size);
 	void (*config_write)(struct virtio_dev *vd, uint32_t off, unsigned size, uint64_t value);
 };
 
 /* The transport's half. */
 struct virtio_transport_ops {
-	/* Raise an interrupt. queue < 0: the configuration changed. */
+	/* Raises an interrupt. queue < 0: the configuration changed. */
 	void (*interrupt)(void *ctx, int queue);
 
-	/* For a queue that something other than us serves (vhost): the eventfd that the driver's
-	 * kicks signal; whether our loop reads it (it does until told otherwise, and again after a
-	 * reset of the device); and an eventfd of which a write interrupts the driver as
-	 * interrupt(queue) would. Both stay the transport's; call_fd is asked for in activate, as
-	 * it depends on what the driver has set up. */
+	/* For a queue that something other than us serves (vhost). kick_fd is the eventfd that the
+	 * driver's kicks signal. watch_kicks says whether our loop reads it: it does until told
+	 * otherwise, and again after a reset of the device. Writing to call_fd interrupts the
+	 * driver as interrupt(queue) would; it is asked for in activate, as it depends on what the
+	 * driver has set up. Both descriptors stay the transport's. */
 	int (*kick_fd)(void *ctx, unsigned queue);
 	void (*watch_kicks)(void *ctx, unsigned queue, bool on);
 	int (*call_fd)(void *ctx, unsigned queue);
 
 	/* The same for a queue that another process serves (vhost-user), which may do what it likes
-	 * with what it has: eventfds that only that process and KVM have, for as long as the device
-	 * isn't reset. Each lend_kick() makes a new one in the place of the last, and it has a
-	 * count already, for what was kicked before; a kick that KVM doesn't signal there is
-	 * virtio_ops.lent_kick(). What comes back stays the transport's. 0 or -errno, logged. */
+	 * with what it has. These eventfds only that process and KVM have, until the device is
+	 * reset. Each lend_kick() makes a new one that replaces the last; it has a count already,
+	 * for what was kicked before. A kick that KVM doesn't signal there goes to
+	 * virtio_ops.lent_kick(). What comes back stays the transport's. They return 0 or -errno,
+	 * logged. */
 	int (*lend_kick)(void *ctx, unsigned queue, struct shared_fd *kick);
 	int (*lend_call)(void *ctx, unsigned queue, struct shared_fd *call);
 };
@@ -95,11 +98,11 @@ struct virtio_dev {
 	struct ratelimit log;
 };
 
-/* features: those of the device itself, a mask made of VIRTIO_BIT(). The core adds VERSION_1,
- * INDIRECT_DESC, EVENT_IDX and RING_RESET. *vd is otherwise zeroed. */
+/* features are those of the device itself, a mask made of VIRTIO_BIT(). The core adds VERSION_1,
+ * INDIRECT_DESC, EVENT_IDX and RING_RESET. All else in *vd is zeroed. */
 void virtio_init(struct virtio_dev *vd, const struct virtio_ops *ops, uint64_t features);
 #define VIRTIO_BIT(f) (1ull << (f))
-/* For a device whose number of queues is an option, up to VIRTIO_MAX_QUEUES; after virtio_init(),
+/* Sets the number of queues, at most VIRTIO_MAX_QUEUES, where it is an option: after virtio_init(),
  * before the transport's. */
 void virtio_set_nr_queues(struct virtio_dev *vd, unsigned nr);
 
@@ -111,40 +114,43 @@ static inline bool virtio_has(const struct virtio_dev *vd, unsigned f)
 
 /* -- for transports -- */
 
-/* A write to the status register: 0 resets, FEATURES_OK is refused (stays clear) when the driver
- * accepted what was not offered or not VERSION_1, DRIVER_OK activates. */
+/* The driver writes the status register: 0 resets; FEATURES_OK is refused (stays clear) if the
+ * driver accepted what was not offered, or not VERSION_1; DRIVER_OK activates. */
 void virtio_set_status(struct virtio_dev *vd, uint8_t status);
 void virtio_reset(struct virtio_dev *vd);
-/* The queue of that index, or NULL: the one place where a queue index is bounded. */
+/* Returns the queue of that index, or NULL. This is the one place where a queue index is
+ * bounded. */
 struct virtq *virtio_queue(struct virtio_dev *vd, uint32_t index);
 /* The driver accepts these features of word (0: bits 0 to 31, 1: bits 32 to 63). Ignored once
- * FEATURES_OK. */
+ * FEATURES_OK is set. */
 void virtio_accept_features(struct virtio_dev *vd, uint32_t word, uint32_t bits);
-/* Makes queue q ready. Before FEATURES_OK it is ignored; a malformed set-up leaves the queue not
- * ready and breaks the device. */
+/* Makes queue q ready. Ignored before FEATURES_OK is set. If its set-up is malformed, the queue
+ * doesn't become ready, and the device is broken. */
 void virtio_queue_enable(struct virtio_dev *vd, struct virtq *q);
-/* The driver stops using one queue: drained, and back to the state after reset; nothing if it isn't
- * ready. */
+/* The driver stops using one queue: it is drained, and is as after a reset. Does nothing if it
+ * isn't ready. */
 void virtio_queue_disable(struct virtio_dev *vd, struct virtq *q);
-/* The same by way of virtio 1.2 §2.6.1. Ignored unless RING_RESET was negotiated. */
+/* The same, when the driver asks for it as in virtio 1.2 §2.6.1. Ignored unless RING_RESET was
+ * negotiated. */
 void virtio_queue_reset(struct virtio_dev *vd, struct virtq *q);
-/* The driver kicked queue index: one round of what it has made available by now. Returns true when
- * there is more to do: call again, after letting other sources of the loop have their turn. */
+/* The driver kicked queue index: serves one round of what it has made available by now. Returns
+ * true if there is more to do: the caller calls again, after the other sources of the loop had
+ * their turn. */
 bool virtio_kick(struct virtio_dev *vd, uint32_t index);
-/* Device configuration space; what lies beyond its end, even by one byte, reads as zero and ignores
- * writes. */
+/* These access the device's configuration space. An access that reaches beyond its end, even by one
+ * byte, reads as zero, and such a write is ignored. */
 uint64_t virtio_config_read(struct virtio_dev *vd, uint64_t off, unsigned size);
 void virtio_config_write(struct virtio_dev *vd, uint64_t off, unsigned size, uint64_t value);
 
 /* -- for devices -- */
 
-/* After pushing to q outside kick (an asynchronous completion): interrupts the driver if it
- * wants. */
+/* Called after a push to q outside kick (an asynchronous completion): interrupts the driver if it
+ * wants that. */
 void virtio_notify(struct virtio_dev *vd, struct virtq *q);
-/* virtq_pop() while the round lasts: then what is left in q waits for the next one, and there is
- * 0. */
+/* This is virtq_pop() for as long as the round lasts. After that it returns 0, and what is left in
+ * q waits for the next round. */
 int virtio_pop(struct virtio_dev *vd, struct virtq *q, struct virtq_chain *c) __must_check;
-/* A kick of that queue once more, when the loop's other sources had their turn. */
+/* Kicks that queue once more, after the loop's other sources had their turn. */
 void virtio_again(struct virtio_dev *vd, unsigned queue);
 /* The device's configuration space changed. */
 void virtio_config_changed(struct virtio_dev *vd);

@@ -4,7 +4,7 @@
  *
  * virtq_pop() turns what the driver made available into a chain of validated host iovecs; a device
  * never sees a descriptor. Everything is read from the ring once, checked, and used from the copy;
- * what the device publishes it never reads back. Packed rings are not supported
+ * what the device publishes is never read back. Packed rings are not supported
  * (docs/architecture.md).
  *
  * One thread at a time: the caller holds the device's lock.
@@ -26,12 +26,12 @@ struct virtq {
 	/* Set by virtq_enable(). */
 	bool ready;
 	bool event_idx, indirect; /* negotiated features */
-	bool quiet; /* set by a device in kick: it says itself when it wants the next one */
+	bool quiet;               /* set by a device in kick: it asks for the next kick itself */
 	const struct gmem *mem;
 	const void *desc, *avail; /* host views, inside guest RAM */
 	void *used;
 
-	/* Our own positions; never read back from the ring. */
+	/* Our own positions; they are never read back from the ring. */
 	uint16_t next_avail, next_used;
 	uint16_t avail_end; /* the driver's index when virtq_begin() last looked */
 	uint16_t signalled; /* next_used when virtq_wants_interrupt() was last asked */
@@ -46,49 +46,49 @@ struct virtq_chain {
 };
 
 /* Checks size (a power of two, 1 to max_size), alignment (16/2/4) and that all three areas lie in
- * RAM, then makes the queue ready. 0, or -EINVAL with the queue untouched. */
+ * RAM, then makes the queue ready. Returns 0, or -EINVAL with the queue untouched. */
 int virtq_enable(struct virtq *q, const struct gmem *mem, bool event_idx,
 		 bool indirect) __must_check;
 
-/* Back to the state after reset: not ready, size = max_size, which stays. */
+/* Brings it back to the state after reset: not ready, and size = max_size. max_size stays. */
 void virtq_reset(struct virtq *q);
 
-/* Looks at the driver's index once: pop goes as far as that and no further, so that a driver which
- * refills the ring for ever can't keep a device's loop busy. How many are available, or -EPROTO
- * (more than size). */
+/* Reads the driver's index once. virtq_pop() goes no further than that, so that a driver which
+ * refills the ring for ever can't keep a device's loop busy. Returns how many chains are available,
+ * or -EPROTO (more than size). */
 int virtq_begin(struct virtq *q) __must_check;
 
-/* 1 and *c filled; 0 when all that virtq_begin() saw is popped; -EPROTO when the ring is malformed:
- * a chain that is too long, loops, has a writable part before a readable one, a bad indirect table,
- * or points outside RAM. A descriptor of zero bytes is as good as absent: no iovec is made of it,
- * and its address is not looked at. So a chain may have no iovec at all. */
+/* Returns 1, and fills *c; 0 when all that virtq_begin() saw is popped; -EPROTO when the ring is
+ * malformed: a chain is too long, loops, has a writable part before a readable one, has a bad
+ * indirect table, or points outside RAM. A descriptor of zero bytes is as good as absent: no iovec
+ * is made of it, and its address is not looked at. So a chain may have no iovec at all. */
 int virtq_pop(struct virtq *q, struct virtq_chain *c) __must_check;
 
 /* Leaves what virtq_begin() saw and virtq_pop() has not returned for another round. */
 void virtq_leave(struct virtq *q);
 
-/* Hands a popped chain back: len bytes were written to it. */
+/* Hands a popped chain back, with len bytes written to it. */
 void virtq_push(struct virtq *q, uint16_t head, uint32_t len);
 
-/* The same for several that the driver must see at once: virtq_fill() for number 0, 1, …, each
- * popped before, then virtq_publish() with how many. */
+/* The same for several chains that the driver must see at once: virtq_fill() for number 0, 1, …,
+ * each popped before, then virtq_publish() with how many there are. */
 void virtq_fill(struct virtq *q, unsigned nr, uint16_t head, uint32_t len);
 void virtq_publish(struct virtq *q, unsigned nr);
 
 /* Asks the driver for a kick at its next buffer after those that virtq_begin() saw, popped or not.
- * True when it made more available meanwhile: the caller then begins again, because that kick may
- * have been suppressed (virtio 1.2 §2.7.10). */
+ * Returns true if it made more available meanwhile: then the caller begins again, because that kick
+ * may have been suppressed (virtio 1.2 §2.7.10). */
 bool virtq_want_kick(struct virtq *q);
 
-/* Whether the driver wants to be interrupted for what was pushed since this was last asked
- * (virtio 1.2 §2.7.7); call once after a batch of virtq_push(). */
+/* Returns whether the driver wants to be interrupted for what was pushed since this was last called
+ * (virtio 1.2 §2.7.7). It is called once after a batch of virtq_push(). */
 bool virtq_wants_interrupt(struct virtq *q);
 
-/* Copy between buf and the readable or writable part of a chain, off bytes into that part. They
- * return how many bytes were there to copy, at most len. */
+/* These copy between buf and the readable or writable part of a chain, from off bytes into that
+ * part. They return how many bytes were there to copy, at most len. */
 size_t chain_read(const struct virtq_chain *c, uint64_t off, void *buf, size_t len);
 size_t chain_write(const struct virtq_chain *c, uint64_t off, const void *buf, size_t len);
 
 /* Makes dst, which has room for VIRTQ_MAX_SIZE, the iovecs that cover [skip, skip + len) of src,
- * which is that long. Returns how many. */
+ * which reaches that far. Returns how many. */
 unsigned iov_cut(struct iovec *dst, const struct iovec *src, uint64_t skip, uint64_t len);

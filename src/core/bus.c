@@ -43,7 +43,7 @@ void bus_freeze(struct bus *b)
 	b->frozen = true;
 }
 
-/* The range that holds all of [addr, addr + size), or NULL. */
+/* Returns the range that holds all of [addr, addr + size), or NULL. */
 static struct bus_range *bus_find(struct bus *b, uint64_t addr, unsigned size)
 {
 	size_t low = 0, high = b->nr;
@@ -62,7 +62,7 @@ static struct bus_range *bus_find(struct bus *b, uint64_t addr, unsigned size)
 	return NULL;
 }
 
-/* Who answers at addr, and the offset in it; NULL: nobody. */
+/* Returns the device that answers at addr, and the offset in it through *off. NULL: none does. */
 static struct dev *bus_target(struct bus_range *r, uint64_t addr, unsigned size, uint64_t *off)
 {
 	if (!r)

@@ -4,8 +4,9 @@
 #include <limits.h>
 #include <sys/resource.h>
 
-#define FEW  8u         /* that a share has in any case, to go on with */
-#define MOST (64 * KIB) /* whatever the process may have: each costs the host's kernel memory */
+#define FEW 8u /* a share may always have as many as this */
+/* No share has more, whatever RLIMIT_NOFILE is: each costs the host's kernel memory. */
+#define MOST (64 * KIB)
 
 uint64_t fd_budget_limit(void)
 {
@@ -30,7 +31,7 @@ void fd_share_init(struct fd_share *s, struct fd_budget *b, const char *what, un
 		b->nr_shares++;
 }
 
-/* What each share has for itself. */
+/* Returns how many each share has for itself. */
 static unsigned own(const struct fd_budget *b)
 {
 	return b->all / 2 / b->nr_shares;

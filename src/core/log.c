@@ -9,7 +9,7 @@
 #include <termios.h>
 #include <time.h>
 
-#define PATIENCE_MS 1000 /* with the reader of standard error */
+#define PATIENCE_MS 1000 /* how long the reader of standard error is waited for */
 
 static enum log_level log_level = LOG_WARN;
 static _Thread_local struct log_sink *sink; /* not owned */
@@ -37,8 +37,8 @@ struct log_sink *log_used(void)
 	return sink;
 }
 
-/* Bytes of the UTF-8 character at s that a terminal may get (RFC 3629); 0: none, or a control
- * character. */
+/* Returns how many bytes the UTF-8 character at s has, if a terminal may get it (RFC 3629). 0: it
+ * is malformed, or a control character. */
 static size_t printable(const unsigned char *s)
 {
 	const size_t len = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
@@ -49,7 +49,7 @@ static size_t printable(const unsigned char *s)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
 	}
-	if (s[0] < 0xc2 || s[0] > 0xf4 ||     /* no leading byte */
+	if (s[0] < 0xc2 || s[0] > 0xf4 ||     /* not a leading byte */
 	    (s[0] == 0xc2 && s[1] < 0xa0) ||  /* C1 controls */
 	    (s[0] == 0xe0 && s[1] < 0xa0) ||  /* overlong */
 	    (s[0] == 0xf0 && s[1] < 0x90) ||  /* overlong */
@@ -68,8 +68,8 @@ size_t log_cut(const char *text, size_t len)
 	return n;
 }
 
-/* Messages repeat file names and other people's text: copies from to to with all that could move
- * the cursor or colour the terminal as \xNN. Returns the length, at most size. */
+/* Messages repeat file names and other people's text. This copies from to to, with all that could
+ * move the cursor or colour the terminal written as \xNN. Returns the length, at most size. */
 static size_t escape(char *to, size_t size, const char *from)
 {
 	size_t len = 0;
@@ -91,7 +91,7 @@ static size_t escape(char *to, size_t size, const char *from)
 	return len;
 }
 
-/* In a terminal that the guest has in raw mode, a new line starts where the old one ended. */
+/* While the guest has the terminal in raw mode, "\n" alone doesn't return to the first column. */
 static const char *line_end(void)
 {
 	struct termios mode;
@@ -99,7 +99,7 @@ static const char *line_end(void)
 	return tcgetattr(STDERR_FILENO, &mode) == 0 && !(mode.c_oflag & OPOST) ? "\r\n" : "\n";
 }
 
-/* One write(2), so that the messages of several threads don't mix. */
+/* It is one write(2), so that the messages of several threads don't mix. */
 void log_print(const char *text)
 {
 	struct pollfd error = { .fd = STDERR_FILENO, .events = POLLOUT };
@@ -115,8 +115,8 @@ void log_print(const char *text)
 	for (; *text; text++)
 		*text == '\n' ? fputs(end, f) : fputc(*text, f);
 	fputs(block ? "" : end, f);
-	/* Nothing is left to be told when standard error itself fails, or its reader takes
-	 * nothing. */
+	/* If standard error itself fails, or its reader takes nothing, there is nobody left to
+	 * tell. */
 	if (fclose(f) == 0 && poll(&error, 1, PATIENCE_MS) != 0 &&
 	    write(STDERR_FILENO, out, len) < 0)
 		errno = 0;
@@ -134,7 +134,7 @@ static void deliver(enum log_level level, const char *text)
 static void log_line(enum log_level level, const char *fmt, va_list ap, const char *suffix)
 {
 	char text[1028], line[1280];
-	const size_t most = sizeof(text) - 4; /* what is beyond shows where a character ends */
+	const size_t most = sizeof(text) - 4; /* a cut character shows where it ended */
 	size_t len;
 
 	if (vsnprintf(text, sizeof(text), fmt, ap) > (int)most)

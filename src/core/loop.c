@@ -55,7 +55,7 @@ void loop_remove(struct loop *l, struct loop_source *src)
 
 static void loop_dispatch(struct loop_source *src, uint32_t events)
 {
-	pthread_mutex_t *lock = src->lock; /* fn may let go of src */
+	pthread_mutex_t *lock = src->lock; /* fn may free src */
 
 	if (lock)
 		pthread_mutex_lock(lock); /* door 2 of 2: docs/threads.md */
@@ -64,7 +64,7 @@ static void loop_dispatch(struct loop_source *src, uint32_t events)
 		pthread_mutex_unlock(lock);
 }
 
-/* For epoll_wait(); -1: until is UINT64_MAX, never. */
+/* Returns the timeout for epoll_wait(): -1, if until is UINT64_MAX, which means never. */
 static int ms_until(uint64_t until)
 {
 	const uint64_t now = until == UINT64_MAX ? 0 : monotonic_ns();
@@ -79,7 +79,7 @@ int loop_run_until(struct loop *l, uint64_t until)
 	while (!__atomic_load_n(&l->stop, __ATOMIC_ACQUIRE)) {
 		const int ms = ms_until(until);
 		struct epoll_event ev;
-		/* One at a time: a callback may remove any other source. */
+		/* It takes one event at a time, because a callback may remove any other source. */
 		int n = ms ? epoll_wait(l->epoll_fd, &ev, 1, ms) : 0;
 
 		if (ms == 0)
@@ -100,8 +100,8 @@ int loop_run(struct loop *l)
 
 void loop_rearm(struct loop *l)
 {
-	/* In this order: whoever stops it sets the flag, then wakes. And what was done before a
-	 * stop that is forgotten is seen by whoever called this (exchange: acquire). */
+	/* The order matters: whoever stops the loop sets the flag, then wakes it. The exchange
+	 * acquires: who called this sees what was done before a stop that is forgotten here. */
 	loop_take_event(l->wake_fd);
 	(void)__atomic_exchange_n(&l->stop, false, __ATOMIC_ACQ_REL);
 }

@@ -36,7 +36,7 @@ void patience_lose(struct patience *p)
 		return;
 }
 
-/* How long it lasts; UINT64_MAX: it has no end. */
+/* Returns how long it lasts. UINT64_MAX: it has no end. */
 static uint64_t left_ns(const struct patience *p)
 {
 	const uint64_t until = p ? __atomic_load_n(&p->until, __ATOMIC_RELAXED) : 0;

@@ -22,7 +22,7 @@ static void *run(void *arg)
 	return s.fn(s.arg);
 }
 
-/* SIGPIPE and SIGXFSZ are among the blocked: they become errors of the write that caused them. */
+/* SIGPIPE and SIGXFSZ are among the blocked ones: the write that caused them fails instead. */
 static sigset_t blocked_signals(void)
 {
 	static const int own[] = { SIGSEGV, SIGBUS, SIGFPE,  SIGILL,

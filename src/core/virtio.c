@@ -90,8 +90,8 @@ void virtio_set_status(struct virtio_dev *vd, uint8_t status)
 		virtio_reset(vd);
 		return;
 	}
-	/* A driver only ever adds bits (§2.1.1), each after the one that it builds on (§3.1.1);
-	 * NEEDS_RESET is ours. */
+	/* A driver only ever adds bits (§2.1.1), each only after those that it depends on (§3.1.1);
+	 * NEEDS_RESET is set by us alone. */
 	status = was | (status & (uint8_t)~VIRTIO_CONFIG_S_NEEDS_RESET);
 	if (!(was & VIRTIO_CONFIG_S_FEATURES_OK) && status & VIRTIO_CONFIG_S_FEATURES_OK &&
 	    ((status & known) != known || !features_agreed(vd)))
@@ -147,7 +147,8 @@ bool virtio_kick(struct virtio_dev *vd, uint32_t index)
 	if (!q || !q->ready || !virtio_live(vd))
 		return false;
 	vd->round = round_begin();
-	/* One look at the driver's index a round: what it adds meanwhile waits for the next. */
+	/* The driver's index is read once a round: what it adds meanwhile waits for the next
+	 * one. */
 	if (virtq_begin(q) < 0 || vd->ops->kick(vd, q) < 0) {
 		virtio_broken(vd, "the driver made a malformed queue");
 		return false;

@@ -126,7 +126,7 @@ int virtq_begin(struct virtq *q)
 	return nr;
 }
 
-/* Adds what *d, a copy, points at. */
+/* Adds the buffer that *d, a copy, points at. */
 static int chain_add(const struct virtq *q, struct virtq_chain *c, const struct virtq_desc *d)
 {
 	uint32_t len = le32(d->len);
@@ -158,8 +158,8 @@ static int chain_add(const struct virtq *q, struct virtq_chain *c, const struct 
 static int walk(const struct virtq *q, const struct virtq_desc *table, uint32_t nr, uint32_t i,
 		struct virtq_chain *c, struct virtq_desc *indirect)
 {
-	/* §2.7.5.2 forbids loops, and the ttl ends them. A huge table does not buy a long walk
-	 * either, not even through descriptors of zero bytes. */
+	/* §2.7.5.2 forbids loops, and the ttl ends them. It also bounds the walk through a huge
+	 * table, even one of empty descriptors. */
 	for (unsigned ttl = VIRTQ_MAX_SIZE; ttl > 0; ttl--) {
 		if (i >= nr)
 			return -EPROTO;
@@ -180,8 +180,8 @@ static int walk(const struct virtq *q, const struct virtq_desc *table, uint32_t 
 	return -EPROTO;
 }
 
-/* The table that an indirect descriptor refers to. Its own F_WRITE is ignored, and a table refers
- * to no further one (§2.7.5.3). An empty table has no entry 0, which walk() finds. */
+/* Walks the table that an indirect descriptor refers to. Its own F_WRITE is ignored, and a table
+ * refers to no further one (§2.7.5.3). An empty table has no entry 0, so walk() refuses it. */
 static int walk_indirect(const struct virtq *q, const struct virtq_desc *d, struct virtq_chain *c)
 {
 	uint32_t len = le32(d->len);
@@ -223,7 +223,8 @@ void virtq_fill(struct virtq *q, unsigned nr, uint16_t head, uint32_t len)
 {
 	struct virtq_used *used = q->used;
 
-	/* A device that kept a chain over a reset would write to memory that was taken back. */
+	/* A device that kept a chain over a reset would write to memory that the driver took
+	 * back. */
 	assert(q->ready);
 	STORE_ONCE(&used->ring[(q->next_used + nr) & (q->size - 1u)],
 		   ((struct virtq_used_elem){ to_le32(head), to_le32(len) }));
@@ -272,7 +273,7 @@ bool virtq_wants_interrupt(struct virtq *q)
 	return vring_need_event(load16(used_event(q), __ATOMIC_RELAXED), q->next_used, old);
 }
 
-/* Copies between buf and the bytes of iov[0..nr) from off on. */
+/* Copies between buf and the bytes of iov[0..nr) that begin at off. Returns how many there were. */
 static size_t iov_copy(const struct iovec *iov, unsigned nr, uint64_t off, void *buf, size_t len,
 		       bool to_iov)
 {
