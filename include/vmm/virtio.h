@@ -112,7 +112,7 @@ static inline bool virtio_has(const struct virtio_dev *vd, unsigned f)
 	return vd->driver_features >> f & 1;
 }
 
-/* -- for transports -- */
+/* -- for transports -------------------------------------------------------------------------- */
 
 /* The driver writes the status register: 0 resets; FEATURES_OK is refused (stays clear) if the
  * driver accepted what was not offered, or not VERSION_1; DRIVER_OK activates. */
@@ -142,7 +142,7 @@ bool virtio_kick(struct virtio_dev *vd, uint32_t index);
 uint64_t virtio_config_read(struct virtio_dev *vd, uint64_t off, unsigned size);
 void virtio_config_write(struct virtio_dev *vd, uint64_t off, unsigned size, uint64_t value);
 
-/* -- for devices -- */
+/* -- for devices ----------------------------------------------------------------------------- */
 
 /* Called after a push to q outside kick (an asynchronous completion): interrupts the driver if it
  * wants that. */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The library's machines (include/minivmm.h): one struct machine after the other when on-reset says
- * so, on a thread of their own.
+ * The library's machines (include/minivmm.h): each has a thread of its own, which runs one struct
+ * machine, or one after the other if on-reset says so.
  *
- * The lock is held while the state changes and around every call on the machine from outside, which
- * is let through only while live: its threads are there. The machine's thread never waits for the
- * guest with it. Events come without it, messages with any lock.
+ * The lock is held while the state changes, and around every call on the machine from outside. Such
+ * a call reaches the struct machine only while live, when its threads exist. The machine's thread
+ * never waits for the guest with the lock held. Events are told without the lock; messages may come
+ * with any lock held.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ _Static_assert(MINIVMM_NOT_ENDED == (int)END_NONE && MINIVMM_POWER_OFF == (int)E
 
 enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_CRASHED = 3 }; /* docs/minivmm.1 */
 
-/* -- the machine's thread -- */
+/* -- the machine's thread -------------------------------------------------------------------- */
 
 static int status_of(const struct machine *m, enum machine_end end)
 {
@@ -72,14 +73,14 @@ static void log_stats(const struct machine *m)
 	free(text);
 }
 
-/* With the lock held. After an error it has ended. */
+/* The caller holds the lock. After an error the machine has ended. */
 static int power_on(struct minivmm *vm, bool again)
 {
 	struct machine *m = &vm->m;
 	int rc;
 
 	if (again && (vm->button || vm->at_once))
-		machine_end(m, END_RESET, 0); /* it was not to live again */
+		machine_end(m, END_RESET, 0); /* the user has asked for no other life */
 	else if (vm->at_once)
 		machine_end(m, END_KILLED, 0);
 	if (vm->paused)
@@ -93,7 +94,7 @@ static int power_on(struct minivmm *vm, bool again)
 	return rc;
 }
 
-/* Of a machine that has come to an end. */
+/* Sets why, after the machine has come to an end. */
 static void say_why(struct minivmm *vm)
 {
 	static const char *const words[] = {
@@ -118,8 +119,8 @@ static void say_why(struct minivmm *vm)
 	pthread_mutex_unlock(&vm->why_lock);
 }
 
-/* Is there another life after that end? lingers: if so, it waits for it until this is called
- * again. */
+/* Returns whether there is another life after that end. lingers: if so, the machine waits for it
+ * until this is called again. */
 static bool lives_again(struct minivmm *vm, enum machine_end end, bool lingers)
 {
 	bool again;
@@ -132,8 +133,9 @@ static bool lives_again(struct minivmm *vm, enum machine_end end, bool lingers)
 	return again;
 }
 
-/* Between two lives, with the terminal and the like still served, so that the user can quit.
- * Returns how it ends if something else than the reset is the reason, or END_NONE. */
+/* Waits between two lives while the terminal and the like are still served, so that the user can
+ * quit. Returns how the machine ends if something other than the reset is the reason, or
+ * END_NONE. */
 static enum machine_end linger(struct minivmm *vm, uint64_t life_ns)
 {
 	const enum machine_end end = __atomic_load_n(&vm->m.end, __ATOMIC_ACQUIRE);
@@ -153,7 +155,7 @@ static enum machine_end linger(struct minivmm *vm, uint64_t life_ns)
 	return how;
 }
 
-/* One life, from when it was switched on to its end. */
+/* Serves one life, from when it was switched on to its end. */
 static void live(struct minivmm *vm)
 {
 	const uint64_t begin = monotonic_ns();
@@ -168,10 +170,10 @@ static void live(struct minivmm *vm)
 	vm->status = status_of(m, vm->end);
 	pthread_mutex_unlock(&vm->lock);
 	if (!m->config->command.argv)
-		say_why(vm); /* before what goes wrong on the way out */
+		say_why(vm); /* before messages about what goes wrong while it stops */
 	machine_stop(m);
 	if (m->config->command.argv)
-		say_why(vm); /* it has just been said */
+		say_why(vm); /* the command's end is known only now */
 	if (vm->config.stats)
 		log_stats(m);
 	vm->json = m->command.json;
@@ -179,7 +181,7 @@ static void live(struct minivmm *vm)
 	machine_destroy(m);
 }
 
-/* A new machine in the place of the one that is gone. False: it failed. */
+/* Makes a new machine in the place of the one that is gone. Returns false if that failed. */
 static bool revive(struct minivmm *vm)
 {
 	struct api_log again = vm->log;
@@ -190,7 +192,7 @@ static bool revive(struct minivmm *vm)
 	memset(&vm->m, 0, sizeof(vm->m));
 	patience_renew(&vm->patience);
 	if (again.sink.level > LOG_ERROR)
-		again.sink.level = LOG_ERROR; /* the rest was said before */
+		again.sink.level = LOG_ERROR; /* the other messages were said before */
 	before = log_use(&again.sink);
 	rc = machine_init(&vm->m, &vm->config, &vm->kept, &vm->patience);
 	log_use(before);
@@ -209,7 +211,7 @@ static bool revive(struct minivmm *vm)
 	return false;
 }
 
-/* With the lock held: those who wait for the end may go. */
+/* The caller holds the lock. Those who wait for the end may go on. */
 static void be_over(struct minivmm *vm)
 {
 	const uint64_t one = 1;
@@ -224,7 +226,7 @@ static void *vm_thread(void *arg)
 {
 	struct minivmm *vm = arg;
 
-	pthread_mutex_lock(&vm->lock); /* until it is switched on */
+	pthread_mutex_lock(&vm->lock); /* waits until the machine is switched on */
 	pthread_mutex_unlock(&vm->lock);
 	tell(vm, MINIVMM_STARTED);
 	live(vm);
@@ -242,7 +244,7 @@ static void *vm_thread(void *arg)
 	return NULL;
 }
 
-/* -- life -- */
+/* -- life ------------------------------------------------------------------------------------ */
 
 static void vm_free(struct minivmm *vm)
 {
@@ -258,7 +260,7 @@ static void vm_free(struct minivmm *vm)
 	free(vm);
 }
 
-/* Without the machine. */
+/* Makes all but the struct machine. */
 static struct minivmm *vm_new(struct minivmm_config *c)
 {
 	struct minivmm *vm = calloc(1, sizeof(*vm));
@@ -324,7 +326,8 @@ int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
 	*vm = NULL;
 	if (c->broken)
 		return api_refuse(-EINVAL, "an option of this configuration was refused");
-	/* Now: a closed one may be one of ours in a moment. */
+	/* This is checked first: the number of a closed descriptor may be that of one of ours
+	 * soon. */
 	given = given_are_open(&c->c, text);
 	v = vm_new(c);
 	if (!v)
@@ -351,7 +354,7 @@ int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
 	return rc;
 }
 
-/* With the lock held: nothing has come of it. */
+/* The caller holds the lock. The machine could not start. */
 static int never_lived(struct minivmm *vm, int rc)
 {
 	machine_end(&vm->m, END_FAILED, 0);
@@ -365,7 +368,8 @@ static int never_lived(struct minivmm *vm, int rc)
 	return rc;
 }
 
-/* With the lock held. The vCPUs first: they are what is waited for. */
+/* The caller holds the lock. The vCPUs are started before the thread: the guest's boot is what
+ * takes time. */
 static int start(struct minivmm *vm)
 {
 	int rc = power_on(vm, false);

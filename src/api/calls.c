@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The library's calls on a machine, from any thread; api.c makes it live. */
+/* The library's calls on a machine, from any thread; api.c runs it. */
 #include <errno.h>
 
 #include "api/api.h"
@@ -47,7 +47,7 @@ void api_stop(struct minivmm *vm, enum minivmm_stop how)
 	vm->button |= how == MINIVMM_POWER_BUTTON;
 	vm->at_once |= how != MINIVMM_POWER_BUTTON;
 	if (vm->lingers && how == MINIVMM_POWER_BUTTON)
-		machine_end(&vm->m, END_RESET, 0); /* as it did: it has no next life */
+		machine_end(&vm->m, END_RESET, 0); /* it ends as it did: by a reset */
 	else if (vm->live && how == MINIVMM_POWER_BUTTON)
 		machine_press_power_button(&vm->m);
 	else if (vm->live)

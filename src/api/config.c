@@ -23,13 +23,13 @@ _Static_assert(MINIVMM_ASKED == (int)LOG_ASKED && MINIVMM_ERROR == (int)LOG_ERRO
 		       MINIVMM_WARN == (int)LOG_WARN && MINIVMM_INFO == (int)LOG_INFO,
 	       "the same by another name");
 
-/* -- messages -- */
+/* -- messages -------------------------------------------------------------------------------- */
 
 static _Thread_local char last_error[512];
 
 static void keep_line(char *to, size_t size, const char *text)
 {
-	static const char prefix[] = "minivmm: "; /* of several lines */
+	static const char prefix[] = "minivmm: "; /* of messages of several lines */
 
 	if (!strncmp(text, prefix, strlen(prefix)))
 		text += strlen(prefix);
@@ -123,7 +123,7 @@ const char *minivmm_version(void)
 	return MINIVMM_VERSION;
 }
 
-/* -- configurations -- */
+/* -- configurations -------------------------------------------------------------------------- */
 
 struct minivmm_config *minivmm_config_new(void)
 {
@@ -204,7 +204,7 @@ int minivmm_config_args(struct minivmm_config *c, int argc, char *const argv[])
 	return api_leave(before, rc == 0 ? (int)c->c.action : rc);
 }
 
-/* -- text -- */
+/* -- text ------------------------------------------------------------------------------------ */
 
 static int print_machine(const struct minivmm_config *c, FILE *out)
 {

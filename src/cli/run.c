@@ -44,7 +44,7 @@ struct session {
 	bool left; /* the machine, which doesn't end */
 };
 
-/* -- streams -- */
+/* -- streams --------------------------------------------------------------------------------- */
 
 static bool write_all(int fd, const char *data, size_t len)
 {
@@ -177,7 +177,7 @@ static bool all_written(struct session *s)
 	return all;
 }
 
-/* -- signals -- */
+/* -- signals --------------------------------------------------------------------------------- */
 
 /* Those that would end us. */
 static sigset_t ending_signals(void)
@@ -286,7 +286,7 @@ static void until_end(struct session *s)
 	}
 }
 
-/* -- all of it -- */
+/* -- all of it ------------------------------------------------------------------------------- */
 
 static int take_terminal(struct minivmm *vm)
 {

@@ -18,7 +18,7 @@
 
 enum { STATUS_TIMEOUT = 124, STATUS_FAILED = 125, STATUS_SIGNAL = 128 };
 
-/* -- what the guest says -- */
+/* -- what the guest says --------------------------------------------------------------------- */
 
 static bool all_delivered(const struct command *cmd)
 {
@@ -117,7 +117,7 @@ static void on_delivered_event(struct loop_source *src, uint32_t events __unused
 		end_if_done(cmd);
 }
 
-/* -- its time -- */
+/* -- its time -------------------------------------------------------------------------------- */
 
 static int set_timer(const struct command *cmd, unsigned seconds)
 {
@@ -160,7 +160,7 @@ void command_tell(const struct command *cmd, const char *fmt, ...)
 		return;
 }
 
-/* -- life -- */
+/* -- life ------------------------------------------------------------------------------------ */
 
 static void command_none(struct command *cmd)
 {
@@ -291,7 +291,7 @@ int command_status(const struct command *cmd)
 	return STATUS_FAILED;
 }
 
-/* -- what there is to say about it -- */
+/* -- what there is to say about it ----------------------------------------------------------- */
 
 static void say_console(const struct command *cmd)
 {

@@ -23,7 +23,7 @@
 #define MODULE_MAX  (64 * MIB) /* unpacked */
 #define RELEASE_MAX 200
 
-/* -- modules -- */
+/* -- modules --------------------------------------------------------------------------------- */
 
 /* The version that a bzImage says it is (arch/x86/boot.rst, kernel_version): "6.1.0-56-cloud-amd64
  * (…". The bytes are anybody's: they are copied up to the first that a directory's name can't have. */
@@ -214,7 +214,7 @@ static int add_modules(const struct command *cmd, const char *dir, struct initra
 	return rc;
 }
 
-/* -- orders -- */
+/* -- orders ---------------------------------------------------------------------------------- */
 
 /* Does a variable of the list set the same name? */
 static bool is_set(char *const list[], size_t nr, const char *text)

@@ -174,7 +174,7 @@ static bool is_file(const char *path)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* -- what they are mounted on ------------------------------------------------------------------ */
+/* -- what they are mounted on ---------------------------------------------------------------- */
 
 /* The share that it lies in, of those that come before it: the deepest. NULL: the root. */
 static const struct place *parent_of(const struct place *p, const struct place *first)

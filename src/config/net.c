@@ -12,7 +12,7 @@
 #define MIN_USER_MTU 1280  /* IPv6 has no smaller (RFC 8200 §5); libslirp takes 1000 */
 #define MAX_USER_MTU 65521 /* libslirp's */
 
-/* -- MODE -- */
+/* -- MODE ------------------------------------------------------------------------------------ */
 
 static int set_interface(const struct opt_value *v, void *field)
 {
@@ -103,7 +103,7 @@ static int set_mode(const struct opt_value *v, void *field)
 			near.best ? "; did you mean " : "", near.best ?: "", near.best ? "?" : "");
 }
 
-/* -- keys -- */
+/* -- keys ------------------------------------------------------------------------------------ */
 
 static int set_mac(const struct opt_value *v, void *field)
 {

@@ -50,7 +50,7 @@ static void take_streams(const int fd[3], bool terminal)
 			_exit(126);
 }
 
-/* -- limits -- */
+/* -- limits ---------------------------------------------------------------------------------- */
 
 static void write_number(const char *path, unsigned long value)
 {
@@ -115,7 +115,7 @@ static void set_limit(__typeof__(RLIMIT_CPU) resource, struct rlimit l)
 		return;
 }
 
-/* -- the user -- */
+/* -- the user -------------------------------------------------------------------------------- */
 
 static void become_user(const struct orders *o)
 {
@@ -131,7 +131,7 @@ static void become_user(const struct orders *o)
 	}
 }
 
-/* -- execvp(3) -- */
+/* -- execvp(3) ------------------------------------------------------------------------------- */
 
 /* Whether the shell can be given what the kernel doesn't run: 0, or the error that it makes. By
  * what shells have in common, a file with a NUL byte in its first line is not a script. */

@@ -65,7 +65,7 @@ size_t dhcp_make(uint8_t m[DHCP_LEN], const uint8_t mac[6], uint32_t xid,
 	return DHCP_LEN;
 }
 
-/* -- domains -- */
+/* -- domains --------------------------------------------------------------------------------- */
 
 /* Adds one label, with its dot after it. They become words of /etc/resolv.conf: so no others than
  * what host names have in them. */
@@ -155,7 +155,7 @@ static void take_domain(struct dhcp_lease *l, const uint8_t *text, size_t len)
 		add_domain(l, name, out - 1);
 }
 
-/* -- answers -- */
+/* -- answers --------------------------------------------------------------------------------- */
 
 static void take_address(struct in_addr *a, const uint8_t *value, size_t len)
 {

@@ -203,7 +203,7 @@ static int use_lease(const struct link *l)
 	return ioctl(l->fd, SIOCADDRT, &route) < 0 && errno != EEXIST ? -1 : 0;
 }
 
-/* -- IPv6, of a network that has a name server there -- */
+/* -- IPv6, of a network that has a name server there ----------------------------------------- */
 
 static void write_setting(const char *link, const char *name, const char *value)
 {
@@ -247,7 +247,7 @@ static void await_address6(void)
 		usleep(100000);
 }
 
-/* -- all of it -- */
+/* -- all of it ------------------------------------------------------------------------------- */
 
 /* The file may be a link into a /run that is not the guest's: so it is made anew. NULL, or why it
  * isn't. */

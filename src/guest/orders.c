@@ -20,7 +20,7 @@ static bool number(char **text, char end, unsigned long *value)
 	return true;
 }
 
-/* -- one function a key: false when the value makes no sense -- */
+/* -- one function a key: false when the value makes no sense --------------------------------- */
 
 static bool set_module(struct orders *o, char *v)
 {

@@ -51,7 +51,7 @@ static int add_place(struct places *p, const char *path, const struct fs_config 
 	return 0;
 }
 
-/* -- what of it is mounted elsewhere -- */
+/* -- what of it is mounted elsewhere --------------------------------------------------------- */
 
 struct mount {
 	unsigned id, major, minor;
@@ -155,7 +155,7 @@ static int find_places(struct places *p, const struct config *c)
 	return rc;
 }
 
-/* -- the way to a path -- */
+/* -- the way to a path ----------------------------------------------------------------------- */
 
 struct walk {
 	const struct places *places;
@@ -250,7 +250,7 @@ static void walk(struct walk *w, const struct places *places, const char *path)
 	close_fd(&w->at);
 }
 
-/* -- the paths -- */
+/* -- the paths ------------------------------------------------------------------------------- */
 
 static const char *name_of(const struct fs_config *f)
 {

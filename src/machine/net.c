@@ -11,7 +11,7 @@
 
 _Static_assert(CONFIG_MAX_NET_QUEUES == NET_MAX_PAIRS, "what the option takes, the device has");
 
-/* -- plugged into nothing, for a machine that won't run -- */
+/* -- plugged into nothing, for a machine that won't run -------------------------------------- */
 
 static int nothing_start(struct net_backend *b __unused, struct loop *loop __unused)
 {
@@ -53,7 +53,7 @@ static int open_nothing(struct machine *m, size_t i, struct net_backend **b)
 	return 0;
 }
 
-/* -- the real ones -- */
+/* -- the real ones --------------------------------------------------------------------------- */
 
 static int open_tap(const struct net_config *c, struct kept *kept, struct net_backend **b)
 {

@@ -17,14 +17,15 @@ enum board_port {
 
 enum board_gsi { GSI_COM1 = 4, GSI_PM = 9 };
 
-/* GSIs that stock kernels have no fixed idea of: one for each virtio-mmio device, edge-triggered.
- * Not 0 (timer), 1 (keyboard), 2 (cascade), 3 and 4 (serial), 8 (clock), 9 (power management). */
+/* GSIs that stock kernels expect nothing particular of: one for each virtio-mmio device,
+ * edge-triggered. Left out are 0 (timer), 1 (keyboard), 2 (cascade), 3 and 4 (serial), 8 (clock), 9
+ * (power management). */
 static const uint8_t board_virtio_gsi[] = { 5,  6,  7,  10, 11, 12, 13, 14, 15,
 					    16, 17, 18, 19, 20, 21, 22, 23 };
 
 /* The first virtio-mmio device; the 32-bit device hole is 0xc0000000 to 0xffffffff. */
 #define BOARD_VIRTIO     0xd0000000ull
-#define BOARD_VIRTIO_LEN 0x1000ull /* a page each */
+#define BOARD_VIRTIO_LEN 0x1000ull /* each has one page */
 /* PCI, for --transport pci: where BARs may be, and configuration space. */
 #define BOARD_PCI_LOW      0xc0000000ull
 #define BOARD_PCI_LOW_LEN  (256 * MIB)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A guest's time stamp counter beside the host's clock. */
+/* What a guest's time stamp counter is at a moment of the host's clock. */
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -7,7 +7,7 @@
 #include "arch/x86/x86.h"
 
 #define MSR_IA32_TSC 0x10
-#define TRIES        4 /* the shortest is the most exact */
+#define TRIES        4 /* the shortest one is the most exact */
 
 static bool read_tsc(const struct vcpu *v, uint64_t *tsc)
 {
@@ -46,7 +46,7 @@ struct vcpu_clock vcpu_clock(const struct vcpu *v)
 			break;
 		took = realtime_ns() - before;
 		if (took >= shortest)
-			continue; /* also if the clock was set back meanwhile */
+			continue; /* this one is skipped also if the clock was set back */
 		shortest = took;
 		best = (struct vcpu_clock){ tsc, before + took / 2, (uint32_t)khz };
 	}

@@ -28,7 +28,7 @@
 #define HYPERVISOR_TIMING   0x40000010u /* TSC and APIC bus frequency in kHz */
 #define KVM_APIC_BUS_KHZ    1000000u    /* KVM's local APIC timer counts nanoseconds */
 
-/* Bits that hold the numbers 0 to n - 1. */
+/* Returns how many bits hold the numbers 0 to n - 1. */
 static unsigned bits_for(unsigned n)
 {
 	return n > 1 ? 32u - (unsigned)__builtin_clz(n - 1) : 0;
@@ -87,7 +87,7 @@ static void add_topology(struct kvm_cpuid2 *c, uint32_t function, unsigned id, u
 	}
 }
 
-/* The hypervisor's timing leaf, so that no guest has to calibrate against a PIT. */
+/* Adds the hypervisor's timing leaf, so that no guest has to calibrate against a PIT. */
 static void add_timing(struct kvm_cpuid2 *c, int tsc_khz)
 {
 	struct kvm_cpuid_entry2 *base = find_leaf(c, HYPERVISOR_BASE);
@@ -113,7 +113,7 @@ static void patch_leaf(struct kvm_cpuid_entry2 *e, const struct vm *vm, unsigned
 		set_field(&e->ebx, 16, 8, cpus);
 		e->edx = cpus > 1 ? e->edx | LEAF1_EDX_HTT : e->edx & ~LEAF1_EDX_HTT;
 		e->ecx |= LEAF1_ECX_HYPERVISOR | LEAF1_ECX_X2APIC;
-		e->ecx &= ~LEAF1_ECX_OSXSAVE; /* follows CR4; KVM keeps it */
+		e->ecx &= ~LEAF1_ECX_OSXSAVE; /* follows CR4; KVM sets it */
 		if (vm_has(vm, KVM_CAP_TSC_DEADLINE_TIMER))
 			e->ecx |= LEAF1_ECX_TSC_DEADLINE;
 		break;
@@ -131,7 +131,7 @@ static void patch_leaf(struct kvm_cpuid_entry2 *e, const struct vm *vm, unsigned
 		if (type)
 			set_field(&e->eax, 14, 12, level >= 3 ? cpus - 1 : 0);
 		break;
-	case 0x8000001e: /* APIC id; core id, one thread a core; node 0 of one */
+	case 0x8000001e: /* APIC id; core id, one thread a core; node 0, the only one */
 		e->eax = id;
 		e->ebx = id;
 		e->ecx = 0;

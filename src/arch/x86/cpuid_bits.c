@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * CPUID by an allow-list: of what the host's KVM offers a guest gets the leaves and bits below.
- * What is not listed reads as zero, as on a processor without it, so that a newer host's KVM opens
- * nothing to guests that nobody here has looked at. A new row, or bit, needs its specification and
- * a word.
+ * CPUID by an allow-list: of what the host's KVM offers, a guest gets the leaves and bits below.
+ * All others read as zero, as on a processor without them, so that a newer host's KVM gives guests
+ * nothing that nobody here has looked at. A new row or bit needs its specification and a word.
  *
- * In the list: all that user space computes with, memory management, mitigations and what tells
- * that a processor needs none, caches, KVM's paravirtual interface, and the counters of perf(1).
+ * The list has all that user space computes with, memory management, mitigations and the bits that
+ * say that a processor needs none, caches, KVM's paravirtual interface, and the counters of
+ * perf(1).
  *
- * Left out, because they give a guest a part of the host's, or much of KVM for what few want: VMX
- * and SVM (unless asked for), SGX, processor trace, last branch records, PEBS and its debug store,
- * IBS, resource control, SEV and TDX, key locker, hybrid types, thermal and power control,
+ * It leaves out what gives a guest a part of the host's, or much of KVM for what few want: VMX and
+ * SVM (unless asked for), SGX, processor trace, last branch records, PEBS and its debug store, IBS,
+ * resource control, SEV and TDX, key locker, hybrid types, thermal and power control,
  * MONITOR/MWAIT, MPX (no kernel has it any more), PASIDs, user interrupts.
  *
  * SDM 2A CPUID (table 3-17, edition of 2023 or later) and Intel's ISA Extensions Programming
- * Reference 319433; APM 3 app. E; Documentation/virt/kvm/x86/cpuid.rst for the hypervisor's. Names
- * are those of /proc/cpuinfo where Linux has one.
+ * Reference 319433; APM 3 app. E; Documentation/virt/kvm/x86/cpuid.rst for the hypervisor's leaves.
+ * Names are those of /proc/cpuinfo where Linux has one.
  */
 #include "arch/x86/cpuid_bits.h"
 
@@ -23,11 +23,11 @@
 
 #include "vmm/types.h"
 
-#define ALL   UINT32_MAX /* no features: numbers or names */
+#define ALL   UINT32_MAX /* not features, but numbers or names */
 #define ANY   UINT32_MAX /* every subleaf */
 #define B(nr) (1u << (nr))
 
-/* State components, of leaf 0Dh: of XCR0, and of IA32_XSS. */
+/* State components of leaf 0Dh: those of XCR0, and those of IA32_XSS. */
 #define XCR0                                                                                       \
 	(B(0) /* x87 */ | B(1) /* SSE */ | B(2) /* AVX */ | B(5) | B(6) | B(7) /* AVX-512 */ |     \
 	 B(9) /* PKRU */ | B(17) | B(18) /* AMX tiles */ | B(19) /* APX */)
@@ -82,9 +82,9 @@ static const struct row list[] = {
 		 B(4) /* bhi_ctrl */ | B(5) /* mcdt_no */ | B(7) /* MONITOR_MITG_NO */ },
 	{ 0xa, ANY, ALL, ALL, ALL, ALL }, /* counters of perf(1): how many of which kind */
 	{ 0xb, ANY, ALL, ALL, ALL, ALL }, /* topology: cpuid.c writes it */
-	{ 0xd, 0, .eax = XCR0, .ebx = ALL, .ecx = ALL }, /* and sizes */
+	{ 0xd, 0, .eax = XCR0, .ebx = ALL, .ecx = ALL }, /* sizes of the state */
 	{ 0xd, 1, .eax = B(0) /* xsaveopt */ | B(1) /* xsavec */ | B(2) /* xgetbv1 */ | B(3) /* xsaves */ | B(4) /* xfd */,
-	  .ebx = ALL, .ecx = XSS }, /* more subleaves: is_state() */
+	  .ebx = ALL, .ecx = XSS }, /* is_state() has the other subleaves */
 	{ 0x1d, ANY, ALL, ALL, ALL, ALL }, /* AMX: tiles */
 	{ 0x1e, ANY, ALL, ALL, ALL, ALL }, /* AMX: TMUL */
 	{ 0x24, ANY, ALL, ALL, ALL, ALL }, /* AVX10: version, widths of vectors */
@@ -97,7 +97,7 @@ static const struct row list[] = {
 		 B(14) /* async_pf_int */ | B(24) /* clocksource_stable */ },
 
 	{ 0x80000000, ANY, ALL, ALL, ALL, ALL }, /* last leaf, vendor */
-	{ 0x80000001, ANY, ALL /* model */, ALL /* its brand */,
+	{ 0x80000001, ANY, ALL /* model */, ALL /* brand */,
 	  .ecx = B(0) /* lahf_lm */ | B(1) /* cmp_legacy */ | B(4) /* cr8_legacy */ | B(5) /* abm */ | B(6) /* sse4a */ |
 		 B(7) /* misalignsse */ | B(8) /* 3dnowprefetch */ | B(9) /* osvw */ | B(11) /* xop */ | B(16) /* fma4 */ |
 		 B(17) /* tce */ | B(21) /* tbm */ | B(22) /* topoext */ | B(23) /* perfctr_core */,
@@ -136,7 +136,8 @@ static const struct row list[] = {
 		 B(12) | B(13) /* pmm */ },
 };
 
-/* --nested on: SDM 3C §23.6, APM 2 §15.4. KVM answers the MSRs of either by the same bits. */
+/* With --nested on: SDM 3C §23.6, APM 2 §15.4. KVM answers the MSRs of VMX or SVM by the same
+ * bits. */
 static const struct row nested_list[] = {
 	{ 0x1, ANY, .ecx = B(5) /* vmx */ },
 	{ 0x80000001, ANY, .ecx = B(2) /* svm */ },
@@ -144,7 +145,7 @@ static const struct row nested_list[] = {
 };
 /* clang-format on */
 
-/* Adds what n rows allow of e to *sum. False: they allow nothing. */
+/* Adds to *sum what n rows allow of e. Returns false if they allow nothing. */
 static bool allow(const struct row *row, size_t n, const struct kvm_cpuid_entry2 *e,
 		  struct row *sum)
 {
@@ -162,7 +163,7 @@ static bool allow(const struct row *row, size_t n, const struct kvm_cpuid_entry2
 	return found;
 }
 
-/* Leaf 0Dh from 2 on: where a component of the state lies, which is a list of numbers. */
+/* Leaf 0Dh from subleaf 2 on says where a component of the state lies, in numbers. */
 static bool is_state(const struct kvm_cpuid_entry2 *e)
 {
 	return e->function == 0xd && e->index >= 2 && e->index < 32 && (XCR0 | XSS) >> e->index & 1;

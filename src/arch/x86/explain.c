@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The block that is printed when a guest can't go on: the reason in words, registers, control
- * registers, the bytes at RIP, the instruction that they are, the last accesses to devices, and
- * what it usually means.
+ * registers, the bytes at RIP and the instruction that they make, the last accesses to devices, and
+ * what such a stop usually means.
  */
 #include <linux/kvm.h>
 #include <stdlib.h>
@@ -14,14 +14,14 @@
 #include "vmm/log.h"
 #include "arch/x86/x86.h"
 
-#define MAX_INSTRUCTION 15 /* bytes, SDM 2A §2.3.11 */
+#define MAX_INSTRUCTION 15 /* bytes; SDM 2A §2.3.11 */
 #define CR0_PE          1u
 #define CR0_PG          (1u << 31)
 #define EFER_LMA        (1u << 10)
 
 typedef unsigned long long ull;
 
-/* The bytes at RIP, as the guest's page tables map them. How many there are. */
+/* Reads the bytes at RIP, as the guest's page tables map them. Returns how many there are. */
 static size_t code_bytes(const struct vcpu *v, gpa_t linear, uint8_t code[MAX_INSTRUCTION])
 {
 	size_t n = 0;
@@ -91,8 +91,8 @@ static void print_registers(FILE *f, const struct kvm_regs *r, const struct kvm_
 		s->gdt.limit, (ull)s->idt.base, s->idt.limit);
 }
 
-/* As a reset leaves them (SDM 3A table 10-1), RDX and what of CR0 an INIT keeps aside: a guest that
- * has run a few instructions is never like that. */
+/* Are the registers as a reset leaves them (SDM 3A table 10-1)? RDX is not compared, nor what an
+ * INIT keeps of CR0. A guest that has run a few instructions is never like that. */
 static bool are_reset(const struct kvm_regs *r, const struct kvm_sregs *s)
 {
 	return r->rip == 0xfff0 && r->rflags == 2 && !(r->rsp | r->rax | r->rbx) &&
@@ -106,7 +106,7 @@ static bool same_place(const struct vcpu_access *a, const struct vcpu_access *b)
 	       a->write == b->write;
 }
 
-/* One after the other to the same place, as a console's text, share a line. */
+/* Accesses in a row to the same place, as for a console's text, share a line. */
 static void print_accesses(FILE *f, const struct vcpu *v)
 {
 	const unsigned nr = min(v->nr_accesses, (unsigned)VCPU_ACCESSES);
@@ -141,8 +141,8 @@ void explain_state(FILE *f, const struct vcpu *v, const struct kvm_regs *r,
 	print_accesses(f, v);
 }
 
-/* VT-x or AMD-V, as the host's own CPUID says: without, KVM interprets what the guest's kernel
- * does. */
+/* Looks at the host's own CPUID for VT-x or AMD-V. Without them KVM interprets what the guest's
+ * kernel does. */
 static bool host_has_virtualization(void)
 {
 	uint32_t eax, ebx, ecx, edx;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What devices ask of KVM (vmm/wires.h): doorbells are ioeventfds, messages irqfds.
+ * How devices' eventfds are wired (vmm/wires.h): KVM has ioeventfds for doorbells, and irqfds for
+ * messages.
  *
- * An irqfd raises a GSI, and KVM's routing table says what a GSI is: by itself a pin of the IO-APIC
- * and, the first 16, of the 8259s. Message n gets GSI 24 + n. The table is replaced as a whole, at
- * a cost that grows with the vCPUs that run, so only when a message has changed; and not at all for
- * a guest that uses none, which keeps KVM's own table.
+ * An irqfd raises a GSI, and KVM's routing table says what a GSI is: at first a pin of the IO-APIC
+ * and, for the first 16, of the 8259s. Message n gets GSI 24 + n. The table is replaced as a whole,
+ * at a cost that grows with the vCPUs that run. So that happens only when a message has changed,
+ * and not at all for a guest that uses none, which keeps KVM's own table.
  */
 #include <assert.h>
 #include <errno.h>
@@ -36,7 +37,7 @@ static struct kvm_irq_routing_entry pin(uint32_t gsi, uint32_t chip, uint32_t n)
 	};
 }
 
-/* As KVM has it from the start (KVM api 4.24, 4.52). */
+/* Adds the pins as KVM has them from the start (KVM api 4.24, 4.52). */
 static unsigned add_pins(struct kvm_irq_routing_entry *e)
 {
 	unsigned nr = 0;
@@ -68,8 +69,9 @@ static unsigned add_messages(struct kvm_irq_routing_entry *e, unsigned nr, const
 	return nr;
 }
 
-/* Tells KVM of all messages. If it refuses, for one that no interrupt can be, those that it doesn't
- * know yet are dropped, so that the others' changes are not refused with them. */
+/* Tells KVM of all messages. KVM refuses the whole table if one of them can't be an interrupt.
+ * Then those that it doesn't know yet are dropped, so that changes of others are not refused with
+ * them. */
 static int tell(const struct vm *vm, struct vm_msi *m)
 {
 	struct kvm_irq_routing *table;
@@ -101,7 +103,7 @@ static void msi_route(void *ctx, unsigned n, uint64_t address, uint32_t data)
 	assert(n < VM_MSIS);
 	pthread_mutex_lock(&a->msi_lock);
 	if (!a->msi)
-		a->msi = calloc(1, sizeof(*a->msi)); /* msi_connect() fails without */
+		a->msi = calloc(1, sizeof(*a->msi)); /* without it msi_connect() fails */
 	if (a->msi && (!a->msi->route[n].used || a->msi->route[n].address != address ||
 		       a->msi->route[n].data != data)) {
 		a->msi->route[n].address = address;
@@ -143,8 +145,8 @@ static void msi_disconnect(void *ctx, unsigned n, int fd)
 	assert(rc == 0); /* it is connected */
 }
 
-/* Without a length, KVM looks at neither width nor value of the store, which spares it to decode
- * the instruction where the processor can tell the address (KVM api 4.59). */
+/* If len is 0, KVM looks at neither width nor value of the store, and needn't decode the
+ * instruction where the processor tells the address (KVM api 4.59). */
 static int doorbell(void *ctx, const struct doorbell *bell, int fd, bool on)
 {
 	const struct vm *vm = ctx;

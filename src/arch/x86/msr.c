@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * MSRs and local APIC as firmware would leave them. All else has KVM's power-on value (SDM 3A
- * §10.1). Only MSRs that the host lists are set: some backends list an MSR of another's and refuse
- * it.
+ * MSRs and local APIC as firmware would leave them. All others have KVM's power-on values (SDM 3A
+ * §10.1). Only MSRs that the host lists are set: some backends list an MSR of another vendor's and
+ * refuse it.
  */
 #include <errno.h>
 #include <linux/kvm.h>
@@ -37,7 +37,7 @@ struct kvm_msr_list *msr_list(const struct vm *vm)
 {
 	struct kvm_msr_list probe = { .nmsrs = 0 }, *list;
 
-	/* With no room it fails by E2BIG and says how many there are (KVM api 4.3). */
+	/* With no room it fails with E2BIG and says how many there are (KVM api 4.3). */
 	if (ioctl(vm->kvm_fd, KVM_GET_MSR_INDEX_LIST, &probe) < 0 && errno != E2BIG) {
 		log_errno("KVM: list MSRs");
 		return NULL;
@@ -62,7 +62,7 @@ int msr_setup(struct vcpu *v, const struct vm *vm)
 		{ .index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLE_WB },
 		{ .index = MSR_IA32_FEATURE_CONTROL, .data = FEATURE_CONTROL_VMX },
 	};
-	/* The last one is of a guest that has VMX; KVM refuses it to others. */
+	/* The last one is only for a guest that has VMX; KVM refuses it for others. */
 	const size_t nr = ARRAY_SIZE(wanted) - !cpuid_has_vmx(vm->arch->cpuid);
 	union {
 		struct kvm_msrs head;

@@ -110,7 +110,7 @@ static int attempt_vcpu(struct attempt *a, int kvm_fd)
 	return rc ?: attempt_registers(a);
 }
 
-/* Both instructions ran when the guest halted and the first has left its mark. */
+/* Both instructions ran if the guest halted and the first one left its mark. */
 static int attempt_run(struct attempt *a)
 {
 	int rc;

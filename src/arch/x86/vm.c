@@ -35,7 +35,7 @@ static int create_interrupt_controllers(struct vm *vm)
 	return 0;
 }
 
-/* Leaves in c what the guest gets of it. 0; or -ENOTSUP, logged. */
+/* Leaves in c what the guest gets of it. Returns 0; or -ENOTSUP, logged. */
 static int allow(struct kvm_cpuid2 *c, bool nested)
 {
 	cpuid_allow(c, nested);
@@ -46,7 +46,7 @@ static int allow(struct kvm_cpuid2 *c, bool nested)
 		"--nested on: this host's KVM lets no guest have guests of its own ('minivmm doctor' tells more)");
 }
 
-/* What every vCPU's set-up wants to know of the host is asked once: it takes KVM a third of a
+/* The host is asked once what every vCPU's set-up needs to know: that takes KVM a third of a
  * millisecond. */
 int vm_init_arch(struct vm *vm, bool nested)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The parts of an x86 VM's and vCPU's set-up. What returns int: 0 or -errno, logged. */
+/* The parts of an x86 VM's and vCPU's set-up. Those that return int return 0 or -errno, logged. */
 #pragma once
 
 #include "kvm/vcpu.h"
@@ -8,25 +8,27 @@ struct kvm_regs;
 struct kvm_sregs;
 
 struct vm_arch {
-	struct kvm_cpuid2 *cpuid;  /* what the host supports, as far as guests get it */
-	struct kvm_msr_list *msrs; /* the MSRs that it lists */
+	struct kvm_cpuid2 *cpuid;  /* what the host supports, less what guests don't get */
+	struct kvm_msr_list *msrs; /* the MSRs that the host lists */
 	struct vm_msi *msi;        /* NULL until the first message (msi.c) */
-	pthread_mutex_t msi_lock;  /* a leaf; for the former */
+	pthread_mutex_t msi_lock;  /* a leaf; protects msi */
 };
 
-/* Those two, for the caller to free; NULL after a failure, logged. */
+/* These return the first two, which the caller frees; NULL after a failure, logged. */
 struct kvm_cpuid2 *cpuid_supported(const struct vm *vm);
 struct kvm_msr_list *msr_list(const struct vm *vm);
 
-/* CPUID: what is in vm->arch, with the topology of cpus vCPUs (one package, a core each). */
+/* Sets CPUID: what is in vm->arch, with the topology of cpus vCPUs (one package, a core each). */
 int cpuid_setup(struct vcpu *v, const struct vm *vm, unsigned cpus) __must_check;
 
-/* The MSRs that a kernel expects firmware to have set, of those that the host lists. */
+/* Sets the MSRs that a kernel expects firmware to have set, as far as the host lists them. */
 int msr_setup(struct vcpu *v, const struct vm *vm) __must_check;
 
-/* Local interrupt lines as firmware leaves them: LINT0 is the 8259's INTR, LINT1 is NMI. */
+/* Sets the local interrupt lines as firmware leaves them: LINT0 is the 8259's INTR, LINT1 is
+ * NMI. */
 int lapic_setup(struct vcpu *v) __must_check;
 
-/* The part of vcpu_explain() that depends on the vCPU's state: registers, code, last accesses. */
+/* Prints the part of vcpu_explain() that depends on the vCPU's state: registers, code, last
+ * accesses. */
 void explain_state(FILE *f, const struct vcpu *v, const struct kvm_regs *r,
 		   const struct kvm_sregs *s);
