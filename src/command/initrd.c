@@ -25,8 +25,9 @@
 
 /* -- modules --------------------------------------------------------------------------------- */
 
-/* The version that a bzImage says it is (arch/x86/boot.rst, kernel_version): "6.1.0-56-cloud-amd64
- * (…". The bytes are anybody's: they are copied up to the first that a directory's name can't have. */
+/* The version that a bzImage says it is (arch/x86/boot.rst, kernel_version): for example
+ * "6.1.0-56-cloud-amd64 (…". Anybody may have written these bytes: they are copied up to the first
+ * that a directory's name can't have. */
 static bool kernel_release(const struct file *kernel, char release[RELEASE_MAX])
 {
 	const uint8_t *data = kernel->data;
