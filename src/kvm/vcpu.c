@@ -11,10 +11,11 @@
 #include "vmm/log.h"
 #include "vmm/thread.h"
 
-/* Interrupts KVM_RUN. It is blocked in the vCPU's thread but while KVM_RUN lasts, so that it ends
- * that call and is never delivered: it needs no handler. One that no kernel sends and hardly any
- * program uses: what is sent to the process, and that nobody else takes, would be lost here. Not a
- * real-time signal, which can't be sent when the user has as many pending as he may (ulimit -i). */
+/* This signal interrupts KVM_RUN. The vCPU's thread blocks it except during KVM_RUN, so that it
+ * ends that call and is never delivered: it needs no handler. No kernel sends it and hardly any
+ * program uses it: if it were sent to the process, and no other thread took it, it would be lost
+ * here. It is not a real-time signal: those can't be sent when the user has as many pending as he
+ * may (ulimit -i). */
 #define VCPU_SIGNAL SIGSTKFLT
 
 static int set_signal_mask(const struct vcpu *v)
@@ -67,8 +68,8 @@ void vcpu_ask(struct vcpu *v, enum vcpu_ask ask)
 		v->ask = ask;
 	pthread_cond_broadcast(&v->changed);
 	if (v->ask != VCPU_GO_ON) {
-		/* Either the vCPU, which says that it goes inside before KVM looks at the flag (KVM
-		 * api 5, immediate_exit), finds it there; or we find the vCPU inside. */
+		/* Either the vCPU, which sets inside before KVM looks at the flag (KVM api 5,
+		 * immediate_exit), finds the flag set; or we find the vCPU inside. */
 		__atomic_store_n(&v->run_page->immediate_exit, 1, __ATOMIC_SEQ_CST);
 		if (v->started && __atomic_load_n(&v->inside, __ATOMIC_SEQ_CST))
 			pthread_kill(v->thread, VCPU_SIGNAL);
@@ -93,8 +94,8 @@ void vcpu_enter_no_more(struct vcpu *v)
 	pthread_mutex_unlock(&v->lock);
 }
 
-/* The signals that came are still pending, for they are blocked here. More come only with the lock
- * held, and while the vCPU is inside. */
+/* Signals that came are still pending, because this thread blocks them. More come only while the
+ * sender holds the lock and the vCPU is inside. */
 static void take_signals(void)
 {
 	static const struct timespec at_once;
@@ -106,7 +107,8 @@ static void take_signals(void)
 		;
 }
 
-/* Between two KVM_RUNs, after a signal: waits while paused. False when the vCPU is to stop. */
+/* Called between two KVM_RUNs, after a signal: waits while paused. Returns false if the vCPU must
+ * stop. */
 static bool vcpu_may_run(struct vcpu *v)
 {
 	bool go;
@@ -124,7 +126,7 @@ static bool vcpu_may_run(struct vcpu *v)
 
 /* -- the exits ------------------------------------------------------------------------------- */
 
-/* What a handler wants next: the guest again, or the end of vcpu_run() for a reason. */
+/* A handler returns this if the guest runs on, or an enum vcpu_end if vcpu_run() ends. */
 #define RESUME (-1)
 
 static void note_access(struct vcpu *v, uint64_t addr, uint64_t value, unsigned size, bool mmio,
@@ -154,9 +156,9 @@ static int exit_pio(struct vcpu *v)
 	return RESUME;
 }
 
-/* The guest touched an address without a memory slot. KVM splits what crosses a page; len is 1
- * to 8, and not always a power of two: devices see 1, 2, 4 or 8 bytes, anything else nobody
- * answers. */
+/* The guest touched an address without a memory slot. KVM splits what crosses a page; len is 1 to
+ * 8, and not always a power of two. Devices see 1, 2, 4 or 8 bytes; no device answers an access of
+ * another size. */
 static int exit_mmio(struct vcpu *v)
 {
 	const gpa_t addr = v->run_page->mmio.phys_addr;
@@ -183,8 +185,7 @@ static int exit_hlt(struct vcpu *v __unused)
 	return RESUME;
 }
 
-/* Something wants attention (a signal, a request by vcpu_ask); the loop looks before it enters
- * again. */
+/* Somebody wants attention (by a signal, or by vcpu_ask); the loop looks before it enters again. */
 static int exit_intr(struct vcpu *v __unused)
 {
 	return RESUME;
@@ -298,7 +299,7 @@ int vcpu_handle(struct vcpu *v)
 	return exits[reason].handle(v);
 }
 
-/* Somebody may wait for the vCPU to be outside. */
+/* Somebody may be waiting for the vCPU to be outside. */
 static void tell_outside(struct vcpu *v)
 {
 	pthread_mutex_lock(&v->lock);
@@ -306,7 +307,7 @@ static void tell_outside(struct vcpu *v)
 	pthread_mutex_unlock(&v->lock);
 }
 
-/* KVM_RUN, timed if that is wanted. 0 after an exit, or -errno. */
+/* Calls KVM_RUN, and times it if v->timed. Returns 0 after an exit, or -errno. */
 static int vcpu_enter(struct vcpu *v, uint64_t *left)
 {
 	uint64_t entered = v->timed ? monotonic_ns() : 0;
@@ -338,7 +339,7 @@ enum vcpu_end vcpu_run(struct vcpu *v)
 		if (rc == 0) {
 			next = vcpu_handle(v);
 		} else if (rc == -EINTR || rc == -EAGAIN) {
-			/* EAGAIN: an INIT was taken while waiting. */
+			/* EAGAIN: the vCPU took an INIT while it waited. */
 			v->stats.interrupted++;
 			if (!vcpu_may_run(v))
 				next = VCPU_STOPPED;

@@ -138,7 +138,7 @@ static void irq_line_set(void *ctx, unsigned gsi, bool level)
 	const struct vm *vm = ctx;
 	struct kvm_irq_level irq = { .irq = gsi, .level = level };
 
-	/* It fails only for a GSI that does not exist, which is our bug. */
+	/* It fails only for a GSI that does not exist, which would be a bug of ours. */
 	if (ioctl(vm->fd, KVM_IRQ_LINE, &irq) < 0)
 		assert(errno == EINTR);
 }
@@ -153,7 +153,8 @@ static void irqfd_set(void *ctx, unsigned gsi, bool level)
 	const struct vm *vm = ctx;
 	const uint64_t one = 1;
 
-	/* KVM turns one write into one edge. EAGAIN: 2^64 - 2 of them are pending, so one is. */
+	/* KVM turns one write into one edge. EAGAIN: 2^64 - 2 of them are pending, so there is
+	 * one. */
 	if (level && write(vm->irqfd[gsi], &one, sizeof(one)) < 0)
 		assert(errno == EAGAIN);
 }

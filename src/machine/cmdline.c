@@ -10,8 +10,8 @@
 
 #define BLANKS " \t\n\v\f\r"
 
-/* The next word of *text, as Linux cuts it (lib/cmdline.c: blanks, but for those in quotes), and
- * its length; *text moves to its end. NULL: there is none, or "--", after which words are for
+/* Returns the next word of *text, as Linux cuts it (lib/cmdline.c: at blanks outside quotes), and
+ * its length; *text moves to its end. NULL: there is none, or it is "--", after which words are for
  * init. */
 static const char *next_word(const char **text, size_t *len)
 {
@@ -48,7 +48,7 @@ static void add_default(FILE *f, const char *append, const char *word)
 	fprintf(f, "%s ", word);
 }
 
-/* What ends a guest whose kernel panics, and says so. */
+/* Adds the words by which a guest ends when its kernel panics, and says that it was a panic. */
 static void add_panic(FILE *f, const char *append)
 {
 	add_default(f, append, "panic=-1");
@@ -56,8 +56,8 @@ static void add_panic(FILE *f, const char *append)
 }
 
 /* The last console= is /dev/console. What is printed before a console comes up is repeated there,
- * and what comes later goes to each: so two of them on one terminal would show every line twice.
- * But earlyprintk ends where the console begins. */
+ * and what comes later goes to every console: so with two of them on one terminal each line would
+ * show twice. earlyprintk, however, ends where the console begins. */
 static void add_consoles(FILE *f, const struct config *c)
 {
 	const bool shared = c->serial.kind == HOST_STDIO && c->console.kind == HOST_STDIO;
@@ -70,8 +70,9 @@ static void add_consoles(FILE *f, const struct config *c)
 		add_default(f, c->append, "console=hvc0");
 }
 
-/* Of a kernel that runs a command: nothing that it could do without. Its messages come out of the
- * early console at the serial port, which nothing else tells it of: without a driver's probing. */
+/* Adds the words for a kernel that runs a command, which leave out all that it could do without.
+ * Its messages come from the early console at the serial port. Nothing else tells the kernel of
+ * that port, so that no driver probes it. */
 static void add_run(FILE *f, const struct config *c)
 {
 	if (c->command.console_log)
@@ -131,7 +132,7 @@ struct reboot_modes {
 	char ordinary, panic; /* 'w': warm */
 };
 
-/* One item of reboot=, as Linux reads it (kernel/reboot.c). */
+/* Reads one item of reboot=, as Linux does (kernel/reboot.c). */
 static void read_reboot(struct reboot_modes *m, const char *item)
 {
 	static const char panic[] = "panic_", modes[] = "wchsg";
@@ -139,7 +140,7 @@ static void read_reboot(struct reboot_modes *m, const char *item)
 
 	item += of_panic ? sizeof(panic) - 1 : 0;
 	if (!strncmp(item, "smp", 3) || (*item == 's' && isdigit((unsigned char)item[1])))
-		return; /* a processor */
+		return; /* it names a processor */
 	if (*item && strchr(modes, *item))
 		*(of_panic ? &m->panic : &m->ordinary) = *item;
 }

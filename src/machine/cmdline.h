@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The kernel's command line: what a guest of minivmm wants by default, then what the user
- * appends. */
+/* The kernel's command line: what minivmm's guests want by default, then what the user appends. */
 #pragma once
 
 #include "config/config.h"
 
-/* Of c, for the caller to free; NULL when memory is out, logged. It is --append's text; for a
- * kernel that is Linux, and without --no-default-cmdline, after these words:
+/* Returns the command line that c asks for, which the caller frees; NULL when memory is out,
+ * logged. It is --append's text. If the kernel is Linux, and there is no --no-default-cmdline,
+ * these words come before it:
  *
  *  console=ttyS0     unless --serial none
  *  console=hvc0      with --console; the console of the two. When the serial port is on the same

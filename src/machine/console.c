@@ -10,7 +10,7 @@ static int open_end(struct machine *m, struct stream **s, const char *what,
 		    const struct host_end *e, const struct power *power, struct kept *kept)
 {
 	if (m->config->action == ACTION_DRY_RUN)
-		return 0; /* which leaves the terminal and files alone */
+		return 0; /* a dry run leaves the terminal and files alone */
 	switch (e->kind) {
 	case HOST_STDIO:
 		return tty_stdio(s, &m->loop, what, power, kept);
@@ -35,12 +35,12 @@ int machine_console_open(struct machine *m, const struct power *power)
 	char what[80];
 	int rc;
 
-	/* What the kernel of a command says, by its early console (cmdline.c). */
+	/* A command's kernel says by this what it says: its early console is there (cmdline.c). */
 	if (c->command.argv && c->serial.kind == HOST_NONE) {
 		m->serial = &m->command.console.stream;
 		rc = 0;
 	} else if (shared && c->action != ACTION_DRY_RUN) {
-		/* The input of a terminal that both have is the console's. */
+		/* When both have the same terminal, its input goes to the console. */
 		rc = tty_stdout(&m->serial, &m->loop, "serial port", MACHINE_KEPT(m, serial));
 	} else {
 		rc = open_end(m, &m->serial, "serial port", &c->serial, power,
@@ -66,7 +66,7 @@ static int add(struct machine *m, struct virtio_console *c, const struct console
 	return rc == 0 ? virtio_console_start(c) : rc;
 }
 
-/* Of the terminal behind the console. False: there is none. */
+/* Finds the size of the console's terminal. Returns false if it has none. */
 static bool window_size(const struct machine *m, uint16_t *cols, uint16_t *rows)
 {
 	const struct host_end *e = &m->config->console;

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The part of machine.c that talks to people: what is behind the serial port, the console and the
- * named ports.
+ * What the serial port, the console and the named ports are connected to.
  */
 #pragma once
 
 #include "machine/machine.h"
 
-/* Opens the host's ends, but for a dry run. 0 or -errno, logged. */
+/* Opens the host's ends, except in a dry run. Returns 0 or -errno, logged. */
 int machine_console_open(struct machine *m, const struct power *power) __must_check;
 
-/* The virtio devices, where there are any. 0 or -errno, logged. */
+/* Adds the virtio devices that are asked for. Returns 0 or -errno, logged. */
 int machine_console_add(struct machine *m) __must_check;
 
-/* The last bytes go out, and the terminal is as it was: what is printed from here on is the
- * monitor's. No thread runs. */
+/* Writes the last bytes and restores the terminal: what is printed from here on comes from the
+ * monitor. Called when no thread runs. */
 void machine_console_close(struct machine *m);
 
-/* After machine_console_close() and the transports. */
+/* Called after machine_console_close() and transport_destroy(). */
 void machine_console_destroy(struct machine *m);
 
-/* What e is connected to, for people; the path follows where there is one. */
+/* Returns what e is connected to, in words; the caller adds the path, if there is one. */
 const char *machine_console_where(const struct host_end *e);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What can't be seen without doing it is left to the run: whether a TAP is in use, whether somebody
- * listens at a socket that the run connects to, whether a FIFO has a reader, whether there is room.
+ * Looks at what a run would need. Some things can't be seen without doing them, and are left to the
+ * run: whether a TAP is in use, whether somebody listens at a socket that the run connects to,
+ * whether a FIFO has a reader, whether there is room.
  */
 #include "machine/dry_run.h"
 
@@ -24,7 +25,7 @@
 #include "virtio/vsock_vhost.h"
 #include "vmm/log.h"
 
-/* What is being looked at, for messages: "WHAT: KEY=PATH: why", or "WHAT PATH: why" without a
+/* The thing that is looked at, for messages: "WHAT: KEY=PATH: why", or "WHAT PATH: why" without a
  * KEY. */
 struct subject {
 	const char *what, *key, *path;
@@ -57,7 +58,7 @@ static int may_make(const char *path)
 	return rc;
 }
 
-/* A file that is written, and made when there is none. */
+/* Checks a file that is written, and made if it doesn't exist. */
 static int check_output(const char *what, const char *key, const char *path)
 {
 	const struct subject s = { what, key, path };
@@ -75,8 +76,9 @@ static int check_output(const char *what, const char *key, const char *path)
 
 /* -- sockets --------------------------------------------------------------------------------- */
 
-/* Is path that of a socket which listens? By the kernel's list, as a connection would be noticed:
- * "Num: RefCount Protocol Flags Type St Inode Path"; of the flags, 10000 is for one that does. */
+/* Does a socket listen at path? A connection would be noticed, so this reads the kernel's list:
+ * "Num: RefCount Protocol Flags Type St Inode Path"; 10000 among the flags means that it
+ * listens. */
 static bool somebody_listens(const char *path)
 {
 	FILE *f = fopen("/proc/net/unix", "re");
@@ -96,7 +98,7 @@ static bool somebody_listens(const char *path)
 	return found;
 }
 
-/* A socket that is to be made. */
+/* Checks a socket that the run makes. */
 static int check_listen(const char *what, const char *key, const char *path)
 {
 	const struct subject s = { what, key, path };
@@ -119,7 +121,7 @@ static int check_listen(const char *what, const char *key, const char *path)
 	return 0;
 }
 
-/* A socket that somebody else has made. */
+/* Checks a socket that somebody else has made. */
 static int check_connect(const char *what, const char *key, const char *path)
 {
 	const struct subject s = { what, key, path };
@@ -153,7 +155,7 @@ static int check_end(const char *what, const struct host_end *e)
 		rc = may("/dev/ptmx", R_OK | W_OK);
 		return rc < 0 ? log_ret(rc, "%s: pty: /dev/ptmx: %s", what, strerrordesc_np(-rc))
 			      : 0;
-	case HOST_FD: /* given.h */
+	case HOST_FD: /* given.h has checked it */
 	case HOST_STDIO:
 	case HOST_NONE:
 		break;
@@ -201,7 +203,7 @@ static int check_shares(const struct config *c)
 
 /* -- networks -------------------------------------------------------------------------------- */
 
-/* A port of the host's, which is not listened at. */
+/* Checks a port of the host's. Nothing listens at it. */
 static int check_forward(const struct net_forward *f)
 {
 	const struct sockaddr_in at = {
@@ -287,7 +289,7 @@ static int check_command(const struct config *c)
 	return rc;
 }
 
-/* A machine may be described where none can run: that is a warning. */
+/* Where no machine can run, one may still be described: that is a warning. */
 static int look_at_kvm(const struct config *c)
 {
 	const int rc = may("/dev/kvm", R_OK | W_OK);

@@ -2,11 +2,11 @@
 /*
  * How a machine ends: what its devices and vCPUs say of it, and the first reason that counts.
  *
- * A Linux that panics resets the machine like one that reboots. A driver of pvpanic tells of it,
- * but is often a module, and not loaded. So the default command line has reboot=panic_warm, by
- * which a kernel that resets the machine after a panic asks the BIOS for a warm boot, in the BIOS's
- * data area; on any other reset it asks for a cold one. Either way a panic is not a reset: it is
- * never followed by another life.
+ * A Linux that panics resets the machine like one that reboots. A driver of pvpanic would tell of
+ * it, but is often a module that is not loaded. So the default command line has reboot=panic_warm:
+ * a kernel that resets the machine after a panic then asks for a warm boot, in the BIOS's data
+ * area; on any other reset it asks for a cold one. Either way a panic is not a reset: it is never
+ * followed by another life.
  */
 #include "machine/machine.h"
 
@@ -21,14 +21,14 @@ void machine_end(struct machine *m, enum machine_end why, unsigned value)
 		m->end_value = value; /* read after the threads are joined */
 	else if (why == END_QUIT || why == END_KILLED)
 		__atomic_store_n(&m->called_off, why, __ATOMIC_RELEASE);
-	/* A guest that switched itself off must not see what comes after. */
+	/* A guest that has switched itself off must not run on. */
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
 		vcpu_enter_no_more(&m->vcpu[i]);
 	loop_stop(&m->loop);
 }
 
-/* Did the kernel write, before it reset the machine, that it panicked? Only Linux with the words
- * for it does (cmdline_marks_panics()); others leave there what they like. */
+/* Did the kernel leave the mark of a panic before it reset the machine? Only a Linux whose command
+ * line asks for it does (cmdline_marks_panics()); other kernels may leave anything there. */
 static bool left_a_mark(const struct machine *m)
 {
 	le16_t flag;
@@ -37,7 +37,8 @@ static bool left_a_mark(const struct machine *m)
 	       le16(flag) == BIOS_WARM_BOOT;
 }
 
-/* A guest may say so by one instruction that writes a thousand times. */
+/* A guest may report a panic by one instruction that writes a thousand times, so it is logged
+ * once. */
 static void end_by_panic(struct machine *m)
 {
 	if (__atomic_load_n(&m->end, __ATOMIC_ACQUIRE) == END_NONE)
@@ -88,7 +89,8 @@ void machine_on_vcpu_end(void *ctx, enum vcpu_end end)
 		machine_on_power(m, POWER_PANIC, 0);
 		break;
 	case VCPU_CRASHED:
-		if (left_a_mark(m)) /* a panic, whose reset is a triple fault (reboot=t) */
+		/* A panicking kernel may reset by a triple fault (reboot=t). */
+		if (left_a_mark(m))
 			end_by_panic(m);
 		machine_end(m, END_CRASHED, 0);
 		break;

@@ -18,7 +18,7 @@ int machine_fs_init(struct machine *m)
 	int rc = 0;
 
 	for (size_t i = 0; i < c->nr_fs && rc == 0; i++) {
-		struct loop *loop = &m->io[c->io_threads].loop; /* their own */
+		struct loop *loop = &m->io[c->io_threads].loop; /* the one of all shares */
 		const struct fuse_options o = {
 			.option = c->fs[i].option ?: "--fs",
 			.path = c->fs[i].path,
@@ -30,7 +30,7 @@ int machine_fs_init(struct machine *m)
 			.kept = MACHINE_KEPT(m, fs[i]),
 		};
 
-		m->nr_fs++; /* to be destroyed, however far it comes */
+		m->nr_fs++; /* machine_fs_destroy() destroys it, even if it is only half made */
 		if (c->fs[i].socket) {
 			rc = init_daemon(m, i, loop);
 			continue;

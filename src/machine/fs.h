@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The folders of --fs: their devices (shares.c). For machine.c. */
+/* The machine's shared directories (--fs): their devices. */
 #pragma once
 
 #include "machine/machine.h"
 
-/* 0 or -errno, logged; machine_fs_destroy() is safe either way. */
+/* Returns 0 or -errno, logged; machine_fs_destroy() is safe after either. */
 int machine_fs_init(struct machine *m) __must_check;
 void machine_fs_destroy(struct machine *m);

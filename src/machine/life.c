@@ -3,10 +3,10 @@
 
 #include "vmm/log.h"
 
-/* A guest that does nothing but reset itself must not take a processor of the host's. */
+/* These keep a guest that does nothing but reset itself from taking a processor of the host's. */
 #define SECOND_NS     1000000000ull
 #define SHORT_LIFE_NS SECOND_NS
-#define FREE_RESTARTS 5 /* after short lives, at once */
+#define FREE_RESTARTS 5 /* how many short lives are followed by the next at once */
 #define PAUSE_NS      (SECOND_NS / 10)
 #define PAUSE_MAX_NS  (5 * SECOND_NS)
 

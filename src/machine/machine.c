@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * machine_wire() is the board: a list that can be read from top to bottom. Adding a device is one
- * file in devices/, its member in struct machine, its init below and its row in the list
- * (docs/adding-a-device.md).
+ * The machine's life, and its board: machine_wire() is a list that can be read from top to bottom.
+ * Adding a device is one file in devices/, its member in struct machine, its init below and its row
+ * in the list (docs/adding-a-device.md).
  */
 #include "machine/machine.h"
 
@@ -24,11 +24,12 @@
 #include "machine/transport.h"
 #include "vmm/thread.h"
 
-#define PATIENCE_NS 20000000000ull /* for all who read what the guest said last */
+#define PATIENCE_NS 20000000000ull /* for all readers of what the guest said last */
 
 /* -- the parts ------------------------------------------------------------------------------- */
 
-/* Shared folders have one of their own: a request to the host's file system may take its time. */
+/* Shared directories have a thread of their own: a request to the host's file system may take
+ * long. */
 static unsigned nr_io_threads(const struct machine *m)
 {
 	return m->config->io_threads + (m->config->nr_fs > 0);
@@ -90,7 +91,7 @@ static int init_vsock(struct machine *m)
 	return machine_add_virtio(m, c->vhost ? &m->vsock_vhost.vd : &m->vsock.vd, &m->io[0].loop);
 }
 
-/* Disks come first, in order: a kernel calls them vda, vdb, … */
+/* Disks come first, in order: Linux calls them vda, vdb, … */
 static int init_virtio(struct machine *m)
 {
 	const struct config *c = m->config;
@@ -111,14 +112,14 @@ static int init_virtio(struct machine *m)
 			.kept = MACHINE_KEPT(m, disk[i]),
 		};
 
-		m->nr_disks++; /* to be destroyed, however far it comes */
+		m->nr_disks++; /* machine_destroy() destroys it, even if it is only half made */
 		rc = virtio_blk_init(&m->disk[i], &o, loop);
 		if (rc == 0)
 			rc = machine_add_virtio(m, &m->disk[i].vd, loop);
 	}
 	if (rc == 0)
 		rc = machine_net_init(m);
-	/* A command's kernel has its seed from us, and is spared a driver. */
+	/* A command's kernel gets its seed from us, and needs no driver for it. */
 	if (rc == 0 && !c->command.argv) {
 		virtio_init(&m->rng, &virtio_rng_ops, 0);
 		rc = machine_add_virtio(m, &m->rng, &m->io[0].loop);
@@ -134,7 +135,7 @@ static int init_virtio(struct machine *m)
 	return rc;
 }
 
-/* The address map, whole. */
+/* The whole address map: ports are listed here, and memory is mapped by transport_wire(). */
 static int machine_wire(struct machine *m)
 {
 	const bool serial = m->config->serial.kind != HOST_NONE || m->config->command.argv;
@@ -213,8 +214,8 @@ static int place_firmware(struct machine *m)
 	return rc == 0 ? bios_build(&m->mem, &bios) : rc;
 }
 
-/* The files of a Linux kernel that runs a command: that, and an initrd of ours behind the
- * user's. */
+/* Reads the files of a Linux kernel that runs a command: if there is a command, our initrd follows
+ * the user's. */
 static int make_initrd(struct machine *m, struct boot_request *r, const struct file *kernel,
 		       const struct file *initrd, struct initramfs *a)
 {
@@ -232,7 +233,7 @@ static int make_initrd(struct machine *m, struct boot_request *r, const struct f
 	return rc;
 }
 
-/* Linux's own words are for Linux. */
+/* Only Linux gets Linux's own words. */
 static int make_cmdline(struct machine *m, struct boot_request *r)
 {
 	const bool linux_kernel = m->config->command.argv || boot_is_linux(r);
@@ -309,8 +310,8 @@ static int init_vcpus(struct machine *m)
 
 /* -- life ------------------------------------------------------------------------------------ */
 
-/* Every descriptor is closed and every pointer is NULL, so that machine_destroy() is safe from here
- * on. */
+/* Marks every descriptor as closed; every pointer is NULL already: machine_destroy() is safe from
+ * here on. */
 static void machine_none(struct machine *m, const struct config *c)
 {
 	m->config = c;
@@ -430,7 +431,7 @@ void machine_stop_guest(struct machine *m)
 		vcpu_ask(&m->vcpu[i], VCPU_STOP);
 }
 
-/* vCPUs first: they are what makes new work for the I/O threads. */
+/* vCPUs come first, because they make new work for the I/O threads. */
 static void stop_threads(struct machine *m)
 {
 	__atomic_store_n(&m->stopping, true, __ATOMIC_RELAXED);

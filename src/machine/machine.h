@@ -2,9 +2,9 @@
 /*
  * The machine: every part of one VM, owned by value, and the board that wires them.
  *
- * Life: machine_init, machine_start, machine_serve, machine_stop, machine_destroy. machine_serve() runs
- * m->loop (the terminal and its like): from machine_start() to machine_stop() they belong to one
- * thread, the machine's own. Machines live side by side in one process.
+ * Its life: machine_init, machine_start, machine_serve, machine_stop, machine_destroy.
+ * machine_serve() runs m->loop (the terminal and its like): from machine_start() to machine_stop()
+ * one thread owns it, the machine's own. Machines live side by side in one process.
  */
 #pragma once
 
@@ -36,18 +36,18 @@
 #include "kvm/vm.h"
 #include "vmm/fd_budget.h"
 
-#define MACHINE_MAX_VIRTIO 31 /* what fits on a PCI bus with its host bridge */
+#define MACHINE_MAX_VIRTIO 31 /* as many as fit on a PCI bus beside its host bridge */
 
 enum machine_end {
 	END_NONE,
 	END_POWER_OFF,
 	END_RESET,
-	END_CRASHED,    /* panic or triple fault; said on standard error */
+	END_CRASHED,    /* panic or triple fault; logged */
 	END_DEBUG_EXIT, /* end_value: the exit status */
-	END_QUIT,       /* the user, at the terminal */
-	END_KILLED,     /* a signal */
+	END_QUIT,       /* the user quit at the terminal */
+	END_KILLED,     /* the user of the library stopped it */
 	END_FAILED,     /* logged */
-	END_COMMAND,    /* the command ended: command_status() */
+	END_COMMAND,    /* the command ended: see command_status() */
 };
 
 struct io_thread {
@@ -61,10 +61,11 @@ struct io_thread {
 struct machine_virtio {
 	struct virtio_dev *vd; /* not owned */
 	struct virtio_mmio *mmio;
-	struct virtio_pci *pci; /* one of the two is owned, the other NULL */
+	struct virtio_pci *pci; /* either mmio or pci is owned, and the other is NULL */
 };
 
-/* What the options opened, for the guest's later lives. Nothing but these; all zeroes at first. */
+/* Descriptors that the options opened, for the guest's later lives. It has no other members
+ * (machine_forget()); all zeroes at first. */
 struct machine_kept {
 	struct kept kvm, kernel, initrd;
 	struct kept serial, console, port[CONFIG_MAX_PORTS];
@@ -74,32 +75,32 @@ struct machine_kept {
 	struct kept fs[CONFIG_FS_ROOM];
 };
 
-/* That of one option, or NULL when the guest lives once. */
+/* What is kept for one option, or NULL if the guest lives once. */
 #define MACHINE_KEPT(m, option) ((m)->kept ? &(m)->kept->option : NULL)
 
 struct machine {
 	const struct config *config; /* not owned */
 	struct machine_kept *kept;   /* not owned; NULL: the guest lives once */
-	struct patience *patience;   /* not owned; NULL: it has no end */
+	struct patience *patience;   /* not owned; NULL: the end waits for ever */
 
-	/* How it ended: the first reason wins. Atomic until machine_stop(). */
+	/* How the machine ended: the first reason counts. Atomic until machine_stop(). */
 	enum machine_end end;
 	unsigned end_value;
-	bool stopping;               /* atomic: its threads are to end */
+	bool stopping;               /* atomic: its threads must end */
 	enum machine_end called_off; /* atomic: how it ends after a reset; or END_NONE */
 
-	/* CLOCK_MONOTONIC, ns: when machine_init() began, and was done with each part. */
+	/* CLOCK_MONOTONIC in ns: when machine_init() began, and when it was done with each part. */
 	struct machine_times {
 		int64_t begin, memory, kvm, devices, files, kernel, vcpus;
 	} times;
 
-	struct fd_budget fds; /* of what its devices take at the guest's request */
+	struct fd_budget fds; /* for descriptors that its devices open at the guest's request */
 	struct ram ram;
 	struct gmem mem;
 	struct vm vm;
 	struct bus pio, mmio;
-	struct loop loop;                               /* the machine's own thread's */
-	struct io_thread io[CONFIG_MAX_IO_THREADS + 1]; /* the last: shared folders' */
+	struct loop loop;                               /* run by the machine's own thread */
+	struct io_thread io[CONFIG_MAX_IO_THREADS + 1]; /* the last: for shared directories */
 	struct vcpu vcpu[CONFIG_MAX_CPUS];
 	unsigned nr_vcpus;
 
@@ -110,78 +111,81 @@ struct machine {
 	struct pvpanic pvpanic;
 	struct pm pm;
 	struct pci pci;
-	unsigned nr_msis; /* that functions have */
+	unsigned nr_msis; /* how many the PCI functions have */
 	struct debug_exit debug_exit;
 	struct virtio_blk disk[CONFIG_MAX_DISKS];
 	size_t nr_disks;
 	struct virtio_net net[CONFIG_MAX_NETS];
-	struct net_backend no_net[CONFIG_MAX_NETS]; /* of a dry run */
+	struct net_backend no_net[CONFIG_MAX_NETS]; /* for a dry run */
 	size_t nr_nets;
-	struct virtio_fs fs[CONFIG_FS_ROOM]; /* or */
+	struct virtio_fs fs[CONFIG_FS_ROOM]; /* for each share, either this */
 	struct fs_vhost fs_vhost[CONFIG_FS_ROOM];
 	size_t nr_fs;
 	struct virtio_dev rng;
 	struct virtio_balloon balloon;
 	struct virtio_console console, ports;
-	struct virtio_vsock vsock; /* or */
+	struct virtio_vsock vsock; /* either this */
 	struct vsock_vhost vsock_vhost;
-	struct machine_virtio virtio[MACHINE_MAX_VIRTIO]; /* each of them, the disks first */
+	struct machine_virtio virtio[MACHINE_MAX_VIRTIO]; /* each of the above, disks first */
 	size_t nr_virtio;
 
 	char *cmdline;
-	bool marks_panics; /* what a reset leaves at BIOS_RESET_FLAG says whether it is a panic's */
+	bool marks_panics; /* a reset after a panic is told from others by BIOS_RESET_FLAG */
 	struct boot_entry entry;
 	struct command command;
 };
 
-/* Builds the machine that c, which outlives it, asks for; with ACTION_DRY_RUN without KVM. *m is
- * all zeroes. kept outlives it, too: what an earlier machine of the same c opened is taken from
- * there, not by name; or is NULL. patience, which outlives it as well, is what its end has; or is
- * NULL. 0 or -errno, logged. machine_destroy() is safe, and due, after either. */
+/* Builds the machine that c asks for; with ACTION_DRY_RUN it makes no VM. *m is all zeroes. kept
+ * has what an earlier machine of the same c opened, which is then not opened by name again; or it
+ * is NULL. patience is for the machine's end, or NULL. c, kept and patience outlive the machine.
+ * Returns 0 or -errno, logged. machine_destroy() is safe, and must be called, after either. */
 int machine_init(struct machine *m, const struct config *c, struct machine_kept *kept,
 		 struct patience *patience) __must_check;
 void machine_destroy(struct machine *m);
 
-/* Gives vd, which virtio_init() has seen, a transport, with its kicks on loop: the last step of a
- * virtio device's set-up. Both outlive the transport, which machine_destroy() ends, with a reset of
- * vd, before any device. 0 or -errno, logged. (transport.c) */
+/* Gives vd, after virtio_init(), a transport, with its kicks on loop: the last step of a virtio
+ * device's set-up. Both outlive the transport, which machine_destroy() resets and destroys before
+ * any device. Returns 0 or -errno, logged. (transport.c) */
 int machine_add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *loop) __must_check;
 
-/* Starts the guest, in threads of its own. 0 or -errno, logged: some of them may be there, until
- * machine_stop(). */
+/* Starts the guest, in threads of its own. Returns 0 or -errno, logged: some threads may then run
+ * until machine_stop(). */
 int machine_start(struct machine *m) __must_check;
-/* Returns when it has ended; m->end says how. */
+/* Returns when the machine has ended; m->end says how. */
 void machine_serve(struct machine *m);
 /* Ends the threads and the streams. */
 void machine_stop(struct machine *m);
 
-/* Ends the run, for the first reason that is given. From machine_init() to machine_destroy(), any
- * thread, with any lock held. (machine_end.c) */
+/* Ends the machine; the first reason that is given counts. Any thread may call this from
+ * machine_init() to machine_destroy(), with any lock held. (end.c) */
 void machine_end(struct machine *m, enum machine_end why, unsigned value);
 
-/* The guest runs no more; devices and loops go on until the run ends. The machine's thread, between
- * machine_start() and machine_stop(). */
+/* Stops the guest; devices and loops go on until the machine ends. The machine's thread calls this,
+ * between machine_start() and machine_stop(). */
 void machine_stop_guest(struct machine *m);
 
-/* What the devices and the vCPUs report; ctx is the machine. As machine_end(). (machine_end.c) */
+/* The devices and the vCPUs report by these; ctx is the machine. Threads and locks are as for
+ * machine_end(). (end.c) */
 void machine_on_power(void *ctx, enum power_event what, unsigned value);
 void machine_on_vcpu_end(void *ctx, enum vcpu_end end);
 
-/* The rest is for any thread but the guest's, from machine_start() to machine_stop(), one at a
+/* Any thread but the guest's may call the rest, from machine_start() to machine_stop(), one at a
  * time. */
 
-/* What a press of the power button does is up to the guest. */
+/* Presses the power button. What that does is up to the guest. */
 void machine_press_power_button(struct machine *m);
-/* Moves the balloon's target, as far as it goes: where it is then, in bytes, or -ENOTSUP. */
+/* Moves the balloon's target, as far as it goes. Returns where it is then, in bytes, or
+ * -ENOTSUP. */
 int64_t machine_move_balloon(struct machine *m, int64_t bytes);
-/* The terminal's size may have changed: tells the console. (consoles.c) */
+/* Tells the console that the terminal's size may have changed. (console.c) */
 void machine_window_changed(struct machine *m);
 
-/* Stops all vCPUs outside the guest, and lets them go on. Also before machine_start(). */
+/* These stop all vCPUs outside the guest, and let them go on. Also allowed before
+ * machine_start(). */
 void machine_pause(struct machine *m);
 void machine_resume(struct machine *m);
 
-/* The machine, for people: --dry-run. (report.c) */
+/* Describes the machine in words: --dry-run. (report.c) */
 void machine_print(const struct machine *m, FILE *out);
-/* The table of exits: --stats. After machine_stop(). (report.c) */
+/* Prints the table of exits: --stats. Called after machine_stop(). (report.c) */
 void machine_print_stats(const struct machine *m, FILE *out);

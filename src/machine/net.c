@@ -129,7 +129,7 @@ static int init_net(struct machine *m, size_t i)
 	if (rc < 0)
 		return rc;
 	memcpy(o.mac, c->mac, sizeof(o.mac));
-	m->nr_nets++; /* to be destroyed, however far it comes */
+	m->nr_nets++; /* machine_net_destroy() destroys it, even if it is only half made */
 	rc = virtio_net_init(&m->net[i], &o, b);
 	if (rc == 0)
 		rc = machine_add_virtio(m, &m->net[i].vd, loop);

@@ -4,7 +4,7 @@
 
 #include "machine/machine.h"
 
-/* Makes each with what it is plugged into. 0 or -errno, logged; machine_net_destroy() is due after
- * either. */
+/* Makes each card with what it is plugged into. Returns 0 or -errno, logged; machine_net_destroy()
+ * must be called after either. */
 int machine_net_init(struct machine *m) __must_check;
 void machine_net_destroy(struct machine *m);

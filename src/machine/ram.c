@@ -26,7 +26,7 @@ static uint64_t page_size(enum huge_pages huge)
 	return 4 * KIB;
 }
 
-/* Address space alone, for RAM at a multiple of align and at least align of guard on either
+/* Reserves address space: for RAM at a multiple of align, with at least align of guard on either
  * side. */
 static int reserve(struct ram *r, uint64_t size, uint64_t align)
 {
@@ -44,10 +44,10 @@ static int reserve(struct ram *r, uint64_t size, uint64_t align)
 	return 0;
 }
 
-/* Seals, so that whoever we give it to can't make it shorter under us. No seal that lets others
- * write keeps them from punching holes: where a page was, our next touch then finds a new one, of
- * zeroes. Huge pages of hugetlbfs may all be taken by then, and that touch would be a SIGBUS:
- * config_check() keeps them from others. */
+/* Makes a memfd whose seals keep others from making it shorter. No seal that lets others write
+ * keeps them from punching holes: our next touch of such a page finds a new one, of zeroes. But
+ * huge pages of hugetlbfs may all be taken by then, and that touch would be a SIGBUS:
+ * config_check() allows no sharing of them. */
 static int make_memfd(struct ram *r)
 {
 	AUTO_CLOSE int fd = memfd_create("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -56,13 +56,13 @@ static int make_memfd(struct ram *r)
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		return log_errno("memory: no memfd of %llu MiB",
 				 (unsigned long long)(r->size / MIB));
-	/* 0 means that there is none. */
+	/* 0 would mean that there is none. */
 	r->memfd = fd ? take_fd(&fd) : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	return r->memfd > 0 ? 0 : log_errno("memory: memfd");
 }
 
-/* Huge pages of hugetlbfs are set aside for us at once, so that this fails rather than the guest
- * later. */
+/* The host sets huge pages of hugetlbfs aside for us at once, so that this call fails, and not the
+ * guest later. */
 static int map_huge(struct ram *r, uint64_t page, bool again)
 {
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB |
@@ -98,7 +98,7 @@ static int advise_all(const struct ram *r, const struct memory_config *c, bool a
 {
 	int rc = advise(r, MADV_DONTDUMP, "can't keep guest memory out of core dumps");
 
-	if (rc == 0) /* else each page that the guest writes afterwards is copied */
+	if (rc == 0) /* otherwise fork() has each page copied that the guest writes afterwards */
 		rc = advise(r, MADV_DONTFORK, "can't keep guest memory out of child processes");
 	if (rc == 0 && c->huge == HUGE_TRANSPARENT) {
 		rc = advise(
@@ -123,7 +123,7 @@ static int prefault(const struct ram *r, const struct memory_config *c, bool aga
 
 	if (rc < 0)
 		return rc;
-	/* Checked before, because a control group at its limit kills rather than fails. */
+	/* This was checked before, because a control group at its limit kills rather than fails. */
 	return advise(
 		r, MADV_POPULATE_WRITE,
 		"prefault=on: the host can't give all of it now (or its kernel is older than 5.14); use a smaller --memory, or leave it out");
@@ -137,7 +137,8 @@ int ram_alloc(struct ram *r, const struct memory_config *c, bool again)
 	assert(!c->shared || page == 4 * KIB);
 	assert(c->size > 0 && c->size <= CONFIG_MAX_MEMORY && c->size % page == 0);
 	*r = (struct ram){ 0 };
-	/* At least 2 MiB, so that transparent huge pages can back huge pages of the guest. */
+	/* The alignment is at least 2 MiB, so that transparent huge pages can back huge pages of
+	 * the guest. */
 	rc = reserve(r, c->size, max(page, 2 * MIB));
 	r->releasable = page == 4 * KIB;
 	if (rc == 0 && c->shared)
@@ -157,7 +158,7 @@ bool ram_release(const struct ram *r, void *host, uint64_t len)
 {
 	if (!r->releasable)
 		return false;
-	if (r->memfd) /* to unmap it would not take it from the file */
+	if (r->memfd) /* unmapping it would not free it in the file */
 		return fallocate(r->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 				 (uint8_t *)host - r->host, (off_t)len) == 0;
 	return madvise(host, len, MADV_DONTNEED) == 0;

@@ -4,19 +4,19 @@
  * 32-bit address space.
  *
  * The mapping is anonymous and private, not a memfd: only such memory is merged by KSM, gets
- * transparent huge pages by the host's default settings, and faults in without the detour of a
- * file's page cache. It is a memfd, sealed so that nobody can make it smaller or larger, when a
- * device in another process needs it (c->shared, vhost-user). Nothing is taken from the host before
- * the guest touches it (unless prefault=on), so that a guest may be larger than the host; and a
- * core dump leaves it out. Inaccessible pages lie on either side, so that an index of ours that
- * runs out of guest RAM is a crash and not a silent overwrite.
+ * transparent huge pages by the host's default settings, and faults in without a file's page cache
+ * between. It is a memfd, sealed so that nobody can make it smaller or larger, when a device in
+ * another process needs it (c->shared, vhost-user). Nothing is taken from the host before the guest
+ * touches it (unless prefault=on), so that a guest may be larger than the host; and a core dump
+ * leaves it out. Inaccessible pages lie on either side, so that an index of ours that runs out of
+ * guest RAM crashes minivmm, rather than overwriting something silently.
  */
 #pragma once
 
 #include "config/config.h"
 #include "vmm/mem.h"
 
-/* Device registers live here; no RAM. */
+/* Device registers are here, and no RAM. */
 #define RAM_HOLE_START (3 * GIB)
 #define RAM_HOLE_END   (4 * GIB)
 
@@ -24,26 +24,26 @@ struct ram {
 	uint8_t *host;   /* NULL: none */
 	uint64_t size;   /* bytes */
 	bool releasable; /* see ram_release() */
-	int memfd;       /* what it is a mapping of, from 0 on; 0: nothing, it is private */
+	int memfd;       /* it is a mapping of this; 0: it is private */
 
-	/* What was mapped: host and size, alignment and inaccessible pages. */
+	/* The whole mapping, with alignment and inaccessible pages. */
 	void *mapping;
 	uint64_t mapping_len;
 };
 
-/* c->size is a multiple of the page size that c->huge asks for (config_parse() sees to it). 0, or
- * -errno, logged, with *r zeroed. Zeroed is what ram_free() leaves behind, too. again: this process
- * had as much just now, and asks the host's files nothing more. */
+/* Allocates RAM. c->size is a multiple of the page size that c->huge asks for (config_parse() sees
+ * to that). again: this process had as much just now, so the host's limits are not looked at again.
+ * Returns 0, or -errno, logged, with *r zeroed, as ram_free() leaves it, too. */
 int ram_alloc(struct ram *r, const struct memory_config *c, bool again) __must_check;
 void ram_free(struct ram *r);
 
-/* Gives [host, host + len) of it, whole pages, back to this machine; the next touch finds zeroes.
- * False when it stays as it was: huge pages of a fixed size are set aside for us whether used or
- * not, and once given back, one could be somebody else's when the guest touches it again, which
- * would kill us. Any thread. */
+/* Gives [host, host + len) of it, whole pages, back to the host; the next touch finds zeroes.
+ * Returns false if they stay as they were: huge pages of a fixed size are set aside for us whether
+ * used or not, and if we gave one back, somebody else could have it when the guest touches it
+ * again, which would kill us. Any thread. */
 bool ram_release(const struct ram *r, void *host, uint64_t len);
 
 /* Adds r to m: from 0 to the hole, and the rest from the hole's end. The offset in r of any guest
- * address is its own, minus the hole, so that huge pages of the host and of the guest coincide. As
- * gmem_add(). */
+ * address above the hole is that address minus the hole's size, so that huge pages of the host and
+ * of the guest coincide. Returns what gmem_add() returns. */
 int ram_layout(const struct ram *r, struct gmem *m) __must_check;

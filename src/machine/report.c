@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The machine told to people: what it is made of (--dry-run) and what it did (--stats). */
+/* Describes the machine in words: what it is made of (--dry-run) and what it did (--stats). */
 #include <stdio.h>
 
 #include "arch/x86/board.h"
@@ -60,7 +60,7 @@ static void print_disk(FILE *out, const struct machine *m, size_t i)
 		fprintf(out, ", what is written is thrown away");
 }
 
-/* What its option said of it: ": vda, img, 64 MiB, read-only", or nothing. */
+/* Prints what the device's option said: ": vda, img, 64 MiB, read-only", or nothing. */
 static void print_settings(FILE *out, const struct machine *m, const struct virtio_dev *vd)
 {
 	const struct config *c = m->config;

@@ -31,7 +31,8 @@ static gpa_t high_window(const struct machine *m)
 
 void transport_init(struct machine *m)
 {
-	/* The host bridge is there in any case: kernels look for one and complain without. */
+	/* There is always a host bridge: kernels look for one, and complain if they don't find
+	 * it. */
 	if (on_pci(m))
 		pci_init(&m->pci, BOARD_PCI_LOW, BOARD_PCI_LOW_LEN, high_window(m),
 			 BOARD_PCI_HIGH_LEN);
@@ -41,7 +42,7 @@ void transport_init(struct machine *m)
 
 /* -- adding ---------------------------------------------------------------------------------- */
 
-/* Registers in the next page, an irqfd, an ioeventfd for each queue. */
+/* Gives vd registers in the next page, an irqfd, and an ioeventfd for each queue. */
 static int add_mmio(struct machine *m, size_t i, struct virtio_dev *vd, struct loop *loop)
 {
 	const bool live = m->vm.fd >= 0;
@@ -61,7 +62,7 @@ static int add_mmio(struct machine *m, size_t i, struct virtio_dev *vd, struct l
 	return rc;
 }
 
-/* A function in the next slot. The guest wires it, when it switches it on. */
+/* Gives vd a function in the next slot. The guest has it wired when it switches it on. */
 static int add_pci(struct machine *m, size_t i, struct virtio_dev *vd, struct loop *loop)
 {
 	const bool live = m->vm.fd >= 0;
@@ -95,7 +96,7 @@ int machine_add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *lo
 			"virtio-%s: --transport mmio has interrupts for %zu virtio devices (one is for random numbers); use --transport pci or leave one out",
 			vd->ops->name, i);
 	m->virtio[i].vd = vd;
-	m->nr_virtio++; /* destroyed even if it is only half made */
+	m->nr_virtio++; /* transport_destroy() destroys it, even if it is only half made */
 	return on_pci(m) ? add_pci(m, i, vd, loop) : add_mmio(m, i, vd, loop);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where the machine's virtio devices sit: machine.c's part that knows what a transport is.
+ * Where the machine's virtio devices sit: the part of it that knows what a transport is.
  * machine_add_virtio() (machine.h) is the way in.
  */
 #pragma once
@@ -8,22 +8,22 @@
 #include "x86/acpi.h"
 #include "machine/machine.h"
 
-/* The PCI bus, with nothing on it. Before the first device. */
+/* Makes the PCI bus, with nothing on it. Called before the first device. */
 void transport_init(struct machine *m);
 
-/* Maps the registers of all devices. 0 or -errno, logged. */
+/* Maps the registers of all devices. Returns 0 or -errno, logged. */
 int transport_wire(struct machine *m) __must_check;
 
-/* Says in c, by way of list, where a kernel finds them. */
+/* Tells a kernel in c, which then refers to list, where it finds them. */
 void transport_describe(const struct machine *m, struct acpi_config *c,
 			struct acpi_virtio list[MACHINE_MAX_VIRTIO]);
 
-/* Says in r what a kernel must not use for anything else. */
+/* Puts into r what a kernel must not use for anything else. */
 void transport_reserve(const struct machine *m, struct boot_request *r);
 
-/* Resets all devices and frees their transports. No thread runs. */
+/* Resets all devices and frees their transports. Called when no thread runs. */
 void transport_destroy(struct machine *m);
 
-/* Where device number i is, for people: the first columns of a line of --dry-run. */
+/* Returns where device number i is, in words: the first columns of a line of --dry-run. */
 #define TRANSPORT_WHERE_LEN 40
 const char *transport_where(const struct machine *m, size_t i, char text[TRANSPORT_WHERE_LEN]);
