@@ -13,7 +13,7 @@
 #include "machine/machine.h"
 
 #define GRACE_SECONDS 5             /* from --timeout's SIGTERM to the end */
-#define MAX_INIT_US   1000000000000 /* nothing takes as long */
+#define MAX_INIT_US   1000000000000 /* no guest's init takes that long */
 #define OUTPUTS       (1u << GUEST_STDOUT | 1u << GUEST_STDERR)
 
 enum { STATUS_TIMEOUT = 124, STATUS_FAILED = 125, STATUS_SIGNAL = 128 };
@@ -31,8 +31,8 @@ static void end_if_done(struct command *cmd)
 		machine_end(cmd->m, END_COMMAND, 0);
 }
 
-/* The last line, which nothing that the guest has to say or do comes after (guest/wire.h). So it is
- * stopped here: from now on only readers are waited for, and no limit is left for it to escape. */
+/* The guest has sent its last line, after which it has nothing to say or do (guest/wire.h). So it
+ * is stopped here: from now on only readers are waited for, and the guest can't outlast a limit. */
 static void has_ended(struct command *cmd, enum command_end how, int value)
 {
 	if (cmd->ended)
@@ -44,7 +44,7 @@ static void has_ended(struct command *cmd, enum command_end how, int value)
 	virtio_vsock_guest_stopped(&cmd->m->vsock);
 }
 
-/* From the guest: nothing in it is to be believed but by us who print it. */
+/* The line comes from the guest and is untrusted: it is only printed. */
 static void on_line(struct command *cmd, const char *line)
 {
 	int value;
@@ -81,7 +81,7 @@ static void on_control(struct loop_source *src, uint32_t events __unused)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
-		loop_remove(&cmd->m->loop, src); /* the guest closed it; how it ends comes later */
+		loop_remove(&cmd->m->loop, src); /* the guest closed it; its end comes later */
 		src->fd = -1;
 		return;
 	}
@@ -93,11 +93,11 @@ static void on_control(struct loop_source *src, uint32_t events __unused)
 		memmove(cmd->line, end + 1, cmd->line_len);
 	}
 	if (cmd->line_len == sizeof(cmd->line) - 1)
-		cmd->line_len = 0; /* no line is as long */
+		cmd->line_len = 0; /* no line is that long */
 	end_if_done(cmd);
 }
 
-/* Any thread, with the device's lock held. */
+/* Any thread may call this, with the device's lock held. */
 static void on_delivered(void *ctx, uint32_t port)
 {
 	const uint64_t one = 1;
@@ -105,7 +105,7 @@ static void on_delivered(void *ctx, uint32_t port)
 
 	__atomic_or_fetch(&cmd->delivered, 1u << (port - GUEST_PORT(0)), __ATOMIC_RELEASE);
 	if (write(cmd->delivered_src.fd, &one, sizeof(one)) < 0)
-		return; /* EAGAIN would mean that it is pending */
+		return; /* EAGAIN would mean that one is pending */
 }
 
 static void on_delivered_event(struct loop_source *src, uint32_t events __unused)
@@ -132,7 +132,7 @@ static void on_timer(struct loop_source *src, uint32_t events __unused)
 	uint64_t nr;
 
 	if (read(src->fd, &nr, sizeof(nr)) < 0 || cmd->ended)
-		return; /* the guest runs no more; its last output may take the reader longer */
+		return; /* only readers are waited for now */
 	cmd->grace_over = cmd->timed_out || !cmd->started;
 	cmd->timed_out = true;
 	if (!cmd->grace_over) {
@@ -155,7 +155,7 @@ void command_tell(const struct command *cmd, const char *fmt, ...)
 	len = vsnprintf(line, sizeof(line) - 1, fmt, ap);
 	va_end(ap);
 	line[len++] = '\n';
-	/* Lost only if thousands wait there that the guest doesn't read. */
+	/* A line is lost only if thousands wait there that the guest doesn't read. */
 	if (send(cmd->stream[GUEST_CONTROL], line, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return;
 }
@@ -211,7 +211,7 @@ int command_connect(struct command *cmd)
 	return rc;
 }
 
-/* The first line that the guest gets (wire.h). */
+/* Sends the first line that the guest gets (wire.h). */
 static void tell_clock(struct command *cmd)
 {
 	const struct vcpu_clock c = vcpu_clock(&cmd->m->vcpu[0]);
@@ -242,7 +242,7 @@ int command_begin(struct command *cmd)
 	return 0;
 }
 
-/* Output that nobody took. */
+/* Throws output away that nobody took. */
 static void on_discard(struct loop_source *src, uint32_t events __unused)
 {
 	struct command_discard *d = container_of(src, struct command_discard, src);
@@ -252,7 +252,8 @@ static void on_discard(struct loop_source *src, uint32_t events __unused)
 		loop_remove(d->loop, src);
 }
 
-/* What nobody has taken by now: input is at its end, output is thrown away. */
+/* From now on nobody can take a stream: the input of those left is at its end, and their output is
+ * thrown away. */
 int command_start(struct command *cmd)
 {
 	if (!cmd->m)
@@ -305,8 +306,8 @@ static void say_console(const struct command *cmd)
 		log_block(LOG_ERROR, text);
 }
 
-/* It ended, and COMMAND had not. What the kernel said comes first: the reason is the last error,
- * which minivmm_why() returns. */
+/* The guest ended before COMMAND had. What the kernel said comes first, because minivmm_why()
+ * returns the last error. */
 static void say_failure(const struct command *cmd)
 {
 	const char *when =
@@ -327,7 +328,7 @@ static void say_failure(const struct command *cmd)
 		what = "minivmm could not go on";
 		break;
 	default:
-		return; /* who stopped it knows */
+		return; /* whoever stopped it knows why */
 	}
 	say_console(cmd);
 	log_msg(LOG_ERROR, "run: %s %s", what, when);
@@ -374,12 +375,12 @@ void command_finish(struct command *cmd)
 {
 	if (!cmd->m)
 		return;
-	/* Who took one still reads it; nobody else does. */
+	/* Whoever took one of these still reads it; nobody else does. */
 	close_fd(&cmd->stream[GUEST_STDOUT]);
 	close_fd(&cmd->stream[GUEST_STDERR]);
 	virtio_vsock_finish(&cmd->m->vsock);
 	command_write_json(cmd);
-	say_how_it_ended(cmd); /* last, as minivmm_why() has it */
+	say_how_it_ended(cmd); /* last, because minivmm_why() returns it */
 }
 
 bool command_went_well(const struct command *cmd)

@@ -20,7 +20,7 @@ static size_t console_write(struct stream *s, const void *buf, size_t len)
 
 	for (size_t i = 0; i < len; i++)
 		c->text[c->len++ % sizeof(c->text)] = bytes[i];
-	/* A reader that is slow, of a FIFO, misses some; the guest is not held up by its log. */
+	/* A slow reader, of a FIFO, misses some of it: the guest doesn't wait for its log. */
 	if (c->log.fd >= 0) {
 		const ssize_t n = output_write(&c->log, buf, len);
 
@@ -37,7 +37,7 @@ static bool console_flush(struct stream *s __unused)
 	return true;
 }
 
-/* It is part of struct command. */
+/* The stream is part of struct command, which owns it. */
 static void console_destroy(struct stream *s __unused) {}
 
 static const struct stream_ops console_ops = {

@@ -9,7 +9,7 @@
 #define HEADER_LEN 110 /* a magic number and 13 fields of 8 hexadecimal digits */
 #define TRAILER    "TRAILER!!!"
 
-/* Where len more bytes go, or NULL. */
+/* Returns where the next len bytes go, or NULL. */
 static uint8_t *make_room(struct initramfs *a, size_t len)
 {
 	size_t room = max(2 * a->room, a->len + len + 4096);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the guest's init is given: itself, its orders (guest/wire.h), and the modules that this
- * machine needs of its kernel, as far as that has any: a kernel without a folder of modules is
- * taken to have everything built in.
+ * What the guest's init gets: its own program, its orders (guest/wire.h), and the modules of its
+ * kernel that this machine needs. A kernel without a directory of modules is assumed to have
+ * everything built in.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -25,9 +25,9 @@
 
 /* -- modules --------------------------------------------------------------------------------- */
 
-/* The version that a bzImage says it is (arch/x86/boot.rst, kernel_version): for example
+/* Finds the version that a bzImage says it is (arch/x86/boot.rst, kernel_version): for example
  * "6.1.0-56-cloud-amd64 (…". Anybody may have written these bytes: they are copied up to the first
- * that a directory's name can't have. */
+ * one that a directory's name can't have. Returns false if there is none. */
 static bool kernel_release(const struct file *kernel, char release[RELEASE_MAX])
 {
 	const uint8_t *data = kernel->data;
@@ -45,7 +45,7 @@ static bool kernel_release(const struct file *kernel, char release[RELEASE_MAX])
 	return true;
 }
 
-/* dir/name, for free(); NULL: out of memory. */
+/* Returns dir/name, which the caller frees; NULL: out of memory. */
 static char *path_in(const char *dir, const char *name, size_t len)
 {
 	char *path;
@@ -71,7 +71,7 @@ static int read_in(struct file *f, const char *dir, const char *name, size_t len
 	return rc;
 }
 
-/* The folder of the kernel's modules, for free(), or NULL: it has none. */
+/* Returns the directory of the kernel's modules, which the caller frees; NULL: it has none. */
 static char *find_modules(const struct command *cmd, const char *kernel_path,
 			  const struct file *kernel)
 {
@@ -95,7 +95,7 @@ static char *find_modules(const struct command *cmd, const char *kernel_path,
 	return NULL;
 }
 
-/* What the machine has that a driver is needed for. */
+/* Lists the drivers that this machine's devices need. Returns how many there are. */
 static size_t needed(const struct config *c, const char *name[8])
 {
 	size_t nr = 0;
@@ -134,7 +134,7 @@ static int refuse(int rc, const char *dir, const char *name, const char *culprit
 	}
 }
 
-/* The file's bytes, unpacked if it is packed. */
+/* Reads the file, and unpacks it if it is packed. */
 static int read_module(struct file *f, const char *dir, const char *path, int path_len)
 {
 	struct file packed;
@@ -217,7 +217,7 @@ static int add_modules(const struct command *cmd, const char *dir, struct initra
 
 /* -- orders ---------------------------------------------------------------------------------- */
 
-/* Does a variable of the list set the same name? */
+/* Does one of the nr variables of the list have the same name? */
 static bool is_set(char *const list[], size_t nr, const char *text)
 {
 	const size_t len = strcspn(text, "=") + 1;
@@ -243,7 +243,8 @@ static void put_env(const struct command_config *c, FILE *out)
 			fprintf(out, "env=%s%c", c->env[i], 0);
 }
 
-/* The caller's; "none" is one, too, where the guest's kernel has another. */
+/* The command gets the caller's limits; "unlimited" is one, too, where the guest's kernel would set
+ * a limit. */
 static void put_limits(const struct command_config *c, FILE *out)
 {
 	for (unsigned i = 0; i < RLIM_NLIMITS; i++) {
@@ -270,7 +271,8 @@ static unsigned callers_umask(void)
 	return mask;
 }
 
-/* Where the caller is, or from there on; under another root, from / on. 0 or -errno, logged. */
+/* Where the command begins: in --chdir; otherwise where the caller is, or in / if there is another
+ * root. A relative --chdir begins there, too. Returns 0 or -errno, logged. */
 static int put_folder(const struct command_config *c, FILE *out)
 {
 	char here[4096] = "";
@@ -290,8 +292,8 @@ static int put_folder(const struct command_config *c, FILE *out)
 	return 0;
 }
 
-/* A user network's server is libslirp's, which passes questions on to the host's first server of
- * its kind. */
+/* In a user network, libslirp is the name server; it passes questions on to the host's first server
+ * of the same IP version. */
 static void put_net(const struct config *c, FILE *out)
 {
 	struct resolv resolv;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* --json: how a command ended and what it took, as one object. All of it are numbers and words of
+/* --json: how a command ended and what it took, as one object. It has only numbers and words of
  * ours, so that nothing needs to be quoted. (cJSON, in Debian, has no static library.) */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 
 #include "machine/machine.h"
 
-#define PATIENCE_MS 5000 /* with a slow reader */
+#define PATIENCE_MS 5000 /* how long a slow reader is waited for */
 
 static uint64_t exits(const struct machine *m)
 {
@@ -38,7 +38,8 @@ static const char *how(const struct command *cmd)
 	return cmd->m->end == END_KILLED ? "stopped" : "crash";
 }
 
-/* Steps of the time from the machine's beginning to now; those that it didn't come to are null. */
+/* Writes how the time from the machine's beginning to now was spent; steps that it didn't reach are
+ * null. */
 static void put_times(const struct command *cmd, FILE *f)
 {
 	const int64_t begin = cmd->m->times.begin, now = (int64_t)monotonic_ns();
@@ -110,8 +111,9 @@ static void put_all(const struct command *cmd, FILE *f)
 		(unsigned long long)usage.ru_maxrss * 1024, (unsigned long long)exits(cmd->m));
 }
 
-/* A file is written at once. What others write to as well comes after what they write now, and what
- * has no room waits until nobody waits for the guest any more: see command_json_finish(). */
+/* A regular file is written at once. If others write there, too, ours comes after what they write
+ * now; and what there is no room for waits until nobody waits for the guest any more: see
+ * command_json_finish(). */
 void command_write_json(struct command *cmd)
 {
 	struct command_json *j = &cmd->json;
@@ -127,7 +129,7 @@ void command_write_json(struct command *cmd)
 		log_errno("--json %s", j->path);
 		return;
 	}
-	if (j->out.regular && ftruncate(j->out.fd, 0) < 0) /* whatever somebody did to it */
+	if (j->out.regular && ftruncate(j->out.fd, 0) < 0) /* somebody may have changed it */
 		log_errno("--json %s", j->path);
 	if (!j->out.given)
 		n = output_write(&j->out, j->text, j->len);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which kernel a command gets when nobody says: the host's running one, else its newest, else the
- * one that examples/quickstart has downloaded. */
+/* The kernel that a command gets if the user names none: the host's running one; otherwise the
+ * host's newest; otherwise the one that examples/quickstart has downloaded. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ static bool readable(const char *path)
 	return access(path, R_OK) == 0;
 }
 
-/* The newest DIR/vmlinuz-* that can be read, but for rescue images, or NULL. */
+/* Returns the newest DIR/vmlinuz-* that can be read and isn't a rescue image, or NULL. */
 static char *newest_in(const char *dir)
 {
 	char best[256] = "", *path = NULL;
@@ -56,8 +56,8 @@ static char *running(void)
 	return NULL;
 }
 
-/* Where tests/guest/debian-kernel keeps Debian's: a folder for each version, and the file current
- * that names one. */
+/* Returns the one in the cache, where tests/guest/debian-kernel keeps Debian's: a directory for
+ * each version, and a file, current, that names one. */
 static char *cached(void)
 {
 	const char *own = getenv("MINIVMM_CACHE"), *user = getenv("XDG_CACHE_HOME"),

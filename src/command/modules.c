@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A line of modules.dep is "PATH: PATH PATH …", a module and those that it needs; the one to be
- * loaded first comes last. Some depmods list only what a module needs itself, so what is listed is
- * looked up in turn. How deep that goes is bounded by what *m has room for.
+ * A line of modules.dep is "PATH: PATH PATH …", a module and those that it needs; the one that must
+ * be loaded first comes last. Some depmods list only what a module needs itself, so what is listed
+ * is looked up in turn. The room in *m limits how deep that goes.
  */
 #include "command/modules.h"
 
 #include <errno.h>
 
-/* Of a file, and not terminated: eat() and mem*() are all that is for it. */
+/* A part of a file. It has no NUL at its end: use only eat() and mem*() on it. */
 struct text {
 	const char *at;
 	size_t len;
@@ -17,7 +17,7 @@ struct text {
 struct search {
 	struct modules *m;
 	const struct modules_index *x;
-	const struct text *stack[MODULES_MAX]; /* that wait for what they need */
+	const struct text *stack[MODULES_MAX]; /* modules whose needs are being looked up */
 	unsigned depth;
 	struct text culprit;
 };
@@ -28,7 +28,8 @@ static int fail(struct search *s, int rc, struct text about)
 	return rc;
 }
 
-/* The text before the first c, which is eaten along with it; or all of it. */
+/* Returns the text before the first c, and removes it and the c from *t; or returns all of *t if
+ * there is no c. */
 static struct text eat(struct text *t, char c)
 {
 	const char *end = t->len ? memchr(t->at, c, t->len) : NULL;
@@ -39,7 +40,7 @@ static struct text eat(struct text *t, char c)
 	return first;
 }
 
-/* The name in a path: "kernel/fs/fuse/virtiofs.ko.xz" is virtiofs. */
+/* Returns the module's name in a path: "virtiofs" of "kernel/fs/fuse/virtiofs.ko.xz". */
 static struct text name_of(struct text path)
 {
 	const char *slash = path.len ? memrchr(path.at, '/', path.len) : NULL;
@@ -63,7 +64,7 @@ static bool same_name(struct text a, struct text b)
 	return true;
 }
 
-/* The path and what it needs, of the module with that name. */
+/* Finds the path of the module with that name, and what it needs. */
 static bool find(const struct modules_index *x, struct text name, struct text *path,
 		 struct text *needs)
 {
@@ -98,7 +99,7 @@ static bool listed(const struct modules *m, struct text name)
 	return false;
 }
 
-/* In the folder, and with a name that fits a line of orders. */
+/* Is it in the directory, and does its name fit in a record of the orders? */
 static bool is_inside(struct text path)
 {
 	if (!path.len || path.at[0] == '/' || memchr(path.at, '\0', path.len))
@@ -114,7 +115,7 @@ static bool is_inside(struct text path)
 
 static int add(struct search *s, struct text name);
 
-/* From the last to the first. */
+/* Adds them from the last to the first. */
 static int add_needs(struct search *s, struct text needs)
 {
 	int rc = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which files of a kernel's modules folder (/lib/modules/RELEASE) a machine needs, and in which
- * order: by modules.dep and modules.builtin, as depmod(8) writes them.
+ * Which files of a kernel's directory of modules (/lib/modules/RELEASE) a machine needs, and in
+ * which order: by modules.dep and modules.builtin, as depmod(8) writes them.
  */
 #pragma once
 
@@ -10,8 +10,8 @@
 #define MODULES_MAX 64
 
 struct modules {
-	const char *path[MODULES_MAX]; /* in the folder; in the order in which they load */
-	size_t len[MODULES_MAX];       /* of path, which no NUL ends: it is part of dep */
+	const char *path[MODULES_MAX]; /* in the directory; in the order in which they load */
+	size_t len[MODULES_MAX];       /* of path, which has no NUL at its end: it is part of dep */
 	size_t nr;
 };
 
@@ -21,9 +21,10 @@ struct modules_index {
 	size_t dep_len, builtin_len;
 };
 
-/* Adds the module of that name ("virtio_pci", '-' is as good as '_') to m, behind all that it needs
- * and that is not in m yet. 0, also if it is built into the kernel; -ENOENT: there is none, or none
- * of those that it needs; -ELOOP: modules need each other; -EINVAL: a path that leads out of the
- * folder; -E2BIG. *culprit (not NULL), of *culprit_len bytes, is then what it was about. */
+/* Adds the module of that name ("virtio_pci"; '-' is the same as '_') to m, after all that it needs
+ * and that is not in m yet. Returns 0, also if it is built into the kernel; -ENOENT: it, or one
+ * that it needs, doesn't exist; -ELOOP: modules need each other; -EINVAL: a path leads out of the
+ * directory; -E2BIG. After an error, *culprit (not NULL), of *culprit_len bytes, is the name or
+ * path that it is about. */
 int modules_add(struct modules *m, const struct modules_index *x, const char *name,
 		const char **culprit, size_t *culprit_len) __must_check;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Where the directories and files of --share go in the guest, and in which order they are mounted:
- * one that is below another comes after it, however the options are ordered. */
+ * one that is below another comes after it, whatever the order of the options is. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,9 +16,9 @@
 
 struct place {
 	const struct command_share *share;
-	size_t nr;   /* of the option */
-	char *guest; /* as it was given, but tidy(); owned */
-	char *real;  /* without the links of the guest's root; owned */
+	size_t nr;   /* number of the option */
+	char *guest; /* as the user gave it, after tidy(); owned */
+	char *real;  /* with the links of the guest's root resolved; owned */
 };
 
 /* Takes "//", "/./" and a slash at the end out of a path that begins with a slash. */
@@ -40,7 +40,7 @@ static void tidy(char *path)
 	*to = '\0';
 }
 
-/* What a descriptor is called. */
+/* Finds a descriptor's path. Returns false if it has none. */
 static bool name_of(int fd, char name[PATH_MAX])
 {
 	char link[32];
@@ -52,7 +52,8 @@ static bool name_of(int fd, char name[PATH_MAX])
 	return len > 0;
 }
 
-/* Opens as much of path as is there, which is its first *len bytes: O_PATH, or -1. */
+/* Opens as much of path as exists, which is its first *len bytes. Returns an O_PATH descriptor, or
+ * -1. */
 static int open_head(int root, const char *path, size_t *len)
 {
 	const struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
@@ -71,8 +72,8 @@ static int open_head(int root, const char *path, size_t *len)
 	return fd;
 }
 
-/* The place without links, as far as it is there by now: what it is below may come with another
- * share. For free(); NULL: out of memory. */
+/* Returns the place with its links resolved, as far as it exists now: the rest may come with
+ * another share. The caller frees it; NULL: out of memory. */
 static char *without_links(const char *root, const char *path)
 {
 	char root_name[PATH_MAX], name[PATH_MAX], *real = NULL;
@@ -96,7 +97,7 @@ static char *without_links(const char *root, const char *path)
 	return real;
 }
 
-/* 0 or -errno, logged. */
+/* Fills *p. Returns 0 or -errno, logged. */
 static int find_place(struct place *p, const char *root)
 {
 	const struct command_share *s = p->share;
@@ -116,7 +117,7 @@ static bool is_below(const char *path, const char *folder)
 	return !strncmp(path, folder, len) && (path[len] == '/' || !path[len]);
 }
 
-/* 0 or -EINVAL, logged. */
+/* Returns 0; or -EINVAL, logged: no share may be there. */
 static int check_place(const struct place *p)
 {
 	static const char *const kernels[] = { "/proc", "/sys" };
@@ -176,7 +177,8 @@ static bool is_file(const char *path)
 
 /* -- what they are mounted on ---------------------------------------------------------------- */
 
-/* The share that it lies in, of those that come before it: the deepest. NULL: the root. */
+/* Returns the share that it lies in, of those that come before it: the deepest one. NULL: it lies
+ * in the root. */
 static const struct place *parent_of(const struct place *p, const struct place *first)
 {
 	const struct place *found = NULL;
@@ -187,8 +189,8 @@ static const struct place *parent_of(const struct place *p, const struct place *
 	return found;
 }
 
-/* The host's file that it will be mounted on, O_PATH; or -errno. *dir is that of the share that it
- * lies in, or of the root. */
+/* Opens the host's file that it will be mounted on. Returns an O_PATH descriptor or -errno. *dir is
+ * the directory of the share that it lies in, or of the root. */
 static int open_target(const struct place *p, const struct place *parent, const char *root,
 		       int *dir)
 {
@@ -207,7 +209,8 @@ static int open_target(const struct place *p, const struct place *parent, const 
 	return fd < 0 ? -errno : fd;
 }
 
-/* Nothing is there that it could be mounted on. 0: it can be made; or -EINVAL, logged. */
+/* There is nothing yet that it could be mounted on. Returns 0: it can be made; or -EINVAL,
+ * logged. */
 static int check_missing(const struct place *p, const struct place *parent)
 {
 	if (!parent || parent->share->writable)
@@ -232,7 +235,7 @@ static int check_kind(const struct place *p, int fd)
 		file ? "a directory" : "none");
 }
 
-/* Links in the share that it lies in lead on. 0 or -ENOMEM, logged. */
+/* Follows the links in the share that it lies in. Returns 0 or -ENOMEM, logged. */
 static int follow(struct place *p, const struct place *parent, int dir, int fd)
 {
 	char dir_name[PATH_MAX], name[PATH_MAX], *real;
@@ -246,13 +249,13 @@ static int follow(struct place *p, const struct place *parent, int dir, int fd)
 	return 0;
 }
 
-/* In the guest's own file systems is nothing of the host's. */
+/* The guest's own file systems have nothing of the host's. */
 static bool is_guests(const char *path)
 {
 	return is_below(path, "/dev") || is_below(path, "/run");
 }
 
-/* Is another one at its place already, of those before it? 0 or -EINVAL, logged. */
+/* Returns 0; or -EINVAL, logged: one of those before it is at its place already. */
 static int check_alone(const struct place *p, const struct place *first)
 {
 	int rc = 0;
@@ -262,7 +265,7 @@ static int check_alone(const struct place *p, const struct place *first)
 	return rc;
 }
 
-/* Can it be mounted in that share, or in the root? 0 or -errno, logged. */
+/* Can it be mounted in that share, or in the root? Returns 0 or -errno, logged. */
 static int check_target(struct place *p, const struct place *parent, const char *root)
 {
 	int dir = -1, fd, rc = 0;
@@ -287,7 +290,7 @@ static int check_target(struct place *p, const struct place *parent, const char 
 	return rc;
 }
 
-/* Of all of them, which it puts into the order in which they are mounted. */
+/* Checks all of them, and puts them into the order in which they are mounted. */
 static int check_targets(struct place *place, size_t nr, const char *root)
 {
 	int rc = 0;
@@ -298,7 +301,7 @@ static int check_targets(struct place *place, size_t nr, const char *root)
 		if (rc == 0)
 			rc = check_target(&place[i], parent_of(&place[i], place), root);
 		if (rc == 0)
-			rc = check_alone(&place[i], place); /* without links */
+			rc = check_alone(&place[i], place); /* once more, with links resolved */
 	}
 	qsort(place, nr, sizeof(place[0]), compare);
 	return rc;

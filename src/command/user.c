@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* --user, by the guest's own /etc/passwd and /etc/group, which are files of its root. */
+/* --user NAME, as the guest's own /etc/passwd and /etc/group have it, which are files of its
+ * root. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -12,11 +13,11 @@
 
 #include "machine/machine.h"
 
-#define LINE_ROOM MIB /* for a line of passwd or group, and pointers into it */
+#define LINE_ROOM MIB /* for a line of passwd or group, and the pointers into it */
 
-/* A regular file of the guest's root, whose links lead to nowhere but in there: NULL, if it is
- * anything else. Who wrote the root may have put there what opening does something to, or never
- * returns. */
+/* Opens a regular file of the guest's root, with links resolved inside that root. Returns NULL if
+ * it is anything else: whoever wrote the root may have put something there that opening has an
+ * effect on, or that blocks. */
 static FILE *open_in(const struct config *c, const char *name)
 {
 	const struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
@@ -34,7 +35,7 @@ static FILE *open_in(const struct config *c, const char *name)
 
 static void put_caller(FILE *out)
 {
-	static const int max_groups = 65536; /* the kernel's */
+	static const int max_groups = 65536; /* the kernel's limit */
 	gid_t *group = calloc((size_t)max_groups, sizeof(*group));
 	int nr = group ? getgroups(max_groups, group) : 0;
 
@@ -63,8 +64,8 @@ static bool is_member(const struct group *g, const char *name)
 	return false;
 }
 
-/* The groups that the user is a member of; line is LINE_ROOM bytes for this and the next one. 0 or
- * -errno, logged. */
+/* Writes the groups that the user is a member of. line is LINE_ROOM bytes, for this function and
+ * the next one. Returns 0 or -errno, logged. */
 static int put_groups(const struct config *c, gid_t own, char *line, FILE *out)
 {
 	FILE *f = open_in(c, "etc/group");
@@ -107,7 +108,7 @@ static int put_named(const struct config *c, char *line, FILE *out)
 	return put_groups(c, p.pw_gid, line, out);
 }
 
-/* -1 is nobody's: for setresuid(2) it is "as it was". */
+/* -1 can't be an id: for setresuid(2) it means "as it was". */
 static bool take_id(const char **text, unsigned *id)
 {
 	char *end;
@@ -122,7 +123,7 @@ static bool take_id(const char **text, unsigned *id)
 	return errno == 0 && n < UINT32_MAX;
 }
 
-/* UID, or UID:GID. */
+/* Writes UID, or UID:GID. Returns false if text is neither. */
 static bool put_numbers(const char *text, FILE *out)
 {
 	unsigned uid, gid;

@@ -24,7 +24,7 @@ static bool has_dots(const char *text, size_t len)
 	return false;
 }
 
-/* A path of the guest's, in normal form as far as it matters: absolute. */
+/* Takes a path in the guest: it must be absolute, and must not have "..". */
 static int set_guest_path(const struct opt_value *v, char **path, const char *text, size_t len)
 {
 	if (!len || text[0] != '/')
@@ -39,7 +39,7 @@ static int set_guest_path(const struct opt_value *v, char **path, const char *te
 	return *path ? 0 : log_ret(-ENOMEM, "out of memory");
 }
 
-/* DIR[:GUESTDIR][:rw] or [:ro]; without GUESTDIR it is where it is on the host. */
+/* Takes DIR[:GUESTDIR][:rw] or [:ro]; without GUESTDIR it has the same path as on the host. */
 int config_set_share(const struct opt_value *v, void *field)
 {
 	struct config *c = container_of(field, struct config, command.nr_shares);
@@ -49,7 +49,7 @@ int config_set_share(const struct opt_value *v, void *field)
 	if (c->command.nr_shares == CONFIG_MAX_SHARES)
 		return opt_fail(v, "there are %d shared directories already, which is the most",
 				CONFIG_MAX_SHARES);
-	c->command.nr_shares++; /* to be freed, however far it comes */
+	c->command.nr_shares++; /* config_destroy() frees it, even if it is only half made */
 	if (len > 3 && (!strcmp(v->text + len - 3, ":rw") || !strcmp(v->text + len - 3, ":ro"))) {
 		s->writable = v->text[len - 1] == 'w';
 		len -= 3;
@@ -64,7 +64,7 @@ int config_set_share(const struct opt_value *v, void *field)
 	return dir < len ? set_guest_path(v, &s->guest, v->text + dir + 1, len - dir - 1) : 0;
 }
 
-/* NAME=VALUE, or NAME: as it is here. */
+/* Takes NAME=VALUE; or NAME alone, which gets the value that it has here. */
 int config_set_env(const struct opt_value *v, void *field)
 {
 	struct config *c = container_of(field, struct config, command.nr_env);
@@ -87,7 +87,7 @@ int config_set_env(const struct opt_value *v, void *field)
 	return 0;
 }
 
-/* A quarter of what is free now. */
+/* Returns a quarter of the memory that is free now, within limits. */
 static uint64_t default_memory(void)
 {
 	FILE *f = fopen("/proc/meminfo", "re");
@@ -137,7 +137,7 @@ int config_command(struct config *c, char *const argv[], bool memory_seen, bool 
 	return 0;
 }
 
-/* An option of run that was given, or NULL. */
+/* Returns an option of run that was given, or NULL. */
 static const char *option_of_run(const struct command_config *r)
 {
 	const struct {
@@ -165,7 +165,7 @@ static const char *option_of_run(const struct command_config *r)
 	return NULL;
 }
 
-/* The command's streams are the only ones there. */
+/* Only the command's streams may be on standard input and output. */
 static int check_ends(const struct config *c)
 {
 	bool stdio = c->serial.kind == HOST_STDIO || c->console.kind == HOST_STDIO;

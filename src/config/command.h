@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `minivmm run` and its options, apart from the others of config.c. */
+/* `minivmm run` and its options; config.c has the others. */
 #pragma once
 
 #include "config/config.h"
@@ -7,24 +7,25 @@
 
 #define CONFIG_SHARE_METAVAR "DIR[:GUESTDIR][:rw|:ro]"
 
-/* The virtio-fs tags of the root and, with a number behind it, of the shares. */
+/* The virtio-fs tags of the root and, followed by a number, of the shares. */
 #define COMMAND_TAG_ROOT  "root"
 #define COMMAND_TAG_SHARE "share"
 
-opt_set config_set_share; /* struct config, its command.nr_shares */
-opt_set config_set_env;   /* struct config, its command.nr_env */
+opt_set config_set_share; /* field is command.nr_shares of a struct config */
+opt_set config_set_env;   /* field is command.nr_env of a struct config */
 
-/* Makes *c one that runs argv, which ends with NULL: copies it, and sets what is another default
- * then. seen: the options that were set, as config_set() has it. 0 or -errno, logged. */
+/* Makes *c one that runs argv, which ends with NULL and is copied, and changes the defaults that
+ * are different then, unless memory_seen or cpus_seen says that the user set them. Returns 0 or
+ * -errno, logged. */
 int config_command(struct config *c, char *const argv[], bool memory_seen,
 		   bool cpus_seen) __must_check;
 
-/* Whether the options of run are there with a command only, and fit the others. 0 or -EINVAL,
- * logged. */
+/* Are the options of run there with a command only, and do they fit the others? Returns 0 or
+ * -EINVAL, logged. */
 int config_check_command(const struct config *c) __must_check;
 
-/* Adds what a machine that runs a command has: for a copy of a configuration that was checked,
- * which is used as long as the original is there. */
+/* Adds what a machine that runs a command has. c is a copy of a configuration that was checked, and
+ * refers to it: the original must outlive it. */
 void config_complete_command(struct config *c);
 
 void config_command_destroy(struct command_config *r);

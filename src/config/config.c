@@ -80,7 +80,7 @@ static int set_balloon(const struct opt_value *v, void *field)
 	return opt_list(v, balloon_table, b);
 }
 
-/* Once the memory is known, which may come after it. */
+/* Checked at the end, because --memory may come after --balloon. */
 static int check_balloon(const struct config *c)
 {
 	const uint64_t most = CONFIG_MAX_BALLOON(c->memory.size);
@@ -97,7 +97,7 @@ static int check_balloon(const struct config *c)
 
 /* --vsock */
 
-/* Not 0 to 2 (the hypervisor, a machine's own, the host), nor "any". */
+/* CIDs that are not for guests: 0 to 2 (the hypervisor, a machine's own, the host), and "any". */
 static const struct opt_range cid_range = { 3, UINT32_MAX - 1 };
 
 static const struct opt vsock_rows[] = {
@@ -133,7 +133,7 @@ static int set_vsock(const struct opt_value *v, void *field)
 	return 0;
 }
 
-/* The command line. */
+/* -- the command line ------------------------------------------------------------------------ */
 
 static int set_help(const struct opt_value *v __unused, void *field)
 {
@@ -182,8 +182,8 @@ static const struct opt_range io_threads_range = { 1, CONFIG_MAX_IO_THREADS };
 static const struct opt_range overlay_range = { MIB, CONFIG_MAX_MEMORY };
 static const struct opt_range timeout_range = { 1, 100000000 };
 
-/* One row an option: its name and the name of its value, who parses it, the member that it fills,
- * its help. */
+/* One row for each option: its name, the name of its value, the function that parses that, the
+ * member that it fills, its help. */
 #define OPTION(name_, metavar_, set_, member, help_, ...)                                          \
 	{                                                                                          \
 		.name = name_, .metavar = metavar_, .set = set_, .help = help_,                    \
@@ -296,8 +296,8 @@ static const struct opt_table run_table = {
 	.bare = "a command comes after --, as in minivmm run -- COMMAND",
 };
 
-/* minivmm WORD …, where WORD is or resembles a command. 0, OPT_STOP when there is none, or
- * -EINVAL. */
+/* Parses minivmm WORD …, if WORD is or resembles a command. Returns 0; OPT_STOP if it is no such
+ * word; or -EINVAL. */
 static int parse_command(struct config *c, int argc, char *const argv[])
 {
 	struct opt_nearest near = { .word = argv[1] };

@@ -41,7 +41,7 @@ struct memory_config {
 	uint64_t size; /* bytes */
 	enum huge_pages huge;
 	bool prefault, mergeable;
-	bool shared; /* with a device in another process: no option, but what another one needs */
+	bool shared; /* with a device in another process; no option of its own: others need it */
 };
 
 struct disk_config {
@@ -49,15 +49,15 @@ struct disk_config {
 	bool readonly;
 	enum disk_format format;
 	int sector;    /* bytes, 512 or 4096; 0: what the image or device has */
-	bool temp;     /* what the guest writes is thrown away */
-	char *overlay; /* or goes to this file; NULL: to the disk itself */
-	char id[21];   /* what the guest reads as the serial number; "" = none given */
+	bool temp;     /* what the guest writes goes to a temporary overlay */
+	char *overlay; /* what it writes goes to this file; NULL: to the disk itself */
+	char id[21];   /* the serial number that the guest reads; "": none was given */
 };
 
-/* From a port of the host's to one of a guest's; IPv4 addresses as numbers. */
+/* Forwards a port of the host's to one of a guest's; IPv4 addresses are numbers. */
 struct net_forward {
 	bool udp;
-	uint32_t host, guest; /* guest 0: the one that DHCP gives it */
+	uint32_t host, guest; /* guest 0: the address that DHCP gives the guest */
 	uint16_t host_port, guest_port;
 };
 
@@ -71,13 +71,13 @@ struct net_config {
 	size_t nr_forwards;
 	bool restricted;
 	char *bridge, *script;
-	unsigned mtu, queues; /* mtu 0: the TAP's */
+	unsigned mtu, queues; /* mtu 0: that of the TAP */
 	bool vhost;
 	uint8_t mac[6];
 	char id[33];
 };
 
-/* What a serial port, console or port of the guest is connected to. */
+/* The host's end of a serial port, console or port of the guest. */
 struct host_end {
 	enum host_end_kind kind;
 	char *path;  /* HOST_FILE, HOST_SOCKET */
@@ -93,10 +93,10 @@ struct balloon_config {
 	bool on;
 	uint64_t size; /* bytes that it takes from the guest at the start */
 	bool reporting;
-	unsigned stats; /* seconds between two; 0 = never asked for */
+	unsigned stats; /* seconds between requests for statistics; 0: it never asks */
 };
 
-#define CONFIG_MAX_VSOCK_PATH 96 /* what a UNIX socket's name has room for, and a port */
+#define CONFIG_MAX_VSOCK_PATH 96 /* room in a UNIX socket's name beside "_PORT" */
 
 struct vsock_config {
 	unsigned cid; /* 0: there is none */
@@ -104,12 +104,12 @@ struct vsock_config {
 	bool vhost;
 };
 
-/* A folder for the guest. */
+/* A shared directory. */
 struct fs_config {
 	const char *option; /* for messages; NULL: --fs */
-	char tag[37];       /* what the guest calls it */
-	char *path;         /* the folder; or */
-	char *socket;       /* of the daemon that has it */
+	char tag[37];       /* the guest's name for it */
+	char *path;         /* the directory; either this */
+	char *socket;       /* or the socket of the daemon that has it */
 	bool readonly;
 	bool files; /* path may be a file, which is shared alone */
 	enum fuse_cache cache;
@@ -117,34 +117,35 @@ struct fs_config {
 };
 
 #define CONFIG_MAX_SHARES 8
-#define CONFIG_FS_ROOM    (CONFIG_MAX_FS + 1 + CONFIG_MAX_SHARES) /* run's root and shares, too */
+#define CONFIG_FS_ROOM    (CONFIG_MAX_FS + 1 + CONFIG_MAX_SHARES) /* shares of run included */
 #define CONFIG_MAX_ENV    256
 
 struct command_share {
-	char *path, *guest; /* on the host, in the guest; NULL: the same there */
+	char *path, *guest; /* on the host; in the guest, or NULL: the same as on the host */
 	bool writable;
 };
 
-/* Of the command's standard output and standard error. */
+/* How the command's standard output and standard error come out. */
 enum command_outputs {
-	OUTPUTS_UNSET, /* two */
+	OUTPUTS_UNSET, /* not given: two */
 	OUTPUTS_TWO,
 	OUTPUTS_ONE,  /* one stream, in order; standard error is at its end */
-	OUTPUTS_AUTO, /* one if this process's two are the same */
+	OUTPUTS_AUTO, /* one, if this process's two are the same file */
 };
 
-/* What `minivmm run` is about. */
+/* What `minivmm run` asks for. */
 struct command_config {
-	char **argv;   /* the command; NULL: there is none, and nothing else here */
+	char **argv;   /* the command; NULL: there is none, and all else here is unused */
 	char *root;    /* NULL: / */
-	char *modules; /* the kernel's folder of modules; NULL: look for it */
+	char *modules; /* the directory of the kernel's modules; NULL: it is searched for */
 	struct command_share share[CONFIG_MAX_SHARES];
 	size_t nr_shares;
 	uint64_t overlay_size; /* 0: half the memory */
 	char *env[CONFIG_MAX_ENV];
 	size_t nr_env;
 	bool clean_env;
-	uint64_t descriptors;   /* RLIMIT_NOFILE of whoever asked; minivmm takes more for itself */
+	uint64_t
+		descriptors; /* the caller's RLIMIT_NOFILE, for the command; minivmm raises its own */
 	char *user, *directory; /* NULL: the caller's */
 	unsigned timeout;       /* seconds; 0: none */
 	bool terminal;
@@ -154,8 +155,8 @@ struct command_config {
 
 struct config {
 	enum config_action action;
-	char *kernel, *initrd; /* paths; NULL = not given */
-	char *append;          /* added to the default command line; NULL = not given */
+	char *kernel, *initrd; /* paths; NULL: not given */
+	char *append;          /* added to the default command line; NULL: not given */
 	bool no_default_cmdline;
 	struct memory_config memory;
 	unsigned cpus;
@@ -173,7 +174,7 @@ struct config {
 	size_t nr_ports;
 	enum on_reset on_reset;
 	unsigned io_threads;
-	enum transport transport; /* of the virtio devices */
+	enum transport transport; /* what the virtio devices sit on */
 	enum log_level log_level;
 	bool nested;     /* VMX or SVM for the guest */
 	bool kaslr;      /* enter by the kernel's own decompressor, which randomizes its address */
@@ -181,30 +182,32 @@ struct config {
 	bool stats;      /* print the table of exits at the end */
 };
 
-/* The most that the balloon takes: an eighth stays with the guest, whose kernel can't live
+/* The most that the balloon takes: an eighth stays with the guest, whose kernel can't do
  * without. */
 #define CONFIG_MAX_BALLOON(memory) ((memory) - (memory) / 8)
 
-/* The defaults. */
+/* Sets the defaults. */
 void config_init(struct config *c);
 
-/* Sets one option, as --NAME VALUE would; value is NULL for a switch. *seen has a bit for each that
- * was set before, and is 0 at first. 0, or -EINVAL or -ENOMEM as below. */
+/* Sets one option, as --NAME VALUE would; value is NULL for a switch. *seen has a bit for each
+ * option that was set before, and is 0 at first. Returns 0, or -EINVAL or -ENOMEM as config_parse()
+ * does. */
 int config_set(struct config *c, const char *name, const char *value, uint64_t *seen) __must_check;
 
-/* Is the option of that name among them? */
+/* Is the option of that name among those of seen? */
 bool config_seen(uint64_t seen, const char *name);
 
-/* What can be checked only when all is there. 0, or -EINVAL as below. */
+/* Checks what can be checked only when all options are set. Returns 0, or -EINVAL as config_parse()
+ * does. */
 int config_check(const struct config *c) __must_check;
 
-/* Fills *c from the command line. Pure: opens nothing, prints nothing but the error. 0: everything
- * is within its limits, and ACTION_BOOT and ACTION_DRY_RUN have a kernel; -EINVAL: one line was
- * printed that names the option, the value, the reason and the way out; or -ENOMEM, logged.
- * Whatever it returned, config_destroy() afterwards. */
+/* Fills *c from the command line. It opens nothing and logs nothing but the error. Returns 0:
+ * everything is within its limits, and ACTION_BOOT and ACTION_DRY_RUN have a kernel; -EINVAL: one
+ * line was logged that names the option, the value, the reason and the way out; or -ENOMEM, logged.
+ * The caller calls config_destroy() in any case. */
 int config_parse(struct config *c, int argc, char *const argv[]) __must_check;
 void config_destroy(struct config *c);
 
-/* What --help and --version print. */
+/* These print what --help and --version print. */
 void config_help(FILE *out);
 void config_version(FILE *out);

@@ -19,7 +19,7 @@ static int set_host_fd(const struct opt_value *v, struct host_end *e)
 	return opt_number(&fd, &e->fd);
 }
 
-/* What stands behind the = of host_ends that have one. */
+/* Takes the value after "=" of those host ends that have one. */
 static int set_host_value(const struct opt_value *v, struct host_end *e)
 {
 	if (e->kind == HOST_FD)
@@ -59,7 +59,7 @@ int config_set_host_end(const struct opt_value *v, void *field)
 										     : "?");
 }
 
-/* A key of --port, which is the name of one of host_ends. */
+/* Takes a key of --port, which is the name of one of host_ends. */
 static int set_port_end(const struct opt_value *v, void *field)
 {
 	struct host_end *e = field;
@@ -73,7 +73,7 @@ static int set_port_end(const struct opt_value *v, void *field)
 	return v->text ? set_host_value(v, e) : 0;
 }
 
-/* udev makes file names of it, hence no blanks or slashes. */
+/* udev makes file names of it, so it may have no blanks or slashes. */
 static int set_port_name(const struct opt_value *v, void *field)
 {
 	size_t max = sizeof(((struct port_config *)0)->name) - 1;
@@ -111,7 +111,7 @@ int config_set_port(const struct opt_value *v, void *field)
 	if (c->nr_ports == CONFIG_MAX_PORTS)
 		return opt_fail(v, "there are %d ports already, which is the most; leave one out",
 				CONFIG_MAX_PORTS);
-	c->nr_ports++; /* before anything can fail: config_destroy() frees what it got */
+	c->nr_ports++; /* before anything can fail: config_destroy() frees it */
 	rc = opt_list(v, port_table, p);
 	if (rc)
 		return rc;
@@ -150,7 +150,7 @@ int config_check_stdio(const struct config *c)
 	return 0;
 }
 
-/* Where somebody is to connect, and the option that says it. */
+/* A socket that clients connect to, and the option that names it. */
 struct listener {
 	const char *option, *name, *path;
 };

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-/* virtio 1.2 §5.2.6: the identity has 20 bytes. udev makes file names of it, hence no blanks or
- * slashes. */
+/* virtio 1.2 §5.2.6: the identity has 20 bytes. udev makes file names of it, so it may have no
+ * blanks or slashes. */
 static int set_disk_id(const struct opt_value *v, void *field)
 {
 	size_t max = sizeof(((struct disk_config *)0)->id) - 1;
@@ -34,7 +34,7 @@ static const struct opt_choice disk_sectors[] = {
 	{ NULL, 0 },
 };
 
-/* A file of that name is ./temp. */
+/* A file with the name temp is written ./temp. */
 static int set_overlay(const struct opt_value *v, void *field)
 {
 	struct disk_config *d = container_of(field, struct disk_config, overlay);
@@ -62,7 +62,7 @@ int config_set_disk(const struct opt_value *v, void *field)
 	if (c->nr_disks == CONFIG_MAX_DISKS)
 		return opt_fail(v, "there are %d disks already, which is the most; leave one out",
 				CONFIG_MAX_DISKS);
-	c->nr_disks++; /* before anything can fail: config_destroy() frees what it got */
+	c->nr_disks++; /* before anything can fail: config_destroy() frees it */
 	rc = opt_list(v, disk_table, d);
 	if (rc)
 		return rc;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* --disk, apart from the other options of config.c. */
+/* --disk; config.c has the other options. */
 #pragma once
 
 #include "config/config.h"

@@ -10,7 +10,7 @@ static const struct opt_choice caches[] = {
 	{ NULL, 0 },
 };
 
-/* virtio 1.2 §5.11.4: a tag has 36 bytes, of UTF-8. */
+/* virtio 1.2 §5.11.4: a tag has at most 36 bytes, in UTF-8. */
 static int set_tag(const struct opt_value *v, void *field)
 {
 	const size_t max = sizeof(((struct fs_config *)0)->tag) - 1;
@@ -52,7 +52,7 @@ int config_set_fs(const struct opt_value *v, void *field)
 	if (c->nr_fs == CONFIG_MAX_FS)
 		return opt_fail(v, "there are already %d --fs, which is the most; leave one out",
 				CONFIG_MAX_FS);
-	c->nr_fs++; /* before anything can fail: config_destroy() frees what it got */
+	c->nr_fs++; /* before anything can fail: config_destroy() frees it */
 	f->readonly = true;
 	rc = opt_list(v, fs_table, f);
 	if (rc)

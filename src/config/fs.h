@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* --fs, apart from the other options of config.c. */
+/* --fs; config.c has the other options. */
 #pragma once
 
 #include "config/config.h"

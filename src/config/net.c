@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define MAX_IFNAME   15    /* IFNAMSIZ less its end */
-#define MIN_USER_MTU 1280  /* IPv6 has no smaller (RFC 8200 §5); libslirp takes 1000 */
-#define MAX_USER_MTU 65521 /* libslirp's */
+#define MAX_IFNAME   15    /* IFNAMSIZ without the NUL */
+#define MIN_USER_MTU 1280  /* the least that IPv6 has (RFC 8200 §5); libslirp would take 1000 */
+#define MAX_USER_MTU 65521 /* libslirp's limit */
 
 /* -- MODE ------------------------------------------------------------------------------------ */
 
@@ -58,7 +58,7 @@ static int set_socket(const struct opt_value *v, struct net_config *n)
 	return opt_path(v, &n->path);
 }
 
-/* name ends in '=' when a value follows. */
+/* name ends in '=' if a value follows. */
 static const struct net_mode_row {
 	const char *name;
 	int (*set)(const struct opt_value *v, struct net_config *n);
@@ -135,7 +135,8 @@ static int set_id(const struct opt_value *v, void *field)
 	return 0;
 }
 
-/* Cuts what comes before the first of sep off *rest, in place. NULL: there is no sep. */
+/* Cuts the text before the first character of sep off *rest, in place, and returns it. NULL: there
+ * is no such character. */
 static char *cut(char **rest, const char *sep)
 {
 	return strpbrk(*rest, sep) ? strsep(rest, sep) : NULL;
@@ -163,7 +164,7 @@ static int set_port(const struct opt_value *v, const char *text, uint16_t *port)
 	return 0;
 }
 
-/* PROTOCOL:[HOST]:PORT-[GUEST]:PORT, which it cuts. */
+/* Parses PROTOCOL:[HOST]:PORT-[GUEST]:PORT; text is cut into pieces. */
 static int parse_forward(const struct opt_value *v, char *text, struct net_forward *f)
 {
 	const char *protocol = cut(&text, ":"), *host = protocol ? cut(&text, ":") : NULL;
@@ -229,13 +230,13 @@ static const struct opt net_rows[] = {
 };
 static const struct opt_table net_table = { .row = net_rows, .nr = ARRAY_SIZE(net_rows) };
 
-/* What doesn't go with its mode. */
+/* Refuses keys that don't go with the mode. */
 static int check(const struct opt_value *v, const struct net_config *n)
 {
 	const struct {
 		const char *key;
 		bool given;
-		const char *names; /* of the modes that have it */
+		const char *names; /* of the modes that have the key */
 		unsigned modes;    /* bits of enum net_mode */
 	} keys[] = {
 		{ "queues", n->queues, "tap=", 1u << NET_TAP },
@@ -253,7 +254,7 @@ static int check(const struct opt_value *v, const struct net_config *n)
 	return 0;
 }
 
-/* Limits of libslirp's. */
+/* Checks the limits of libslirp. */
 static int check_user(const struct opt_value *v, const struct net_config *n)
 {
 	if (n->mtu && (n->mtu < MIN_USER_MTU || n->mtu > MAX_USER_MTU))
@@ -268,14 +269,14 @@ static int check_user(const struct opt_value *v, const struct net_config *n)
 	return 0;
 }
 
-/* Does listening at one of them leave room for the other? 0.0.0.0 is every address. */
+/* Would both listen at the same address? 0.0.0.0 is every address. */
 static bool forwards_clash(const struct net_forward *a, const struct net_forward *b)
 {
 	return a->udp == b->udp && a->host_port == b->host_port &&
 	       (a->host == b->host || !a->host || !b->host);
 }
 
-/* Does one of the card's first nr forwards? */
+/* Does it clash with one of the card's first nr forwards? */
 static bool clashes(const struct net_forward *f, const struct net_config *n, size_t nr)
 {
 	for (size_t i = 0; i < nr; i++)
@@ -331,7 +332,7 @@ int config_set_net(const struct opt_value *v, void *field)
 		return opt_fail(v,
 				"there are %d networks already, which is the most; leave one out",
 				CONFIG_MAX_NETS);
-	c->nr_nets++; /* before anything can fail: config_destroy() frees what it got */
+	c->nr_nets++; /* before anything can fail: config_destroy() frees it */
 	rc = opt_list(v, net_table, n);
 	if (rc == 0)
 		rc = check(v, n);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* --net. See config.c for the other options. */
+/* --net; config.c has the other options. */
 #pragma once
 
 #include "config/config.h"

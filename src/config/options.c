@@ -8,7 +8,8 @@
 
 #include "vmm/log.h"
 
-/* Bytes of a value that a message repeats: the reason must fit on the line, too. */
+/* At most so many bytes of a value are repeated in a message: the reason must fit on the line,
+ * too. */
 #define SHOWN_MAX 160
 
 int opt_fail(const struct opt_value *v, const char *fmt, ...)
@@ -30,8 +31,8 @@ static bool same_letter(char a, char b)
 	return tolower((unsigned char)a) == tolower((unsigned char)b);
 }
 
-/* Edit distance that counts a swap of neighbours as one (optimal string alignment), without
- * case. */
+/* Returns the edit distance, which counts a swap of neighbours as one (optimal string alignment)
+ * and ignores case. */
 static unsigned distance(const char *a, const char *b, size_t la, size_t lb)
 {
 	enum { MAX = 32 };
@@ -78,7 +79,7 @@ static int no_memory(void)
 	return log_ret(-ENOMEM, "out of memory while reading the command line");
 }
 
-/* Setters. */
+/* -- setters --------------------------------------------------------------------------------- */
 
 int opt_switch(const struct opt_value *v __unused, void *field)
 {
@@ -102,7 +103,7 @@ int opt_path(const struct opt_value *v, void *field)
 	return opt_string(v, field);
 }
 
-/* "on, off or 2M", and what v may have been meant to be. */
+/* Says "on, off or 2M", and what v may have been meant to be. */
 static int not_a_choice(const struct opt_value *v, const struct opt_choice *choice)
 {
 	struct opt_nearest near = { .word = v->text };
@@ -145,7 +146,7 @@ int opt_bool(const struct opt_value *v, void *field)
 	return not_a_choice(v, on_off);
 }
 
-/* a * b + c, or the largest number when that does not fit. */
+/* Returns a * b + c, or the largest number if that does not fit. */
 static uint64_t mul_add(uint64_t a, uint64_t b, uint64_t c)
 {
 	if (__builtin_mul_overflow(a, b, &a) || __builtin_add_overflow(a, c, &a))
@@ -153,7 +154,7 @@ static uint64_t mul_add(uint64_t a, uint64_t b, uint64_t c)
 	return a;
 }
 
-/* The decimal number that s begins with. Where it ends, or NULL when there is none. */
+/* Reads the decimal number that s begins with. Returns where it ends, or NULL if there is none. */
 static const char *parse_decimal(const char *s, uint64_t *value)
 {
 	const char *p = s;
@@ -203,7 +204,7 @@ int opt_size(const struct opt_value *v, void *field)
 	const char *end = parse_decimal(v->text, &value);
 	const char *unit = end && *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
 
-	/* A bare number is MiB to some monitors and bytes to others, so it is neither here. */
+	/* A bare number is MiB for some monitors and bytes for others, so it is refused here. */
 	if (end && !*end)
 		return opt_fail(v, "the size has no unit; write %.20sM for MiB, or use K, G or T",
 				v->text);
@@ -221,9 +222,9 @@ int opt_size(const struct opt_value *v, void *field)
 	return 0;
 }
 
-/* Tables. */
+/* -- tables ---------------------------------------------------------------------------------- */
 
-/* The row called name[0..len), or NULL. */
+/* Returns the row called name[0..len), or NULL. */
 static const struct opt *find_row(struct opt_table t, const char *name, size_t len)
 {
 	for (size_t i = 0; i < t.nr; i++) {
@@ -257,8 +258,8 @@ static int set_row(struct opt_table t, const struct opt_value *v, void *target, 
 	return v->row->set(v, (char *)target + v->row->field);
 }
 
-/* Cuts the first item off *rest in place: up to a single comma, with ",," made ",". *rest is NULL
- * after the last. */
+/* Cuts the first item off *rest in place, and returns it: it ends at a single comma, and ",,"
+ * becomes ",". *rest is NULL after the last. */
 static char *next_item(char **rest)
 {
 	char *item = *rest, *to = item;
@@ -343,14 +344,14 @@ int opt_list(const struct opt_value *v, struct opt_table t, void *target)
 	if (!t.row[0].name)
 		rc = set_first(v, t, target, next_item(&rest), &seen);
 	else if (!*rest)
-		rest = NULL; /* no item at all */
+		rest = NULL; /* there is no item at all */
 	while (rc == 0 && rest)
 		rc = set_key(v, t, target, next_item(&rest), &seen);
 	free(copy);
 	return rc;
 }
 
-/* An argument that is no option of ours. */
+/* Explains that arg is not an option of ours. */
 static int unknown_option(struct opt_table t, const char *arg)
 {
 	const char *name = arg + strspn(arg, "-");
@@ -368,13 +369,13 @@ static int unknown_option(struct opt_table t, const char *arg)
 		       SHOWN_MAX, arg);
 }
 
-/* Does arg look like an option of t, so that it is hardly the value of the one before it? */
+/* Does arg look like an option of t? Then it is hardly the value of the one before it. */
 static bool is_option(struct opt_table t, const char *arg)
 {
 	return !strncmp(arg, "--", 2) && find_row(t, arg + 2, strcspn(arg + 2, "="));
 }
 
-/* Fills *v from argv[i], and argv[i + 1] when the value stands there. How many it took, or
+/* Fills *v from argv[i], and from argv[i + 1] if that is the value. Returns how many it took, or
  * -EINVAL. */
 static int take_option(struct opt_table t, struct opt_value *v, int argc, char *const argv[], int i)
 {

@@ -3,8 +3,8 @@
  * Options as tables: a row is one --option of the command line, or one key of a comma-separated
  * value such as "a.img,readonly=on". Both are parsed, checked and explained by the same code.
  *
- * Whatever is wrong with a value gets one line on standard error that names the option, the value,
- * the reason and the way out; unknown words get the nearest known one. Nothing here opens or looks
+ * For whatever is wrong with a value one line is logged that names the option, the value, the
+ * reason and the way out; unknown words get the nearest known one. No function here opens or looks
  * at a file.
  *
  * In a comma-separated value ",," stands for a comma that belongs to the text, as in QEMU's
@@ -18,22 +18,22 @@
 
 struct opt_value;
 
-/* Parses v->text into *field. 0; OPT_STOP: ignore what follows on the command line; or -errno,
- * explained by opt_fail(). Strings are allocated; who owns the struct frees them, also after an
- * error. */
+/* Parses v->text into *field. Returns 0; OPT_STOP: what follows on the command line is ignored; or
+ * -errno, explained by opt_fail(). Strings are allocated; the owner of the struct frees them, also
+ * after an error. */
 typedef int opt_set(const struct opt_value *v, void *field);
 
 struct opt {
-	/* Without dashes. NULL, in the first row of a list: the item without a key. */
+	/* The name, without dashes. NULL, in the first row of a list: the item without a key. */
 	const char *name;
-	/* How the value is called in the help. NULL: a switch, which takes none. */
+	/* The name of the value in the help. NULL: a switch, which takes none. */
 	const char *metavar;
-	const char *help; /* '\n' begins a new line; unused for keys */
+	const char *help; /* '\n' begins a new line; not used for keys */
 	opt_set *set;
 	size_t field;     /* offset in the struct that the table fills */
 	const void *kind; /* what set() needs to know: an opt_choice[], an opt_range… */
 	bool repeats;     /* may be given more than once */
-	bool optional;    /* its value may be left out, which is as good as "" */
+	bool optional;    /* its value may be left out: then it is "" */
 };
 
 /* The rows of a list fill struct type, e.g. LIST_KEY("id", "STRING", set_id, disk_config, id). What
@@ -44,25 +44,25 @@ struct opt {
 		.field = offsetof(struct type, member), __VA_ARGS__                                \
 	}
 
-/* The rows of a table and how many; at most 64. */
+/* The rows of a table and their number, at most 64. */
 struct opt_table {
 	const struct opt *row;
 	size_t nr;
-	const char *bare; /* opt_argv(): what to do instead of an argument without a dash */
+	const char *bare; /* opt_argv() says this after an argument without a dash */
 };
 
-/* A value and where it stands, for messages. */
+/* A value, and where the user wrote it, for messages. */
 struct opt_value {
 	const struct opt *row;
 	const char *option; /* the --option, without dashes */
 	const char *whole;  /* all of its value as the user wrote it; NULL: a switch */
-	const char *text;   /* to parse: all of it, or the value of one key; NULL: a switch */
+	const char *text;   /* the text to parse: whole, or the value of one key; NULL: a switch */
 };
 
 #define OPT_STOP 1
 
-/* Goes through argv[1..] as --NAME VALUE, --NAME=VALUE or --NAME and fills target. 0, OPT_STOP or
- * -errno, explained. */
+/* Goes through argv[1..] as --NAME VALUE, --NAME=VALUE or --NAME and fills target. Returns 0,
+ * OPT_STOP or -errno, explained. */
 int opt_argv(struct opt_table t, void *target, int argc, char *const argv[]) __must_check;
 
 /* Does the same for one option: NAME and VALUE, which is NULL for a switch. *seen has a bit for
@@ -71,7 +71,7 @@ int opt_set_one(struct opt_table t, void *target, const char *name, const char *
 		uint64_t *seen) __must_check;
 
 /* Fills target from v->text: FIRST,KEY=VALUE,… where FIRST goes to the first row of t, whose name
- * is NULL; or, when that row has a name, KEY=VALUE,… or "". 0 or -errno, explained. */
+ * is NULL; or, when that row has a name, KEY=VALUE,… or "". Returns 0 or -errno, explained. */
 int opt_list(const struct opt_value *v, struct opt_table t, void *target) __must_check;
 
 /* Prints the table in two columns. */
@@ -80,7 +80,7 @@ void opt_help(struct opt_table t, FILE *out);
 /* Explains what is wrong with v: "--NAME VALUE: MESSAGE". Returns -EINVAL. */
 int opt_fail(const struct opt_value *v, const char *fmt, ...) __printf(2, 3);
 
-/* Setters. The type of the field stands behind each. */
+/* Setters. The comment after each says what the field is. */
 opt_set opt_switch; /* bool: true when the option is there */
 opt_set opt_bool;   /* bool: on or off */
 opt_set opt_string; /* char *: any text */
@@ -95,11 +95,11 @@ struct opt_choice {
 };
 
 struct opt_range {
-	uint64_t min, max; /* both allowed */
+	uint64_t min, max; /* both are allowed */
 };
 
-/* Finds the known word that a mistyped one was most likely meant to be: offer each, then look at
- * best. */
+/* Finds the known word that a mistyped one was most likely meant to be: offer each known word, then
+ * look at best. */
 struct opt_nearest {
 	const char *word;
 	const char *best; /* NULL: none is near */
@@ -107,6 +107,6 @@ struct opt_nearest {
 };
 void opt_offer(struct opt_nearest *n, const char *known);
 
-/* size as --memory takes it ("512M"), in the largest unit that divides it. Returns buf. */
+/* Writes size as --memory takes it ("512M"), in the largest unit that divides it. Returns buf. */
 #define OPT_SIZE_LEN 24
 const char *opt_size_text(uint64_t size, char buf[OPT_SIZE_LEN]);
