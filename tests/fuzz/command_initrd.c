@@ -2,7 +2,7 @@
 /*
  * What `minivmm run` reads of files that are somebody else's, to make its guest's initrd: a kernel,
  * a directory of modules, the root's passwd and group. The first byte says which the rest is; a
- * line of "=" divides two files. corpus/run_initrd is made by make-run-initrd-seeds.
+ * line of "=" divides two files. corpus/command_initrd is made by make-command-initrd-seeds.
  */
 #include <assert.h>
 #include <fcntl.h>
