@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The program: a command line to the library (minivmm.h), and its end to an exit status. Nothing
- * else exits. */
+/* The program: passes a command line to the library (minivmm.h), and makes its end an exit status.
+ * Nothing else exits. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -19,9 +19,9 @@ enum status {
 	STATUS_FAILED = 1,
 	STATUS_USAGE = 2,
 	STATUS_RUN_FAILED = 125
-}; /* and minivmm_status() */
+}; /* minivmm_status() returns others, too */
 
-/* Keys go to the guest as they are typed. */
+/* The terminal is put into raw mode, so that keys go to the guest as they are typed. */
 static int take_terminal(struct minivmm *vm)
 {
 	char text[128];
@@ -36,7 +36,7 @@ static int take_terminal(struct minivmm *vm)
 	return rc;
 }
 
-/* This process is ours, and shared folders take many. */
+/* This process is our own, and shared directories take many descriptors. */
 static void allow_descriptors(void)
 {
 	struct rlimit limit;
@@ -64,7 +64,7 @@ static int run(struct minivmm_config *c)
 	return status;
 }
 
-/* What --help and its like print is all that they do, so losing it is a failure. */
+/* --help and its like do nothing but print, so it is a failure if that is lost. */
 static int print(const struct minivmm_config *c, enum minivmm_action what)
 {
 	char *text;
@@ -80,7 +80,7 @@ static int print(const struct minivmm_config *c, enum minivmm_action what)
 
 int main(int argc, char **argv)
 {
-	/* Whatever of its own goes wrong with a command must not look like the command's status. */
+	/* A failure of minivmm run itself must not look like the command's status. */
 	const bool for_command = argc > 1 && !strcmp(argv[1], "run");
 	struct minivmm_config *c = minivmm_config_new();
 	int status = STATUS_FAILED, action = -1;
@@ -88,7 +88,7 @@ int main(int argc, char **argv)
 	if (c) {
 		minivmm_config_log(c, minivmm_log_stderr, NULL);
 		action = minivmm_config_args(c, argc, argv);
-		allow_descriptors(); /* now: the command has the limits that we had */
+		allow_descriptors(); /* not earlier: the command gets the limits that we had */
 		if (action < 0)
 			status = STATUS_USAGE;
 		else if (action == MINIVMM_ACTION_BOOT)

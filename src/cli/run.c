@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Each standard stream is copied by a thread of its own that waits as long as it takes: its
- * descriptor may be shared with other processes, so that O_NONBLOCK is not ours to set. Output is
- * over when the guest has ended it and all is written. Who waits for input is left behind.
+ * Each standard stream is copied by a thread of its own, which waits as long as it takes: other
+ * processes may share its descriptor, so we must not set O_NONBLOCK on it. Output is over when the
+ * guest has ended it and all is written. A thread that still waits for input then is left behind.
  */
 #include "run.h"
 
@@ -23,7 +23,8 @@
 #include "term.h"
 
 enum { STATUS_TIMEOUT = 124, STATUS_FAILED = 125, STATUS_SIGNAL = 128 };
-/* After a second signal: with a machine that doesn't end, and with a reader of our output. */
+/* How long we wait, after a second signal, for a machine that doesn't end, and for a reader of our
+ * output. */
 #define PATIENCE_S 5
 
 struct copy {
@@ -41,7 +42,7 @@ struct session {
 	int signalled; /* the first signal that ended it; 0: none */
 	struct timespec when;
 	bool ended_by_force;
-	bool left; /* the machine, which doesn't end */
+	bool left; /* the machine doesn't end, and we no longer wait for it */
 };
 
 /* -- streams --------------------------------------------------------------------------------- */
@@ -51,7 +52,7 @@ static bool write_all(int fd, const char *data, size_t len)
 	while (len) {
 		ssize_t n = write(fd, data, len);
 
-		if (n < 0 && errno == EAGAIN) { /* somebody else has set O_NONBLOCK */
+		if (n < 0 && errno == EAGAIN) { /* another process has set O_NONBLOCK */
 			poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, -1);
 			continue;
 		}
@@ -63,7 +64,8 @@ static bool write_all(int fd, const char *data, size_t len)
 	return true;
 }
 
-/* Waits, if a read has failed because the terminal's input is somebody else's now. */
+/* Returns false, unless a read has failed because the terminal's input belongs to another job now.
+ * Then it waits a second, and the caller tries again. */
 static bool in_background(int fd)
 {
 	pid_t owner = errno == EIO ? tcgetpgrp(fd) : -1;
@@ -81,7 +83,8 @@ static void *copy_stream(void *arg)
 	bool taken = true;
 	sigset_t set;
 
-	/* A command that may not want any input is not stopped for ours in the background. */
+	/* The command may not want any input, so our reading of it in the background must not stop
+	 * us. */
 	sigemptyset(&set);
 	sigaddset(&set, SIGTTIN);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
@@ -98,10 +101,10 @@ static void *copy_stream(void *arg)
 			break;
 		taken = write_all(c->to, buffer, (size_t)n);
 	}
-	/* A reader that has gone wanted no more; what can't be stored is lost. */
+	/* A reader that has gone wanted no more. Any other error loses output. */
 	if (!taken && c->output && errno != EPIPE)
 		__atomic_store_n(&c->error, errno, __ATOMIC_RELAXED);
-	/* The end of the input; or the guest is told that nobody reads its output. */
+	/* Either the input is at its end, or the guest is told that nobody reads its output. */
 	if (c->output)
 		close(c->from);
 	else
@@ -139,7 +142,8 @@ static int start_copies(struct session *s)
 	return 0;
 }
 
-/* The guest is gone: its output ends. But not our patience with those who don't read it. */
+/* The guest is gone, so its output ends. Unless patient, readers that don't take it are waited for
+ * only so long. */
 static void join_outputs(struct session *s, bool patient)
 {
 	struct timespec until;
@@ -156,7 +160,7 @@ static void join_outputs(struct session *s, bool patient)
 	}
 }
 
-/* Of the outputs that have ended. False: something is lost, and that was said. */
+/* Looks at the outputs that have ended. Returns false, after a message, if something was lost. */
 static bool all_written(struct session *s)
 {
 	static const char *const name[] = { "", "standard output", "standard error" };
@@ -179,7 +183,7 @@ static bool all_written(struct session *s)
 
 /* -- signals --------------------------------------------------------------------------------- */
 
-/* Those that would end us. */
+/* Returns the signals that would end us. */
 static sigset_t ending_signals(void)
 {
 	sigset_t set;
@@ -201,8 +205,8 @@ static sigset_t taken_signals(void)
 	return set;
 }
 
-/* Without a guest to tell, they end us: our output's reader may keep us for ever. Those that have
- * come by now were for the command. */
+/* There is no guest any more that could be told, so signals end us: the reader of our output may
+ * keep us for ever. Signals that have come by now were for the command. */
 static void signals_end_us(const struct session *s)
 {
 	const sigset_t set = ending_signals();
@@ -222,7 +226,7 @@ static void tell_size(const struct session *s)
 		minivmm_window_size(s->vm, size.ws_row, size.ws_col);
 }
 
-/* timeout(1) sends a signal to its child and again to the child's group: that is one. */
+/* timeout(1) sends a signal to its child and then to the child's group: the two count as one. */
 static bool just_came(struct session *s)
 {
 	const long long ms = signals_ms_since(&s->when);
@@ -231,7 +235,7 @@ static bool just_came(struct session *s)
 	return ms < 100;
 }
 
-/* The third one ends us, whatever is waited for. */
+/* The third signal ends us, whatever we are waiting for. */
 static void end_by_force(struct session *s, int signal)
 {
 	if (s->ended_by_force) {
@@ -281,7 +285,7 @@ static void until_end(struct session *s)
 		int n = poll(p, 2, s->ended_by_force ? PATIENCE_S * 1000 : -1);
 
 		s->left = n == 0;
-		if (n > 0 && p[1].revents) /* else EINTR: SIGCONT */
+		if (n > 0 && p[1].revents) /* otherwise EINTR, by SIGCONT */
 			on_signal(s);
 	}
 }
@@ -329,7 +333,8 @@ static int run(struct session *s)
 int run_command(struct minivmm_config *c)
 {
 	const sigset_t set = taken_signals();
-	static struct session s = { .signal_fd = -1 }; /* threads that are left behind have it */
+	/* It is static, because threads that are left behind use it. */
+	static struct session s = { .signal_fd = -1 };
 	int status;
 
 	term_reserve_stdio();

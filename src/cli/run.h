@@ -4,5 +4,5 @@
 
 #include "minivmm.h"
 
-/* Runs the command that c asks for: the exit status. */
+/* Runs the command that c asks for. Returns the exit status. */
 int run_command(struct minivmm_config *c);

@@ -23,7 +23,7 @@ struct signals {
 	struct timespec when;
 };
 
-/* Those that would end us. */
+/* Returns the signals that would end us. */
 static sigset_t ending_signals(void)
 {
 	sigset_t set;
@@ -44,7 +44,7 @@ static sigset_t taken_signals(void)
 	return set;
 }
 
-/* One that is blocked would be queued, ignored or not. */
+/* If it were blocked, it would be queued, although it is ignored. */
 void signals_add(sigset_t *set, int signal)
 {
 	struct sigaction now;
@@ -78,7 +78,7 @@ void signals_prepare(void)
 
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* our own output beyond ulimit -f: an error of that write */
+	signal(SIGXFSZ, SIG_IGN); /* our own output beyond ulimit -f: the write fails instead */
 }
 
 void signals_block(void)
@@ -88,8 +88,8 @@ void signals_block(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-/* timeout(1) sends a signal to its child and again to the child's group: within a second, that is
- * one request. */
+/* timeout(1) sends a signal to its child and then to the child's group: within a second, the two
+ * count as one request. */
 static bool asked_just_now(const struct signals *s)
 {
 	struct itimerspec left;
@@ -106,12 +106,13 @@ static void end_at_once(struct signals *s)
 	minivmm_stop(s->vm, MINIVMM_AT_ONCE);
 }
 
-/* One more, of those that end us, while it is ending: it does end us, whatever is waited for. */
+/* Another of the signals that end us has come while the guest is ending: it ends us, whatever we
+ * are waiting for. */
 static void end_us(const struct signals *s, int signal)
 {
 	const sigset_t set = ending_signals();
 
-	if (signals_ms_since(&s->when) < 1000) /* that may be the same request: timeout(1) again */
+	if (signals_ms_since(&s->when) < 1000) /* perhaps the same request: timeout(1) again */
 		return;
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	raise(signal);
@@ -189,7 +190,7 @@ static void serve(struct signals *s)
 
 	while (!p[0].revents) {
 		if (poll(p, 3, -1) < 0)
-			continue; /* EINTR: SIGCONT */
+			continue; /* EINTR, by SIGCONT */
 		if (p[1].revents)
 			on_signal(s);
 		if (p[2].revents)

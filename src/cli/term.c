@@ -12,18 +12,18 @@
 #define __unused      __attribute__((unused))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-/* What ends a process unless the program says otherwise. */
+/* Signals that end a process unless the program handles them. */
 static const int ends[] = { SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGPIPE,
 			    SIGALRM, SIGXCPU, SIGXFSZ, SIGSYS,  SIGABRT };
 static const int faults[] = { SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
 
-/* The process's one terminal: handlers must find it. */
+/* The one terminal of the process: signal handlers must find it. */
 static struct {
 	int fd;      /* -1: there was none yet */
 	bool wanted; /* atomic: raw whenever we are in the foreground */
-	bool raw;    /* atomic: it is raw now, and cooked is how it was */
+	bool raw;    /* atomic: it is raw now, and cooked is its mode before */
 	struct termios cooked;
-	struct sigaction old[_NSIG]; /* set before a handler is installed, and constant then */
+	struct sigaction old[_NSIG]; /* set before its handler is installed, and constant then */
 } term = { .fd = -1 };
 
 /* May we change the terminal? Not while it belongs to another job of the shell. */
@@ -31,10 +31,11 @@ static bool in_foreground(void)
 {
 	pid_t group = tcgetpgrp(term.fd);
 
-	return group < 0 || group == getpgrp(); /* < 0: not our session's terminal, no jobs there */
+	return group < 0 || group == getpgrp(); /* < 0: not our session's terminal, without jobs */
 }
 
-/* Without the SIGTTOU that would stop us if we have lost the foreground meanwhile. */
+/* Sets the mode with SIGTTOU blocked, which would stop us if we have lost the foreground
+ * meanwhile. */
 static int set_mode(const struct termios *mode)
 {
 	sigset_t ttou, before;
@@ -58,7 +59,7 @@ static int enter(void)
 		return -1;
 	if (!__atomic_load_n(&term.raw, __ATOMIC_ACQUIRE))
 		term.cooked = mode;
-	/* First: at worst a signal between the two restores what is still as it was. */
+	/* This comes first: at worst a signal between the two restores a mode that is unchanged. */
 	__atomic_store_n(&term.raw, true, __ATOMIC_RELEASE);
 	cfmakeraw(&mode);
 	return set_mode(&mode);
@@ -84,11 +85,12 @@ static void on_end(int sig, siginfo_t *info __unused, void *context __unused)
 	raise(sig);
 }
 
-/* A fault happens again by itself, with all that a debugger or sanitizer wants to know. */
+/* After this the fault happens again by itself, with all that a debugger or sanitizer wants to
+ * know. */
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	if (info->si_code <= 0) {
-		on_end(sig, info, context); /* sent by somebody */
+		on_end(sig, info, context); /* somebody sent it */
 		return;
 	}
 	term_restore();
@@ -104,7 +106,8 @@ static void handle(int sig, void (*fn)(int, siginfo_t *, void *))
 	sigaction(sig, &action, NULL);
 }
 
-/* Stops here by the default action, which does nothing where no shell could make us go on again. */
+/* Stops the process by the signal's default action, which does nothing where no shell could
+ * continue it. */
 static void on_stop(int sig, siginfo_t *info __unused, void *context __unused)
 {
 	int err = errno;
@@ -121,17 +124,18 @@ static void on_stop(int sig, siginfo_t *info __unused, void *context __unused)
 	errno = err;
 }
 
-/* Perhaps in the foreground now; or after SIGSTOP, which can't be handled. */
+/* We may be in the foreground now, or SIGSTOP, which can't be handled, may have stopped us. */
 static void on_continue(int sig __unused, siginfo_t *info __unused, void *context __unused)
 {
 	int err = errno;
 
 	enter();
-	kill(getpid(), SIGWINCH); /* its size may be another one, too */
+	kill(getpid(), SIGWINCH); /* its size may have changed, too */
 	errno = err;
 }
 
-/* Unless the signal is ignored, or (only_default) the program has a handler of its own. */
+/* Installs fn for sig, unless the signal is ignored, or (only_default) the program has a handler of
+ * its own. */
 static void install(int sig, void (*fn)(int, siginfo_t *, void *), bool only_default)
 {
 	struct sigaction *old = &term.old[sig];

@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The process's terminal in raw mode, and back to how it was in every way of leaving: return from
- * main(), exit(), a signal that ends the process, a crash, and while it is stopped (SIGTSTP).
+ * Puts the process's terminal into raw mode, and back to how it was whenever the process leaves it:
+ * by return from main(), exit(), a signal that ends the process, a crash, and while it is stopped
+ * (SIGTSTP).
  *
- * There is one terminal a process, and signal handlers must reach it: a mutable
- * static, which the library has none of but the log level.
+ * A process has one terminal, and signal handlers must reach it, so it is a mutable static.
  *
  * Job control: a background job leaves the terminal's mode alone, and is stopped by the kernel
- * (SIGTTIN) when something is typed, as every program that reads the terminal; "fg" brings it back.
- * SIGWINCH follows a SIGCONT: while the process was stopped, a change of the size told others.
+ * (SIGTTIN) when something is typed, like every program that reads the terminal; "fg" brings it
+ * back. After a SIGCONT the process sends itself SIGWINCH: while it was stopped, only others were
+ * told of a change of the size.
  */
 #pragma once
 
-/* Puts terminal fd, which stays open, into raw mode: now if this is the foreground job, else when
- * it becomes that. The first call installs handlers for SIGCONT, for SIGTSTP and the signals that
- * end a process where these have their default actions, and for faults; SIGCONT and faults must not
- * be blocked in every thread. Set-up only. 0 or -errno. */
+/* Puts terminal fd, which stays open, into raw mode: now if this is the foreground job, otherwise
+ * when it becomes that. The first call installs handlers: for SIGCONT and faults, and for SIGTSTP
+ * and the signals that end a process if these have their default actions. SIGCONT and faults must
+ * not be blocked in every thread. It is called during set-up only. Returns 0 or -errno. */
 int term_raw(int fd);
 
-/* Back to how it was found. Any time, any number of times; async-signal-safe. */
+/* Restores the mode that it had. It may be called at any time and repeatedly, and is
+ * async-signal-safe. */
 void term_restore(void);
 
-/* Puts /dev/null in the place of a standard input, output or error that is closed: main() does this
- * before anything is opened, which would else become standard input. */
+/* Puts /dev/null in the place of a standard input, output or error that is closed. main() calls
+ * this before anything is opened, which would otherwise become standard input. */
 void term_reserve_stdio(void);

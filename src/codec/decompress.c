@@ -2,9 +2,9 @@
 /*
  * Formats and their sources: gzip (RFC 1952), xz and lzma (the .lzma of LZMA Utils), zstd (RFC
  * 8878), LZ4's legacy frame (lz4_Frame_format.md, "Legacy frame"; what `lz4 -l` writes), bzip2,
- * lzop 1.0x. Each checks the checksums that its library checks; the two formats that are taken
- * apart here (LZ4's legacy frame has none; lzop) are checked by the lengths only, as Linux's own
- * decompressor does.
+ * lzop 1.0x. Each function checks the checksums that its library checks. The two formats that are
+ * parsed here (lzop, and LZ4's legacy frame, which has no checksums) are checked by their lengths
+ * only, as in Linux's own decompressor.
  */
 #include "decompress.h"
 
@@ -31,7 +31,7 @@ static int unpack_gzip(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_
 	return rc == Z_STREAM_END && !z.avail_out ? 0 : -EINVAL;
 }
 
-/* RFC 1952 §2.3.1: ISIZE, the last word. */
+/* RFC 1952 §2.3.1: ISIZE is the last word. */
 static int length_gzip(const uint8_t *src, size_t len, uint64_t *length)
 {
 	if (len < 18)
@@ -47,8 +47,8 @@ static int length_gzip(const uint8_t *src, size_t len, uint64_t *length)
 #ifdef HAVE_LZMA
 #include <lzma.h>
 
-/* .xz and .lzma alike. The dictionary's size is the file's choice: Linux's build makes 128 MiB at
- * most. */
+/* Unpacks .xz and .lzma. The file chooses the size of its dictionary; Linux's build makes 128 MiB
+ * at most. */
 static int unpack_lzma(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_len)
 {
 	lzma_stream s = LZMA_STREAM_INIT;
@@ -67,7 +67,7 @@ static int unpack_lzma(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_
 	return rc == LZMA_STREAM_END && !s.avail_out ? 0 : -EINVAL;
 }
 
-/* The index, which the footer says the size of, has the sizes of all blocks. */
+/* The index has the sizes of all blocks; the footer says how large the index is. */
 static int length_xz(const uint8_t *src, size_t len, uint64_t *length)
 {
 	uint64_t memory = 16 * MIB;
@@ -104,7 +104,7 @@ static int unpack_zstd(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_
 	n = ZSTD_decompress(dst, dst_len, src, n);
 	if (ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
 		return -ENOMEM;
-	return n == dst_len ? 0 : -EINVAL; /* an error is larger than any length */
+	return n == dst_len ? 0 : -EINVAL; /* an error code is larger than any length */
 }
 
 static int length_zstd(const uint8_t *src, size_t len, uint64_t *length)
@@ -137,8 +137,8 @@ struct lz4_block {
 	uint32_t len;
 };
 
-/* The next block: 1; 0: that was all; -EINVAL. Nothing marks the end: a word that has nothing
- * behind it is the size that Linux's build appends. */
+/* Finds the next block. Returns 1; 0: there is none; or -EINVAL. Nothing marks the end: a last word
+ * with nothing after it is the size that Linux's build appends. */
 static int lz4_next(const uint8_t **src, size_t *len, struct lz4_block *b)
 {
 	while (*len > 4) {
@@ -158,7 +158,7 @@ static int lz4_next(const uint8_t **src, size_t *len, struct lz4_block *b)
 	return 0;
 }
 
-/* How many bytes came out, at most room, or below 0. */
+/* Returns how many bytes came out, at most room, or a number below 0. */
 static int lz4_unpack_block(const struct lz4_block *b, uint8_t *dst, size_t room)
 {
 	return LZ4_decompress_safe((const char *)b->src, (char *)dst, (int)b->len,
@@ -181,10 +181,11 @@ static int lz4_one_after_the_other(const uint8_t *src, size_t len, uint8_t *dst,
 	return rc < 0 || dst_len ? -EINVAL : 0;
 }
 
-/* Blocks that threads take one by one. Each gives 8 MiB but the last, so their places are known. */
+/* Blocks that threads take one by one. Each but the last gives 8 MiB, so it is known where they
+ * go. */
 struct lz4_job {
 	struct lz4_block *block;
-	unsigned nr, next; /* next and bad: atomic */
+	unsigned nr, next; /* next and bad are atomic */
 	bool bad;
 	uint8_t *dst;
 	size_t dst_len;
@@ -215,7 +216,7 @@ static unsigned lz4_threads(unsigned blocks)
 	return min(nr, blocks);
 }
 
-/* False: the blocks are of other sizes, or damaged. */
+/* Returns false if the blocks have other sizes, or are damaged. */
 static bool lz4_at_once(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_len)
 {
 	const size_t nr = (dst_len + LZ4_LEGACY_BLOCK - 1) / LZ4_LEGACY_BLOCK;
@@ -280,7 +281,8 @@ static int unpack_bzip2(const uint8_t *src, size_t len, uint8_t *dst, size_t dst
 #define LZOP_CRC32_C     (1u << 9)
 #define LZOP_FILTER      (1u << 11)
 
-/* A big-endian number eaten from the front; -1 when there is none any more. */
+/* Reads a big-endian number and removes it from the front. Returns -1 if there are too few
+ * bytes. */
 static int64_t eat_be(const uint8_t **p, size_t *len, unsigned size)
 {
 	int64_t v = 0;
@@ -303,14 +305,14 @@ static bool skip(const uint8_t **p, size_t *len, uint64_t n)
 	return true;
 }
 
-/* lzop's file header, up to the first block. The flags, or -1. */
+/* Skips lzop's file header, up to the first block. Returns the flags, or -1. */
 static int64_t eat_lzop_header(const uint8_t **p, size_t *len)
 {
 	int64_t version, flags, n;
 
 	if (!skip(p, len, 9) || (version = eat_be(p, len, 2)) < 0x940)
-		return -1; /* 0x940: the first version with all the fields below */
-	/* versions of the library and needed, method, level */
+		return -1; /* 0x940: the first version that has all the fields below */
+	/* the library's version, the version needed, method, level */
 	if (!skip(p, len, 2 + 2 + 1 + 1) || (flags = eat_be(p, len, 4)) < 0)
 		return -1;
 	/* filter, mode, modification time, name, checksum of the header */
@@ -334,8 +336,8 @@ static int unpack_lzo(const uint8_t *src, size_t len, uint8_t *dst, size_t dst_l
 
 	while ((out = eat_be(&src, &len, 4)) > 0) {
 		in = eat_be(&src, &len, 4);
-		/* A block that didn't shrink is stored, and has the one kind of checksum. No length
-		 * at all (-1) is too long. */
+		/* A block that didn't shrink is stored, and has only the first kind of checksum. A
+		 * missing length (-1) is too long. */
 		if (!skip(&src, &len, 4 * (sums_d + (in < out ? sums_c : 0))) ||
 		    (uint64_t)in > len || (uint64_t)out > dst_len)
 			return -EINVAL;

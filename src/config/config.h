@@ -144,8 +144,7 @@ struct command_config {
 	char *env[CONFIG_MAX_ENV];
 	size_t nr_env;
 	bool clean_env;
-	uint64_t
-		descriptors; /* the caller's RLIMIT_NOFILE, for the command; minivmm raises its own */
+	uint64_t descriptors;   /* the caller's RLIMIT_NOFILE: the command gets it, minivmm more */
 	char *user, *directory; /* NULL: the caller's */
 	unsigned timeout;       /* seconds; 0: none */
 	bool terminal;

@@ -15,14 +15,14 @@
 
 #include "vmm/types.h"
 
-enum verdict { GOOD, BAD, ABSENT }; /* ABSENT: that alone keeps no guest from running */
+enum verdict { GOOD, BAD, ABSENT }; /* ABSENT: a guest can run without it */
 
 struct report {
 	const struct doctor_host *host;
 	FILE *out;
 	unsigned bad;
 	bool vmx, svm, nested;
-	const char *backend; /* the module, or NULL: none known is loaded */
+	const char *backend; /* the module, or NULL: no known one is loaded */
 };
 
 static void say(struct report *r, enum verdict verdict, const char *what, const char *fmt, ...)
@@ -40,7 +40,7 @@ static void say(struct report *r, enum verdict verdict, const char *what, const 
 	r->bad += verdict == BAD;
 }
 
-/* What to do about the item before. */
+/* Says what to do about the item before. */
 static void mend(struct report *r, const char *fmt, ...) __printf(2, 3);
 static void mend(struct report *r, const char *fmt, ...)
 {
@@ -81,7 +81,7 @@ static int host_open(const struct report *r, const char *path, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-/* The first size - 1 bytes of a file of /proc or /sys; "" when it can't be read. */
+/* Reads the first size - 1 bytes of a file of /proc or /sys; "" if it can't be read. */
 static const char *host_text(const struct report *r, const char *path, char *text, size_t size)
 {
 	AUTO_CLOSE int fd = host_open(r, path, O_RDONLY);
@@ -98,7 +98,7 @@ static unsigned long host_number(const struct report *r, const char *path)
 	return strtoul(host_text(r, path, text, sizeof(text)), NULL, 10);
 }
 
-/* Does a line of words hold this one? */
+/* Is word one of the words of this line? */
 static bool has_word(const char *line, const char *word)
 {
 	const size_t len = strlen(word);
@@ -114,7 +114,7 @@ static bool has_word(const char *line, const char *word)
 	return false;
 }
 
-/* The processor and who drives it. */
+/* Finds out what the processor is, and which module drives it. */
 static void look_at_processor(struct report *r)
 {
 	static const char *const modules[][2] = {
@@ -137,7 +137,7 @@ static void look_at_processor(struct report *r)
 	}
 }
 
-/* Names it only: whether it can run a guest is tried. */
+/* Only names it: check_guest() tries whether it can run a guest. */
 static void check_backend(struct report *r)
 {
 	const char *kind = r->vmx ? "VT-x" : r->svm ? "AMD-V" : NULL;
@@ -152,7 +152,7 @@ static void check_backend(struct report *r)
 		    r->nested ? "; it is a virtual machine's" : "");
 }
 
-/* Whether a guest can have guests of its own is a parameter of the module. */
+/* A parameter of the module decides whether a guest can have guests of its own. */
 static void check_nested(struct report *r)
 {
 	char path[64], text[8];
@@ -179,7 +179,7 @@ static void mend_elsewhere(struct report *r)
 	mend(r, "or on a host with VT-x or AMD-V");
 }
 
-/* /dev/kvm is not there, or nobody answers. */
+/* /dev/kvm is not there, or no driver answers. */
 static void mend_missing_kvm(struct report *r)
 {
 	if (r->backend) {
@@ -195,13 +195,13 @@ static void mend_missing_kvm(struct report *r)
 	}
 }
 
-/* A group that may use it is what distributions set up; without one, the device changes its
- * owner. */
+/* Distributions set up a group that may use it. Where there is none, the device's owner is
+ * changed. */
 static void mend_permission(struct report *r, const char *path)
 {
 	char full[PATH_MAX];
 	struct group group, *g = NULL;
-	char names[16 * 1024]; /* a group with more members than fit is one that can't be named */
+	char names[16 * 1024]; /* too many members to fit: as if it had no name */
 	struct stat st;
 
 	host_path(r, path, full);
@@ -216,7 +216,7 @@ static void mend_permission(struct report *r, const char *path)
 		mend(r, "sudo usermod -aG %s $USER, then log in again", g->gr_name);
 }
 
-/* A descriptor of /dev/kvm, or < 0: explained. */
+/* Returns a descriptor of /dev/kvm, or < 0, explained. */
 static int check_device(struct report *r)
 {
 	int fd = host_open(r, "dev/kvm", O_RDWR);
@@ -340,7 +340,7 @@ static void check_needed(struct report *r)
 	}
 }
 
-/* What only some options need. */
+/* Checks what only some options need. */
 static void check_useful(struct report *r, const char *path, const char *use, const char *module)
 {
 	AUTO_CLOSE int fd = host_open(r, path, O_RDWR);

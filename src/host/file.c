@@ -9,7 +9,8 @@
 #include "backend/kept.h"
 #include "vmm/log.h"
 
-/* Larger than any kernel or initrd, so that /dev/zero by another name does not fill the host. */
+/* The limit is larger than any kernel or initrd. It keeps a huge file from filling the host's
+ * memory. */
 #define FILE_MAX (4 * GIB)
 
 static int read_all(struct file *f, int fd, const char *option, const char *path)
@@ -33,7 +34,8 @@ static int read_all(struct file *f, int fd, const char *option, const char *path
 
 int file_alloc(struct file *f, size_t len)
 {
-	/* Populated at once: a page fault for every 4 KiB takes longer than the copying. */
+	/* The pages are populated at once: a page fault for every 4 KiB takes longer than the
+	 * copying. */
 	void *data = mmap(NULL, len, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 

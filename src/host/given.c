@@ -6,13 +6,13 @@
 
 #include "backend/stream/output.h"
 
-/* Those of the process's standard streams are never one of ours. */
+/* The process's standard streams never get a number of ours. */
 static bool is_open(int fd)
 {
 	return fd <= STDERR_FILENO || fcntl(fd, F_GETFD) >= 0;
 }
 
-/* what: who wants it, for the sentence. */
+/* what: the part that wants fd, for the message. */
 static bool check(const char *what, int fd, char text[GIVEN_TEXT])
 {
 	if (is_open(fd))

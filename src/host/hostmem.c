@@ -12,12 +12,12 @@
 
 #define UNLIMITED UINT64_MAX
 
-/* A small file, whole. */
+/* The whole text of a small file. */
 struct text {
 	char s[16 * 1024];
 };
 
-/* Reads the file of that name below root. False, and empty, when there is none. */
+/* Reads the file of that name below root. Returns false, with t empty, if there is none. */
 static bool __printf(3, 4) read_text(struct text *t, const char *root, const char *fmt, ...)
 {
 	char name[PATH_MAX], path[PATH_MAX];
@@ -40,7 +40,7 @@ static bool __printf(3, 4) read_text(struct text *t, const char *root, const cha
 	return n > 0;
 }
 
-/* The number behind key, which begins a line; otherwise if it isn't there. */
+/* Returns the number after key, which begins a line; otherwise, if there is no such line. */
 static uint64_t field(const struct text *t, const char *key, uint64_t otherwise)
 {
 	const char *line = t->s;
@@ -61,11 +61,12 @@ static uint64_t mem_available(const char *root)
 
 	if (!read_text(&t, root, "/proc/meminfo"))
 		return UNLIMITED;
-	/* UNLIMITED / KIB: what an old kernel doesn't say doesn't limit either. */
+	/* UNLIMITED / KIB: an old kernel says nothing here, and that is no limit. */
 	return field(&t, "MemAvailable:", UNLIMITED / KIB) * KIB;
 }
 
-/* What this one control group may still take: its files can be dropped to make room. */
+/* Returns what this one control group may still take. Its cached files count as free, because they
+ * can be dropped. */
 static uint64_t cgroup_available(const char *root, const char *group)
 {
 	struct text t;
@@ -84,8 +85,8 @@ static uint64_t cgroup_available(const char *root, const char *group)
 	return limit - min(limit, used);
 }
 
-/* The tightest of this process's control groups, from its own up to the root; its name goes to
- * group. */
+/* Returns what the tightest of this process's control groups may still take, from its own one up to
+ * the root; its name goes to group. */
 static uint64_t tightest_cgroup(const char *root, char group[PATH_MAX])
 {
 	char path[PATH_MAX] = "", *slash;
@@ -133,7 +134,7 @@ int hostmem_check(uint64_t size, const char *root)
 
 /* -- huge pages ------------------------------------------------------------------------------ */
 
-/* In pages; false when this host has none of that size. */
+/* Reads a number of huge pages. Returns false if this host has none of that size. */
 static bool huge_pages(const char *root, uint64_t page, const char *what, uint64_t *value)
 {
 	struct text t;
@@ -171,7 +172,7 @@ int hostmem_no_huge_pages(int err, uint64_t size, uint64_t page, const char *roo
 
 /* -- settings -------------------------------------------------------------------------------- */
 
-/* Memory that is shared has a setting of its own. */
+/* Shared memory has a setting of its own. */
 void hostmem_warn_if_never(const char *root, bool shared)
 {
 	const char *file = shared ? "shmem_enabled" : "enabled";

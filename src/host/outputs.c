@@ -7,8 +7,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* One open file? Where the kernel won't say (it was built without kcmp(2), or a filter forbids it),
- * two that were opened apart look alike only as long as neither has been written to. */
+/* Are both one open file? If the kernel won't say (it was built without kcmp(2), or a filter
+ * forbids it), two that were opened apart can't be told from one until something is written to one
+ * of them. */
 static bool is_one_open_file(int a, int b)
 {
 	const long order = syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, a, b);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A path is walked as the kernel would walk it, part by part, and each directory on the way is
- * compared with those that the guest may write, by device and inode: thus it doesn't matter what
- * the paths look like. What is in such a directory may be mounted elsewhere, too, where a path to
- * it doesn't lead through the directory. So every mount of it is a place that the guest may write.
+ * A path is walked as the kernel would walk it, part by part. Each directory on the way is compared
+ * by device and inode with those that the guest may write, so the spelling of the paths doesn't
+ * matter.
+ *
+ * A part of such a directory may also be mounted elsewhere, and be reached there without passing
+ * through the directory. So every mount of it counts as a place that the guest may write.
  */
 #include "host/paths.h"
 
@@ -17,9 +19,9 @@
 
 #include "backend/stream/output.h"
 
-#define MAX_LINKS 40 /* as the kernel has it */
+#define MAX_LINKS 40 /* the kernel's limit */
 
-/* What the guest may write, with all that is below. */
+/* A directory that the guest may write, with all that is below. */
 struct place {
 	dev_t dev;
 	ino_t ino;
@@ -51,14 +53,14 @@ static int add_place(struct places *p, const char *path, const struct fs_config 
 	return 0;
 }
 
-/* -- what of it is mounted elsewhere --------------------------------------------------------- */
+/* -- parts of it that are mounted elsewhere -------------------------------------------------- */
 
 struct mount {
 	unsigned id, major, minor;
-	char root[PATH_MAX], point[PATH_MAX]; /* within its file system; where it is */
+	char root[PATH_MAX], point[PATH_MAX]; /* within its file system; where it is mounted */
 };
 
-/* \040 and the like as the bytes that they stand for, in place. */
+/* Replaces \040 and the like by the bytes that they stand for, in place. */
 static void unescape(char *text)
 {
 	char *to = text;
@@ -76,7 +78,7 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
-/* The next line of /proc/self/mountinfo (proc(5)). */
+/* Reads the next line of /proc/self/mountinfo (proc(5)). */
 static bool next_mount(FILE *f, struct mount *m)
 {
 	char *line = NULL;
@@ -102,7 +104,7 @@ static bool is_below(const char *path, const char *dir)
 	return !strncmp(path, dir, len) && (path[len] == '/' || !path[len]);
 }
 
-/* The path of a share within its file system. False: it can't be told. */
+/* Finds the path of a share within its file system. Returns false if that can't be found out. */
 static bool inner_path(const char *path, struct mount *m, char inner[2 * PATH_MAX])
 {
 	char *real = realpath(path, NULL);
@@ -159,14 +161,14 @@ static int find_places(struct places *p, const struct config *c)
 
 struct walk {
 	const struct places *places;
-	const struct fs_config *found; /* it leads through that share; NULL: through none */
+	const struct fs_config *found; /* the path leads through that share; NULL: through none */
 	bool link;                     /* and through a link after that */
 	unsigned links;
-	int at; /* O_PATH: how far it has come */
+	int at; /* O_PATH: how far the walk has come */
 	struct stat st;
 };
 
-/* Goes on to fd, which is owned from here on. False: it is none. */
+/* Goes on to fd, which the walk owns from here on. Returns false if fd isn't a descriptor. */
 static bool step(struct walk *w, int fd)
 {
 	if (fd < 0)
@@ -181,7 +183,7 @@ static bool step(struct walk *w, int fd)
 	return true;
 }
 
-/* From the working directory, with all that it lies in. */
+/* Begins at the working directory, and looks at all that it lies in. */
 static void begin_here(struct walk *w)
 {
 	struct stat before = { 0 };
@@ -196,8 +198,7 @@ static void begin_here(struct walk *w)
 	(void)!step(w, open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
-/* A link at the place name of where the walk is: what it says, with rest after it. NULL: there is
- * none. */
+/* fd is a link below w->at: returns its target, with rest after it. NULL: it can't be followed. */
 static char *follow(struct walk *w, int fd, const char *rest)
 {
 	char text[PATH_MAX], *way;
@@ -210,7 +211,7 @@ static char *follow(struct walk *w, int fd, const char *rest)
 	return asprintf(&way, "%s/%s", text, rest) < 0 ? NULL : way;
 }
 
-/* Takes the first part off *way, which may be replaced. False: the walk is over. */
+/* Takes the first part off *way, which may be replaced. Returns false when the walk is over. */
 static bool walk_part(struct walk *w, char **way, char **next)
 {
 	char *name = *next, *longer;
@@ -262,7 +263,7 @@ static const char *way_out(const struct fs_config *f)
 	return f->option ? "without :rw" : "with readonly=on";
 }
 
-/* option ends where the path follows. */
+/* option ends where the path follows it in the message. */
 static int check(const struct places *p, const char *option, const char *path)
 {
 	struct walk w;

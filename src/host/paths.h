@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Paths of minivmm's own that a guest could change. */
+/* Paths of minivmm's own options, and whether a guest could change where they lead. */
 #pragma once
 
 #include "config/config.h"
 
 /* Refuses each path of the configuration that leads through a directory which the guest may write
- * (--share :rw, --fs readonly=off): there it could have a link to another file of the host's in
- * its place, for this start or the next one. Symbolic links and bind mounts are looked through.
- * What isn't there yet is not an error here.
+ * (--share :rw, --fs readonly=off): there it could have a link to another file of the host's in its
+ * place, for this start or the next one. Symbolic links and bind mounts are followed. A path that
+ * doesn't exist yet is not an error here.
  *
- * 0; -EINVAL, logged: one line that names both options and the way out; or -ENOMEM, logged. */
+ * Returns 0; -EINVAL, logged: one line that names both options and the way out; or -ENOMEM,
+ * logged. */
 int paths_check(const struct config *c) __must_check;

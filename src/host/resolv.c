@@ -5,9 +5,9 @@
 #include <stdio.h>
 
 #define BLANKS    " \t\r\n"
-#define MAX_LINES 1000 /* of /dev/zero by that name there would be more */
+#define MAX_LINES 1000 /* a limit, in case the file is /dev/zero */
 
-/* Such words go into the guest's file as they are. */
+/* Only such words are passed on, as they go into the guest's file unchanged. */
 static bool is_word(const char *text)
 {
 	for (; *text; text++)
@@ -26,7 +26,7 @@ static void take_server(struct resolv *r, const char *word, unsigned nr)
 		r->first6 = true;
 }
 
-/* The last line of the file that names some counts. */
+/* If several lines of the file name domains, the last one counts. */
 static void take_domains(struct resolv *r, char *words)
 {
 	char *save, *word = strtok_r(words, BLANKS, &save);
