@@ -17,7 +17,7 @@ static void debug_exit_write(struct dev *dev, uint64_t off __unused, unsigned si
 
 static void debug_exit_reset(struct dev *dev __unused)
 {
-	/* There is no state. */
+	/* The device has no state. */
 }
 
 static const struct dev_ops debug_exit_ops = { .name = "debug-exit",

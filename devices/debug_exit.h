@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Debug exit: a port by which a test kernel ends the monitor with an exit status of its choice, as
- * QEMU's isa-debug-exit: writing v ends it with (v << 1) | 1, which is never 0. Reads as 0.
+ * Debug exit: a port by which a test kernel ends the monitor with an exit status of its choice,
+ * like QEMU's isa-debug-exit: writing v ends it with (v << 1) | 1, which is never 0. Reads as 0.
  */
 #pragma once
 
@@ -12,7 +12,8 @@
 
 struct debug_exit {
 	struct dev dev;
-	/* Told POWER_DEBUG_EXIT with the status, whose low byte alone survives exit(2). */
+	/* It is told POWER_DEBUG_EXIT with the status, of which only the low byte survives
+	 * exit(2). */
 	struct power power;
 };
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Keyboard controller, as much as it takes to reset a PC: command 0xfe pulses the CPU's reset line.
+ * Keyboard controller, as much of it as it takes to reset a PC: command 0xfe pulses the CPU's reset
+ * line.
  *
  * Modelled (IBM PS/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary Device
- * Controller"): status, self-test, port tests, the configuration byte, the reset pulse.
- * Nothing is plugged in: a port test fails, and a byte for a keyboard or mouse gets no answer. No
+ * Controller"): status, self-test, port tests, the configuration byte, the reset pulse. No device
+ * is plugged in: a port test fails, and a byte for a keyboard or mouse gets no answer. There are no
  * interrupts; other commands are taken and ignored.
  */
 #pragma once
@@ -12,8 +13,8 @@
 #include "vmm/bus.h"
 #include "vmm/power.h"
 
-/* Offsets in the device's range (0x60 on a PC). What lies between reads as an empty bus does: port
- * 0x61 is KVM's own, which answers it before any bus of ours is asked. */
+/* Offsets in the device's range (0x60 on a PC). The addresses in between read as an empty bus does;
+ * KVM itself answers port 0x61 before a bus of ours is asked. */
 enum { I8042_DATA = 0, I8042_COMMAND = 4, I8042_PORTS = 5 };
 
 struct i8042 {
@@ -24,7 +25,7 @@ struct i8042 {
 	uint8_t output;       /* what the data port reads */
 	bool output_full;     /* status bit 0 */
 	bool command_written; /* status bit 3: the last write was a command */
-	uint8_t command;      /* the last one, which the next byte at the data port is for */
+	uint8_t command;      /* the last one; the next byte at the data port belongs to it */
 };
 
 /* *power is copied. */

@@ -3,14 +3,14 @@
  * MSI-X (PCI Local Bus 3.0 §6.8.2).
  *
  * A vector is an eventfd. While it is enabled and not masked, the eventfd is connected: each signal
- * is sent as the vector's message, by KVM and without us. While it is masked (itself, by the whole
- * function, or because MSI-X is off), it isn't, and what is signalled stays in the eventfd: that
- * count is the pending bit, and it is sent as soon as the eventfd is connected again. So whoever
- * signals, be it the device or the host's kernel for it (vhost), needs to know nothing of masks.
+ * is sent as the vector's message, by KVM and without us. While the vector is masked (itself, with
+ * the whole function, or because MSI-X is off), the eventfd is not connected and keeps its signals:
+ * that count is the pending bit, and it is sent as soon as the eventfd is connected again. So the
+ * device, or the host's kernel for it (vhost), can signal without knowing about masks.
  *
  * The table is read and written in aligned words of 4 or 8 bytes, as §6.8.2 asks of software;
- * anything else reads as zero and writes nothing. An entry that is changed while it isn't masked,
- * which software must not do, changes at once.
+ * anything else reads as zero and writes nothing. An entry that is changed while it isn't masked
+ * (which software must not do) changes at once.
  */
 #include "msix.h"
 
@@ -22,7 +22,7 @@
 
 #include "vmm/loop.h"
 
-/* Says why when there is none, but not as often as a guest may ask. */
+/* Logs why when there is none, but not as often as a guest may ask. */
 int msix_fd(struct msix *m, unsigned vector)
 {
 	struct msix_vector *v = &m->vector[vector];
@@ -70,7 +70,7 @@ static bool is_open(const struct msix *m, unsigned vector)
 	return m->enabled && !m->masked && !m->vector[vector].masked;
 }
 
-/* What is lent is connected when our own is: by the same message, which KVM has taken. */
+/* A lent eventfd is connected when our own is: with the same message, which KVM has taken. */
 static int connect_lent(struct msix *m, unsigned vector)
 {
 	struct msix_vector *v = &m->vector[vector];
@@ -102,7 +102,7 @@ static void connect_one(struct msix *m, unsigned vector)
 			vector, m->name, (unsigned long long)v->address, v->data, strerror(-rc));
 }
 
-/* Connects what the masks let through, and nothing else. */
+/* Connects the eventfds that the masks let through, and no others. */
 static void update(struct msix *m)
 {
 	if (!m->wires.ops)
@@ -153,7 +153,7 @@ static void set_table_word(struct msix_vector *v, unsigned off, uint32_t value)
 	}
 }
 
-/* Does the table answer such an access? */
+/* Returns whether the table answers such an access. */
 static bool table_covers(const struct msix *m, uint64_t off, unsigned size)
 {
 	return (size == 4 || size == 8) && off % size == 0 && off / PCI_MSIX_ENTRY_SIZE < m->nr;
@@ -209,7 +209,7 @@ static void take_back(struct msix *m)
 	}
 }
 
-/* A vector that is connected has nothing pending: what there was is being sent. */
+/* A connected vector has nothing pending: its message is being sent. */
 uint64_t msix_pba_read(const struct msix *m, uint64_t off, unsigned size)
 {
 	struct pollfd p[2 * MSIX_MAX_VECTORS];
@@ -249,7 +249,7 @@ void msix_config_written(struct msix *m, const struct pci_function *f, unsigned 
 void msix_drain(struct msix *m)
 {
 	take_back(m);
-	/* There may be nothing. KVM reads, too, what is connected. */
+	/* The eventfd may have no count, or KVM may have read it: that is no error. */
 	for (unsigned i = 0; i < m->nr; i++)
 		if (m->vector[i].fd >= 0)
 			loop_take_event(m->vector[i].fd);
@@ -276,7 +276,7 @@ void msix_init(struct msix *m, struct pci_function *f, const char *name, unsigne
 	m->cap = pci_add_cap(f, PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF);
 	pci_set(f, m->cap + PCI_MSIX_FLAGS, 2, nr - 1,
 		PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
-	pci_set(f, m->cap + PCI_MSIX_TABLE, 4, table, 0); /* of BAR 0, both */
+	pci_set(f, m->cap + PCI_MSIX_TABLE, 4, table, 0); /* both are in BAR 0 */
 	pci_set(f, m->cap + PCI_MSIX_PBA, 4, pba, 0);
 }
 

@@ -4,27 +4,27 @@
  *
  * Configuration space is reached by the ports 0xcf8 to 0xcff (mechanism #1, §3.2.2.3.2) and by a
  * window of memory (ECAM, PCI Express Base 3.0 §7.2.2), with every width and at every offset: a
- * write changes the bits that are the guest's and leaves the others. Beyond its 256 bytes a
- * function has nothing, and reads as zero there.
+ * write changes the bits that are the guest's and leaves the others. A function has nothing beyond
+ * its 256 bytes: the rest reads as zero.
  *
- * A function has one BAR at most: memory, of 64 bits, not prefetchable, since reading a register
+ * A function has at most one BAR: 64-bit memory that is not prefetchable, since reading a register
  * may change it. As firmware we put it in the window below 4 GiB, where every kernel can reach it;
- * the guest can move it to any place in that window or in the one above RAM, and elsewhere it
- * answers nothing. Decoding is off at the start: the drivers switch it on.
+ * the guest can move it to any place in that window or in the one above RAM. Elsewhere it does not
+ * answer. Decoding is off at the start: the drivers switch it on.
  *
- * Who answers at an address changes while the machine runs, and the buses are frozen. So the bus
- * knows the windows only, and we find the function in them, by bar_at, without a lock: the bus
- * takes that of the function itself, and no other. An access that was on its way while the BAR
- * moved reaches the function as if it had come before. Of two BARs that overlap the lower slot
- * answers.
+ * Which function answers at an address changes while the machine runs, but the buses are frozen. So
+ * the bus knows only the windows, and we find the function in them, by bar_at, without a lock: the
+ * only lock that the bus takes is the function's own. An access that was on its way while the BAR
+ * moved reaches the function as if it had come before. Of two BARs that overlap, the one in the
+ * lower slot answers.
  *
- * Among the ports is that of the reset control register, 0xcf9 (Intel's PIIX3 and later chipsets),
- * by which kernels reset a machine when they are told so, or when nothing else does it.
+ * One of the ports is the reset control register, 0xcf9 (Intel's PIIX3 and later chipsets), by
+ * which kernels reset a machine when they are told to, or when nothing else works.
  *
  * Deliberately missing: interrupt pins (functions have MSI-X), I/O BARs, bridges, several functions
  * of a device, hot plug, power management. Command bits other than memory, bus master and interrupt
- * disable are zero, and the latter two change nothing: what a driver doesn't want a device to do it
- * tells the device.
+ * disable are zero, and the latter two change nothing: a driver tells the device itself what it
+ * should not do.
  */
 #include "pci.h"
 
@@ -32,14 +32,14 @@
 #include <errno.h>
 #include <linux/pci_regs.h>
 
-/* Offsets of a function's struct dev: configuration space, and its BAR behind it. */
+/* Offsets in a function's struct dev: configuration space, followed by its BAR. */
 #define CONFIG_SIZE 0x1000u
 #define BAR         CONFIG_SIZE
 
 #define ADDRESS_ENABLE (1u << 31)
 #define ADDRESS_BITS   0x80fffffcu /* enable, bus, device, function, register */
 #define DATA           4           /* the offset of CONFIG_DATA */
-#define RESET_CONTROL  1           /* and that of a byte in which a bit that is set resets */
+#define RESET_CONTROL  1           /* the offset of the byte in which one bit resets the machine */
 #define RESET_NOW      (1u << 2)
 
 /* -- a function ------------------------------------------------------------------------------ */
@@ -75,7 +75,7 @@ static bool in_window(const struct pci_window *w, gpa_t at, uint64_t len)
 	return at >= w->base && at - w->base <= w->len && len <= w->len - (at - w->base);
 }
 
-/* Where the BAR is to answer, by what configuration space says. */
+/* The address at which the BAR answers by what configuration space says. */
 static gpa_t decoded_at(const struct pci_function *f)
 {
 	const gpa_t at = pci_bar(f);
@@ -94,7 +94,7 @@ static void decode(struct pci_function *f)
 
 	if (from == to)
 		return;
-	__atomic_store_n(&f->bar_at, to, __ATOMIC_RELEASE); /* with window_forward() */
+	__atomic_store_n(&f->bar_at, to, __ATOMIC_RELEASE); /* pairs with window_forward() */
 	if (f->ops->bar_moved)
 		f->ops->bar_moved(f, from, to);
 }
@@ -190,7 +190,8 @@ void pci_function_destroy(struct pci_function *f)
 
 /* -- the ways to configuration space --------------------------------------------------------- */
 
-/* Where off is in the configuration space of the function of that number; NULL: there is none. */
+/* Finds the function of that number, and turns off into its offset in configuration space. NULL:
+ * there is none. */
 static struct dev *forward_config(const struct pci *p, unsigned devfn, uint64_t *off, unsigned size)
 {
 	if (devfn % 8 || devfn / 8 >= p->nr_slots || size > CONFIG_SIZE - *off)
@@ -231,7 +232,7 @@ static void reset_control_write(struct pci *p, uint8_t value)
 		power_report(&p->power, POWER_RESET, 0);
 }
 
-/* Only a whole 32-bit write reaches CONFIG_ADDRESS; other widths there are other devices'. */
+/* Only a whole 32-bit write reaches CONFIG_ADDRESS; other widths there belong to other devices. */
 static void ports_write(struct dev *dev, uint64_t off, unsigned size, uint64_t value)
 {
 	struct pci *p = container_of(dev, struct pci, ports);
@@ -277,7 +278,7 @@ static struct dev *window_forward(struct dev *dev, uint64_t *off, unsigned size)
 
 	for (unsigned i = 0; i < p->nr_slots; i++) {
 		struct pci_function *f = p->slot[i];
-		const gpa_t bar = __atomic_load_n(&f->bar_at, __ATOMIC_ACQUIRE); /* decode() */
+		const gpa_t bar = __atomic_load_n(&f->bar_at, __ATOMIC_ACQUIRE); /* see decode() */
 
 		if (at < bar || at - bar >= f->bar_size)
 			continue;
@@ -294,7 +295,7 @@ static const struct dev_ops window_ops = { .name = "pci-bars", .forward = window
 /* -- the bus --------------------------------------------------------------------------------- */
 
 static const struct pci_function_ops bridge_ops = { .name = "host bridge" };
-/* As QEMU's generic host bridge, to which no kernel has quirks. */
+/* The same as QEMU's generic host bridge, for which no kernel has quirks. */
 static const struct pci_ids bridge_ids = {
 	.vendor = 0x1b36,
 	.device = 0x0008,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One PCI bus with its host bridge, and what every function on it has in common. See pci.c. */
+/* One PCI bus with its host bridge, and what all functions on it have in common. See pci.c. */
 #pragma once
 
 #include "vmm/bus.h"
@@ -7,20 +7,21 @@
 
 #define PCI_PORTS     8                   /* CONFIG_ADDRESS and CONFIG_DATA, from 0xcf8 on */
 #define PCI_ECAM_SIZE 0x100000            /* one bus: 4 KiB for each of 256 functions */
-#define PCI_SLOTS     32                  /* the first of which is the host bridge */
-#define PCI_NOWHERE   ((gpa_t)UINT64_MAX) /* where a BAR is that isn't decoded */
+#define PCI_SLOTS     32                  /* slot 0 is the host bridge */
+#define PCI_NOWHERE   ((gpa_t)UINT64_MAX) /* the address of a BAR that isn't decoded */
 
 struct pci_function;
 
-/* All with the function's lock held. NULL: nothing to do; reads as zero. */
+/* All are called with the function's lock held. NULL: there is nothing to do; it reads as zero. */
 struct pci_function_ops {
 	const char *name;
 	/* off + size lies inside the BAR. */
 	uint64_t (*bar_read)(struct pci_function *f, uint64_t off, unsigned size);
 	void (*bar_write)(struct pci_function *f, uint64_t off, unsigned size, uint64_t value);
-	/* The BAR is at another place, or decoded no more or again. */
+	/* The BAR was moved, or its decoding was switched on or off. */
 	void (*bar_moved)(struct pci_function *f, gpa_t from, gpa_t to);
-	/* [off, off + size) is about to be read; was written, as far as it can be. off < 256. */
+	/* config_read: [off, off + size) is about to be read. config_written: it was written, as
+	 * far as the guest can write it. off < 256. */
 	void (*config_read)(struct pci_function *f, unsigned off, unsigned size);
 	void (*config_written)(struct pci_function *f, unsigned off, unsigned size);
 	void (*reset)(struct pci_function *f);
@@ -37,17 +38,18 @@ struct pci_windows;
 struct pci_function {
 	struct dev dev; /* its lock is the function's */
 	const struct pci_function_ops *ops;
-	const struct pci_windows *windows; /* the bus's */
+	const struct pci_windows *windows; /* the bus's; not owned */
 	uint64_t bar_size;                 /* a power of two from 4 KiB on; 0: it has none */
 	gpa_t bar_at;                      /* atomic; written with the lock held */
 
-	/* Configuration space: as the guest sees it, the bits that it can change, and as the
-	 * firmware left it. */
+	/* Configuration space as the guest sees it, the bits that the guest can change, and the
+	 * values that the firmware left. */
 	uint8_t config[256], writable[256], fresh[256];
 	unsigned next_cap, last_cap;
 };
 
-/* Addresses that the host bridge passes on to BARs: below 4 GiB, and above all RAM. */
+/* The addresses that the host bridge passes on to BARs: one range below 4 GiB, one above all
+ * RAM. */
 struct pci_windows {
 	struct pci_window {
 		struct dev dev;
@@ -61,7 +63,7 @@ struct pci {
 	struct dev ports, ecam;
 	uint32_t address; /* CONFIG_ADDRESS; atomic */
 	uint8_t reset_control;
-	struct power power; /* who is told of a reset; nobody after pci_init() */
+	struct power power; /* is told of a reset; none after pci_init() */
 	struct pci_windows windows;
 	struct pci_function bridge;
 	struct pci_function *slot[PCI_SLOTS]; /* not owned; constant once the buses are frozen */
@@ -69,12 +71,12 @@ struct pci {
 	gpa_t next_bar;
 };
 
-/* A bus with nothing but its host bridge. Before its devices are mapped; windows without a length
- * aren't. */
+/* A bus that has only its host bridge. Called before devices are mapped; a window of length 0 does
+ * not exist. */
 void pci_init(struct pci *p, gpa_t low, uint64_t low_len, gpa_t high, uint64_t high_len);
 void pci_destroy(struct pci *p);
 
-/* A function with no capability yet. bar_size as above. */
+/* A function without capabilities. bar_size is as above. */
 void pci_function_init(struct pci_function *f, const struct pci_function_ops *ops,
 		       const struct pci_ids *ids, uint64_t bar_size);
 void pci_function_destroy(struct pci_function *f);
@@ -85,9 +87,9 @@ unsigned pci_add_cap(struct pci_function *f, uint8_t id, unsigned len);
 void pci_set(struct pci_function *f, unsigned off, unsigned size, uint64_t value,
 	     uint64_t writable);
 
-/* Puts f in the next slot, and its BAR, if it has one, in the low window, as firmware would; it
- * isn't decoded before the guest says so. The slot, or -ENOSPC. */
+/* Puts f in the next slot, and its BAR, if it has one, in the low window, as firmware would; the
+ * BAR isn't decoded until the guest says so. Returns the slot, or -ENOSPC. */
 int pci_add(struct pci *p, struct pci_function *f) __must_check;
 
-/* What configuration space says now: where the BAR was put, decoded or not. */
+/* The address of the BAR by configuration space, whether or not it is decoded. */
 gpa_t pci_bar(const struct pci_function *f);

@@ -4,7 +4,7 @@
  * reset register that the FADT points at, and a power button that is signalled by a Generic Event
  * Device (§5.6.9) in the DSDT.
  *
- * Sleep states other than S5 are not offered (no _S1 to _S4), hence ignored.
+ * Sleep states other than S5 are not offered (there is no _S1 to _S4), so they are ignored.
  */
 #pragma once
 
@@ -29,7 +29,7 @@ enum {
 
 struct pm {
 	struct dev dev;
-	struct irq_line irq; /* edge-triggered: one edge an event */
+	struct irq_line irq; /* edge-triggered: one edge for each event */
 	struct power power;
 
 	uint8_t events; /* PM_EVENTS */
@@ -39,5 +39,6 @@ struct pm {
 void pm_init(struct pm *p, const struct irq_line *irq, const struct power *power);
 void pm_destroy(struct pm *p);
 
-/* The power button was pressed. Takes the device's lock itself: any thread that holds none. */
+/* The power button was pressed. Takes the device's lock: any thread that holds none may call
+ * this. */
 void pm_press_power_button(struct pm *p);

@@ -18,7 +18,7 @@ static void pvpanic_write(struct dev *dev, uint64_t off __unused, unsigned size 
 
 static void pvpanic_reset(struct dev *dev __unused)
 {
-	/* There is no state. */
+	/* The device has no state. */
 }
 
 static const struct dev_ops pvpanic_ops = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * pvpanic: one port by which a guest's kernel says that it panicked (QEMU docs/specs/pvpanic). ACPI
- * describes it as QEMU0001. A read tells which events are understood, a write reports them.
+ * describes it as QEMU0001. A read tells which events are understood; a write reports events.
  */
 #pragma once
 

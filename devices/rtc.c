@@ -53,7 +53,7 @@ static int rtc_decode_hours(const struct rtc *r, uint8_t v)
 	return rtc_decode(r, v & ~HOURS_PM) % 12 + (v & HOURS_PM ? 12 : 0);
 }
 
-/* Takes the time now, and shows it in the registers. */
+/* Takes the time now and shows it in the registers. */
 static void rtc_take(struct rtc *r)
 {
 	struct tm tm;
@@ -72,7 +72,7 @@ static void rtc_take(struct rtc *r)
 	r->mem[RTC_CENTURY] = rtc_encode(r, year / 100);
 }
 
-/* From here on the clock goes on from what the registers say. */
+/* Makes the clock go on from what the registers say. */
 static void rtc_set(struct rtc *r)
 {
 	const uint8_t *m = r->mem;
@@ -85,7 +85,7 @@ static void rtc_set(struct rtc *r)
 		.tm_year = rtc_decode(r, m[RTC_CENTURY]) * 100 + rtc_decode(r, m[YEAR]) - 1900,
 	};
 
-	/* gmtime() must never see a year below zero, which no digits can show. */
+	/* gmtime() must never see a year below zero: digits can't show it. */
 	r->offset = max(timegm(&tm), 0l) - r->now();
 }
 
@@ -138,10 +138,10 @@ static void rtc_write(struct dev *dev, uint64_t off, unsigned size __unused, uin
 	if (off == RTC_DATA)
 		rtc_write_register(r, r->index, (uint8_t)value);
 	else
-		r->index = value & 0x7f; /* bit 7 masks the NMI, of which there is none */
+		r->index = value & 0x7f; /* bit 7 masks the NMI, which this machine does not have */
 }
 
-/* The battery keeps time and memory. */
+/* The battery keeps time and memory, so a reset clears nothing of them. */
 static void rtc_reset(struct dev *dev)
 {
 	struct rtc *r = container_of(dev, struct rtc, dev);

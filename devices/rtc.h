@@ -3,10 +3,10 @@
  * Real-time clock with 128 bytes of CMOS memory (Motorola MC146818A data sheet), in UTC.
  *
  * Modelled: time and date from the host's clock, BCD or binary and 12 or 24 hours as register B
- * says, register A with UIP, SET in register B, the century at 0x32, plain memory from 0x0e on.
- * A driver that sets the date moves this clock against the host's. Reading register A or the
- * seconds takes the time, and the other registers show that same moment, so that a driver never
- * sees half of an update; hence UIP is always 0.
+ * says, register A with UIP, SET in register B, the century at 0x32, plain memory from 0x0e on. A
+ * driver that sets the date moves this clock against the host's. Reading register A or the seconds
+ * takes the time, and the other registers show that same moment. So a driver never sees half of an
+ * update, and UIP is always 0.
  * Missing: alarm, periodic and update-ended interrupts (Linux has better timers; register C reads
  * as 0), the daylight saving bit, a divider that is held in reset.
  */
@@ -19,12 +19,12 @@ enum { RTC_INDEX = 0, RTC_DATA = 1, RTC_PORTS = 2 }; /* offsets in the range (0x
 
 struct rtc {
 	struct dev dev;
-	int64_t (*now)(void); /* seconds since 1970 of the host */
+	int64_t (*now)(void); /* the host's time: seconds since 1970 */
 
 	uint8_t index;
 	int64_t offset;   /* seconds that this clock is ahead of the host's */
 	int64_t taken;    /* the moment that the registers show */
-	uint8_t mem[128]; /* registers A and B, memory; and the time while it is being set */
+	uint8_t mem[128]; /* registers A and B, memory; also the time while it is being set */
 };
 
 /* now: the host's clock; NULL for CLOCK_REALTIME. */

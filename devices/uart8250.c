@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "uart8250.h"
 
-/* Registers; with LCR_DLAB the first two are the divisor. */
+/* The registers. While LCR_DLAB is set, the first two are the divisor. */
 enum { DATA = 0, IER = 1, IIR_FCR = 2, LCR = 3, MCR = 4, LSR = 5, MSR = 6, SCR = 7 };
 
 enum { IER_RX = 1 << 0, IER_THRE = 1 << 1, IER_LINE = 1 << 2, IER_MODEM = 1 << 3 };
@@ -16,7 +16,7 @@ enum { LSR_READY = 1 << 0, LSR_OVERRUN = 1 << 1, LSR_BREAK = 1 << 4 };
 enum { LSR_THRE = 1 << 5, LSR_TEMT = 1 << 6, LSR_FIFO_ERROR = 1 << 7 };
 enum { MSR_CTS = 1 << 4, MSR_DSR = 1 << 5, MSR_RI = 1 << 6, MSR_DCD = 1 << 7 };
 
-#define UART_BREAK 0x100 /* a fifo entry: a byte of 0 that came as a break */
+#define UART_BREAK 0x100 /* a FIFO entry: a byte of 0 that came as a break */
 
 static bool fifo_push(struct uart_fifo *f, uint16_t entry, unsigned capacity)
 {
@@ -43,7 +43,7 @@ static unsigned uart_capacity(const struct uart *u)
 	return u->fcr & FCR_ENABLE ? UART_FIFO_SIZE : 1;
 }
 
-/* What the guest receives from; NULL while there is nothing. */
+/* The FIFO that the guest receives from; NULL while it is empty. */
 static struct uart_fifo *uart_received(struct uart *u)
 {
 	struct uart_fifo *f = u->mcr & MCR_LOOP ? &u->loop : &u->rx;
@@ -96,7 +96,7 @@ static void uart_update_line(struct uart *u)
 	u->irq_level = level;
 }
 
-/* Input, as much as the receiver holds. */
+/* Takes as much input as the receiver holds. */
 static void uart_pull(struct uart *u)
 {
 	while (u->rx.len < uart_capacity(u)) {
@@ -111,7 +111,7 @@ static void uart_pull(struct uart *u)
 	uart_update_line(u);
 }
 
-/* Output, as much as the backend takes. */
+/* Writes as much output as the backend takes. */
 static void uart_push(struct uart *u)
 {
 	uint8_t bytes[UART_FIFO_SIZE];
@@ -145,7 +145,7 @@ static uint8_t uart_receive(struct uart *u)
 		return 0;
 	byte = (uint8_t)*fifo_at(f, 0);
 	fifo_drop(f, 1);
-	u->timeout = false; /* until another character time has passed, here: at once */
+	u->timeout = false; /* until another character time has passed: at once, here */
 	uart_update_line(u);
 	uart_pull(u);
 	return byte;
@@ -161,15 +161,16 @@ static void uart_transmit(struct uart *u, uint8_t byte)
 		uart_update_line(u);
 		return;
 	}
-	/* The lock is free meanwhile. What a stopped guest wrote is dropped: it has not finished.
-	 */
+	/* The lock is free meanwhile. A byte written after the stop is dropped: its OUT never
+	 * completes. */
 	while (u->tx.len == UART_FIFO_SIZE && !u->stopping)
 		pthread_cond_wait(&u->room, &u->dev.lock);
 	if (fifo_push(&u->tx, byte, UART_FIFO_SIZE))
 		uart_push(u);
 }
 
-/* The modem's lines: in loopback ours, else a modem that is always there. */
+/* The modem's lines: in loopback those that the guest sets, otherwise of a modem that is always
+ * there. */
 static void uart_update_modem(struct uart *u)
 {
 	uint8_t m = u->mcr, lines = MSR_CTS | MSR_DSR | MSR_DCD, went, came;
@@ -192,8 +193,8 @@ static void uart_set_mcr(struct uart *u, uint8_t v)
 	uart_update_modem(u);
 }
 
-/* Turning the FIFOs on or off clears nothing here: Linux does it while it listens already. Nor does
- * the transmitter's clear: to the guest what it sent is gone. */
+/* Turning the FIFOs on or off clears nothing here: Linux does it while it already listens. Neither
+ * does clearing the transmitter: for the guest, what it sent has left the UART. */
 static void uart_set_fcr(struct uart *u, uint8_t v)
 {
 	bool listening = (u->mcr & (MCR_LOOP | MCR_RTS)) == MCR_RTS || u->ier & IER_RX;
@@ -297,8 +298,8 @@ static void uart_write(struct dev *dev, uint64_t off, unsigned size, uint64_t va
 	uart_update_line(u);
 }
 
-/* What has come but was not read, and what was sent but is not written yet, is still on the line.
- */
+/* Bytes that arrived and were not read, and bytes that were sent and are not written yet, are still
+ * on the line. */
 static void uart_reset(struct dev *dev)
 {
 	struct uart *u = container_of(dev, struct uart, dev);

@@ -6,13 +6,13 @@
  * both 16-byte FIFOs, loopback, modem status with deltas, break.
  * Differences from the chip, all in the guest's favour:
  *  - the line has no speed: the divisor and word format are stored and mean nothing, a character
- *    timeout is there at once, a transmitted byte is gone at once unless the host's reader is slow;
- *  - nothing is lost: input is pulled when the receiver has room, so that there is no overrun but
- *    in loopback; THRE stays 0 while the host's reader is behind, and a driver that writes to the
- *    full transmitter all the same waits;
+ *    timeout comes at once, a transmitted byte is gone at once unless the host's reader is slow;
+ *  - nothing is lost: input is pulled when the receiver has room, so that only loopback can
+ *    overrun; THRE stays 0 while the host's reader is slow, and a driver that writes to the full
+ *    transmitter nevertheless waits;
  *  - a driver that clears the receiver while RTS and ERBFI are off is not listening yet (so Linux
- *    probes and opens a port). What was received is kept for it until it sets one of them; and
- *    turning the FIFOs on or off clears nothing;
+ *    probes and opens a port). What was received is kept for it until it sets one of them; turning
+ *    the FIFOs on or off clears nothing;
  *  - in loopback the receiver shows what was sent in loopback only;
  *  - the interrupt does not depend on OUT2, which simple kernels forget (xv6).
  * Missing: DMA mode, a break sent by the guest, parity and framing errors.
@@ -35,33 +35,33 @@ struct uart {
 	struct dev dev;
 	struct irq_line irq;
 	struct stream *backend; /* NULL: none; not owned */
-	pthread_cond_t room;    /* tx has room, or stopping */
+	pthread_cond_t room;    /* signalled when tx has room, or stopping is set */
 	bool stopping;
 
-	/* What a guest can see, all of it. */
+	/* All that a guest can see. */
 	uint8_t ier, fcr, lcr, mcr, scr, dll, dlm;
 	uint8_t msr;             /* lines and deltas */
-	struct uart_fifo rx, tx; /* tx is empty unless the backend is behind */
+	struct uart_fifo rx, tx; /* tx is empty unless the backend is slow */
 	struct uart_fifo loop;   /* the receiver while in loopback */
 	bool overrun;            /* LSR OE */
 	bool timeout;            /* a character time has passed since the receiver was last read */
 	bool thr_emptied;        /* the THRE interrupt is pending */
-	bool deaf;               /* cleared while RTS was off, and neither RTS nor ERBFI since */
+	bool deaf;               /* cleared while RTS was off; RTS and ERBFI are still off */
 	bool irq_level;          /* what the line was last set to */
 };
 
 /* A UART on the UART_PORTS ports of its range. Its line is edge-triggered: every new condition
- * after IIR said "none" is a new edge. *irq is copied; backend, which may be NULL, must outlive the
- * UART. */
+ * after IIR said "none" is a new edge. *irq is copied; backend may be NULL, and must outlive the
+ * UART otherwise. */
 void uart_init(struct uart *u, const struct irq_line *irq, struct stream *backend);
 
-/* Wakes and releases vCPUs that wait for room to transmit, now and until the next reset. Any
- * thread, with no device's lock held. */
+/* Wakes and releases vCPUs that wait for room to transmit, now and until the next reset. May be
+ * called on any thread that holds no device's lock. */
 void uart_stop(struct uart *u);
 
-/* Hands the last bytes to the backend (it may flush: stream.h), which may then be destroyed before
- * the UART. No vCPU and no loop runs. */
+/* Hands the last bytes to the backend (which may flush: stream.h). Afterwards the backend may be
+ * destroyed before the UART. Called when no vCPU and no loop runs. */
 void uart_detach(struct uart *u);
 
-/* Detaches, too. */
+/* Also detaches. */
 void uart_destroy(struct uart *u);

@@ -2,21 +2,21 @@
 /*
  * virtio-balloon (virtio 1.2 §5.5): the guest gives memory up, and the host gets it back.
  *
- * Two ways: by the balloon, for which the guest takes memory from itself until it has reached our
- * target (inflate) and takes it back when the target falls or it runs out (deflate,
- * DEFLATE_ON_OOM); and by reports of pages that it freed and doesn't need for now.
+ * There are two ways. For the balloon, the guest takes memory from itself until it has reached our
+ * target (inflate), and takes it back when the target falls or when memory is short (deflate,
+ * DEFLATE_ON_OOM). And the guest reports pages that it freed and doesn't need for now.
  *
- * Memory taken back reads as zeroes when it is touched again, by the guest or by us in its name. So
- * a guest that gives up pages in use, its rings or its own code, harms itself alone. Deflating asks
- * for nothing: the next touch brings a page.
+ * Memory that the host took back reads as zeroes when it is touched again, by the guest or by us
+ * for the guest. So a guest that gives up pages in use, its rings or its own code, harms only
+ * itself. Deflating needs no work: the next touch brings a page.
  *
- * Deliberately missing: MUST_TELL_HOST (nothing depends on it) and FREE_PAGE_HINT (of use to live
- * migration only).
+ * Deliberately missing: MUST_TELL_HOST (nothing depends on it) and FREE_PAGE_HINT (only useful for
+ * live migration).
  *
- * Queues. Those after the second are numbered in two ways: by the specification, as 2 (statistics),
- * 3 (hints) and 4 (reports), whichever are there; and by Linux one after the other,
- * with reports on 3 when there are no hints, or on 2 for want of statistics, too. As we have no
- * hints, both are understood: see role_of().
+ * Queues. Those after the second are numbered in two ways. By the specification they are 2
+ * (statistics), 3 (hints) and 4 (reports), whichever of them exist. Linux numbers the existing ones
+ * one after the other: reports are 3 if there are no hints, or 2 if there are no statistics either.
+ * As we have no hints, both are understood: see role_of().
  */
 #include "virtio/balloon.h"
 
@@ -45,15 +45,15 @@ static enum role role_of(const struct virtio_dev *vd, const struct virtq *q)
 
 /* -- taking memory back ---------------------------------------------------------------------- */
 
-/* What one kick may make us do. A driver that asks for more in one go keeps that memory: Linux asks
- * for 256 pages, or reports 32 ranges of 4 MiB, and waits. */
+/* The most that one kick may make us do. If a driver asks for more at once, the rest is not taken
+ * back: Linux asks for 256 pages, or reports 32 ranges of 4 MiB, and waits. */
 #define KICK_PAGES 8192        /* numbers of pages, or ranges */
 #define KICK_BYTES (256 * MIB) /* how much is taken back */
 
-/* Pages that are neighbours on the host are taken back in one go. */
+/* Pages that are adjacent on the host are taken back together. */
 struct span {
 	struct virtio_balloon *b;
-	uint64_t *sum; /* counts what was taken back */
+	uint64_t *sum; /* the sum of bytes that were taken back */
 	uint8_t *start;
 	uint64_t len;
 	unsigned pages_left;
@@ -91,7 +91,7 @@ static void span_add(struct span *r, uint8_t *host, uint64_t len)
 	}
 }
 
-/* One page each 32-bit number (§5.5.6.1). What isn't RAM is ignored. */
+/* Each 32-bit number is a page (§5.5.6.1). Numbers that aren't RAM are ignored. */
 static void inflate_chain(struct span *r, const struct virtq_chain *c)
 {
 	le32_t page[256];
@@ -133,7 +133,7 @@ static void report_chain(struct span *r, const struct virtq_chain *c)
 	}
 }
 
-/* A guest that fills free pages with a pattern wants to find it there again (§5.5.6.7.2). */
+/* A guest that fills free pages with a pattern expects to find it there again (§5.5.6.7.2). */
 static bool reports_count(const struct virtio_balloon *b)
 {
 	return virtio_has(&b->vd, VIRTIO_BALLOON_F_REPORTING) &&
@@ -154,7 +154,7 @@ static int pages_kick(struct virtio_balloon *b, struct virtq *q, enum role role)
 			inflate_chain(&r, &c);
 		else if (role == REPORT && reports_count(b))
 			report_chain(&r, &c);
-		/* Before the driver gets it back, and may use the pages again. */
+		/* Now, before the driver gets the chain back and may use the pages again. */
 		span_end(&r);
 		virtq_push(q, c.head, 0);
 	}
@@ -186,7 +186,7 @@ static void log_stats(const struct virtio_balloon *b)
 		s[VIRTIO_BALLOON_S_AVAIL] / MIB, s[VIRTIO_BALLOON_S_CACHES] / MIB);
 }
 
-/* Tags that we don't know are ignored (§5.5.6.3.2); so is what follows the first 32. */
+/* Unknown tags are ignored (§5.5.6.3.2), and so is what follows the first 32. */
 static void take_stats(struct virtio_balloon *b, const struct virtq_chain *c)
 {
 	struct balloon_stat stat[32];
@@ -200,7 +200,7 @@ static void take_stats(struct virtio_balloon *b, const struct virtq_chain *c)
 		b->stat[tag] = le64(stat[i].value);
 		b->stats |= 1u << tag;
 	}
-	if (b->asked) /* so that the guest doesn't choose how often */
+	if (b->asked) /* otherwise the guest would choose how often */
 		log_stats(b);
 	b->asked = false;
 }
@@ -288,7 +288,7 @@ static uint64_t balloon_config_read(struct virtio_dev *vd, uint32_t off, unsigne
 	return load_le((const uint8_t *)&c + off, size);
 }
 
-/* Said once each time that the target changes, whatever the guest writes. */
+/* Logged once for each change of the target, whatever the guest writes. */
 static void say_when_reached(struct virtio_balloon *b)
 {
 	if (b->reached || b->actual_pages != b->target_pages)
@@ -302,7 +302,7 @@ static void balloon_config_write(struct virtio_dev *vd, uint32_t off, unsigned s
 	struct virtio_balloon *b = container_of(vd, struct virtio_balloon, vd);
 
 	if (size != sizeof(uint32_t))
-		return; /* §4.1.3.1, §4.2.2.2: as wide as the field */
+		return; /* §4.1.3.1, §4.2.2.2: accesses are as wide as the field */
 	if (off == offsetof(struct virtio_balloon_config, actual)) {
 		b->actual_pages = (uint32_t)value;
 		say_when_reached(b);
@@ -311,7 +311,7 @@ static void balloon_config_write(struct virtio_dev *vd, uint32_t off, unsigned s
 	}
 }
 
-/* 32 chains: what Linux needs in order to report pages, and enough for all. */
+/* 32 chains: Linux needs that many in order to report pages, and it is enough for all. */
 static const struct virtio_ops balloon_ops = {
 	.name = "balloon",
 	.device_id = VIRTIO_ID_BALLOON,

@@ -2,11 +2,11 @@
 /*
  * virtio-blk (virtio 1.2 §5.2): read, write, flush, discard, write zeroes and get-id on one queue.
  *
- * A request is answered when the host is done with it, in any order; a kick takes all that is
- * there, then starts it in one go, or as much as a round may (vmm/round.h). What is not begun when
- * the driver resets the device is dropped. No assumption is made about how the driver cuts a
- * request into buffers (§2.7.4.1): the header is the first 16 bytes that we may read, the status
- * the last that we may write.
+ * Requests are answered when the host is done with them, in any order. A kick takes all that are
+ * there, then starts them together, or as many as a round may (vmm/round.h). Those that are not
+ * begun when the driver resets the device are dropped. No assumption is made about how the driver
+ * cuts a request into buffers (§2.7.4.1): the header is the first 16 bytes that we may read, the
+ * status is the last byte that we may write.
  *
  * Cache (§5.2.6.2). With VIRTIO_BLK_F_FLUSH we are a writeback cache: a write is done when the
  * host's page cache has it. A flush makes stable every write that was answered before the flush was
@@ -14,11 +14,11 @@
  * flush does not wait for them. Without VIRTIO_BLK_F_FLUSH, or when the driver turns the cache off,
  * each write is answered after a flush of its own.
  *
- * The block size (§5.2.5) is for the driver to go by. A request that is not made of whole blocks,
+ * The driver should keep to the block size (§5.2.5). A request that is not made of whole blocks,
  * but of sectors of 512 bytes, is served nevertheless.
  *
- * An error of the host ends in VIRTIO_BLK_S_IOERR and a line in the log, for at most ten errors a
- * second; the guest goes on. So does a request that the driver should not have made. Only a
+ * An error of the host ends in VIRTIO_BLK_S_IOERR and a line in the log (at most ten lines a
+ * second); the guest goes on. So does a request that the driver should not have made. Only a
  * request that can't be answered (no header, no room for the status, or more in flight than the
  * queue holds) makes the device ask for a reset.
  *
@@ -31,12 +31,12 @@
 #include <linux/virtio_blk.h>
 #include <stdlib.h>
 
-/* Of a read or write: several times what Linux sends. All that is begun must come to an end before
- * the guest can be ended. */
+/* The limit of a read or write: several times what Linux sends. All begun requests must come to an
+ * end before the guest can be ended. */
 #define MAX_DATA            (16 * MIB)
 #define MAX_RANGES          16 /* of a discard */
 #define MAX_DISCARD_SECTORS (GIB / DISK_SECTOR)
-#define MAX_ZERO_SECTORS    (64 * MIB / DISK_SECTOR) /* may have to be written out, one by one */
+#define MAX_ZERO_SECTORS    (64 * MIB / DISK_SECTOR) /* these may have to be written, one by one */
 
 /* The wire formats, with types that need a conversion. */
 struct blk_header {
@@ -69,8 +69,8 @@ struct blk_config {
 #define CONFIG_SIZE (offsetof(struct blk_config, unused1) + 3)
 _Static_assert(CONFIG_SIZE == 60, "virtio 1.2 §5.2.4");
 
-/* In flight. Its iovecs and ranges are our own copies; only status and what iov points at are the
- * guest's. */
+/* A request in flight. Its iovecs and ranges are our own copies; only the status and what iov
+ * points at are the guest's. */
 struct blk_request {
 	struct disk_request io;
 	uint8_t *status;
@@ -84,10 +84,10 @@ struct blk_request {
 	};
 };
 
-/* What starting a request comes to: one of VIRTIO_BLK_S_*, or this. */
+/* The result of starting a request: one of VIRTIO_BLK_S_*, or this. */
 #define STARTED (-1)
 
-/* -- answering -- */
+/* -- answering ------------------------------------------------------------------------------- */
 
 static void blk_answer(struct virtio_blk *b, struct blk_request *r, uint8_t status)
 {
@@ -126,7 +126,7 @@ static void blk_log_error(struct virtio_blk *b, const struct disk_request *io)
 			  (unsigned long long)io->off, why);
 }
 
-/* One step of a request is done: go on with the next one, or answer. */
+/* One step of a request is done: begin the next one, or answer. */
 static void blk_done(struct disk *d, struct disk_request *io)
 {
 	struct virtio_blk *b = container_of(d, struct virtio_blk, disk);
@@ -137,7 +137,7 @@ static void blk_done(struct disk *d, struct disk_request *io)
 	} else if (io->result < 0) {
 		blk_log_error(b, io);
 		if (io->op == DISK_READ)
-			r->used = 0; /* some of it, perhaps */
+			r->used = 0; /* only some of it was read, perhaps */
 		blk_answer(b, r, VIRTIO_BLK_S_IOERR);
 	} else if (r->ranges_left) {
 		blk_next_range(b, r);
@@ -164,7 +164,7 @@ static void blk_completions(struct loop_source *src, uint32_t events __unused)
 	virtio_notify(&b->vd, &b->vd.q[0]);
 }
 
-/* -- starting: each returns a status, or STARTED -- */
+/* -- starting: each returns a status, or STARTED --------------------------------------------- */
 
 static int blk_read_write(struct virtio_blk *b, struct blk_request *r, const struct virtq_chain *c,
 			  uint64_t sector, bool write)
@@ -211,7 +211,7 @@ static int blk_ranges(struct virtio_blk *b, struct blk_request *r, const struct 
 	const uint32_t flags = zero ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0;
 	uint64_t len = c->out_len - sizeof(struct blk_header);
 
-	/* Not offered for a read-only disk. */
+	/* It is not offered for a read-only disk. */
 	if (!virtio_has(&b->vd, zero ? VIRTIO_BLK_F_WRITE_ZEROES : VIRTIO_BLK_F_DISCARD))
 		return VIRTIO_BLK_S_UNSUPP;
 	if (!len || len % sizeof(struct blk_range) || len > most * sizeof(struct blk_range))
@@ -272,14 +272,15 @@ static int blk_accept(struct virtio_blk *b, const struct virtq_chain *c)
 	struct blk_request *r;
 	int status;
 
-	/* An honest driver has each descriptor in flight once, so no more than the queue's size. */
+	/* A correct driver has each descriptor in flight once, so it never exceeds the queue's
+	 * size. */
 	if (c->out_len < sizeof(struct blk_header) || !c->in_len || !b->nr_idle)
 		return -EPROTO;
 	r = &b->request[b->idle[--b->nr_idle]];
 	last = &c->iov[c->nr_out + c->nr_in - 1];
 	r->head = c->head;
 	r->status = (uint8_t *)last->iov_base + last->iov_len - 1;
-	r->used = c->in_len == 1; /* the status, when it is all */
+	r->used = c->in_len == 1; /* 1 if the status is all that the driver wants */
 	r->ranges_left = 0;
 	status = blk_start(b, r, c);
 	if (status != STARTED)
@@ -287,7 +288,7 @@ static int blk_accept(struct virtio_blk *b, const struct virtq_chain *c)
 	return 0;
 }
 
-/* -- the device -- */
+/* -- the device ------------------------------------------------------------------------------ */
 
 static int blk_kick(struct virtio_dev *vd, struct virtq *q)
 {
@@ -402,7 +403,7 @@ int virtio_blk_init(struct virtio_blk *b, const struct disk_options *o, struct l
 	if (rc < 0)
 		return rc;
 	b->completions = (struct loop_source){ .fd = b->disk.event_fd, .fn = blk_completions };
-	/* Most of this megabyte is never touched, hence never there. */
+	/* Most of this megabyte is never touched, so it takes no memory. */
 	b->request = calloc(DISK_MAX_IN_FLIGHT, sizeof(*b->request));
 	return b->request ? 0 : log_ret(-ENOMEM, "--disk %s: out of memory", o->path);
 }

@@ -10,23 +10,23 @@ struct blk_request;
 struct virtio_blk {
 	struct virtio_dev vd;
 	struct disk disk;
-	char id[20]; /* padded with zeroes; not a string when all 20 are used */
+	char id[20]; /* padded with zeroes; not a string if all 20 bytes are used */
 
-	/* What the driver set in the configuration space; reset clears it. */
+	/* The driver sets this in the configuration space; a reset clears it. */
 	bool writethrough;
 
 	struct loop *loop;
-	struct loop_source completions; /* the disk's event_fd, when it has one */
+	struct loop_source completions; /* the disk's event_fd, if it has one */
 	bool watched;                   /* completions is on the loop */
 
-	/* Requests in flight. All are answered or dropped before a reset, pause or save is over. */
+	/* Requests in flight. Each is answered or dropped before a reset, pause or save is over. */
 	struct blk_request *request; /* DISK_MAX_IN_FLIGHT of them */
 	uint16_t idle[DISK_MAX_IN_FLIGHT];
-	unsigned nr_idle; /* idle[0..nr_idle): a stack, so that few are ever touched */
+	unsigned nr_idle; /* idle[0..nr_idle): a stack, so that only few are ever touched */
 	bool dropping;    /* a reset is under way: nothing is answered */
 };
 
-/* Opens the disk. 0; or -errno, logged, with *b safe to destroy. */
+/* Opens the disk. Returns 0; or -errno, logged, with *b safe to destroy. */
 int virtio_blk_init(struct virtio_blk *b, const struct disk_options *o,
 		    struct loop *loop) __must_check;
 

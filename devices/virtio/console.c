@@ -4,27 +4,28 @@
  * up to 15 named ports. Each has a stream on the host.
  *
  * A machine with a console and ports has two of these devices. One could be both; but then the
- * terminal's size goes by the control message RESIZE, in which §5.3.6.2.1 wants columns first,
+ * terminal's size is told by the control message RESIZE, in which §5.3.6.2.1 wants columns first,
  * while most Linux kernels read rows first, and some stable ones don't. A console alone tells its
- * size in configuration space, of which there is one opinion. Linux reads it only after a
+ * size in configuration space, where everybody has the same order. Linux reads it only after a
  * configuration change interrupt, so one is sent when the driver is ready.
  *
  * Nothing is lost: a chain of output is held until its stream has taken all of it, and input is
- * read only into buffers of the guest, and only while it has the port open (Linux drops what comes
- * earlier). Each port waits for its own stream alone. Linux's console driver waits, in a loop, for
- * its output to be taken, as it does for a serial port; other ports' writers sleep.
+ * read only into buffers of the guest, and only while it has the port open (Linux drops earlier
+ * input). Each port waits only for its own stream. Linux's console driver waits in a loop for its
+ * output to be taken, as it does for a serial port; writers to other ports sleep.
  *
  * Linux (Debian's 6.1, too) resets the device on its way to power-off, whatever is still in its
- * queues. That was written before, so it is copied and still goes out (port_keep()).
+ * queues. That output was written before the reset, so it is copied and still goes out
+ * (port_keep()).
  *
- * PORT_OPEN tells the guest of each client that came and of each that left, in this order with the
- * client's bytes. What the guest writes to a port while no client is there is dropped.
+ * PORT_OPEN tells the guest of each client that came and of each that left, in the right order with
+ * the client's bytes. What the guest writes to a port that has no client is dropped.
  *
- * Where this device has ports, port 0 is the console of a driver without MULTIPORT: it takes
- * everything and says nothing.
+ * If this device has ports, port 0 is the console of a driver without MULTIPORT: it takes all
+ * output and gives no input.
  *
  * Deliberately missing: EMERG_WRITE; ports that come and go; a break, for which this device has no
- * word.
+ * message.
  */
 #include "virtio/console.h"
 
@@ -35,8 +36,8 @@
 
 #include "virtio/console_control.h"
 
-#define BUDGET       (ROUND_BYTES / (2 * 16)) /* bytes of a port each way: 15, and a console */
-#define REST_MAX     (8 * MIB)  /* of a port, over resets: a queue of Linux's holds 2 to 4 MiB */
+#define BUDGET       (ROUND_BYTES / (2 * 16)) /* bytes of a port each way: 15 ports and a console */
+#define REST_MAX     (8 * MIB)  /* of a port, over resets: a queue of Linux holds 2 to 4 MiB */
 #define DETACH_BYTES (16 * MIB) /* of a port at the end */
 
 struct console_config {
@@ -70,18 +71,18 @@ static bool console_live(const struct virtio_console *c)
 	       VIRTIO_CONFIG_S_DRIVER_OK;
 }
 
-/* Go on in a callback of its own, when the loop's other sources had their turn. */
+/* Goes on in a callback of its own, after the loop's other sources have had their turn. */
 static void console_want_more(struct virtio_console *c)
 {
 	const uint64_t one = 1;
 
 	if (write(c->more.fd, &one, sizeof(one)) < 0)
-		return; /* never: the counter is near its end */
+		return; /* impossible: the counter would be near its end */
 }
 
 /* -- output: from the guest to the stream ---------------------------------------------------- */
 
-/* Writes what is left of p->out. True when all of it is taken. */
+/* Writes what is left of p->out. True when all of it has been taken. */
 static bool port_write(struct console_port *p, uint64_t *budget)
 {
 	uint64_t skip = p->state.taken;
@@ -109,7 +110,7 @@ static bool port_write(struct console_port *p, uint64_t *budget)
 	return true;
 }
 
-/* Writes what is left of p->rest. True when all of it is taken. */
+/* Writes what is left of p->rest. True when all of it has been taken. */
 static bool port_write_rest(struct console_port *p, uint64_t *budget)
 {
 	size_t left = p->rest_len - p->rest_taken, len = min(left, (size_t)*budget), n;
@@ -130,7 +131,7 @@ static bool port_write_rest(struct console_port *p, uint64_t *budget)
 	return true;
 }
 
-/* All that the stream takes. 0, or < 0 as virtq_pop(). */
+/* Writes all that the stream takes. Returns 0, or < 0 like virtq_pop(). */
 static int port_push(struct console_port *p, uint64_t *budget)
 {
 	struct console_port_state *s = &p->state;
@@ -169,7 +170,7 @@ static bool port_keep_chain(struct console_port *p)
 	return true;
 }
 
-/* The driver takes its buffers back: keeps what it had written. */
+/* The driver takes its buffers back: keeps what it had written to them. */
 static void port_keep(struct console_port *p)
 {
 	struct console_port_state *s = &p->state;
@@ -194,7 +195,7 @@ static void port_keep(struct console_port *p)
 
 /* -- input: from the stream to the guest ----------------------------------------------------- */
 
-/* Fills p->in as far as there is input: how many bytes. */
+/* Fills p->in as far as there is input. Returns how many bytes. */
 static uint32_t port_read(struct console_port *p, uint64_t budget)
 {
 	uint32_t total = 0;
@@ -206,7 +207,7 @@ static uint32_t port_read(struct console_port *p, uint64_t budget)
 
 		while (done < len && n != 0) {
 			n = stream_read(p->stream, (uint8_t *)v->iov_base + done, len - done);
-			done += n > 0 ? (size_t)n : 0; /* not for a break, which is dropped */
+			done += n > 0 ? (size_t)n : 0; /* a break is dropped */
 		}
 		total += (uint32_t)done;
 		if (done < v->iov_len)
@@ -252,14 +253,15 @@ static int port_pull(struct console_port *p, uint64_t budget)
 
 /* -- the device ------------------------------------------------------------------------------ */
 
-/* All that can be done for p now. 0, or < 0: the driver made a malformed ring. */
+/* Does all that can be done for p now. Returns 0, or < 0: the driver made a malformed ring. */
 static int port_serve(struct console_port *p)
 {
 	struct virtio_dev *vd = &p->console->vd;
 	uint64_t budget = BUDGET;
 	int rc = port_push(p, &budget);
 
-	/* Before input, which waits for it; and after: the client's last bytes may be taken now. */
+	/* Before input, which waits for it, and again after it: the client's last bytes may be
+	 * taken by now. */
 	if (rc == 0)
 		rc = console_port_say(p);
 	if (rc == 0)
@@ -458,7 +460,7 @@ void virtio_console_detach(struct virtio_console *c)
 
 void virtio_console_destroy(struct virtio_console *c)
 {
-	if (c->more.fd > 0) { /* zeroes: never made */
+	if (c->more.fd > 0) { /* zeroes: it was never made */
 		loop_remove(c->loop, &c->more);
 		close_fd(&c->more.fd);
 	}

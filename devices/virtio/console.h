@@ -9,22 +9,22 @@ struct virtio_console;
 
 struct console_port {
 	struct virtio_console *console;
-	struct stream *stream; /* NULL: none; not owned */
+	struct stream *stream; /* NULL: there is none; not owned */
 	const char *name;      /* NULL: the console; not owned */
 
-	/* What the guest and we are about; a reset clears it. */
+	/* The state that the guest and we share; a reset clears it. */
 	struct console_port_state {
 		bool added;     /* the driver has made the port */
 		bool open;      /* a program of the guest has it open */
 		bool has_in;    /* in waits for input */
-		bool has_out;   /* out is not all taken yet */
-		uint8_t to_say; /* control messages, by the bits of their numbers */
-		unsigned told;  /* of stream_connections() */
+		bool has_out;   /* a part of out is not taken yet */
+		uint8_t to_say; /* control messages to send: bits by their numbers */
+		unsigned told;  /* value of stream_connections() that the guest was told */
 		uint64_t taken; /* bytes of out */
 	} state;
 	struct virtq_chain in, out;
 
-	/* Output of before the last resets, of which the guest has the memory back. */
+	/* Output from before the last resets; the guest has its memory back. */
 	uint8_t *rest;
 	size_t rest_len, rest_taken;
 };
@@ -32,35 +32,35 @@ struct console_port {
 struct virtio_console {
 	struct virtio_dev vd;
 	struct loop *loop;
-	struct loop_source more;   /* an eventfd: there is more to do than one callback may */
+	struct loop_source more;   /* an eventfd: there is more to do than fits one callback */
 	struct console_port *port; /* the console, then the named ones */
 	unsigned nr_ports;
 	uint16_t cols, rows; /* of the terminal */
 };
 
 struct console_options {
-	struct stream *stream; /* the console's; NULL: it says nothing and nobody listens */
+	struct stream *stream; /* the console's; NULL: it says nothing and has no input */
 	bool has_size;         /* it is a terminal, of this size */
 	uint16_t cols, rows;
 
 	const char *const *port; /* names of ports, which outlive the device */
 	struct stream *const *port_stream;
-	unsigned nr_ports; /* 0: just a console; else the device has no console that shows */
+	unsigned nr_ports; /* 0: only a console; otherwise the device has only ports */
 };
 
-/* The streams, which the caller owns, live on loop. 0 or -errno, logged; virtio_console_destroy()
- * is safe after either, and on zeroes. */
+/* The streams, which the caller owns, work on loop. Returns 0 or -errno, logged;
+ * virtio_console_destroy() is safe after either, and on zeroes. */
 int virtio_console_init(struct virtio_console *c, const struct console_options *o,
 			struct loop *loop) __must_check;
 void virtio_console_destroy(struct virtio_console *c);
 
-/* Connects the streams: once, when the device has its transport, before the loop runs. 0 or -errno,
- * logged. */
+/* Connects the streams: once, when the device has its transport, before the loop runs. Returns 0 or
+ * -errno, logged. */
 int virtio_console_start(struct virtio_console *c) __must_check;
 
-/* The terminal's size changed. Any thread, with no device's lock held. */
+/* The terminal's size changed. Called on any thread that holds no device's lock. */
 void virtio_console_resize(struct virtio_console *c, uint16_t cols, uint16_t rows);
 
-/* Hands all that the guest wrote to the streams (it may flush: stream.h), which may then be
- * destroyed before the device. No vCPU and no loop runs. */
+/* Hands all that the guest wrote to the streams (which may flush: stream.h). Afterwards the streams
+ * may be destroyed before the device. Called when no vCPU and no loop runs. */
 void virtio_console_detach(struct virtio_console *c);

@@ -13,7 +13,7 @@ _Static_assert(sizeof(struct console_message) == sizeof(struct virtio_console_co
 
 #define SAY(event) (uint8_t)(1u << (event))
 
-/* 1: said; 0: the driver has no buffer for it now; or < 0, as virtq_pop(). */
+/* Returns 1: it was said; 0: the driver has no buffer for it now; or < 0, like virtq_pop(). */
 static int say(struct console_port *p, uint16_t event, uint16_t value)
 {
 	struct virtq *q = &p->console->vd.q[CONSOLE_CONTROL_RX];
@@ -32,7 +32,8 @@ static int say(struct console_port *p, uint16_t event, uint16_t value)
 	return 1;
 }
 
-/* Each client that came and each that left since the guest was told; of many, the last two. */
+/* Tells of each client that came and each that left since the guest was last told; of many, only
+ * the last two events. */
 static int say_connections(struct console_port *p)
 {
 	const unsigned now = stream_connections(p->stream);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* console.c's part that talks to the driver about its ports. */
+/* The part of console.c that talks to the driver about its ports. */
 #pragma once
 
 #include "virtio/console.h"
@@ -11,9 +11,9 @@ static inline unsigned console_port_id(const struct console_port *p)
 	return (unsigned)(p - p->console->port);
 }
 
-/* All that there is to tell the driver about p, as far as there are buffers. 0, or < 0 as
- * virtq_pop(). */
+/* Tells the driver all that there is to say about p, as far as there are buffers. Returns 0, or < 0
+ * like virtq_pop(). */
 int console_port_say(struct console_port *p) __must_check;
 
-/* What the driver has to say; q is CONSOLE_CONTROL_TX. 0, or < 0 as virtq_pop(). */
+/* Reads what the driver has to say; q is CONSOLE_CONTROL_TX. Returns 0, or < 0 like virtq_pop(). */
 int console_hear(struct virtio_console *c, struct virtq *q) __must_check;

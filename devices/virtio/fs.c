@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * virtio-fs (virtio 1.2 §5.11): FUSE requests, on a queue for all of them and one for those that
- * must not wait behind them; backend/fuse.h serves both.
+ * virtio-fs (virtio 1.2 §5.11): FUSE requests, on one queue for all of them and another for those
+ * that must not wait for earlier requests; backend/fuse/fuse.h serves both.
  *
- * A kick serves what is there, for a round, and answers them with one interrupt, or a few. A
- * request that can't be answered (no header, no room for one) makes the device ask for a reset.
+ * A kick serves the requests that are there, for a round, and answers them with one interrupt, or a
+ * few. A request that can't be answered (no header, or no room for one) makes the device ask for a
+ * reset.
  *
- * Deliberately missing: notifications (VIRTIO_FS_F_NOTIFICATION), which no driver knows, the DAX
- * window, and several request queues: one thread serves them.
+ * Deliberately missing: notifications (VIRTIO_FS_F_NOTIFICATION), which no driver knows; the DAX
+ * window; and several request queues: one thread would serve them all.
  */
 #include "virtio/fs.h"
 
 #include <errno.h>
 
 #define MAX_QUIET  (256 * KIB) /* of answers that the driver isn't told of yet */
-#define MAX_UNTOLD 32          /* such answers */
+#define MAX_UNTOLD 32          /* number of such answers */
 
 struct config_space {
 	char tag[VIRTIO_FS_TAG];
@@ -40,7 +41,7 @@ static int fs_kick(struct virtio_dev *vd, struct virtq *q)
 		if (len < 0)
 			return len;
 		virtq_push(q, c.head, (uint32_t)len);
-		/* The guest works with the first ones while we read the next. */
+		/* The guest works on the first ones while we read the next. */
 		round_spend(&vd->round, c.out_len + (unsigned)len);
 		told += (unsigned)len;
 		if (told > MAX_QUIET || ++untold == MAX_UNTOLD) {
@@ -56,7 +57,7 @@ static void fs_reset(struct virtio_dev *vd, struct virtq *q)
 {
 	struct virtio_fs *s = container_of(vd, struct virtio_fs, vd);
 
-	/* Nothing is ever in flight. */
+	/* No request is ever in flight. */
 	if (!q && s->server)
 		fuse_server_reset(s->server);
 }

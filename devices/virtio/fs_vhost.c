@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * virtio-fs (virtio 1.2 §5.11) by a vhost-user daemon: it has the queues and serves the FUSE
- * requests; we keep the registers and the configuration space.
+ * virtio-fs (virtio 1.2 §5.11) by a vhost-user daemon: the daemon has the queues and serves the
+ * FUSE requests; we keep the registers and the configuration space.
  *
  * Deliberately missing: as in fs.c.
  */
@@ -22,7 +22,7 @@ static int fs_activate(struct virtio_dev *vd)
 	return s->open ? vhost_user_start(&s->daemon, vd, s->loop) : -EINVAL;
 }
 
-/* One queue of the two, and the daemon stops both: it needs them all the time. */
+/* A reset of one of the two queues makes the daemon stop both: it needs them all the time. */
 static void fs_reset(struct virtio_dev *vd, struct virtq *q __unused)
 {
 	struct fs_vhost *s = container_of(vd, struct fs_vhost, vd);

@@ -7,14 +7,14 @@
 
 struct fs_vhost {
 	struct virtio_dev vd;
-	char tag[VIRTIO_FS_TAG]; /* padded with zeroes; not a string when all are used */
+	char tag[VIRTIO_FS_TAG]; /* padded with zeroes; not a string if all are used */
 	struct vhost_user daemon;
 	struct loop *loop;
-	bool open; /* daemon is */
+	bool open; /* there is a daemon */
 };
 
-/* path: the daemon's socket; NULL makes a device that can't be started, for a dry run. kept
- * outlives it, or is NULL. 0; or -errno, logged, with *s safe to destroy. */
+/* path is the daemon's socket; NULL makes a device that can't be started, for a dry run. kept
+ * outlives the device, or is NULL. Returns 0; or -errno, logged, with *s safe to destroy. */
 int fs_vhost_init(struct fs_vhost *s, const char *tag, const char *path,
 		  const struct vhost_user_memory *memory, struct kept *kept,
 		  struct loop *loop) __must_check;

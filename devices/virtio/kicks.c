@@ -19,12 +19,12 @@ static void kicked(struct loop_source *src, uint32_t events __unused)
 	const struct virtio_kicks *k = kick->all;
 	const uint32_t index = (uint32_t)(kick - k->kick);
 
-	/* The loop may have been on its way here when it was told not to look. */
+	/* The loop may already have been on its way here when it was told not to look. */
 	if (!kick->watched)
 		return;
 	/* Empty the eventfd before looking at the queue, so that a later kick is never taken for an
-	 * earlier one. It may be empty already, if somebody else read it before we watched again.
-	 */
+	 * earlier one. It may already be empty, if somebody else read it before we watched
+	 * again. */
 	if (!loop_take_event(src->fd))
 		return;
 	if (shared_fd_is_open(&kick->lent))
@@ -54,7 +54,7 @@ int virtio_kicks_init(struct virtio_kicks *k, struct virtio_dev *vd, struct loop
 	return 0;
 }
 
-/* -- doorbells -- */
+/* -- doorbells ------------------------------------------------------------------------------- */
 
 static void unwire(struct virtio_kicks *k, struct virtio_kick *kick)
 {
@@ -87,15 +87,16 @@ int virtio_kicks_place(struct virtio_kicks *k, unsigned queue, const struct door
 	return wire(k, kick);
 }
 
-/* KVM signals one eventfd for an address, so there is a moment without. A kick that comes then is
- * an exit, which waits for our lock; and whoever gets the eventfd looks at the queue after that. */
+/* KVM signals one eventfd for an address, so for a moment there is none. A kick at that moment is
+ * an exit, which waits for our lock; and the new owner of the eventfd looks at the queue after
+ * that. */
 static void set_lent(struct virtio_kicks *k, struct virtio_kick *kick, struct shared_fd fd)
 {
 	struct shared_fd was = kick->lent;
 
 	unwire(k, kick);
 	kick->lent = fd;
-	(void)!wire(k, kick); /* without it, exits will do */
+	(void)!wire(k, kick); /* if this fails, exits will do */
 	shared_fd_close(&was);
 }
 
@@ -107,7 +108,7 @@ int virtio_kicks_lend(struct virtio_kicks *k, unsigned queue, struct shared_fd *
 	if (shared_fd_open(&fd, 1) < 0)
 		return guest_errno(&k->vd->log, "virtio-%s: eventfd", k->vd->ops->name);
 	set_lent(k, &k->kick[queue], fd);
-	loop_take_event(k->kick[queue].src.fd); /* the count that fd has is for these */
+	loop_take_event(k->kick[queue].src.fd); /* these get the count that fd has */
 	*kick = fd;
 	return 0;
 }
@@ -138,8 +139,8 @@ int virtio_kicks_fd(const struct virtio_kicks *k, unsigned queue)
 	return k->kick[queue].src.fd;
 }
 
-/* Changed rather than removed and added: this may be a vCPU's thread, and a source is removed by
- * its loop's alone. A kick that is pending stays so, for whoever reads next. */
+/* The source is changed rather than removed and added: this may be a vCPU's thread, and only a
+ * loop's own thread removes sources. A pending kick stays pending, for the next reader. */
 void virtio_kicks_watch(struct virtio_kicks *k, unsigned queue, bool on)
 {
 	struct virtio_kick *kick;
@@ -151,7 +152,7 @@ void virtio_kicks_watch(struct virtio_kicks *k, unsigned queue, bool on)
 		return;
 	kick->watched = on;
 	rc = loop_change(k->loop, &kick->src, on ? EPOLLIN : 0);
-	assert(rc == 0); /* it is there, and changing takes no memory */
+	assert(rc == 0); /* the source is there, and a change takes no memory */
 }
 
 void virtio_kicks_set_status(struct virtio_kicks *k, uint8_t status)

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The kicks of a virtio device's queues, for any transport: an eventfd for each, which KVM signals
- * (ioeventfd) or, where an exit brings the driver's write, the transport does. Either way the queue
- * runs on the device's loop, never on a vCPU's thread; or somewhere else altogether, when something
- * other than us serves it (vhost).
+ * The kicks of a virtio device's queues, for any transport: an eventfd for each queue, which KVM
+ * signals (ioeventfd) or, if the driver's write causes an exit, the transport. Either way the queue
+ * is served on the device's loop, never on a vCPU's thread; or outside of this process (vhost).
  *
- * A queue that is lent to another process has a second eventfd, which KVM signals in the place of
- * the first. What an exit brings still goes to the first one, which is ours alone.
+ * A queue that is lent to another process has a second eventfd, which KVM signals instead of the
+ * first. Exits still signal the first one, which is ours alone.
  */
 #pragma once
 
@@ -21,7 +20,7 @@ struct virtio_kick {
 	bool watched; /* our loop reads it */
 	struct shared_fd lent;
 	struct doorbell bell;
-	bool wired; /* at bell, to lent or else to src.fd */
+	bool wired; /* the doorbell signals lent if it is open, otherwise src.fd */
 };
 
 struct virtio_kicks {
@@ -31,7 +30,7 @@ struct virtio_kicks {
 	struct virtio_kick kick[VIRTIO_MAX_QUEUES]; /* one for each queue of the device */
 };
 
-/* vd has its lock already; vd and loop must outlive k. 0 or -errno, logged;
+/* vd already has its lock; vd and loop must outlive k. Returns 0 or -errno, logged;
  * virtio_kicks_destroy() is safe either way. */
 int virtio_kicks_init(struct virtio_kicks *k, struct virtio_dev *vd,
 		      struct loop *loop) __must_check;
@@ -41,13 +40,13 @@ void virtio_kicks_destroy(struct virtio_kicks *k);
 /* The driver kicked queue index, which may be any number. */
 void virtio_kicks_send(const struct virtio_kicks *k, uint32_t index);
 
-/* The doorbell of a queue is there from now on; NULL: nowhere. 0; or -errno, not logged: kicks are
- * exits. */
+/* A queue's doorbell is at bell from now on; NULL: it has none. Returns 0; or -errno, not logged:
+ * then kicks are exits. */
 int virtio_kicks_place(struct virtio_kicks *k, unsigned queue, const struct doorbell *bell);
 
-/* virtio_set_status(), and what it means for kicks: a reset has our loop watch every queue again,
- * and takes back those that are lent; with DRIVER_OK every queue is looked at once, since drivers
- * offer buffers and kick before they set it (Linux's balloon, say), when we don't listen yet
+/* Does virtio_set_status() and its effect on kicks. A reset makes our loop watch every queue again
+ * and takes back those that are lent. With DRIVER_OK every queue is looked at once: some drivers
+ * (such as Linux's balloon) offer buffers and kick before they set it, when we don't listen yet
  * (§3.1.1). */
 void virtio_kicks_set_status(struct virtio_kicks *k, uint8_t status);
 

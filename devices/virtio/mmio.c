@@ -8,13 +8,13 @@
  * space takes 1, 2, 4 and 8 bytes at any offset.
  *
  * An interrupt sets a bit of InterruptStatus and then sends one edge, each time, even if the bit
- * was set. It can't be lost: whoever reads the status after the edge finds the bit, and an edge
- * that comes while a handler runs (after it read the status, before it acknowledged, so that the
- * acknowledgement takes the new bit along) is latched by the interrupt controller and runs the
- * handler again. That second run may find no bit set, which is harmless: a handler looks at the
+ * was set. It can't be lost: a handler that reads the status after the edge finds the bit. An edge
+ * may come while a handler runs, after it read the status and before it acknowledged, so that the
+ * acknowledgement clears the new bit, too. Then the interrupt controller latches the edge and runs
+ * the handler again. That second run may find no bit set, which is harmless: a handler looks at the
  * used rings after it acknowledged, and what it finds there was published before the bit was set.
- * Whatever interrupts the driver in our stead (vhost, vhost-user) does so by an eventfd on the
- * device's loop, for there is a bit to be set first.
+ * vhost and vhost-user interrupt the driver by an eventfd on the device's loop, because the bit
+ * must be set first.
  *
  * Deliberately missing: version 1 (legacy), shared memory regions, NOTIFICATION_DATA.
  */
@@ -59,12 +59,12 @@ static uint32_t reg_read(struct virtio_mmio *t, uint64_t off)
 	case VIRTIO_MMIO_STATUS:
 		return vd->status;
 	case VIRTIO_MMIO_QUEUE_RESET:
-		return 0; /* §4.2.2.1: never under way, since the write waits for it */
+		return 0; /* §4.2.2.1: never in progress, since the write waits for it */
 	case VIRTIO_MMIO_SHM_LEN_LOW:
 	case VIRTIO_MMIO_SHM_LEN_HIGH:
 	case VIRTIO_MMIO_SHM_BASE_LOW:
 	case VIRTIO_MMIO_SHM_BASE_HIGH:
-		return UINT32_MAX; /* §4.2.2: no such region, whatever SHMSel says */
+		return UINT32_MAX; /* §4.2.2: there is no such region, whatever SHMSel says */
 	case VIRTIO_MMIO_CONFIG_GENERATION:
 		return vd->config_generation;
 	default:
@@ -82,15 +82,16 @@ static void set_high(gpa_t *gpa, uint32_t v)
 	*gpa = (*gpa & UINT32_MAX) | (uint64_t)v << 32;
 }
 
-/* Where a queue lies. §4.2.2.2: the driver doesn't touch it while the queue is ready. */
+/* Sets a part of a queue's address or size. The driver doesn't touch these while the queue is ready
+ * (§4.2.2.2). */
 static void queue_reg_write(struct virtq *q, uint64_t off, uint32_t v)
 {
 	if (!q || q->ready)
 		return;
 	switch (off) {
 	case VIRTIO_MMIO_QUEUE_NUM:
-		/* Neither truncated nor clamped to a size that might do: virtq_enable() refuses it.
-		 */
+		/* The size is neither truncated nor clamped to a valid one: virtq_enable() refuses
+		 * it. */
 		q->size = (uint16_t)min(v, (uint32_t)UINT16_MAX);
 		break;
 	case VIRTIO_MMIO_QUEUE_DESC_LOW:
@@ -114,8 +115,8 @@ static void queue_reg_write(struct virtq *q, uint64_t off, uint32_t v)
 	}
 }
 
-/* Stopping by QueueReady = 0 is a reset of the queue, too: the driver reads it back and may then
- * reuse the memory (§4.2.2.2). */
+/* Stopping by QueueReady = 0 also resets the queue: the driver reads it back and may then reuse the
+ * memory (§4.2.2.2). */
 static void queue_ready(struct virtio_dev *vd, struct virtq *q, uint32_t v)
 {
 	if (q && v == 1)
@@ -124,7 +125,7 @@ static void queue_ready(struct virtio_dev *vd, struct virtq *q, uint32_t v)
 		virtio_queue_disable(vd, q);
 }
 
-/* The loop may be on its way to the source: lent_called() expects that. */
+/* The loop may already be on its way to the source: lent_called() expects that. */
 static void take_back_call(struct virtio_mmio *t)
 {
 	if (!shared_fd_is_open(&t->lent_call))
@@ -138,7 +139,7 @@ static void status_write(struct virtio_mmio *t, uint32_t v)
 	virtio_kicks_set_status(&t->kicks, (uint8_t)v);
 	if ((uint8_t)v != 0)
 		return;
-	/* A reset. What was called before is nothing to the next driver. */
+	/* A reset: the next driver does not care about earlier interrupts. */
 	if (t->call.fd >= 0)
 		loop_take_event(t->call.fd);
 	take_back_call(t);
@@ -226,7 +227,7 @@ static void mmio_interrupt(void *ctx, int queue)
 	irq_pulse(&t->irq); /* after the bit, and every time: see the top */
 }
 
-/* Somebody called the driver for us. */
+/* vhost interrupts the driver. */
 static void called(struct loop_source *src, uint32_t events __unused)
 {
 	struct virtio_mmio *t = container_of(src, struct virtio_mmio, call);
@@ -254,12 +255,12 @@ static int mmio_call_fd(void *ctx, unsigned queue __unused)
 	return rc;
 }
 
-/* Each signal is an edge; it stays in the eventfd, of which the count means nothing. */
+/* Each signal is an edge; it stays in the eventfd, whose count means nothing. */
 static void lent_called(struct loop_source *src, uint32_t events __unused)
 {
 	struct virtio_mmio *t = container_of(src, struct virtio_mmio, lent_source);
 
-	if (shared_fd_is_open(&t->lent_call)) /* else a reset came in between */
+	if (shared_fd_is_open(&t->lent_call)) /* otherwise a reset came in between */
 		mmio_interrupt(t, 0);
 }
 

@@ -8,7 +8,8 @@
 #include "vmm/virtio.h"
 #include "virtio/kicks.h"
 
-/* Registers at 0x000, configuration space from 0x100 on; what the board maps for each device. */
+/* Registers from 0x000 on, configuration space from 0x100 on; the board maps this for each
+ * device. */
 #define VIRTIO_MMIO_SIZE 0x1000
 
 struct virtio_mmio {
@@ -16,30 +17,30 @@ struct virtio_mmio {
 	struct virtio_dev *vd;
 	struct irq_line irq;
 	struct virtio_kicks kicks;
-	struct loop_source call; /* call.fd: what calls the driver for us, owned; or -1 */
-	/* The same for whoever was lent a queue; on the loop while it is open. */
+	struct loop_source call; /* call.fd, owned: others interrupt the driver by it; or -1 */
+	/* The same for a process that was lent a queue; on the loop while it is open. */
 	struct shared_fd lent_call;
 	struct loop_source lent_source;
 
-	/* All that the guest can change here; reset clears it. */
+	/* The guest can change these; a reset clears them. */
 	struct virtio_mmio_regs {
 		uint32_t device_features_sel, driver_features_sel, queue_sel;
 		uint32_t isr; /* VIRTIO_MMIO_INT_* */
 	} regs;
 };
 
-/* Puts vd, which virtio_init() has seen, behind t, and its kicks on loop. irq is edge-triggered.
- * vd, mem and loop must outlive t. 0 or -errno, logged; virtio_mmio_destroy() is safe either way.
- */
+/* Makes t the transport of vd, which virtio_init() has seen, with its kicks on loop. irq is
+ * edge-triggered. vd, mem and loop must outlive t. Returns 0 or -errno, logged;
+ * virtio_mmio_destroy() is safe either way. */
 int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *vd, const struct gmem *mem,
 		     const struct irq_line *irq, struct loop *loop) __must_check;
 
 /* Resets the device and takes its kicks off the loop, which isn't running. */
 void virtio_mmio_destroy(struct virtio_mmio *t);
 
-/* Has the driver's kicks come by wires, for a device that is at base; what wires refers to outlives
- * t. 0 or -errno, logged. */
+/* Makes the driver's kicks come by wires, for a device that is at base; what wires refers to must
+ * outlive t. Returns 0 or -errno, logged. */
 int virtio_mmio_wire(struct virtio_mmio *t, const struct wires *wires, gpa_t base) __must_check;
 
-/* The eventfd that kicks queue index, which the device has. */
+/* Returns the eventfd that kicks queue index, which the device has. */
 int virtio_mmio_kick_fd(const struct virtio_mmio *t, unsigned index);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * virtio-net (virtio 1.2 §5.1): pairs of queues that carry frames to and from a backend
- * (backend/net.h), and a control queue.
+ * (backend/net/net.h), and a control queue.
  *
- * Checksum and segmentation offload are the backend's, and offered when it has them; vhost can take
- * over the queues of a pair (backend/vhost.h), the control queue stays here.
+ * Checksum and segmentation offload are offered if the backend has them. vhost can take over the
+ * queues of a pair (backend/vhost/vhost.h); the control queue stays here.
  *
  * Deliberately missing: VLAN filtering, announcements, RSS and hash reports, speed and duplex, and
  * UFO, which nobody uses any more.
@@ -22,10 +22,10 @@ struct net_config {
 };
 _Static_assert(sizeof(struct net_config) == 12, "virtio 1.2 §5.1.4");
 
-/* -- vhost -- */
+/* -- vhost ----------------------------------------------------------------------------------- */
 
-/* Lets the kernel's frames of a pair flow through fd, a TAP, or stops them (-1), which waits for
- * those in flight. 0 or -errno, logged. */
+/* Makes the kernel carry the frames of a pair through fd, a TAP; or stops them (-1), which waits
+ * for those in flight. Returns 0 or -errno, logged. */
 static int vhost_set_backend(const struct vhost *v, int fd)
 {
 	for (unsigned ring = 0; ring < 2; ring++) {
@@ -43,7 +43,7 @@ static void net_vhost_stop(struct virtio_net *n, unsigned pair)
 
 	if (!v || !v->nr)
 		return;
-	(void)!vhost_set_backend(v, -1); /* it fails only for what was not set */
+	(void)!vhost_set_backend(v, -1); /* it fails only for one that was not set */
 	vhost_stop(v);
 }
 
@@ -90,7 +90,7 @@ static int net_vhost_open(struct virtio_net *n, struct kept *kept)
 	return 0;
 }
 
-/* -- what the driver chooses -- */
+/* -- what the driver chooses ----------------------------------------------------------------- */
 
 int net_set_features(struct virtio_net *n, uint64_t features)
 {
@@ -104,7 +104,7 @@ int net_set_features(struct virtio_net *n, uint64_t features)
 	return rc;
 }
 
-/* May a queue of ours be used? */
+/* Does this process serve the queue, and may it be used? */
 static bool net_live(const struct virtio_net *n, const struct virtq *q)
 {
 	return q->ready &&
@@ -112,7 +112,7 @@ static bool net_live(const struct virtio_net *n, const struct virtq *q)
 		       VIRTIO_CONFIG_S_DRIVER_OK;
 }
 
-/* What the driver did with the queues of a pair before it was in use was not looked at. */
+/* What the driver did with the queues of a pair before it was in use has not been looked at. */
 static void net_look_at(struct virtio_net *n, unsigned pair)
 {
 	for (unsigned i = NET_RX(pair); i <= NET_TX(pair); i++)
@@ -140,7 +140,7 @@ int net_set_pairs(struct virtio_net *n, unsigned nr)
 	return rc;
 }
 
-/* -- the backend's calls -- */
+/* -- the backend's calls --------------------------------------------------------------------- */
 
 static void net_ready(void *ctx, unsigned pair)
 {
@@ -152,7 +152,7 @@ static void net_ready(void *ctx, unsigned pair)
 	n->vd.round = round_begin();
 	if (net_live(n, &n->vd.q[NET_RX(pair)]))
 		rc = net_receive(n, pair);
-	n->vd.round = round_begin(); /* each queue has its own */
+	n->vd.round = round_begin(); /* each queue has a round of its own */
 	if (rc == 0 && net_live(n, &n->vd.q[NET_TX(pair)]))
 		rc = net_transmit(n, pair);
 	if (rc < 0)
@@ -170,7 +170,7 @@ static void net_link(void *ctx, bool up)
 		virtio_config_changed(&n->vd);
 }
 
-/* -- the device -- */
+/* -- the device ------------------------------------------------------------------------------ */
 
 static int net_kick(struct virtio_dev *vd, struct virtq *q)
 {
@@ -217,7 +217,7 @@ static void net_reset(struct virtio_dev *vd, struct virtq *q)
 	}
 	if (q)
 		return;
-	/* Neither can fail: it is less than what was there. */
+	/* Neither can fail: there are fewer than before. */
 	(void)!net_set_pairs(n, 1);
 	(void)!net_set_features(n, 0);
 	net_reset_state(n);
@@ -296,7 +296,7 @@ int virtio_net_start(struct virtio_net *n, struct loop *loop)
 	b->lock = n->vd.lock;
 	rc = b->ops->start(b, loop);
 	for (unsigned i = 0; i < b->pairs && rc == 0; i++)
-		net_drop_rx(n, i); /* no frames before the driver has buffers */
+		net_drop_rx(n, i); /* frames wait until the driver has buffers */
 	return rc;
 }
 

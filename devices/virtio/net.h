@@ -14,7 +14,7 @@ struct net_pair; /* net_path.c */
 struct virtio_net_options {
 	const char *name; /* for messages: "--net tap=tap0"; outlives the device */
 	uint8_t mac[NET_MAC_LEN];
-	unsigned mtu;      /* 0: what the backend says */
+	unsigned mtu;      /* 0: the backend's */
 	bool vhost;        /* the backend must have tap_fd */
 	struct kept *kept; /* of the backend's option, too; outlives the device; or NULL */
 };
@@ -24,38 +24,38 @@ struct virtio_net {
 	const char *name;
 	struct net_backend *backend; /* owned */
 	struct net_pair *pair;       /* backend->pairs of them */
-	struct vhost *vhost;         /* as many, or NULL */
+	struct vhost *vhost;         /* one for each pair, or NULL */
 	uint8_t own_mac[NET_MAC_LEN];
 	unsigned mtu;
-	bool up; /* the link */
+	bool up; /* the link is up */
 
-	/* What the driver can change; a reset clears it. */
+	/* The driver can change these; a reset clears them. */
 	struct virtio_net_state {
 		uint8_t mac[NET_MAC_LEN];
-		unsigned pairs;    /* in use */
+		unsigned pairs;    /* those in use */
 		uint64_t features; /* those of the backend's that are in force */
 	} state;
 
 	uint64_t rx_lost, tx_lost; /* frames */
 };
 
-/* Plugs the device into backend, which is destroyed with it, or at once when this fails. 0 or
- * -errno, logged; virtio_net_destroy() is safe either way. */
+/* Connects the device to backend, which is destroyed with the device, or at once if this fails.
+ * Returns 0 or -errno, logged; virtio_net_destroy() is safe either way. */
 int virtio_net_init(struct virtio_net *n, const struct virtio_net_options *o,
 		    struct net_backend *backend) __must_check;
-/* Once n has its transport: the backend goes on loop, the one that the kicks are on, which isn't
- * running yet. 0 or -errno, logged. */
+/* Called once n has its transport: puts the backend on loop, where the kicks are, too, and which
+ * isn't running yet. Returns 0 or -errno, logged. */
 int virtio_net_start(struct virtio_net *n, struct loop *loop) __must_check;
 /* The loop isn't running. Safe also a second time, and when all of *n is zero. */
 void virtio_net_destroy(struct virtio_net *n);
 
-/* -- between net.c, net_path.c and net_ctrl.c -- */
+/* -- between net.c, net_path.c and net_ctrl.c ------------------------------------------------ */
 
 #define NET_RX(pair) (2 * (pair))
 #define NET_TX(pair) (2 * (pair) + 1)
 
-/* Offloads of frames for the guest, which the control queue can change (virtio 1.2 §5.1.6.5.6);
- * USO is virtio 1.3's. */
+/* Offloads of frames for the guest, which the control queue can change (virtio 1.2 §5.1.6.5.6); USO
+ * is new in virtio 1.3. */
 #ifndef VIRTIO_NET_F_GUEST_USO4
 #define VIRTIO_NET_F_GUEST_USO4 54
 #define VIRTIO_NET_F_GUEST_USO6 55
@@ -72,8 +72,8 @@ void virtio_net_destroy(struct virtio_net *n);
 	 VIRTIO_BIT(VIRTIO_NET_F_HOST_TSO6) | VIRTIO_BIT(VIRTIO_NET_F_HOST_ECN) |                  \
 	 VIRTIO_BIT(VIRTIO_NET_F_HOST_USO))
 
-/* The frames of one pair; the queues are live. Once round: what is left makes itself heard on the
- * loop. 0, or -EPROTO: a malformed queue. */
+/* Receives the frames of one pair, whose queues are live, for one round: afterwards the loop is
+ * notified again if some are left. Returns 0; or -EPROTO: a malformed queue. */
 int net_receive(struct virtio_net *n, unsigned pair);
 int net_transmit(struct virtio_net *n, unsigned pair);
 /* The driver has new buffers for frames. */
@@ -83,8 +83,9 @@ void net_drop_rx(struct virtio_net *n, unsigned pair);
 void net_drop_tx(struct virtio_net *n, unsigned pair);
 struct net_pair *net_new_pairs(unsigned nr); /* NULL: out of memory; free() frees them */
 
-/* Serves the control queue: one command a round. */
+/* Serves the control queue: one command in a round. */
 int net_control(struct virtio_net *n, struct virtq *q);
-/* The driver uses the first nr pairs, or the backend's features in this mask. 0 or -errno. */
+/* net_set_pairs: the driver uses the first nr pairs. net_set_features: it uses the backend's
+ * features in this mask. Both return 0 or -errno. */
 int net_set_pairs(struct virtio_net *n, unsigned nr);
 int net_set_features(struct virtio_net *n, uint64_t features);

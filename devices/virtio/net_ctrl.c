@@ -3,8 +3,8 @@
  * The control queue (virtio 1.2 §5.1.6.5). A command is answered with VIRTIO_NET_OK or, when it is
  * malformed, unknown or of a feature that was not negotiated, with VIRTIO_NET_ERR.
  *
- * Which frames the driver wants to receive is accepted and changes nothing: filtering is the
- * device's to do as well as it likes, and a driver gets what the backend has, as if it were
+ * The choice of frames that the driver wants to receive is accepted and changes nothing: a device
+ * may filter as well as it likes, and here a driver gets what the backend has, as if it were
  * promiscuous.
  */
 #include <errno.h>
@@ -33,7 +33,7 @@ static bool control_rx(const struct virtio_net *n, const struct net_command *cmd
 	       data(cmd, 0, &on, sizeof(on)) && on <= 1;
 }
 
-/* Two tables, each a number and as many addresses: is that what the data is? */
+/* Are the data two tables, each a number and as many addresses? */
 static bool are_mac_tables(const struct net_command *cmd)
 {
 	uint64_t off = 0;
@@ -121,12 +121,12 @@ int net_control(struct virtio_net *n, struct virtq *q)
 	if (rc <= 0)
 		return rc;
 	if (c.in_len == 0)
-		return -EPROTO; /* nowhere to put the answer */
+		return -EPROTO; /* there is no room for the answer */
 	ack = execute(n, &c) ? VIRTIO_NET_OK : VIRTIO_NET_ERR;
 	chain_write(&c, 0, &ack, sizeof(ack));
 	virtq_push(q, c.head, sizeof(ack));
-	/* A change of the queues makes the host's kernel wait for all of its processors, each time:
-	 * with a ring full of them there must be time for the rest. */
+	/* A change of the number of queues makes the host's kernel wait for all of its processors,
+	 * each time: if a ring is full of them, other work must have its turn. */
 	virtio_again(&n->vd, (unsigned)(q - n->vd.q));
 	return 0;
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The way of a frame between the backend and guest memory, without a copy in between.
+ * The way of a frame between the backend and guest memory, without a copy.
  *
- * Receiving. The backend reads straight into buffers of the guest's. How long the next frame is
- * nobody knows before, so chains are popped until they have room for the longest one and stay
- * staged: a frame takes those that it fills (one, when the driver does not merge buffers), the
- * others wait for the next. Behind them stands a spare buffer of ours, for the frame that comes
- * when the guest is short of buffers: what ends up in there is copied as soon as the driver has
- * made more available, and a frame that can't ever fit is dropped.
+ * Receiving. The backend reads straight into buffers of the guest's. The length of the next frame
+ * is not known before, so chains are popped until they have room for the longest one, and stay
+ * staged. A frame takes the chains that it fills (one, if the driver does not merge buffers); the
+ * others wait for the next frame. After them comes a spare buffer of ours, for a frame that comes
+ * when the guest is short of buffers. What it receives is copied as soon as the driver has made
+ * more buffers available; a frame that can never fit is dropped.
  *
  * Both queues are quiet (virtq.h): a receive queue asks for a kick only when it has run out of
  * buffers, a transmit queue when it is empty.
@@ -32,14 +32,14 @@ struct net_stage {
 
 struct net_pair {
 	struct net_stage stage;
-	bool starved;        /* no buffers: a kick is expected */
-	uint32_t held_len;   /* of a frame whose end is in spare; 0: none */
-	uint32_t held_there; /* bytes of it that are in staged buffers already */
+	bool starved;        /* there are no buffers: a kick is expected */
+	uint32_t held_len;   /* length of a frame that ends in spare; 0: there is none */
+	uint32_t held_there; /* bytes of it that are already in staged buffers */
 
-	struct virtq_chain tx; /* popped, and the backend had no room for it */
+	struct virtq_chain tx; /* was popped, but the backend had no room for it */
 	bool tx_held;
 
-	uint8_t spare[NET_MAX_FRAME + 1]; /* one more, so that what is too long shows */
+	uint8_t spare[NET_MAX_FRAME + 1]; /* one byte more, so that too long a frame is seen */
 };
 
 struct net_pair *net_new_pairs(unsigned nr)
@@ -47,9 +47,9 @@ struct net_pair *net_new_pairs(unsigned nr)
 	return calloc(nr, sizeof(struct net_pair)); /* most of it is never touched */
 }
 
-/* -- staged buffers -- */
+/* -- staged buffers -------------------------------------------------------------------------- */
 
-/* Room for one more chain of any shape, and the spare buffer? */
+/* Is there room for one more chain of any shape, and the spare buffer? */
 static bool stage_has_room(struct net_stage *s, const struct virtq *q)
 {
 	if (s->nr >= q->size || s->nr_iov + VIRTQ_MAX_SIZE + 1 > ARRAY_SIZE(s->iov))
@@ -86,7 +86,7 @@ static void stage_drop(struct net_stage *s, unsigned nr)
 	}
 }
 
-/* Writes to the staged buffers from off on; there is room. */
+/* Writes to the staged buffers from offset off on; they have room. */
 static void stage_write(struct net_stage *s, uint64_t off, const void *src, size_t len)
 {
 	for (struct iovec *v = &s->iov[s->first_iov]; len; v++) {
@@ -104,7 +104,7 @@ static void stage_write(struct net_stage *s, uint64_t off, const void *src, size
 	}
 }
 
-/* How much room a frame should find. More is of no use, and less costs a copy at worst. */
+/* Returns how much room a frame should find. More is of no use; less costs a copy at worst. */
 static uint64_t net_room_wanted(const struct virtio_net *n)
 {
 	if (n->state.features & NET_GUEST_SEGMENTS)
@@ -112,7 +112,8 @@ static uint64_t net_room_wanted(const struct virtio_net *n)
 	return max(n->mtu, 1500u) + 18 + NET_HDR_LEN;
 }
 
-/* 1: there is room for wanted bytes (for a chain, when they are not merged); 0: less; -EPROTO. */
+/* Returns 1: there is room for wanted bytes (if buffers are not merged: for a chain); 0: there is
+ * less; -EPROTO. */
 static int stage_fill(struct virtio_net *n, struct net_stage *s, struct virtq *q, uint64_t wanted)
 {
 	const bool merge = virtio_has(&n->vd, VIRTIO_NET_F_MRG_RXBUF);
@@ -127,7 +128,7 @@ static int stage_fill(struct virtio_net *n, struct net_stage *s, struct virtq *q
 		if (rc < 0)
 			return rc;
 		if (rc > 0 && c.in_len == 0)
-			return -EPROTO; /* no room for a header */
+			return -EPROTO; /* a chain without room for a header */
 		if (rc > 0) {
 			stage_add(s, &c);
 			continue;
@@ -139,9 +140,9 @@ static int stage_fill(struct virtio_net *n, struct net_stage *s, struct virtq *q
 	return 1;
 }
 
-/* -- receiving -- */
+/* -- receiving ------------------------------------------------------------------------------- */
 
-/* Hands a frame of len bytes, which is in the staged buffers, to the driver. */
+/* Gives the driver a frame of len bytes, which is in the staged buffers. */
 static void deliver(struct virtio_net *n, struct net_stage *s, struct virtq *q, uint32_t len)
 {
 	unsigned nr = 0;
@@ -157,15 +158,15 @@ static void deliver(struct virtio_net *n, struct net_stage *s, struct virtq *q, 
 	num_buffers = to_le16((uint16_t)nr);
 	stage_write(s, offsetof(struct virtio_net_hdr_v1, num_buffers), &num_buffers,
 		    sizeof(num_buffers));
-	/* §5.1.6.4.1: no flags but those that were negotiated. */
+	/* §5.1.6.4.1: only flags that were negotiated. */
 	if (!virtio_has(&n->vd, VIRTIO_NET_F_GUEST_CSUM))
 		stage_write(s, offsetof(struct virtio_net_hdr_v1, flags), &(uint8_t){ 0 }, 1);
 	virtq_publish(q, nr);
 	stage_drop(s, nr);
 }
 
-/* A frame of len bytes fills the staged buffers and goes on in the spare one: hold it until the
- * driver has made more available. */
+/* A frame of len bytes fills the staged buffers and ends in the spare one: holds it until the
+ * driver has made more buffers available. */
 static void hold(struct virtio_net *n, struct net_pair *p, uint32_t len)
 {
 	if (!virtio_has(&n->vd, VIRTIO_NET_F_MRG_RXBUF)) {
@@ -176,7 +177,7 @@ static void hold(struct virtio_net *n, struct net_pair *p, uint32_t len)
 	p->held_there = (uint32_t)p->stage.room;
 }
 
-/* 1: no frame is held any more; 0: there are too few buffers. */
+/* Returns 1: no frame is held any more; 0: there are too few buffers. */
 static int deliver_held(struct virtio_net *n, struct net_pair *p, struct virtq *q)
 {
 	struct net_stage *s = &p->stage;
@@ -185,7 +186,7 @@ static int deliver_held(struct virtio_net *n, struct net_pair *p, struct virtq *
 		stage_write(s, p->held_there, p->spare, p->held_len - p->held_there);
 		deliver(n, s, q, p->held_len);
 	} else if (!stage_has_room(s, q)) {
-		n->rx_lost++; /* all that the queue can hold is too little */
+		n->rx_lost++; /* the whole queue can't hold that much */
 	} else {
 		return 0;
 	}
@@ -193,8 +194,8 @@ static int deliver_held(struct virtio_net *n, struct net_pair *p, struct virtq *
 	return 1;
 }
 
-/* Takes one frame from the backend. 0: there is none; else its length, or 1 for one that was
- * dropped. */
+/* Takes one frame from the backend. Returns 0: there is none; otherwise its length, or 1 for a
+ * frame that was dropped. */
 static int take_frame(struct virtio_net *n, unsigned pair, struct virtq *q)
 {
 	struct net_pair *p = &n->pair[pair];
@@ -267,7 +268,7 @@ void net_drop_rx(struct virtio_net *n, unsigned pair)
 	n->backend->ops->want_frames(n->backend, pair, false);
 }
 
-/* -- transmitting -- */
+/* -- transmitting ---------------------------------------------------------------------------- */
 
 /* False: the backend has no room, and says when it has. */
 static bool send_frame(struct virtio_net *n, unsigned pair, const struct virtq_chain *c)
@@ -282,7 +283,8 @@ static bool send_frame(struct virtio_net *n, unsigned pair, const struct virtq_c
 	return true;
 }
 
-/* 1: there is a chain in p->tx; 0: the queue is empty, and the driver kicks; -EPROTO. */
+/* Returns 1: there is a chain in p->tx; 0: the queue is empty, and the driver will kick;
+ * -EPROTO. */
 static int next_chain(struct net_pair *p, struct virtq *q)
 {
 	int rc;

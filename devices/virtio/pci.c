@@ -2,7 +2,7 @@
 /*
  * virtio over PCI, modern only (virtio 1.2 §4.1): any virtio device as a PCI function.
  *
- * One BAR holds it all, a page for each structure, so that a guest can give them to different
+ * One BAR holds everything, a page for each structure, so that a guest can give them to different
  * users:
  *
  *   0x0000  common configuration   §4.1.4.3
@@ -13,7 +13,7 @@
  *   0x5000  MSI-X pending bits
  *
  * A store of any width and value to a queue's notification address kicks it, by ioeventfd or
- * through here.
+ * through this file.
  *
  * There is a vector for each queue and one for the configuration, and no interrupt pin: while MSI-X
  * is off, a driver finds the ISR status set and has to look for itself.
@@ -46,7 +46,7 @@ _Static_assert(VIRTIO_MAX_QUEUES + 1 <= MSIX_MAX_VECTORS, "a vector for each");
 
 /* -- the BAR --------------------------------------------------------------------------------- */
 
-/* §4.1.4.5: reading takes it. */
+/* §4.1.4.5: reading clears it. */
 static uint8_t isr_read(struct virtio_pci *t)
 {
 	const uint8_t isr = t->regs.isr;
@@ -96,8 +96,8 @@ static void bar_write(struct pci_function *f, uint64_t off, unsigned size, uint6
 	}
 }
 
-/* The doorbells are where the BAR is. One that can't be wired (another one's is there, or KVM has
- * no room) is no loss: the store comes to bar_write(). */
+/* The doorbells are where the BAR is. It does no harm if one can't be wired (there is another one,
+ * or KVM has no room): then the store comes to bar_write(). */
 static void bar_moved(struct pci_function *f, gpa_t from __unused, gpa_t to)
 {
 	struct virtio_pci *t = container_of(f, struct virtio_pci, fn);
@@ -111,8 +111,8 @@ static void bar_moved(struct pci_function *f, gpa_t from __unused, gpa_t to)
 
 /* -- configuration space --------------------------------------------------------------------- */
 
-/* What the window to the BAR (§4.1.4.9) shows: false when the driver has set it to no register's
- * width or place. It works while memory isn't decoded, too. */
+/* Finds what the window to the BAR (§4.1.4.9) shows. False: the driver has set it to something that
+ * is not a register's width or place. It also works while memory isn't decoded. */
 static bool window_at(const struct virtio_pci *t, uint64_t *off, unsigned *size)
 {
 	const uint8_t *cap = t->fn.config + t->window;
@@ -124,7 +124,7 @@ static bool window_at(const struct virtio_pci *t, uint64_t *off, unsigned *size)
 	       *off % len == 0 && *off <= BAR_SIZE - len;
 }
 
-/* Is any of [off, off + size) the window's data? */
+/* Is any part of [off, off + size) the window's data? */
 static bool touches_window(const struct virtio_pci *t, unsigned off, unsigned size)
 {
 	const unsigned data = t->window + WINDOW_DATA;
@@ -248,7 +248,7 @@ static const struct virtio_transport_ops transport_ops = {
 
 /* -- life ------------------------------------------------------------------------------------ */
 
-/* §4.1.4: len bytes at off in the BAR. Returns the capability's offset. */
+/* §4.1.4: the structure has len bytes at off in the BAR. Returns the capability's offset. */
 static unsigned add_cap(struct pci_function *f, uint8_t type, uint8_t cap_len, uint32_t off,
 			uint32_t len)
 {
@@ -288,7 +288,7 @@ static uint32_t class_of(uint32_t device_id)
 		uint32_t id, class;
 	} known[] = {
 		{ VIRTIO_ID_NET, 0x020000 },     /* Ethernet */
-		{ VIRTIO_ID_BLOCK, 0x010000 },   /* storage, SCSI: there is no better one */
+		{ VIRTIO_ID_BLOCK, 0x010000 },   /* storage, SCSI: no class fits better */
 		{ VIRTIO_ID_CONSOLE, 0x078000 }, /* other communication */
 		{ VIRTIO_ID_VSOCK, 0x078000 },   { VIRTIO_ID_FS, 0x018000 }, /* other storage */
 	};
@@ -296,7 +296,7 @@ static uint32_t class_of(uint32_t device_id)
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 		if (known[i].id == device_id)
 			return known[i].class;
-	return 0x00ff00; /* fits no class */
+	return 0x00ff00; /* it fits no class */
 }
 
 unsigned virtio_pci_nr_vectors(const struct virtio_dev *vd)

@@ -10,7 +10,7 @@ struct virtio_pci {
 	struct virtio_dev *vd;
 	struct virtio_kicks kicks;
 	struct msix msix;
-	struct shared_fd nowhere; /* for whoever calls a driver that wants no call */
+	struct shared_fd nowhere; /* stands in for the interrupt of a queue without a vector */
 	unsigned window;          /* offset of the capability that is a window to the BAR */
 
 	/* All that the guest can change here; a reset of the device clears it. */
@@ -18,23 +18,23 @@ struct virtio_pci {
 		uint32_t device_features_sel, driver_features_sel;
 		uint16_t queue_sel;
 		uint16_t config_vector, queue_vector[VIRTIO_MAX_QUEUES];
-		uint8_t isr; /* VIRTIO_PCI_ISR_*, while MSI-X is off */
+		uint8_t isr; /* VIRTIO_PCI_ISR_*; used while MSI-X is off */
 	} regs;
 };
 
-/* How many messages wires has to have for vd. */
+/* How many messages wires must have for vd. */
 unsigned virtio_pci_nr_vectors(const struct virtio_dev *vd);
 
-/* Makes vd, which virtio_init() has seen, a function, for pci_add(); its kicks are on loop. vd,
- * mem, loop and what wires refers to must outlive t. 0 or -errno, logged; virtio_pci_destroy() is
- * safe either way. */
+/* Makes vd, which virtio_init() has seen, a function for pci_add(); its kicks are on loop. vd, mem,
+ * loop and what wires refers to must outlive t. Returns 0 or -errno, logged; virtio_pci_destroy()
+ * is safe either way. */
 int virtio_pci_init(struct virtio_pci *t, struct virtio_dev *vd, const struct gmem *mem,
 		    const struct wires *wires, struct loop *loop) __must_check;
 
 /* Resets the device and takes its kicks off the loop, which isn't running. */
 void virtio_pci_destroy(struct virtio_pci *t);
 
-/* -- for pci.c: the common configuration (pci_common.c) -- */
+/* -- for pci.c: the common configuration (pci_common.c) -------------------------------------- */
 
 #define VIRTIO_PCI_COMMON_LEN 60 /* with queue_notify_data and queue_reset */
 

@@ -2,8 +2,8 @@
 /*
  * The common configuration of virtio-pci (virtio 1.2 §4.1.4.3): status, features, queues.
  *
- * A register answers the width that it has, and one of 64 bits two of 32 (§4.1.3.1); any other
- * access reads as zero and writes nothing.
+ * A register answers accesses of its own width, and one of 64 bits also two of 32 (§4.1.3.1). Any
+ * other access reads as zero and writes nothing.
  */
 #include "virtio/pci.h"
 
@@ -13,7 +13,7 @@
 #define VIRTIO_PCI_COMMON_Q_RESET 58
 #endif
 
-/* The width of the register at off, or 0. */
+/* Returns the width of the register at off, or 0. */
 static unsigned common_width(uint64_t off)
 {
 	switch (off) {
@@ -57,7 +57,7 @@ static uint32_t queue_read(const struct virtio_pci *t, const struct virtq *q, ui
 	case VIRTIO_PCI_COMMON_Q_USEDHI:
 		return (uint32_t)(q->used_gpa >> 32);
 	}
-	return 0; /* reset: never under way, since the write waits for it */
+	return 0; /* reset: never in progress, since the write waits for it */
 }
 
 static uint32_t common_read(struct virtio_pci *t, uint64_t off)
@@ -105,14 +105,15 @@ static void set_high(gpa_t *gpa, uint32_t v)
 	*gpa = (*gpa & UINT32_MAX) | (uint64_t)v << 32;
 }
 
-/* Where a queue lies. The driver doesn't touch it while the queue is enabled (§4.1.4.3.2). */
+/* Sets a part of a queue's address or size. The driver doesn't touch these while the queue is
+ * enabled (§4.1.4.3.2). */
 static void queue_place(struct virtq *q, uint64_t off, uint32_t v)
 {
 	if (q->ready)
 		return;
 	switch (off) {
 	case VIRTIO_PCI_COMMON_Q_SIZE:
-		q->size = (uint16_t)v; /* virtq_enable() refuses what won't do */
+		q->size = (uint16_t)v; /* virtq_enable() refuses a wrong size */
 		break;
 	case VIRTIO_PCI_COMMON_Q_DESCLO:
 		set_low(&q->desc_gpa, v);
@@ -135,8 +136,8 @@ static void queue_place(struct virtq *q, uint64_t off, uint32_t v)
 	}
 }
 
-/* §4.1.5.1.2.1: what can't be had reads back as NO_VECTOR; so its eventfd is made now, when there
- * is a way to say no. */
+/* §4.1.5.1.2.1: a vector that we can't provide reads back as NO_VECTOR. So its eventfd is made now,
+ * when we can still say no. */
 static uint16_t vector_of(struct virtio_pci *t, uint32_t v)
 {
 	return v < t->msix.nr && msix_fd(&t->msix, v) >= 0 ? (uint16_t)v : VIRTIO_MSI_NO_VECTOR;
@@ -178,7 +179,7 @@ void virtio_pci_set_status(struct virtio_pci *t, uint8_t v)
 	virtio_kicks_set_status(&t->kicks, v);
 	if (v != 0)
 		return;
-	/* A reset. What is pending is nothing to the next driver. */
+	/* A reset: the next driver does not care about what is pending. */
 	msix_drain(&t->msix);
 	virtio_pci_regs_init(t);
 }

@@ -2,8 +2,8 @@
 /*
  * virtio-rng (virtio 1.2 §5.4): the host's random numbers for the guest.
  *
- * A request gets at most 256 bytes, however large it is: what getrandom(2) gives at once, and
- * enough for any driver, which asks again.
+ * A request gets at most 256 bytes, however large it is: getrandom(2) gives as much at once, and
+ * every driver asks again.
  */
 #include "virtio/rng.h"
 

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * virtio-vsock (virtio 1.2 §5.10): packets and queues. Connections are in vsock_conn.c, the host's
- * sockets in backend/vsock_unix.c.
+ * sockets in backend/unix/vsock.c.
  *
  * Towards the guest: a connection that has something to send is in a queue (v->ready) and gets one
- * packet at a time, so that all have their turn. What there is to send is a mask in the connection,
- * and its data stay in the host's socket; so a guest without buffers costs no memory. Only answers
- * to connections that don't exist are kept, a few; when they are too many, the guest's packets wait
- * (§5.10.6.1.1 asks for some such limit).
+ * packet at a time, so that all have their turn. The connection has a mask of what to send, and the
+ * data stay in the host's socket; so a guest without buffers costs no memory. Only a few answers
+ * about connections that don't exist are kept; when there are too many, the guest's packets wait
+ * (§5.10.6.1.1 asks for such a limit).
  *
  * From the guest: data go from its buffer to the host's socket; vsock_conn.c keeps what does not
- * fit. A packet that is not from the guest's own CID to the host's is dropped, one that makes no
+ * fit. A packet that is not from the guest's own CID to the host's is dropped; one that makes no
  * sense resets its connection.
  *
- * A port of the host's can also be answered by a descriptor, one end of a socket pair: so the
- * streams of `minivmm run` need no file.
+ * A port of the host can also be answered by a descriptor, one end of a socket pair: so the streams
+ * of `minivmm run` need no file.
  *
  * Deliberately missing: SEQPACKET and datagrams, forwarding to other CIDs. The event queue exists,
  * and stays silent: the guest's CID never changes under it.
@@ -37,7 +37,7 @@ bool vsock_live(const struct virtio_vsock *v)
 	       VIRTIO_CONFIG_S_DRIVER_OK;
 }
 
-/* Another round of both queues, when the loop's other sources had their turn. */
+/* Runs both queues again, after the loop's other sources have had their turn. */
 static void work_later(const struct virtio_vsock *v)
 {
 	const uint64_t one = 1;
@@ -47,7 +47,7 @@ static void work_later(const struct virtio_vsock *v)
 		return;
 }
 
-/* -- towards the guest -- */
+/* -- towards the guest ----------------------------------------------------------------------- */
 
 static void next_rst(struct virtio_vsock *v, struct vsock_header *h)
 {
@@ -60,7 +60,7 @@ static void next_rst(struct virtio_vsock *v, struct vsock_header *h)
 	memmove(&v->rst[0], &v->rst[1], --v->nr_rsts * sizeof(*r));
 }
 
-/* The next packet, into v->rx. False: what seemed to have one has none. */
+/* Fills v->rx with the next packet. False: it turns out that there is none. */
 static bool next_packet(struct virtio_vsock *v, struct vsock_header *h)
 {
 	struct vsock_conn *c = v->ready;
@@ -74,7 +74,7 @@ static bool next_packet(struct virtio_vsock *v, struct vsock_header *h)
 	return vsock_conn_next(c, h, &v->rx);
 }
 
-/* A buffer of the guest's in v->rx: 1, or 0: there is none. */
+/* Gets a buffer of the guest's into v->rx. Returns 1; or 0: there is none. */
 static int rx_buffer(struct virtio_vsock *v, struct virtq *q)
 {
 	if (!v->has_rx) {
@@ -83,7 +83,7 @@ static int rx_buffer(struct virtio_vsock *v, struct virtq *q)
 		if (rc <= 0)
 			return rc;
 		if (v->rx.in_len <= sizeof(struct vsock_header))
-			return -EPROTO; /* no data would ever fit */
+			return -EPROTO; /* data would never fit */
 		v->has_rx = true;
 	}
 	return 1;
@@ -121,11 +121,11 @@ void vsock_send(struct virtio_vsock *v)
 		work_later(v);
 }
 
-/* -- from the guest -- */
+/* -- from the guest -------------------------------------------------------------------------- */
 
 static void answer_rst(struct virtio_vsock *v, const struct vsock_header *h)
 {
-	/* §5.10.6.4.1; two ends that answered RST with RST would never stop. */
+	/* §5.10.6.4.1: two ends that answered RST with RST would never stop. */
 	if (le16(h->op) == VIRTIO_VSOCK_OP_RST)
 		return;
 	v->rst[v->nr_rsts++] = (struct vsock_rst){
@@ -186,7 +186,7 @@ static int vsock_tx(struct virtio_vsock *v, struct virtq *q)
 	return 0;
 }
 
-/* -- the device -- */
+/* -- the device ------------------------------------------------------------------------------ */
 
 static int vsock_kick(struct virtio_dev *vd, struct virtq *q)
 {
@@ -325,7 +325,7 @@ int virtio_vsock_init(struct virtio_vsock *v, const struct vsock_options *o, str
 	};
 	virtio_init(&v->vd, &vsock_ops, 0);
 	fd_share_init(&v->fds, o->fds, "--vsock", VSOCK_MAX_CONNS);
-	/* Most of it is never touched, hence never there. */
+	/* Most of it is never touched, so it takes no memory. */
 	v->conn = calloc(VSOCK_MAX_CONNS, sizeof(*v->conn));
 	v->path = o->path ? strdup(o->path) : NULL;
 	if (!v->conn || (o->path && !v->path))

@@ -2,11 +2,11 @@
 /*
  * Connections of a virtio-vsock device (virtio 1.2 §5.10.6).
  *
- * Sockets are watched edge-triggered, once, for everything; an event is only a hint to try again.
- * So a socket that nobody wants to read from, for lack of credit or of buffers, costs nothing.
+ * Sockets are watched edge-triggered, for everything; an event is only a hint to try again. So a
+ * socket costs nothing while it isn't read for lack of credit or buffers.
  *
- * Memory: a connection costs a buffer only once its reader on the host falls behind by more than
- * its socket holds, and then VSOCK_BUFFER at most, which is the credit that the guest is given.
+ * Memory: a connection has a buffer only if its reader on the host is slow and the socket is full,
+ * and then at most VSOCK_BUFFER, which is the credit that the guest is given.
  */
 #include "virtio/vsock_conn.h"
 
@@ -17,20 +17,20 @@
 #include "backend/unix/vsock.h"
 
 #define SECONDS     1000000000ull
-#define COMMAND_NS  (10 * SECONDS) /* for a client, to write its line */
-#define REQUEST_NS  (10 * SECONDS) /* for the guest, to answer it */
-#define DIAL_NS     (10 * SECONDS) /* for the host's listener, to have room */
-#define CLOSING_NS  (10 * SECONDS) /* for the guest, to confirm that all is over */
-#define DRAINING_NS (60 * SECONDS) /* for the reader, to take some of what is left */
-#define FLUSH_MS    2000           /* for one of them, to take some when the machine is gone */
+#define COMMAND_NS  (10 * SECONDS) /* a client must write its line */
+#define REQUEST_NS  (10 * SECONDS) /* the guest must answer it */
+#define DIAL_NS     (10 * SECONDS) /* the host's listener must have room */
+#define CLOSING_NS  (10 * SECONDS) /* the guest must confirm the end */
+#define DRAINING_NS (60 * SECONDS) /* a reader must take some of what is left */
+#define FLUSH_MS    2000           /* a reader must take some, when the machine is gone */
 
 #define MAX_DATA   (64 * KIB) /* in one packet */
 #define BOTH       (VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND)
 #define FIRST_PORT (1u << 30) /* of clients on the host */
 
-/* -- how they end -- */
+/* -- how they end ---------------------------------------------------------------------------- */
 
-/* Over at once. The guest is told, unless it has never heard of it. */
+/* Ends the connection at once. The guest is told, unless it has never heard of the connection. */
 static void conn_reset(struct vsock_conn *c)
 {
 	if (c->state == VSOCK_CLIENT || c->pending & OP(REQUEST)) {
@@ -44,7 +44,7 @@ static void conn_reset(struct vsock_conn *c)
 	vsock_conn_settle(c);
 }
 
-/* Nothing more will be read by the host. */
+/* The host will read nothing more. */
 static void host_reads_no_more(struct vsock_conn *c)
 {
 	c->fwd_cnt = c->rx_cnt;
@@ -65,7 +65,7 @@ static void host_is_gone(struct vsock_conn *c)
 	vsock_conn_expect(c, CLOSING_NS);
 }
 
-/* The host sends no more. */
+/* The host will send nothing more. */
 static void host_sends_no_more(struct vsock_conn *c)
 {
 	c->readable = false;
@@ -77,7 +77,7 @@ static void host_sends_no_more(struct vsock_conn *c)
 	}
 }
 
-/* The guest is done with it. What it sent before reaches the host all the same. */
+/* The guest has ended it. What it sent before still reaches the host. */
 static void guest_is_gone(struct vsock_conn *c, bool confirm)
 {
 	c->pending = confirm ? OP(RST) : 0;
@@ -98,9 +98,10 @@ static void guest_is_gone(struct vsock_conn *c, bool confirm)
 		vsock_conn_settle(c);
 }
 
-/* -- from the host to the guest -- */
+/* -- from the host to the guest -------------------------------------------------------------- */
 
-/* Reads data into to, behind the header. 0: none; perhaps this was the end. */
+/* Reads data into to, after the header. Returns its length; 0: none, perhaps because this was the
+ * end. */
 static uint32_t conn_read(struct vsock_conn *c, const struct virtq_chain *to)
 {
 	struct iovec iov[VIRTQ_MAX_SIZE];
@@ -130,7 +131,7 @@ static uint32_t conn_read(struct vsock_conn *c, const struct virtq_chain *to)
 
 bool vsock_conn_next(struct vsock_conn *c, struct vsock_header *h, const struct virtq_chain *to)
 {
-	/* A SHUTDOWN that says that no more data come is pending only once none do. */
+	/* A SHUTDOWN that announces the end of data is pending only when no more data come. */
 	static const uint16_t order[] = {
 		VIRTIO_VSOCK_OP_REQUEST,       VIRTIO_VSOCK_OP_RESPONSE,
 		VIRTIO_VSOCK_OP_SHUTDOWN,      VIRTIO_VSOCK_OP_RW,
@@ -155,7 +156,7 @@ bool vsock_conn_next(struct vsock_conn *c, struct vsock_header *h, const struct 
 		h->buf_alloc = to_le32(VSOCK_BUFFER);
 		h->fwd_cnt = to_le32(c->fwd_cnt);
 		c->fwd_told = c->fwd_cnt;
-		c->pending &= ~(1u << op | OP(CREDIT_UPDATE)); /* every packet is one */
+		c->pending &= ~(1u << op | OP(CREDIT_UPDATE)); /* every packet carries the credit */
 	}
 	if (op == VIRTIO_VSOCK_OP_RST) {
 		vsock_conn_unhash(c);
@@ -166,9 +167,9 @@ bool vsock_conn_next(struct vsock_conn *c, struct vsock_header *h, const struct 
 	return op;
 }
 
-/* -- from the guest to the host -- */
+/* -- from the guest to the host -------------------------------------------------------------- */
 
-/* How many bytes the socket took; < 0: it takes no more, ever. */
+/* Returns how many bytes the socket took; < 0: it will never take any more. */
 static ssize_t conn_write(struct vsock_conn *c, const struct iovec *iov, unsigned nr)
 {
 	struct msghdr m = { .msg_iov = (struct iovec *)iov, .msg_iovlen = nr };
@@ -177,7 +178,7 @@ static ssize_t conn_write(struct vsock_conn *c, const struct iovec *iov, unsigne
 	return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : n;
 }
 
-/* Nothing is left that the guest sent. */
+/* All that the guest sent was written. */
 static void conn_drained(struct vsock_conn *c)
 {
 	vsock_conn_close(c);
@@ -213,7 +214,7 @@ static void conn_flush(struct vsock_conn *c)
 	if (c->state == VSOCK_DRAINING) {
 		conn_drained(c);
 	} else if (c->guest_shut & VIRTIO_VSOCK_SHUTDOWN_SEND && !c->ended) {
-		c->ended = true; /* once: it is an event for ourselves, too */
+		c->ended = true; /* once, since it makes an event for us, too */
 		shutdown(c->src.fd, SHUT_WR);
 		vsock_conn_delivered(c);
 	}
@@ -313,9 +314,9 @@ void vsock_conn_packet(struct vsock_conn *c, const struct vsock_header *h, const
 	vsock_conn_settle(c);
 }
 
-/* -- how they begin -- */
+/* -- how they begin -------------------------------------------------------------------------- */
 
-/* Connects to the host's end, or leaves it for the next tick. False: there is none. */
+/* Connects to the host's end, or leaves that for the next tick. False: there is none. */
 static bool conn_dial(struct vsock_conn *c)
 {
 	int fd = vsock_take_offer(c);
@@ -372,7 +373,7 @@ bool vsock_conn_accept(struct virtio_vsock *v)
 	return true;
 }
 
-/* A client says what it wants. */
+/* Reads what a client wants. */
 static void client_ready(struct vsock_conn *c)
 {
 	struct virtio_vsock *v = c->v;
@@ -397,9 +398,9 @@ static void client_ready(struct vsock_conn *c)
 	vsock_conn_expect(c, REQUEST_NS);
 }
 
-/* -- events and ends -- */
+/* -- events and ends ------------------------------------------------------------------------- */
 
-/* A slot's, of whatever is in it by now. */
+/* An event of a slot's source, whatever connection is in the slot by now. */
 void vsock_conn_event(struct loop_source *src, uint32_t events __unused)
 {
 	struct vsock_conn *c = container_of(src, struct vsock_conn, src);

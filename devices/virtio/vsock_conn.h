@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The connections of a virtio-vsock device: what the guest's packets and the host's sockets do to
- * them. Inside, see vsock_conn.c; the packets and queues are vsock.c's.
+ * them. See vsock_conn.c; vsock.c has the packets and queues.
  *
- * All is called with the device's lock held.
+ * All functions are called with the device's lock held.
  */
 #pragma once
 
@@ -25,122 +25,124 @@ _Static_assert(sizeof(struct vsock_header) == sizeof(struct virtio_vsock_hdr),
 
 enum vsock_state {
 	VSOCK_FREE,
-	VSOCK_CLIENT,    /* a client on the host, which has not said what it wants yet */
-	VSOCK_REQUESTED, /* it has; the guest is asked */
-	VSOCK_DIALLING,  /* the guest asked, and the host's listener is too busy: tried again */
+	VSOCK_CLIENT,    /* a client on the host that has not said yet what it wants */
+	VSOCK_REQUESTED, /* the client has said it; the guest is asked */
+	VSOCK_DIALLING,  /* the guest asked, but the host's listener is too busy: tried again */
 	VSOCK_OPEN,
-	VSOCK_CLOSING,  /* the host's end is gone, the guest is told; it confirms by RST */
-	VSOCK_RESET,    /* gone, but for the RST that the guest is yet to get */
-	VSOCK_DRAINING, /* gone for the guest, while the host still reads what it sent */
+	VSOCK_CLOSING,  /* the host's end is gone and the guest is told; it confirms by RST */
+	VSOCK_RESET,    /* ended, but the RST for the guest is not sent yet */
+	VSOCK_DRAINING, /* ended for the guest; the host still reads what the guest sent */
 };
 
 struct vsock_conn {
-	/* Of the slot, whatever connection is in it. */
+	/* These belong to the slot, whatever connection is in it. */
 	struct virtio_vsock *v;
-	struct loop_source src;        /* fd -1: none */
+	struct loop_source src;        /* fd -1: there is none */
 	struct vsock_conn *next_ready; /* in v->ready, while queued */
 	bool queued;
 	struct vsock_conn *next; /* in its bucket, or in v->idle */
 
-	/* From here on cleared when a connection moves in. */
+	/* The fields from here on are cleared when a connection moves in. */
 	enum vsock_state state;
-	bool hashed; /* found by its ports */
+	bool hashed; /* it is found by its ports */
 	uint32_t guest_port, host_port;
 	uint64_t deadline_ns;      /* 0: none */
 	unsigned pending;          /* packets to send: a mask of 1 << VIRTIO_VSOCK_OP_* */
-	bool readable;             /* the socket, as far as is known */
-	bool ended;                /* the socket is told that the guest sends no more */
-	bool counted;              /* the socket, in v->fds */
-	bool undelivered;          /* of an offered one: its owner waits for the end */
-	struct vsock_offer *offer; /* NULL: it is none of those */
-	/* Who said what: VIRTIO_VSOCK_SHUTDOWN_*, each from its sender's point of view. */
+	bool readable;             /* the socket is readable, as far as is known */
+	bool ended;                /* the socket has been told that the guest sends no more */
+	bool counted;              /* the socket is counted in v->fds */
+	bool undelivered;          /* it answers an offered port, whose owner waits for the end */
+	struct vsock_offer *offer; /* the offer that it answers, or NULL */
+	/* The ends of each side's sending and receiving: VIRTIO_VSOCK_SHUTDOWN_*, from its own
+	 * point of view. */
 	unsigned guest_shut, host_shut;
 
-	/* From the guest (§5.10.6.3): bytes received; of those, bytes that the socket took; and
-	 * the number of those that the guest was last told. What the socket didn't take is in
+	/* From the guest (§5.10.6.3): bytes received; bytes of those that the socket took; and that
+	 * number as the guest was last told. The bytes that the socket did not take are in
 	 * buffer[head..head + len), a ring of VSOCK_BUFFER bytes. */
 	uint32_t rx_cnt, fwd_cnt, fwd_told;
 	uint8_t *buffer;
 	uint32_t head, len;
 
-	/* To the guest: bytes sent, and what it last said. */
+	/* To the guest: bytes sent, and what the guest last said. */
 	uint32_t tx_cnt, peer_fwd_cnt, peer_buf_alloc;
-	bool credit_asked; /* since the credit ran out */
+	bool credit_asked; /* the guest was asked for credit since it ran out */
 };
 
-/* A packet of that kind, in vsock_conn.pending. */
+/* The bit of such a packet in vsock_conn.pending. */
 #define OP(name) (1u << VIRTIO_VSOCK_OP_##name)
 
-/* -- the table (vsock_table.c) -- */
+/* -- the table (vsock_table.c) --------------------------------------------------------------- */
 
-/* May another socket be opened? If not, that is said. */
+/* May another socket be opened? If not, this is logged. */
 bool vsock_may_open(struct virtio_vsock *v);
-/* A free slot, or NULL. */
+/* Returns a free slot, or NULL. */
 struct vsock_conn *vsock_conn_new(struct virtio_vsock *v, enum vsock_state state);
-/* Closes the socket, forgets what is in the buffer. Any thread. */
+/* Closes the socket and forgets the buffer's contents. Any thread. */
 void vsock_conn_close(struct vsock_conn *c);
-/* The same, and the slot is free. Nothing if it is. */
+/* Also frees the slot. No effect if it is free. */
 void vsock_conn_free(struct vsock_conn *c);
-/* Its events are looked for from now on; fd is owned, also after a failure. 0 or -errno. */
+/* Watches fd's events from now on; owns fd, also after a failure. Returns 0 or -errno. */
 int vsock_conn_watch(struct vsock_conn *c, int fd) __must_check;
-/* Puts the bytes of iov behind those in the buffer, which has room for them. 0 or -ENOMEM. */
+/* Appends the bytes of iov to the buffer, which has room for them. Returns 0 or -ENOMEM. */
 int vsock_conn_keep(struct vsock_conn *c, const struct iovec *iov, unsigned nr) __must_check;
-/* Takes the descriptor that is offered at the connection's port of the host's: that, or
- * -ECONNREFUSED: none, or none any more. */
+/* Takes the descriptor that is offered at the connection's port of the host. Returns it, or
+ * -ECONNREFUSED: there is none (any more). */
 int vsock_take_offer(struct vsock_conn *c);
-/* All that the guest sends has been delivered: tells the owner of an offered one, once. */
+/* All that the guest sends has been delivered: if the port was offered, tells its owner, once. */
 void vsock_conn_delivered(struct vsock_conn *c);
-/* Gives it a deadline. */
+/* Gives the connection a deadline. */
 void vsock_conn_expect(struct vsock_conn *c, uint64_t within_ns);
-/* The next tick comes. */
+/* Makes sure that the next tick comes. */
 void vsock_start_timer(struct virtio_vsock *v);
 
-/* The connection of that pair of ports that the guest may know of, or NULL. */
+/* Returns the connection of that pair of ports that the guest may know of, or NULL. */
 struct vsock_conn *vsock_conn_find(struct virtio_vsock *v, uint32_t guest_port, uint32_t host_port);
 void vsock_conn_hash(struct vsock_conn *c, uint32_t guest_port, uint32_t host_port);
-/* From here on its ports are free. Nothing if they are. */
+/* Makes the connection's ports free. No effect if they are. */
 void vsock_conn_unhash(struct vsock_conn *c);
 
-/* How many bytes the guest has room for. */
+/* Returns how many bytes the guest has room for. */
 uint32_t vsock_conn_credit(const struct vsock_conn *c);
-/* Takes what a packet of the guest's says of that. False: more was received than was sent. */
+/* Takes the credit from a packet of the guest's. False: the guest claims to have received more than
+ * was sent. */
 bool vsock_conn_take_credit(struct vsock_conn *c, const struct vsock_header *h);
 /* May there be data that the guest wants? */
 bool vsock_conn_has_data(const struct vsock_conn *c);
-/* After every change: queues what has something to send. */
+/* Called after every change: queues the connection if it has something to send. */
 void vsock_conn_settle(struct vsock_conn *c);
 
-/* -- their life (vsock_conn.c) -- */
+/* -- their life (vsock_conn.c) --------------------------------------------------------------- */
 
-/* Ends all connections for the guest, without a word to it. What it sent before is still delivered,
- * unless all: then nothing is left. Any thread. */
+/* Ends all connections for the guest, without telling it. What it sent before is still delivered,
+ * unless all is set: then nothing is left. Any thread. */
 void vsock_conns_drop(struct virtio_vsock *v, bool all);
 
-/* The guest sends no more on those that answer an offered port. */
+/* The guest sends no more on connections that answer an offered port. */
 void vsock_conns_end_offered(struct virtio_vsock *v);
 
-/* After vsock_conns_drop(), at the end: waits a little for those who read what the guest sent. The
- * loop isn't running. */
+/* Called at the end, after vsock_conns_drop(): waits a little for readers of what the guest sent.
+ * The loop isn't running. */
 void vsock_conns_flush(struct virtio_vsock *v);
 
-/* The guest asks for a connection to h's port. False: refused. */
+/* The guest asks for a connection to h's port. False: it is refused. */
 bool vsock_conn_request(struct virtio_vsock *v, const struct vsock_header *h);
-/* A client waits at the listener. False: there is no room for it, or no descriptor. */
+/* A client waits at the listener. False: there is no room or no descriptor for it. */
 bool vsock_conn_accept(struct virtio_vsock *v);
-/* A packet of the guest's for a connection that is there; iov[0..nr) are its data. */
+/* Handles a packet of the guest's for an existing connection; iov[0..nr) are its data. */
 void vsock_conn_packet(struct vsock_conn *c, const struct vsock_header *h, const struct iovec *iov,
 		       unsigned nr);
 
-/* The next packet to the guest, its data read into the buffer to, behind the header. Fills op,
- * flags and len of *h. False: it turns out that there is none. */
+/* Makes the next packet to the guest: fills op, flags and len of *h, and reads its data into the
+ * buffer to, after the header. False: it turns out that there is none. */
 bool vsock_conn_next(struct vsock_conn *c, struct vsock_header *h, const struct virtq_chain *to);
 
-/* A slot's, of whatever is in it by now. */
+/* An event of a slot's source, whatever connection is in the slot by now. */
 void vsock_conn_event(struct loop_source *src, uint32_t events);
-/* What should have happened by now ends; calls that failed for now are tried again. */
+/* Ends what has missed its deadline, and tries again the calls that failed temporarily. */
 void vsock_conns_expire(struct virtio_vsock *v, uint64_t now_ns);
 
-/* vsock.c: sends what is in v->ready, as far as the guest has buffers. */
+/* In vsock.c: sends what is in v->ready, as far as the guest has buffers. */
 void vsock_send(struct virtio_vsock *v);
-/* vsock.c: is the driver up? */
+/* In vsock.c: is the driver ready? */
 bool vsock_live(const struct virtio_vsock *v);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The table of a virtio-vsock device's connections: slots with their buffers, the hash of their
- * ports, the queue of those with something to send, deadlines.
+ * ports, the queue of connections with something to send, deadlines.
  *
- * A device's reset runs on a vCPU's thread, while the loop's thread may have fetched an event of a
- * connection and wait for the lock. Therefore a slot, with its source, stays for as long as the
- * loop may run: that callback finds a slot which is free, or has another connection in it, tries
- * what it always tries and finds nothing to do. Which is why closing is safe on any thread.
+ * A device's reset runs on a vCPU's thread. At that time the loop's thread may already have fetched
+ * an event of a connection, and be waiting for the lock. Therefore a slot, with its source, stays
+ * for as long as the loop may run: that callback finds a slot that is free, or has another
+ * connection in it, tries what it always tries and finds nothing to do. So closing is safe on any
+ * thread.
  */
 #include "virtio/vsock_conn.h"
 
@@ -15,8 +16,8 @@
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 
-#define TICK_NS     200000000  /* how exact deadlines are, and how often a busy listener is asked */
-#define MAX_CREDIT  (1u << 30) /* more is never used: so counters can be compared */
+#define TICK_NS     200000000  /* how exact deadlines are, and how often a busy listener is tried */
+#define MAX_CREDIT  (1u << 30) /* larger ones are cut to this, so that counters can be compared */
 #define TELL_CREDIT (VSOCK_BUFFER / 4)
 
 static struct vsock_conn **bucket_of(struct virtio_vsock *v, uint32_t guest_port,
@@ -153,7 +154,7 @@ int vsock_conn_keep(struct vsock_conn *c, const struct iovec *iov, unsigned nr)
 	if (!c->buffer)
 		return -ENOMEM;
 	if (!c->len)
-		c->head = 0; /* stay in the pages that are touched */
+		c->head = 0; /* so that it stays in the pages that were touched */
 	for (unsigned i = 0; i < nr; i++) {
 		const uint32_t at = (c->head + c->len) % VSOCK_BUFFER;
 		const size_t len = iov[i].iov_len, first = min(len, VSOCK_BUFFER - at);
@@ -169,7 +170,7 @@ void vsock_start_timer(struct virtio_vsock *v)
 {
 	const struct itimerspec soon = { .it_value.tv_nsec = TICK_NS };
 
-	if (v->ticking) /* or it would be put off again and again */
+	if (v->ticking) /* otherwise it would be put off again and again */
 		return;
 	v->ticking = true;
 	(void)timerfd_settime(v->timer.fd, 0, &soon, NULL);
@@ -181,7 +182,7 @@ void vsock_conn_expect(struct vsock_conn *c, uint64_t within_ns)
 	vsock_start_timer(c->v);
 }
 
-/* -- what is to be told to the guest -- */
+/* -- what is to be told to the guest --------------------------------------------------------- */
 
 uint32_t vsock_conn_credit(const struct vsock_conn *c)
 {
@@ -199,7 +200,7 @@ bool vsock_conn_take_credit(struct vsock_conn *c, const struct vsock_header *h)
 		c->peer_fwd_cnt += step;
 	else if (step <= INT32_MAX)
 		return false;
-	/* Else it is an older number: two of the guest's processors sent at the same time. */
+	/* Otherwise it is an older number: two of the guest's processors sent at the same time. */
 	c->peer_buf_alloc = le32(h->buf_alloc);
 	if (vsock_conn_credit(c))
 		c->credit_asked = false;

@@ -2,7 +2,7 @@
 /*
  * virtio-vsock (virtio 1.2 §5.10) over /dev/vhost-vsock: packets go between the guest and the
  * host's kernel, where the guest's CID is an address of the family AF_VSOCK. We keep the registers,
- * and the event queue, on which nothing is ever said.
+ * and the event queue, which stays silent.
  *
  * The kernel's own features beyond streams (SEQPACKET) are not offered, so that the guest finds the
  * same device with vhost and without.
@@ -23,14 +23,14 @@ static int set_running(const struct vsock_vhost *v, int on)
 
 static int vsock_kick(struct virtio_dev *vd __unused, struct virtq *q __unused)
 {
-	return 0; /* the event queue's buffers; the other queues are the kernel's */
+	return 0; /* buffers of the event queue; the other queues are the kernel's */
 }
 
 static void vsock_stop(struct vsock_vhost *v)
 {
 	if (!v->vhost.nr)
 		return;
-	(void)!set_running(v, 0); /* fails only if it does not run */
+	(void)!set_running(v, 0); /* it fails only if the device does not run */
 	vhost_stop(&v->vhost);
 }
 
@@ -55,7 +55,7 @@ static int vsock_activate(struct virtio_dev *vd)
 	return rc;
 }
 
-/* One queue of the two, and the kernel stops both: it needs them all the time. */
+/* A reset of one of the two queues makes the kernel stop both: it needs them all the time. */
 static void vsock_reset(struct virtio_dev *vd, struct virtq *q)
 {
 	struct vsock_vhost *v = container_of(vd, struct vsock_vhost, vd);

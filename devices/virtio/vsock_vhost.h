@@ -9,11 +9,11 @@ struct vsock_vhost {
 	struct virtio_dev vd;
 	uint32_t cid;
 	struct vhost vhost;
-	bool open; /* vhost is */
+	bool open; /* vhost is open */
 };
 
-/* cid: 3 to 2^32 - 2. open: false makes a device that can't be started, for a dry run. kept
- * outlives it, or is NULL. 0; or -errno, logged, with *v safe to destroy. */
+/* cid is 3 to 2^32 - 2. open: false makes a device that can't be started, for a dry run. kept
+ * outlives the device, or is NULL. Returns 0; or -errno, logged, with *v safe to destroy. */
 int vsock_vhost_init(struct vsock_vhost *v, uint32_t cid, bool open,
 		     struct kept *kept) __must_check;
 

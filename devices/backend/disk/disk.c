@@ -11,7 +11,7 @@
 
 #include "vmm/log.h"
 
-/* What open(2) said, and the way out where there is one. */
+/* Logs what open(2) said, and what can be done about it. */
 static int open_failed(const struct disk_options *o, bool readonly, int err)
 {
 	const char *why = strerrordesc_np(err) ?: "can't be opened";
@@ -29,7 +29,8 @@ static int open_failed(const struct disk_options *o, bool readonly, int err)
 	return log_ret(-err, "--disk %s: %s", o->path, why);
 }
 
-/* Before open(2), which would wait at a FIFO and has side effects on some character devices. */
+/* Called before open(2), which would wait at a FIFO and has side effects on some character
+ * devices. */
 static int check_kind(const struct disk_options *o)
 {
 	struct stat st;
@@ -48,8 +49,8 @@ static int check_kind(const struct disk_options *o)
 }
 
 /* Two monitors that write to one image destroy it; QEMU locks its images in a way that this sees,
- * too. The kernel can't say who holds a lock of an open file description (it has no owner), so the
- * message can't either. */
+ * too. The lock of an open file description has no owner, so the kernel can't say which process
+ * holds it, and neither can the message. */
 static int try_lock(int fd, short type, off_t start, off_t len)
 {
 	struct flock l = { .l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len };
@@ -67,8 +68,8 @@ static bool is_locked(int fd, off_t byte)
 }
 
 /* A writer locks the whole file. A reader uses the bytes by which QEMU's block/file-posix.c says
- * what it does (from 100 on) and what it does not suffer from others (from 200 on): 0 for reading,
- * 1 writing, 3 changing the size. So an image may have readers of both kinds at once. */
+ * what it does (from 100 on) and what it forbids others (from 200 on): 0 for reading, 1 writing, 3
+ * changing the size. So an image may have readers of both kinds at once. */
 int disk_lock(int fd, bool readonly)
 {
 	static const off_t ours[] = { 100, 201, 203 }, theirs[] = { 101, 103, 200 };
@@ -113,7 +114,7 @@ static int measure_block_device(struct disk *d)
 
 	if (ioctl(d->fd, BLKGETSIZE64, &d->size) < 0)
 		return log_errno("--disk %s: can't tell its size", d->path);
-	/* Hints: a device that does not know keeps the defaults. */
+	/* These are hints: a device that does not know them keeps the defaults. */
 	(void)ioctl(d->fd, BLKSSZGET, &block);
 	(void)ioctl(d->fd, BLKPBSZGET, &physical);
 	(void)ioctl(d->fd, BLKIOMIN, &min_io);
@@ -126,7 +127,7 @@ static int measure_block_device(struct disk *d)
 	return 0;
 }
 
-/* 0 or -EINVAL, logged. What is an image of another kind must not be made longer. */
+/* Returns 0 or -EINVAL, logged. An image of another format must not be made longer. */
 static int check_size(const struct disk *d)
 {
 	char file[1100];
@@ -160,7 +161,8 @@ static int measure(struct disk *d)
 	} else {
 		d->size = (uint64_t)st.st_size;
 		d->block_size = DISK_SECTOR;
-		/* File systems name up to a MiB here; more than a page is no use to a guest. */
+		/* File systems report up to a MiB here; more than a page is of no use to a
+		 * guest. */
 		d->physical_block_size = st.st_blksize >= 4096 ? 4096 : DISK_SECTOR;
 		d->min_io_size = d->physical_block_size;
 	}
@@ -198,8 +200,8 @@ static int start_engine(struct disk *d, enum disk_engine wanted)
 	return try_engine(d, DISK_ENGINE_SYNC);
 }
 
-/* A backing file is what another tool would read below this image. We read no file but those that
- * we were told of. */
+/* Another tool would read a backing file below this image. We only read files that we were told
+ * of. */
 static int open_qcow2(struct disk *d, enum qcow2_use use)
 {
 	struct qcow2_info info;
@@ -255,7 +257,8 @@ static int open_image(struct disk *d, const struct disk_options *o, bool readonl
 				     : open_qcow2(d, o->dry ? QCOW2_TRY : QCOW2_WRITE);
 }
 
-/* The guest's blocks may be smaller or larger than the host's: the host's page cache sees to it. */
+/* The guest's blocks may be smaller or larger than the host's: the host's page cache allows
+ * that. */
 static int set_sector(struct disk *d, const struct disk_options *o)
 {
 	d->host_block = d->block_size;
@@ -302,7 +305,7 @@ int disk_open(struct disk *d, const struct disk_options *o,
 	return rc;
 }
 
-/* The lock of what is kept is held from one life of the guest to the next. */
+/* The lock of a kept file is held from one life of the guest to the next. */
 static void let_go(const struct disk *d, int *fd)
 {
 	if (d->kept && d->kept->locked)
@@ -316,7 +319,7 @@ void disk_close(struct disk *d)
 	int rc = 0;
 
 	if (!d->path)
-		return; /* all zeroes, perhaps: fd 0 is not ours */
+		return; /* *d may be all zeroes: fd 0 is not ours */
 	if (d->engine)
 		d->engine->stop(d);
 	d->engine = NULL;
@@ -344,9 +347,9 @@ bool disk_covers(const struct disk *d, uint64_t sector, uint64_t len)
 	return len % DISK_SECTOR == 0 && sector <= sectors && len / DISK_SECTOR <= sectors - sector;
 }
 
-/* -- what is begun, and what waits ------------------------------------------------------------ */
+/* -- what is begun, and what waits ----------------------------------------------------------- */
 
-/* A reset waits for what is begun; many times what keeps a fast device busy. */
+/* A reset waits for begun requests. This is many times what keeps a fast device busy. */
 #define MAX_BEGUN (32 * MIB)
 
 static uint64_t cost_of(const struct disk_request *r)
@@ -375,7 +378,7 @@ static struct disk_request *take_first(struct disk *d)
 	return r;
 }
 
-/* Is there one that may be begun before others are done? */
+/* May another request be begun before others are done? */
 static bool has_room(const struct disk *d)
 {
 	return d->waiting && (!d->nr_begun || d->begun + cost_of(d->waiting) <= MAX_BEGUN);
@@ -418,7 +421,7 @@ bool disk_run(struct disk *d, struct round *round)
 {
 	const unsigned most = d->engine->waits ? 1 : DISK_MAX_IN_FLIGHT;
 
-	bool go = may_begin(d, round); /* asks for the time, perhaps: once a request */
+	bool go = may_begin(d, round); /* may read the clock, so once for each request */
 
 	do {
 		for (unsigned n = 0; n < most && go; n++) {
@@ -456,7 +459,7 @@ void disk_finish(struct disk *d, struct disk_request *r, int result)
 	end(d, r);
 	d->in_flight--;
 	r->result = result;
-	d->done(d, r); /* r is the caller's again from here on */
+	d->done(d, r); /* r belongs to the caller again from here on */
 }
 
 void disk_again(struct disk *d, struct disk_request *r)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Images of other kinds that are given as raw ones. The format is what the user says, as a guest
- * decides what its disk looks like; but somebody who forgot to say it finds a disk that has nothing
- * on it, and is told why. LUKS, ISO images and file systems are a disk's contents like any other.
- */
+/* Images of other formats that are given as raw ones. The format is what the user says, because a
+ * guest decides what its disk looks like. But a user who forgot to say it gets an empty disk, and
+ * is told why. LUKS, ISO images and file systems are ordinary contents of a disk. */
 #include "backend/disk/disk.h"
 #include "vmm/log.h"
 
@@ -12,7 +11,7 @@ struct kind {
 	const char *name, *how; /* UNPACK: the command; CONVERT: qemu-img's name */
 	enum way_out way_out;
 	uint16_t off; /* of magic, which has len bytes */
-	bool at_end;  /* off is that in the last sector */
+	bool at_end;  /* off counts in the last sector */
 	uint8_t len;
 	const char *magic;
 };
@@ -45,7 +44,7 @@ static const struct kind kinds[] = {
 	{ "a 7-Zip archive", "7z x", UNPACK, MAGIC("7z\xbc\xaf\x27\x1c") },
 };
 
-/* What a disk with these first and last sectors looks like, or NULL. */
+/* Returns what a disk with these first and last sectors looks like, or NULL. */
 static const struct kind *kind_of(const uint8_t *first, const uint8_t *last)
 {
 	for (const struct kind *k = kinds; k < kinds + ARRAY_SIZE(kinds); k++)
@@ -80,7 +79,7 @@ bool disk_warn_of_format(const struct disk *d)
 	const uint64_t end = max(d->size, (uint64_t)DISK_SECTOR);
 	const struct kind *k;
 
-	/* A disk that can't be read is told of elsewhere. */
+	/* An error of reading the disk is reported elsewhere. */
 	if (pread(d->fd, first, sizeof(first), 0) < 0 ||
 	    pread(d->fd, last, sizeof(last), (off_t)(end - DISK_SECTOR)) < 0)
 		return false;

@@ -13,14 +13,14 @@
 #include "backend/disk/disk.h"
 #include "backend/disk/qcow2.h"
 
-/* What is being put on what. */
+/* An overlay that is being put on a disk. */
 struct overlay {
 	const struct disk_options *o;
 	const char *name; /* for messages: "BASE,overlay=FILE" */
-	char *folder;     /* that the file is in */
+	char *folder;     /* the directory of the file */
 	int fd;
 	bool is_new;
-	bool is_kept; /* from the guest's life before this one: nothing is to be asked of it */
+	bool is_kept; /* from the guest's life before this one: it needs no checks */
 };
 
 static const char *format_name(const struct disk_options *o)
@@ -28,7 +28,7 @@ static const char *format_name(const struct disk_options *o)
 	return o->format == DISK_QCOW2 ? "qcow2" : "raw";
 }
 
-/* The folder of path, to be freed; NULL: out of memory. */
+/* Returns the directory of path, which the caller frees; NULL: out of memory. */
 static char *folder_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -45,7 +45,7 @@ static int failed(const struct overlay *v, int rc, const char *what)
 
 /* -- a new one ------------------------------------------------------------------------------- */
 
-/* What a new overlay says of itself: *info, which has its size. */
+/* Fills *info, which has its size, with what a new overlay says of itself. */
 static int describe(const struct overlay *v, struct qcow2_info *info)
 {
 	char *base = realpath(v->o->path, NULL);
@@ -101,8 +101,8 @@ static int try_new(const struct overlay *v, uint64_t size)
 	return describe(v, &info);
 }
 
-/* A file without a name: gone with its last descriptor. Not in memory (memfd, shm) without a word,
- * as an overlay may become as large as its base. */
+/* A file without a name disappears with its last descriptor. It is not silently put in memory
+ * (memfd, shm), as an overlay may become as large as its base. */
 static int open_temp(struct overlay *v)
 {
 	const char *dir = temp_folder();
@@ -126,7 +126,7 @@ static int open_temp(struct overlay *v)
 	return 0;
 }
 
-/* Whoever may read the base may read an overlay of it. Its group may be another one than the
+/* Whoever may read the base may read an overlay of it. But its group may be another one than the
  * base's. */
 static mode_t mode_of(int base_fd)
 {
@@ -135,8 +135,8 @@ static mode_t mode_of(int base_fd)
 	return fstat(base_fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & 04 ? 0644 : 0600;
 }
 
-/* The file gets its name when it is complete, so that none is ever found half written; unless the
- * file system knows no files without a name. */
+/* The file gets its name when it is complete, so that nobody ever finds it half written; unless the
+ * file system can't make files without a name. */
 static int make_file(struct overlay *v, uint64_t size, int base_fd)
 {
 	const mode_t mode = mode_of(base_fd);
@@ -157,7 +157,7 @@ static int make_file(struct overlay *v, uint64_t size, int base_fd)
 	v->is_new = true;
 	rc = write_new(v, size);
 	if (rc == 0 && (rc = disk_lock(v->fd, false)) != -EBUSY)
-		rc = 0; /* the file system has no locks: said of the base already, perhaps */
+		rc = 0; /* the file system has no locks: perhaps the base's message says so */
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", v->fd);
 	if (rc == 0 && fsync(v->fd) == 0 &&
 	    (named || linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0) &&
@@ -219,7 +219,7 @@ const char *disk_quoted(char *to, size_t size, const char *path)
 	return to;
 }
 
-/* How to say that the overlay's base is what was given: in the user's words, not the image's. */
+/* Says how to make the overlay's base the given one: in the user's words, not the image's. */
 static const char *rebase(char *to, size_t size, const struct overlay *v)
 {
 	char *real = realpath(v->o->path, NULL), base[1024], file[1024];
@@ -231,7 +231,7 @@ static const char *rebase(char *to, size_t size, const struct overlay *v)
 	return to;
 }
 
-/* A base that was written since is another one. The overlay is written whenever it is used. */
+/* A base that was written later is another base. The overlay is written whenever it is used. */
 static void check_age(const struct overlay *v, const struct stat *base)
 {
 	struct stat st;
@@ -246,7 +246,8 @@ static void check_age(const struct overlay *v, const struct stat *base)
 			v->name);
 }
 
-/* Over another base, or the same read in another way, the overlay's data would be nonsense. */
+/* The overlay's data would be nonsense over another base, or over the same one in another
+ * format. */
 static int check_base(const struct overlay *v, const struct qcow2_info *info, int base_fd)
 {
 	const char *format = format_name(v->o), *slash = *info->backing == '/' ? "" : "/";
@@ -278,8 +279,8 @@ static int check_base(const struct overlay *v, const struct qcow2_info *info, in
 
 /* -- both ------------------------------------------------------------------------------------ */
 
-/* Moves the base down and the overlay in. The size is the overlay's: qemu-img may have changed it.
- */
+/* Moves the base down and the overlay in. The size is the overlay's: qemu-img may have changed
+ * it. */
 static int put_on(struct disk *d, struct overlay *v)
 {
 	struct qcow2_base base = { .fd = d->fd, .image = d->image, .size = d->size };
@@ -306,7 +307,7 @@ static int put_on(struct disk *d, struct overlay *v)
 	return 0;
 }
 
-/* By name: that which is there, or a new one. */
+/* Opens the file by its name: the existing one, or a new one. */
 static int open_or_make(struct overlay *v, uint64_t size, int base_fd)
 {
 	const struct disk_options *o = v->o;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A qcow2 image's data: where a range of the disk is, and what the requests do to it. */
+/* A qcow2 image's data: where a range of the disk is, and what requests do to it. */
 #include "backend/disk/qcow2_impl.h"
 
 #include <errno.h>
@@ -12,8 +12,8 @@
 /* A range of the disk that is of one kind, within one L2 table. */
 struct extent {
 	enum { IN_BASE, IS_ZERO, IN_FILE } kind;
-	uint64_t host, len; /* IN_FILE: where, all in one piece; bytes */
-	bool ours;          /* IN_FILE: may be written in place */
+	uint64_t host, len; /* IN_FILE: its place, in one piece; bytes */
+	bool ours;          /* IN_FILE: it may be written in place */
 };
 
 static int decode(const struct qcow2 *q, uint64_t entry, struct extent *e)
@@ -28,7 +28,7 @@ static int decode(const struct qcow2 *q, uint64_t entry, struct extent *e)
 	return 0;
 }
 
-/* What the disk has at off, and for how many of len bytes. */
+/* Finds what the disk has at off, and for how many of len bytes. */
 static int locate(struct qcow2 *q, uint64_t off, uint64_t len, struct extent *e)
 {
 	const uint64_t mask = (1ull << q->l2_bits) - 1, in = off % q->cluster;
@@ -61,7 +61,7 @@ static int locate(struct qcow2 *q, uint64_t off, uint64_t len, struct extent *e)
 
 /* -- reading --------------------------------------------------------------------------------- */
 
-/* A part of a request: its first len bytes. */
+/* Returns a part of a request: its first len bytes. */
 static struct disk_request first_part(const struct disk_request *r, uint64_t len,
 				      struct iovec iov[VIRTQ_MAX_SIZE])
 {
@@ -81,7 +81,8 @@ static void clear(struct disk_request *r)
 	r->len = 0;
 }
 
-/* All of r, at off of a file of len bytes; what is beyond those reads as zeroes. r is used up. */
+/* Reads all of r, from off on, in a file of len bytes; beyond those it reads zeroes. r is used
+ * up. */
 static int read_file(int fd, uint64_t len, uint64_t off, struct disk_request *r)
 {
 	while (r->len) {
@@ -90,7 +91,7 @@ static int read_file(int fd, uint64_t len, uint64_t off, struct disk_request *r)
 		if (n < 0)
 			return -errno;
 		if (n == 0 && off < len)
-			return -ENODATA; /* it was cut short under us */
+			return -ENODATA; /* somebody cut the file */
 		if (n == 0)
 			clear(r);
 		else
@@ -160,8 +161,8 @@ static int write_file(struct qcow2 *q, uint64_t off, struct disk_request *r)
 	return 0;
 }
 
-/* Makes entry i of an L2 table a new value; what it had is given up, but for what the new one has.
- */
+/* Sets entry i of an L2 table to a new value. What the old value had is given up, unless the new
+ * one has it, too. */
 static void replace(struct qcow2 *q, struct qcow2_table *t, uint64_t i, uint64_t value)
 {
 	const uint64_t was = qcow2_entry(t, i) & QCOW2_OFFSET;
@@ -171,8 +172,8 @@ static void replace(struct qcow2 *q, struct qcow2_table *t, uint64_t i, uint64_t
 		qcow2_free(q, was);
 }
 
-/* A cluster of the file, host, for part of one of the disk's: r, with what the disk has there now
- * around it. */
+/* Writes a whole cluster of the file, host, for a request that covers a part of it: r, and around
+ * it what the disk has there now. */
 static int write_around(struct qcow2 *q, uint64_t host, struct disk_request *r)
 {
 	const uint64_t in = r->off % q->cluster, begin = r->off - in;
@@ -181,7 +182,7 @@ static int write_around(struct qcow2 *q, uint64_t host, struct disk_request *r)
 	int rc;
 
 	if (!q->bounce)
-		q->bounce = aligned_alloc(4096, q->cluster); /* as write_zeroes() has it */
+		q->bounce = aligned_alloc(4096, q->cluster); /* as write_zeroes() needs it */
 	if (!q->bounce)
 		return -ENOMEM;
 	struct iovec iov = { q->bounce, len };
@@ -203,7 +204,7 @@ static int write_around(struct qcow2 *q, uint64_t host, struct disk_request *r)
 	return write_file(q, host, &all);
 }
 
-/* Up to want clusters, one behind the other in the file; *nr is how many they are. */
+/* Allocates up to want consecutive clusters of the file, and sets *nr to their number. */
 static int alloc_run(struct qcow2 *q, uint64_t want, uint64_t *host, uint64_t *nr)
 {
 	int rc = qcow2_alloc(q, host);
@@ -221,7 +222,7 @@ static int alloc_run(struct qcow2 *q, uint64_t want, uint64_t *host, uint64_t *n
 	return rc;
 }
 
-/* How many clusters from entry i on does r cover whole, that have no place to be written in? */
+/* Returns how many clusters from entry i on r covers completely and can't write in place. */
 static uint64_t count_new(const struct qcow2 *q, const struct qcow2_table *t, uint64_t i,
 			  const struct disk_request *r)
 {
@@ -234,7 +235,7 @@ static uint64_t count_new(const struct qcow2 *q, const struct qcow2_table *t, ui
 	return n;
 }
 
-/* Clusters that can't be written in place: as many as are as simple as the first. */
+/* Writes clusters that can't be written in place: as many as are of the same kind as the first. */
 static int write_new(struct qcow2 *q, struct disk_request *r)
 {
 	const uint64_t in = r->off % q->cluster;
@@ -250,7 +251,7 @@ static int write_new(struct qcow2 *q, struct disk_request *r)
 	entry = qcow2_entry(t, i);
 	host = entry & QCOW2_OFFSET;
 	whole = in ? 0 : count_new(q, t, i, r);
-	/* A cluster of zeroes that has a place already, which nobody sees yet, is filled there. */
+	/* A cluster of zeroes that already has a place, which nobody sees yet, is filled there. */
 	const bool has_place = (entry & QCOW2_COPIED) && host;
 
 	if (!has_place)
@@ -299,8 +300,8 @@ static int write_disk(struct qcow2 *q, struct disk_request *r)
 
 static int write_zeroes(struct qcow2 *q, uint64_t off, uint64_t len)
 {
-	/* Aligned as sectors are: a kill may cut a write where a page ends that was not there yet.
-	 */
+	/* Aligned as sectors are: a kill may cut a write at the end of a page that was not in
+	 * memory yet. */
 	static _Alignas(4096) const uint8_t zeroes[64 * KIB];
 	struct iovec iov[(1u << QCOW2_MAX_CLUSTER_BITS) / sizeof(zeroes)];
 	struct disk_request w = { .op = DISK_WRITE, .off = off, .len = len, .iov = iov };
@@ -310,8 +311,8 @@ static int write_zeroes(struct qcow2 *q, uint64_t off, uint64_t len)
 	return write_disk(q, &w);
 }
 
-/* The whole clusters at the beginning of e, which is what the disk has at r->off: the bytes they
- * are. Their entries are never merely cleared: the base would show again. */
+/* Zeroes the whole clusters at the beginning of e, which is what the disk has at r->off. Returns
+ * their number of bytes. Entries are never merely cleared: the base would show again. */
 static int zero_clusters(struct qcow2 *q, const struct disk_request *r, const struct extent *e,
 			 uint64_t *len)
 {
@@ -334,8 +335,8 @@ static int zero_clusters(struct qcow2 *q, const struct disk_request *r, const st
 	return 0;
 }
 
-/* It reads as zeroes already, and has no storage to give back; or it is the base's, which a
- * discard, a hint, need not hide. */
+/* True if it already reads as zeroes and has no storage to give back; or if it is the base's, which
+ * a discard (a hint) need not hide. */
 static bool nothing_to_zero(const struct qcow2 *q, const struct disk_request *r,
 			    const struct extent *e)
 {

@@ -9,8 +9,8 @@
  * barrier in between: data and refcount blocks, then the refcount table, then L2 tables, then the
  * L1 table; what was given up is freed after that. So the image in the file is consistent at any
  * moment, whether the process is killed or the host loses power: it is that of the last flush, or a
- * step on the way to the next. The worst is a cluster that is counted and not used, when a flush
- * was cut short in the middle. Data beyond that is lost, as in any cache of a disk's.
+ * step on the way to the next. At worst, a flush that was interrupted leaves a cluster that is
+ * counted and not used. Later data is lost, as in the cache of any disk.
  *
  * Everything in the file is taken for hostile: what makes no sense fails with -EUCLEAN, and what is
  * kept in memory has a bound that does not depend on it. An image is written only if it is whole
@@ -26,13 +26,13 @@
 
 #include "backend/disk/disk.h"
 
-#define QCOW2_MAX_SIZE   (64 * TIB) /* of the disk */
+#define QCOW2_MAX_SIZE   (64 * TIB) /* bytes of the disk */
 #define QCOW2_MAX_NAME   1023       /* bytes of the backing file's name */
 #define QCOW2_MAX_FORMAT 15
 
 struct qcow2;
 
-/* What the clusters that an image does not have are read from: a raw image, or another qcow2. */
+/* The source of the clusters that an image does not have: a raw image, or another qcow2. */
 struct qcow2_base {
 	int fd;              /* raw; not owned */
 	struct qcow2 *image; /* or this one; not owned */
@@ -42,34 +42,35 @@ struct qcow2_base {
 /* What an image says of itself. */
 struct qcow2_info {
 	uint64_t size;                             /* bytes */
-	char backing[QCOW2_MAX_NAME + 1];          /* the name of the file below it; "": none */
+	char backing[QCOW2_MAX_NAME + 1];          /* the file below it; "": there is none */
 	char backing_format[QCOW2_MAX_FORMAT + 1]; /* "": not recorded */
 };
 
-/* Writes an image of nothing into fd, an empty file; not synced. 0 or -errno, not logged. */
+/* Writes an image without contents into fd, an empty file, without a sync. Returns 0 or -errno, not
+ * logged. */
 int qcow2_create(int fd, const struct qcow2_info *info) __must_check;
 
 /* What an image is opened for. */
 enum qcow2_use {
 	QCOW2_READ,
 	QCOW2_WRITE,
-	QCOW2_SCRATCH, /* as WRITE; it need not survive its process, so nothing is ever synced */
+	QCOW2_SCRATCH, /* as WRITE, but it need not survive its process, so it is never synced */
 	QCOW2_TRY,     /* as READ, but refused where WRITE would be: a dry run */
 };
 
-/* Opens the image in fd, which stays the caller's. name is for messages: "--disk NAME: …". One that
- * is damaged is refused; for READ there is a warning, and what is missing fails when it is read.
- * 0 and *info filled; or -errno, logged. */
+/* Opens the image in fd, which stays the caller's. name is for messages: "--disk NAME: …". A
+ * damaged image is refused; for READ there is only a warning, and reading what is missing fails.
+ * Returns 0 and fills *info; or -errno, logged. */
 int qcow2_open(struct qcow2 **out, int fd, const char *name, enum qcow2_use use,
 	       struct qcow2_info *info) __must_check;
 
-/* Puts base below an open image; before the first request. */
+/* Puts base below an open image, before the first request. */
 void qcow2_set_base(struct qcow2 *q, const struct qcow2_base *base);
 
-/* Flushes and frees. 0; or -errno of that flush, not logged. */
+/* Flushes and frees. Returns 0; or -errno of that flush, not logged. */
 int qcow2_close(struct qcow2 *q);
 
-/* Does r on the spot, blocking. 0 or -errno. r has at most VIRTQ_MAX_SIZE iovecs. */
+/* Does r on the spot, blocking. Returns 0 or -errno. r has at most VIRTQ_MAX_SIZE iovecs. */
 int qcow2_do(struct qcow2 *q, struct disk_request *r) __must_check;
 
 uint32_t qcow2_cluster_size(const struct qcow2 *q);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Is a qcow2 image in order? Before the first write all of its tables are looked at: whatever is
- * referred to lies within the file, is referred to once, and is counted. Then a cluster that is not
- * counted is nobody's, and to take it, write it and give it back makes nothing worse. Clusters that
- * are counted and not used do no harm: a crash may leave some.
+ * Checks whether a qcow2 image is in order. Before the first write all of its tables are looked at:
+ * every cluster that something refers to must lie within the file, be referred to once, and be
+ * counted. Then a cluster that is not counted is free, and taking it, writing it and giving it back
+ * makes nothing worse. Clusters that are counted and not used do no harm: a crash may leave some.
  *
- * That takes a bit of memory for each cluster of the file, and reads each L2 table and each
- * refcount block that the file needs, holes aside: 8 MiB of tables for 64 GiB of data.
+ * The check takes one bit of memory for each cluster of the file. It reads each L2 table and each
+ * refcount block that the file needs, but not holes: 8 MiB of tables for 64 GiB of data.
  */
 #include "backend/disk/qcow2_impl.h"
 
@@ -14,13 +14,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MAX_READ_TABLES 256 /* L2 tables that are looked at when nothing is to be written */
+#define MAX_READ_TABLES 256 /* so many L2 tables are looked at when nothing is to be written */
 #define MAX_CLUSTERS    (2 * QCOW2_MAX_SIZE >> QCOW2_MIN_CLUSTER_BITS)
 
 struct check {
 	struct qcow2 *q;
 	uint64_t *used;  /* a bit for each cluster of the file; NULL: nothing is to be written */
-	uint64_t *table; /* room for a cluster */
+	uint64_t *table; /* has room for a cluster */
 	struct qcow2_damage first;
 };
 
@@ -48,7 +48,7 @@ static inline void use(struct check *c, uint64_t n)
 	c->used[n / 64] |= bit;
 }
 
-/* A table refers to the cluster at off: millions of times, perhaps. */
+/* A table refers to the cluster at off. This may be called millions of times. */
 static inline void refer(struct check *c, uint64_t off)
 {
 	const uint64_t n = off >> c->q->cluster_bits;
@@ -61,7 +61,7 @@ static inline void refer(struct check *c, uint64_t off)
 		use(c, n);
 }
 
-/* The whole table at off, which was referred to. 0 or -errno. */
+/* Reads the whole table at off, to which another one refers. Returns 0 or -errno. */
 static int read_cluster(struct check *c, uint64_t off)
 {
 	const struct qcow2 *q = c->q;
@@ -75,8 +75,8 @@ static int read_cluster(struct check *c, uint64_t off)
 	return qcow2_pread(q, c->table, q->cluster, off);
 }
 
-/* Is the table at off nothing but a hole in the file? Then it is all zeroes, of which there is
- * nothing to say; a small file can have millions. */
+/* Is the table at off a hole in the file? Then it is all zeroes and needs no check; a small file
+ * can have millions of them. */
 static bool is_hole(const struct qcow2 *q, uint64_t off)
 {
 	const off_t data = lseek(q->fd, (off_t)off, SEEK_DATA);
@@ -84,7 +84,7 @@ static bool is_hole(const struct qcow2 *q, uint64_t off)
 	return data < 0 ? errno == ENXIO : (uint64_t)data >= off + q->cluster;
 }
 
-/* The L2 table that was read. -ENOTSUP: it has compressed clusters. */
+/* Checks the L2 table that was read. Returns -ENOTSUP if it has compressed clusters. */
 static int check_l2(struct check *c)
 {
 	const uint64_t unknown = ~(QCOW2_OFFSET | QCOW2_COPIED | QCOW2_ZERO);
@@ -122,7 +122,7 @@ static int check_l1(struct check *c)
 		if (entry & ~(QCOW2_OFFSET | QCOW2_COPIED) || !(entry & QCOW2_OFFSET))
 			wrong(c, "an entry of its L1 table makes no sense");
 		else if (c->used &&
-			 !(entry & QCOW2_COPIED)) /* no snapshot has it: those were refused */
+			 !(entry & QCOW2_COPIED)) /* a snapshot can't have it: those were refused */
 			wrong_counts(c, "its refcounts are wrong for an L2 table");
 		refer(c, entry & QCOW2_OFFSET);
 		if (c->first.what || is_hole(c->q, entry & QCOW2_OFFSET))
@@ -134,7 +134,7 @@ static int check_l1(struct check *c)
 	return rc;
 }
 
-/* Header, L1 and refcount table, whose places were checked. */
+/* Marks the header, L1 or refcount table as used. Their places were checked. */
 static void use_table(struct check *c, uint64_t off, uint64_t len)
 {
 	for (uint64_t at = 0; at < len; at += c->q->cluster)
@@ -165,7 +165,7 @@ static bool any_used(const struct check *c, uint64_t begin, uint64_t end)
 	return false;
 }
 
-/* The block that counts clusters begin to end: does it count all that are in use? */
+/* Checks the block that counts clusters begin to end: does it count all that are in use? */
 static int check_block(struct check *c, uint64_t begin, uint64_t end)
 {
 	const struct qcow2 *q = c->q;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which clusters of a qcow2 image hold L2 tables and refcount blocks, whatever their counts say: a
- * set beside the L1 and the refcount table, so that a new cluster is not looked for in all of them.
- */
+/* The set of clusters of a qcow2 image that hold L2 tables and refcount blocks, whatever their
+ * counts say. With it, a new cluster need not be compared with all of L1 and the refcount table. */
 #include "backend/disk/qcow2_impl.h"
 
 #include <errno.h>

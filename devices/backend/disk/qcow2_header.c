@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A qcow2 image's header: opening one, and making a new one. */
+/* A qcow2 image's header: opening an image, and making a new one. */
 #include "backend/disk/qcow2_impl.h"
 
 #include <errno.h>
@@ -29,7 +29,7 @@ _Static_assert(sizeof(struct header) == HEADER_LEN, "version 3");
 
 /* -- opening --------------------------------------------------------------------------------- */
 
-/* What is not supported, and the way out. NULL: nothing of that kind. */
+/* Returns what is not supported, and what to do about it; NULL: it is supported. */
 static const char *unsupported(const struct qcow2 *q, const struct header *h, bool readonly)
 {
 	enum { LAST_DAMAGE = 1 }; /* it can be read nevertheless */
@@ -89,8 +89,8 @@ static int corrupt(const struct qcow2 *q, const char *what)
 		       q->name, what);
 }
 
-/* NUL-terminates len bytes at off of the first cluster in to, which has room for most and the NUL.
- */
+/* Copies len bytes at off of the first cluster to to, which has room for most bytes and the NUL
+ * that is added. */
 static bool copy_name(char *to, uint32_t most, const uint8_t *first, uint64_t off, uint32_t len)
 {
 	if (len > most || off > FIRST_LEN || len > FIRST_LEN - off)
@@ -100,8 +100,8 @@ static bool copy_name(char *to, uint32_t most, const uint8_t *first, uint64_t of
 	return strlen(to) == len;
 }
 
-/* Behind the header: type and length, both 32 bits, then as many bytes, and up to 7 for alignment.
- * Unknown ones may be ignored. */
+/* They follow the header: type and length, both 32 bits, then as many bytes, and up to 7 for
+ * alignment. Unknown ones may be ignored. */
 static int read_extensions(const struct qcow2 *q, const struct header *h, const uint8_t *first,
 			   struct qcow2_info *info)
 {
@@ -149,7 +149,8 @@ static int read_table(struct qcow2 *q, struct qcow2_table *t, uint64_t off, uint
 	return rc < 0 ? log_ret(rc, "--disk %s: %s", q->name, strerrordesc_np(-rc)) : 0;
 }
 
-/* An image that is only read needs no more of its L1 table than its size does, and no counts. */
+/* An image that is only read needs no more of its L1 table than its size requires, and no
+ * counts. */
 static int read_tables(struct qcow2 *q, const struct header *h, enum qcow2_use use)
 {
 	const uint64_t per_l2 = q->cluster << q->l2_bits, entries = be32toh(h->l1_entries);
@@ -196,7 +197,7 @@ static int check_header(struct qcow2 *q, const struct header *h, enum qcow2_use 
 	return 0;
 }
 
-/* The name of the file that q is in, as a shell reads it: it may be an overlay's. */
+/* Returns the name of the file that q is in, quoted for a shell: it may be an overlay's. */
 static const char *file_of(const struct qcow2 *q, char *to, size_t size)
 {
 	char self[32], path[1024];
@@ -210,7 +211,7 @@ static const char *file_of(const struct qcow2 *q, char *to, size_t size)
 	return disk_quoted(to, size, path);
 }
 
-/* qemu-img fixes counts, and leaves tables that refer to nonsense as they are. */
+/* qemu-img repairs counts, and leaves tables that refer to nonsense as they are. */
 static int refuse_damage(const struct qcow2 *q, const struct qcow2_damage *damage)
 {
 	char name[1100];
@@ -265,7 +266,7 @@ static int read_image(struct qcow2 *q, enum qcow2_use use, struct qcow2_info *in
 	off_t len;
 	int rc = first ? qcow2_pread(q, first, FIRST_LEN, 0) : -ENOMEM;
 
-	len = lseek(q->fd, 0, SEEK_END); /* a block device has one, too */
+	len = lseek(q->fd, 0, SEEK_END); /* a block device has an end, too */
 	if (rc == 0 && len < 0)
 		rc = -errno;
 	if (rc < 0) {
@@ -357,8 +358,8 @@ int qcow2_close(struct qcow2 *q)
 
 /* -- making one ------------------------------------------------------------------------------ */
 
-/* Where things are in a new image, in clusters: the header, the refcount table, one refcount block,
- * the L1 table. */
+/* The places of the parts of a new image, in clusters: the header, the refcount table, one refcount
+ * block, the L1 table. */
 struct layout {
 	uint64_t reftable, block, l1, end;
 	uint64_t l1_entries;
@@ -374,8 +375,8 @@ static uint64_t div_up(uint64_t a, uint64_t b)
 	return (a + b - 1) / b;
 }
 
-/* The refcount table is made for a full disk, as it never grows: twice its clusters are more than
- * what the metadata adds, and what a crash or a discard leaves unused. */
+/* The refcount table is made for a full disk, as it never grows. Twice the disk's clusters are more
+ * than enough for the metadata and for what a crash or a discard leaves unused. */
 static struct layout lay_out(uint64_t size)
 {
 	const uint64_t clusters = div_up(size, CLUSTER);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A qcow2 image's metadata: tables in memory, refcounts, and the order in which they are written.
- */
+/* A qcow2 image's metadata: tables in memory, refcounts, and the order of writing them. */
 #include "backend/disk/qcow2_impl.h"
 
 #include <errno.h>
@@ -74,7 +73,7 @@ static bool is_dirty(const struct qcow2_table *t)
 	return t->dirty_from != t->dirty_to;
 }
 
-/* 1 when there was something to write, 0 or -errno. */
+/* Returns 1 if there was something to write, 0 if not, or -errno. */
 static int write_table(struct qcow2 *q, struct qcow2_table *t)
 {
 	int rc;
@@ -109,7 +108,8 @@ bool qcow2_is_cluster(const struct qcow2 *q, uint64_t off)
 	return off && off % q->cluster == 0 && off >> q->cluster_bits < q->file_end;
 }
 
-/* The slot of the table at off, or else the one to be used for it: a clean one if there is any. */
+/* Returns the slot of the table at off; if it has none, the slot to use for it, a clean one if
+ * possible. */
 static struct qcow2_table *find_slot(struct qcow2_table *t, size_t nr, uint64_t off)
 {
 	struct qcow2_table *best = t;
@@ -123,8 +123,8 @@ static struct qcow2_table *find_slot(struct qcow2_table *t, size_t nr, uint64_t 
 	return best;
 }
 
-/* The table at off, from the cache or the file; or all zeroes, and dirty, when it is fresh. How a
- * dirty one is evicted is the caller's: it must not be dirty any more. */
+/* Reads the table at off into t, unless it is there; fresh: makes one of zeroes, which is dirty.
+ * The caller has written a dirty table that was there before. */
 static int fill_slot(struct qcow2 *q, struct qcow2_table *t, uint64_t off, bool fresh)
 {
 	int rc = 0;
@@ -142,7 +142,7 @@ static int fill_slot(struct qcow2 *q, struct qcow2_table *t, uint64_t off, bool 
 	else if (fresh)
 		memset(t->data, 0, t->len);
 	else if (t->len > q->len || off > q->len - t->len)
-		rc = -EUCLEAN; /* cut off: what is missing must not be taken for nothing */
+		rc = -EUCLEAN; /* cut off: what is missing must not be taken for zeroes */
 	else
 		rc = qcow2_pread(q, t->data, t->len, off);
 	if (rc < 0) {
@@ -157,8 +157,8 @@ static int fill_slot(struct qcow2 *q, struct qcow2_table *t, uint64_t off, bool 
 
 /* -- refcounts ------------------------------------------------------------------------------- */
 
-/* The block that counts cluster n, or *t NULL. A dirty one may leave the cache at any time: blocks
- * are what is written first. */
+/* Finds the block that counts cluster n, or sets *t to NULL. A dirty block may leave the cache at
+ * any time: blocks are written first. */
 static int get_block(struct qcow2 *q, uint64_t n, struct qcow2_table **t)
 {
 	const uint64_t i = n >> q->block_bits;
@@ -236,8 +236,8 @@ static bool is_metadata(const struct qcow2 *q, uint64_t off)
 	       qcow2_is_claimed(q, off);
 }
 
-/* Takes cluster n. 1: it is ours; 0: it became a refcount block, or is counted, as clusters beyond
- * the file's end are after a crash; or -errno. */
+/* Takes cluster n. Returns 1: it is ours; 0: it became a refcount block, or is counted, as clusters
+ * beyond the file's end are after a crash; or -errno. */
 static int take(struct qcow2 *q, uint64_t n)
 {
 	struct qcow2_table *t;
@@ -263,11 +263,11 @@ static int take(struct qcow2 *q, uint64_t n)
 	return t != NULL;
 }
 
-/* How many refcount blocks are searched while a guest waits: 8 GiB of a usual file. */
+/* So many refcount blocks are searched while a guest waits: 8 GiB of a usual file. */
 #define SEARCH_BLOCKS 4ull
 
-/* A cluster that is not counted, from next on; or the file's end, when there is none so near. The
- * next search goes on where this one ended, and once more round when some were given back. */
+/* Finds a cluster that is not counted, from next on, or the file's end if none is near. The next
+ * search goes on where this one ended, and begins once more if some were given back. */
 static int find_unused(struct qcow2 *q, uint64_t *n)
 {
 	if (q->next >= q->file_end && q->unused_behind) {
@@ -310,14 +310,14 @@ int qcow2_alloc(struct qcow2 *q, uint64_t *off)
 	return rc > 0 ? 0 : rc < 0 ? rc : -ENOSPC;
 }
 
-/* Takes one off the count of a cluster. Is it unused now? */
+/* Subtracts one from the count of a cluster. Returns whether it is unused now. */
 static bool put(struct qcow2 *q, uint64_t n)
 {
 	struct qcow2_table *t;
 	unsigned count;
 
 	if (get_block(q, n, &t) < 0 || !t)
-		return false; /* it leaks, at worst */
+		return false; /* the cluster leaks, at worst */
 	count = get_count(q, t, n);
 	if (count)
 		set_count(q, t, n, count - 1);
@@ -344,7 +344,7 @@ void qcow2_free(struct qcow2 *q, uint64_t off)
 		q->freed[q->nr_freed++] = off >> q->cluster_bits;
 }
 
-/* What the tables in the file have given up: unused from now on. Failures leak. */
+/* Makes unused what the tables in the file have given up. Failures leak clusters. */
 static void apply_freed(struct qcow2 *q)
 {
 	while (q->nr_freed) {
@@ -360,7 +360,7 @@ static void apply_freed(struct qcow2 *q)
 /* -- L2 tables and the order of things ------------------------------------------------------- */
 
 /* Before the table at off is changed (0: a new one): leaves a slot clean, so that another table can
- * be read even when nothing can be written, on a host that is full. */
+ * be read even when nothing can be written because the host is full. */
 static int make_room(struct qcow2 *q, uint64_t off)
 {
 	unsigned dirty = 0;
@@ -399,7 +399,7 @@ int qcow2_l2(struct qcow2 *q, uint64_t off, bool make, struct qcow2_table **t)
 	*t = NULL;
 	if (!at)
 		return make ? new_l2(q, i, t) : 0;
-	/* A table that is not ours alone is a snapshot's, and those were refused. */
+	/* A table that is not ours alone belongs to a snapshot, and those were refused. */
 	if (!qcow2_is_cluster(q, at) || (make && !(entry & QCOW2_COPIED)))
 		return -EUCLEAN;
 	if (make)
@@ -440,7 +440,7 @@ int qcow2_flush(struct qcow2 *q)
 		struct qcow2_table *t;
 		size_t nr;
 	} order[] = {
-		{ q->block, QCOW2_NR_BLOCKS }, /* and data, which is there already */
+		{ q->block, QCOW2_NR_BLOCKS }, /* the data are there already */
 		{ &q->reftable, 1 },
 		{ q->l2, QCOW2_NR_L2 },
 		{ &q->l1, 1 },

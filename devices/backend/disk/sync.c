@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Disk I/O by plain system calls, each of which is waited for: where there is no io_uring, and for
+/* Disk I/O by plain system calls, each of which is waited for: for hosts without io_uring, and for
  * what io_uring can't do. */
 #include <assert.h>
 #include <errno.h>
@@ -37,7 +37,7 @@ static int transfer(struct disk *d, struct disk_request *r)
 		if (n < 0)
 			return -errno;
 		if (n == 0)
-			return -ENODATA; /* the file was cut short under us */
+			return -ENODATA; /* somebody cut the file */
 		disk_advance(r, (size_t)n);
 	}
 	return 0;
@@ -74,11 +74,11 @@ static int discard(struct disk *d, struct disk_request *r)
 		rc = TEMP_FAILURE_RETRY(ioctl(d->fd, BLKDISCARD, range)) < 0 ? -errno : 0;
 	else
 		rc = allocate(d, disk_fallocate_mode(r), r);
-	/* A host that can't has not failed: a discard is a hint. */
+	/* It is not a failure if the host can't: a discard is a hint. */
 	return rc == -EOPNOTSUPP ? 0 : rc;
 }
 
-/* A piece of r. */
+/* Writes zeroes to a piece of r. */
 static int write_zeroes(struct disk *d, struct disk_request *r)
 {
 	static _Alignas(4096) const uint8_t zeroes[4096];
@@ -111,7 +111,7 @@ static int write_zeroes(struct disk *d, struct disk_request *r)
 	return r->len > 0;
 }
 
-/* From the cheapest way to the one that always works. */
+/* Tries the cheapest way first; the last one always works. */
 static int zero(struct disk *d, struct disk_request *r)
 {
 	int rc;
@@ -124,7 +124,7 @@ static int zero(struct disk *d, struct disk_request *r)
 	return rc == -EOPNOTSUPP ? write_zeroes(d, r) : rc;
 }
 
-/* A range's tables are changed a piece at a time. Pieces end where clusters do. */
+/* A range's tables are changed a piece at a time. Pieces end where clusters end. */
 static int image_do(struct disk *d, struct disk_request *r)
 {
 	const uint64_t most = 64 * MIB, len = most - r->off % most;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Disk I/O by io_uring: everything that was submitted since the last run goes to the kernel in one
- * system call, which also does at once what needs no waiting (reads of cached data); the rest
+ * system call, which also does at once what needs no waiting (reads of cached data). The rest
  * completes later, in any order.
  *
- * The ring's own descriptor is what the loop watches: unlike a registered eventfd it needs no
- * read(2) to be silenced, and it is not readable for what the submitting call completed and run has
- * taken already.
+ * The loop watches the ring's own descriptor: unlike a registered eventfd it needs no read(2) to be
+ * silenced, and it is not readable because of requests that the submitting call completed and run
+ * has already taken.
  *
- * A ring does whatever it is asked to, and a filter of system calls sees nothing of it. So ours is
- * restricted before it is used: to the few operations below, on the disk's own file.
+ * A ring does whatever it is asked to, and a filter of system calls does not see it. So ours is
+ * restricted before it is used to the few operations below, on the disk's own file.
  *
  * No IORING_SETUP_SINGLE_ISSUER: a reset drains the ring on a vCPU's thread. What a thread
- * submitted to a file or block device is done even when that thread ends before it.
+ * submitted to a file or block device is done even if that thread ends first.
  */
 #include <assert.h>
 #include <errno.h>
@@ -22,16 +22,15 @@
 
 #include "backend/disk/disk.h"
 
-#define RING_FILE 0 /* the disk's, among the ring's own */
+#define RING_FILE 0 /* index of the disk's file among the ring's own */
 
-/* io_uring_register(2). Debian's shared liburing 2.3 doesn't export the functions for what we ask.
- */
+/* io_uring_register(2). Debian's shared liburing 2.3 doesn't export functions for what we need. */
 static int ring_register(const struct io_uring *ring, unsigned what, void *arg, unsigned nr)
 {
 	return syscall(SYS_io_uring_register, ring->ring_fd, what, arg, nr) < 0 ? -errno : 0;
 }
 
-/* From here on the ring does nothing else. */
+/* Allows the ring a few operations; it refuses all others from here on. */
 static int uring_restrict(struct io_uring *ring, int fd)
 {
 	struct io_uring_restriction only[] = {
@@ -65,7 +64,7 @@ static int uring_start(struct disk *d)
 	}
 	if (rc < 0) {
 		free(ring);
-		return rc == -EINVAL ? -ENOSYS : rc; /* before Linux 5.10 */
+		return rc == -EINVAL ? -ENOSYS : rc; /* Linux before 5.10 */
 	}
 	d->uring = ring;
 	d->event_fd = ring->ring_fd;
@@ -125,14 +124,14 @@ static void uring_complete(struct disk *d, struct disk_request *r, int res)
 		disk_advance(r, (size_t)res);
 		res = r->len ? -EAGAIN : 0;
 	} else if (data && res == 0) {
-		res = -ENODATA; /* the file was cut short under us */
+		res = -ENODATA; /* somebody cut the file */
 	} else if (res == -EOPNOTSUPP || is_by_hand(d, r)) {
-		res = disk_do(d, r); /* it knows more ways; rare enough to wait for */
+		res = disk_do(d, r); /* it knows more ways; this is rare enough to wait for */
 	}
 	if (res > 0)
 		disk_again(d, r);
 	else if (res == -EAGAIN || res == -EINTR)
-		uring_submit(d, r); /* again, or the rest of it */
+		uring_submit(d, r); /* again, or what is left of it */
 	else
 		disk_finish(d, r, res);
 }
@@ -164,7 +163,7 @@ static void uring_run(struct disk *d, bool wait)
 		else if (io_uring_sq_ready(ring))
 			rc = io_uring_submit(ring);
 		if (rc == -EAGAIN || rc == -EBUSY || rc == -ENOMEM)
-			usleep(1000); /* no memory; what was not taken stays in the ring */
+			usleep(1000); /* out of memory; what was not taken stays in the ring */
 		else
 			assert(rc >= 0 || rc == -EINTR);
 		if (uring_reap(d))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a file is like, and changing that. */
+/* A file's attributes, and changing them. */
 #include <linux/magic.h>
 #include <stdio.h>
 #include <sys/sysmacros.h>
@@ -25,7 +25,8 @@ bool fuse_is_kernels(int fd)
 		CGROUP2_SUPER_MAGIC, BPF_FS_MAGIC, SECURITYFS_MAGIC, BINFMTFS_MAGIC, SELINUX_MAGIC,
 		SMACK_MAGIC, NSFS_MAGIC, EFIVARFS_MAGIC, PSTOREFS_MAGIC, HUGETLBFS_MAGIC,
 		RDTGROUP_SUPER_MAGIC, BINDERFS_SUPER_MAGIC, XENFS_SUPER_MAGIC, AUTOFS_SUPER_MAGIC,
-		/* In no header: configfs, fusectl, mqueue, nfsd, rpc_pipefs, functionfs. */
+		/* Those that no header has: configfs, fusectl, mqueue, nfsd, rpc_pipefs,
+		 * functionfs. */
 		0x62656570, 0x65735543, 0x19800202, 0x6e667364, 0x67596969, 0xa647361,
 	};
 	/* clang-format on */
@@ -45,8 +46,8 @@ const char *fuse_fd_name(char name[FUSE_FD_NAME], int fd)
 	return name;
 }
 
-/* A change that comes within the clock's tick of the last one, with the same size, is missed: so is
- * it by the guest's kernel, which compares the same. */
+/* A change within the clock's tick of the last one that keeps the size is missed. The guest's
+ * kernel, which compares the same, misses it, too. */
 bool fuse_node_changed(struct fuse_node *n, int fd)
 {
 	struct fuse_stamp stamp = { 0 };
@@ -63,14 +64,14 @@ bool fuse_node_changed(struct fuse_node *n, int fd)
 	return changed;
 }
 
-/* What a device's number becomes in the guest, whose one file system may be several here. The two
- * highest bits stay as they are: overlayfs has a use for them (xino). */
+/* The inode number that the guest sees: its one file system may be several here. The two highest
+ * bits stay as they are: overlayfs uses them (xino). */
 uint64_t fuse_ino(const struct fuse_server *f, uint64_t dev, uint64_t ino)
 {
 	return dev == f->root_dev ? ino : ino ^ (dev * 0x9e3779b97f4a7c15 & 0xffffull << 46);
 }
 
-/* In the form in which the kernel's new_decode_dev() takes it. */
+/* In the form that the kernel's new_decode_dev() takes. */
 static uint32_t rdev_of(const struct statx *st)
 {
 	const uint32_t minor_nr = st->stx_rdev_minor;

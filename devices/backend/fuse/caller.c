@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who asks. A monitor of a plain user has that user's rights, whoever asks in the guest. One of
- * root's makes files in the name of the guest's user: permissions were the guest kernel's to check
- * (it mounts with default_permissions), and only it knows the user's other groups, so the right to
- * override them stays. User and group of a file system's access are the thread's own (setfsuid(2)).
+ * The caller's rights. A monitor that a plain user runs has that user's rights, whichever user of
+ * the guest asks. One that root runs makes files in the name of the guest's user. The guest's
+ * kernel has checked permissions (it mounts with default_permissions), and only it knows the user's
+ * other groups, so the right to override permissions stays. The user and group of file system
+ * accesses belong to the thread (setfsuid(2)).
  */
 #include <linux/capability.h>
 #include <sched.h>
@@ -19,7 +20,7 @@ static bool get_caps(struct __user_cap_data_struct caps[2])
 	return syscall(SYS_capget, &head, caps) == 0;
 }
 
-/* Of this thread, like setfsuid(). */
+/* Sets a capability of this thread, like setfsuid(). */
 static void set_cap(unsigned cap, bool on)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -35,7 +36,7 @@ static void set_cap(unsigned cap, bool on)
 	syscall(SYS_capset, &head, caps);
 }
 
-/* For ever: setfsuid(0) would bring some back. */
+/* Drops a capability for ever: setfsuid(0) would bring some back. */
 static void give_up(unsigned cap)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -55,8 +56,8 @@ int fuse_caller_prepare(struct fuse_caller *c)
 
 	if (c->ready)
 		return 0;
-	/* The umask would be that of all threads, otherwise. Where this is forbidden (as Docker's
-	 * filter does), the process's own counts beside the caller's. */
+	/* Otherwise all threads would have the same umask. Where unshare() is forbidden (as by
+	 * Docker's filter), the process's umask applies as well as the caller's. */
 	c->masks = unshare(CLONE_FS) == 0;
 	if (c->masks) {
 		c->mask = umask(0);
@@ -65,7 +66,7 @@ int fuse_caller_prepare(struct fuse_caller *c)
 	c->gid = getegid();
 	if (!get_caps(caps))
 		return -errno;
-	give_up(CAP_SYS_RESOURCE); /* blocks that are kept for root, and more than a quota */
+	give_up(CAP_SYS_RESOURCE); /* root's reserved blocks, and more than a quota allows */
 	give_up(CAP_LINUX_IMMUTABLE);
 	c->root = geteuid() == 0 && (caps[0].effective & wanted) == wanted;
 	c->fsetid = caps[0].effective & CAP_TO_MASK(CAP_FSETID);
@@ -84,12 +85,12 @@ int fuse_caller_enter(const struct fuse_caller *c, const struct fuse_in_header *
 		return 0;
 	setfsgid(h->gid);
 	setfsuid(h->uid);
-	/* They fail in silence, for an id that the host doesn't give us. */
+	/* They fail silently for an id that the host doesn't give us. */
 	if ((uid_t)setfsuid((uid_t)-1) != h->uid || (gid_t)setfsgid((gid_t)-1) != h->gid) {
 		fuse_caller_leave(c);
 		return -EPERM;
 	}
-	set_cap(CAP_DAC_OVERRIDE, true); /* went with fsuid 0 */
+	set_cap(CAP_DAC_OVERRIDE, true); /* it was lost with fsuid 0 */
 	return 0;
 }
 

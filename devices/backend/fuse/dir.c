@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Reading folders, with or without a look-up of each entry. */
+/* Reading directories, with or without a look-up of each entry. */
 #include <dirent.h>
 
 #include "backend/fuse/fuse_impl.h"
@@ -33,7 +33,7 @@ static bool is_dots(const char *name)
 	return !strcmp(name, ".") || !strcmp(name, "..");
 }
 
-/* Tells the guest of the entry itself, if that can be done: node 0 means that it can't. */
+/* Looks up the entry for the guest, if possible: node 0 means that it wasn't. */
 static void look_up(struct listing *l, const struct dirent64 *d, struct fuse_entry_out *out)
 {
 	const bool known = fuse_knows(l->f, l->dir, d->d_ino);
@@ -71,17 +71,18 @@ static bool list(struct listing *l, const struct dirent64 *d)
 		memcpy(at, &entry, sizeof(entry));
 	}
 	if (!strcmp(d->d_name, "..") && l->dir == fuse_node(l->f, FUSE_ROOT_ID))
-		e.ino = l->dir->ino; /* above the root is nothing that the guest may know of */
+		e.ino = l->dir->ino; /* the guest may not know what is above the root */
 	memcpy(at + before, &e, FUSE_NAME_OFFSET);
 	memcpy(at + before + FUSE_NAME_OFFSET, d->d_name, len);
 	l->len += (uint32_t)size;
 	return true;
 }
 
-/* One batch of the host's entries: 1 when there may be more and room for them, 0, or -errno. */
+/* Lists one batch of the host's entries. Returns 1: there may be more, and room for them; 0; or
+ * -errno. */
 static int list_some(struct listing *l, struct fuse_handle *h)
 {
-	/* About as many as there is room for: the rest would be read again next time. */
+	/* About as many as there is room for: the others would be read again next time. */
 	char buf[8 * KIB] __attribute__((aligned(8)));
 	const size_t guess = max((l->room - l->len) / (l->plus ? 5 : 1), 512u);
 	const ssize_t n = getdents64(h->fd, buf, min(guess, sizeof(buf)));

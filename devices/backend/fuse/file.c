@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Files that the guest has opened, and what is in them. */
+/* Files that the guest has opened, and their contents. */
 #include <stdlib.h>
 #include <sys/vfs.h>
 
 #include "backend/fuse/fuse_impl.h"
 
-/* A copy is cut there, so that the rest of the loop has its turn; callers of copy_file_range(2)
- * know that. */
+/* A longer copy is cut, so that the rest of the loop has its turn; callers of copy_file_range(2)
+ * expect that. */
 #define MAX_COPY (16 * MIB)
 
-/* Not in Debian 12's headers as a whole, and the kernel's. */
-#define FALLOCATE_SLICE (64 * MIB) /* then it is asked whether the machine is to stop */
+/* The modes of fallocate(2) that are passed on, a slice at a time. */
+#define FALLOCATE_SLICE (64 * MIB) /* after each it is asked whether the machine is to stop */
 #define FALLOCATE_MODES (FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)
 
 /* -- handles --------------------------------------------------------------------------------- */
@@ -21,7 +21,7 @@ int fuse_handle_reserve(struct fuse_server *f)
 	const uint32_t nr = t->nr_slots ? 2 * t->nr_slots : 64;
 	struct fuse_handle *slot;
 
-	/* Two are always left to find a file again, with the directory that it is in. */
+	/* Two more are always left to find a file again, with its directory. */
 	if (!fuse_make_room(f, 3))
 		return -ENFILE;
 	if (t->free)
@@ -69,7 +69,7 @@ struct fuse_handle *fuse_handle(struct fuse_server *f, uint64_t id, bool dir)
 	return h && h->fd >= 0 && h->dir == dir ? h : NULL;
 }
 
-/* h is not one of its node's any more. */
+/* Removes h from the list of its node's handles. */
 static void unlist(struct fuse_server *f, struct fuse_handle *h)
 {
 	struct fuse_handles *t = &f->handles;
@@ -125,9 +125,9 @@ int fuse_do_releasedir(struct fuse_server *f, struct fuse_request *r)
 
 /* -- opening --------------------------------------------------------------------------------- */
 
-/* O_APPEND and O_SYNC come with each write, since what the guest's kernel writes back from mapped
- * memory goes to its own place by the descriptor of anybody. O_DIRECT is about the guest's cache;
- * the host's own stays in use. */
+/* O_APPEND and O_SYNC come with each write: what the guest's kernel writes back from mapped memory
+ * goes to its own place, by any descriptor of the file. O_DIRECT is about the guest's cache; the
+ * host's own stays in use. */
 int fuse_open_flags(const struct fuse_server *f, uint32_t flags)
 {
 	const int mode = (int)flags & O_ACCMODE;
@@ -179,7 +179,7 @@ int fuse_do_open(struct fuse_server *f, struct fuse_request *r)
 
 /* -- content --------------------------------------------------------------------------------- */
 
-/* Straight into guest memory, behind the answer's header. */
+/* Reads straight into guest memory, after the answer's header. */
 int fuse_do_read(struct fuse_server *f, struct fuse_request *r)
 {
 	const struct fuse_read_in *in = &r->in.read;
@@ -201,7 +201,7 @@ int fuse_do_read(struct fuse_server *f, struct fuse_request *r)
 	return 0;
 }
 
-/* Straight out of guest memory. */
+/* Writes straight from guest memory. */
 int fuse_do_write(struct fuse_server *f, struct fuse_request *r)
 {
 	const struct fuse_write_in *in = &r->in.write;
@@ -236,8 +236,8 @@ int fuse_do_write(struct fuse_server *f, struct fuse_request *r)
 	return 0;
 }
 
-/* The end of what is done at once, from at on: a slice, which ends where blocks do. Where there is
- * nothing to take away there may be more of it than anybody can count to. */
+/* Returns the end of the slice that begins at at, which is done at once and ends at a block's end.
+ * Where there is nothing to remove, the range may be longer than all files. */
 static uint64_t slice_end(int fd, uint32_t mode, uint64_t at, uint64_t end)
 {
 	uint64_t next = at / FALLOCATE_SLICE + 1;
@@ -252,8 +252,8 @@ static uint64_t slice_end(int fd, uint32_t mode, uint64_t at, uint64_t end)
 	return min(end, next * FALLOCATE_SLICE);
 }
 
-/* Is there room for that many bytes more, with those that the file has already? What can't be done
- * as a whole is not to fill the host's disk slice by slice. */
+/* Is there room for that many more bytes, including those that the file already has? A request that
+ * can't be done as a whole must not fill the host's disk slice by slice. */
 static bool has_room(int fd, uint64_t len)
 {
 	struct statfs fs;
@@ -261,14 +261,14 @@ static bool has_room(int fd, uint64_t len)
 	uint64_t free;
 
 	if (fstatfs(fd, &fs) < 0 || fstat(fd, &st) < 0 || !fs.f_blocks)
-		return true; /* who knows */
+		return true; /* it isn't known */
 	if (__builtin_mul_overflow(fs.f_bfree, (uint64_t)fs.f_bsize, &free) ||
 	    __builtin_add_overflow(free, (uint64_t)max(st.st_size, st.st_blocks * 512), &free))
 		return true;
 	return len <= free;
 }
 
-/* The host's file system may have to write all of it, so it is done in slices. */
+/* The host's file system may have to write the whole range, so it is done in slices. */
 static int allocate(const struct fuse_server *f, int fd, const struct fuse_fallocate_in *in)
 {
 	uint64_t at = in->offset, end;
@@ -307,7 +307,7 @@ int fuse_do_fallocate(struct fuse_server *f, struct fuse_request *r)
 	return rc;
 }
 
-/* Reads and writes say where, so that the descriptor's own position is nobody's. */
+/* Reads and writes carry their offset, so nobody uses the descriptor's own position. */
 int fuse_do_lseek(struct fuse_server *f, struct fuse_request *r)
 {
 	const struct fuse_lseek_in *in = &r->in.lseek;

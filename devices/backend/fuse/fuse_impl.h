@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the files of the FUSE server (fuse.h) have in common; for them alone. */
+/* Shared by the files of the FUSE server (fuse.h), and by them alone. */
 #pragma once
 
 #include <errno.h>
@@ -13,35 +13,35 @@
 #define FUSE_MAX_IO      MIB        /* of a read or write */
 #define FUSE_MAX_BODY    (8 * KIB)  /* of a request with names in it */
 #define FUSE_MAX_DATA    (64 * KIB) /* of an answer that isn't a file's content; XATTR_SIZE_MAX */
-#define FUSE_MAX_FORGETS 4096       /* in a request */
+#define FUSE_MAX_FORGETS 4096       /* in one request */
 #define FUSE_MAX_NODES   (512 * KIB)
 #define FUSE_MAX_HANDLES (64 * KIB)
 
 /* A file that the guest knows: node id slot + 1 of the table.
  *
  * Descriptors are few, and a guest's cache may be large. So when they run out, files that it hasn't
- * used lately lose theirs, and are found again by a handle, if the guest has one open, or by their
- * name in their directory; if by then that is another file, the guest is told so (ESTALE), upon
- * which its kernel looks the path up anew. */
+ * used lately lose theirs. They are found again by a handle, if the guest has one open, or by their
+ * name in their directory. If another file has that name by then, the guest is told so (ESTALE),
+ * and its kernel looks the path up again. */
 struct fuse_node {
 	int fd;           /* O_PATH, or -1 */
-	uint32_t next;    /* its neighbour in a hash chain or among the free ones: slot + 1, or 0 */
+	uint32_t next;    /* its neighbour in a hash chain or in the free list: slot + 1, or 0 */
 	uint64_t lookups; /* how often the guest was told of it; 0: free */
 	uint64_t generation;
-	uint64_t dev, ino, mnt;      /* what it is */
+	uint64_t dev, ino, mnt;      /* what identifies it */
 	mode_t type;                 /* S_IFMT */
-	struct statx_timestamp born; /* or zeroes: numbers are given to new files */
+	struct statx_timestamp born; /* or zeroes: inode numbers are used again for new files */
 	bool unsynced;               /* it is in the server's list of that name */
 	bool closed; /* a mount point of the host's kernel: nothing below it is shown */
-	bool hashed; /* is what its number says */
+	bool hashed; /* it is found by dev, ino and mnt */
 
-	/* For the descriptor's return. */
+	/* For taking the descriptor back. */
 	uint32_t opened;       /* slot + 1 of a handle of it, or 0 */
-	unsigned pins;         /* how many need it just now */
-	char *name;            /* owned; NULL (as the root's): keeps it while there is no handle */
-	struct fuse_node *dir; /* where the name is, as long as that has this generation */
+	unsigned pins;         /* how many need the descriptor just now */
+	char *name;            /* owned; NULL (as the root's): keeps fd while there is no handle */
+	struct fuse_node *dir; /* where the name is, while it has this generation */
 	uint64_t dir_generation;
-	bool listed; /* among those that may lose theirs, with its neighbours by last use */
+	bool listed; /* it may lose its descriptor; its neighbours by last use */
 	struct fuse_node *older, *newer;
 
 	/* When it was last opened, for FUSE_CACHE_AUTO. */
@@ -56,22 +56,22 @@ struct fuse_node {
 /* Nodes stay where they are while the table grows. */
 struct fuse_nodes {
 	struct fuse_node *chunk[FUSE_MAX_NODES / FUSE_NODES_A_CHUNK];
-	uint32_t nr_slots;                 /* that there are */
+	uint32_t nr_slots;                 /* existing ones */
 	uint32_t free;                     /* slot + 1, or 0 */
 	uint32_t *bucket;                  /* slot + 1 of the first, or 0 */
 	uint32_t nr_buckets;               /* a power of two */
-	uint64_t generations;              /* given out; never the same twice */
-	struct fuse_node *oldest, *newest; /* of those that may lose their descriptor */
+	uint64_t generations;              /* the last one given out: none is given out twice */
+	struct fuse_node *oldest, *newest; /* those that may lose their descriptor */
 };
 
 /* A file that the guest opened: its number is the slot's. */
 struct fuse_handle {
 	int fd; /* -1: this slot is free */
 	bool dir;
-	uint32_t next, before;  /* of the free ones, or of its node's: slot + 1, or 0 */
-	struct fuse_node *node; /* what it is of, as long as that has this generation */
+	uint32_t next, before;  /* in the free list or its node's: slot + 1, or 0 */
+	struct fuse_node *node; /* its node, while that has this generation */
 	uint64_t generation;
-	uint64_t cookie; /* of a folder: where fd stands; FUSE_NOWHERE */
+	uint64_t cookie; /* for a directory: where fd stands; FUSE_NOWHERE */
 };
 #define FUSE_NOWHERE UINT64_MAX
 
@@ -80,37 +80,37 @@ struct fuse_handles {
 	uint32_t nr_slots, nr, free;
 };
 
-/* What the guest changed and was not told to be stable (fuse_sync.c). */
+/* What the guest changed and was not told to be stable (sync.c). */
 struct fuse_unsynced {
-	bool tree; /* in the directory's file system: anything */
-	int error; /* of what was written meanwhile: 0 or -errno */
+	bool tree; /* anything in the directory's file system */
+	int error; /* of writes in between: 0 or -errno */
 	unsigned nr;
 	struct fuse_node
-		*node[16]; /* the content of a file; of a directory: anything on that file system */
+		*node[16]; /* a file: its content; a directory: anything on that file system */
 };
 
-/* The caller's rights for the length of a request (fuse_caller.c). */
+/* The caller's rights for the length of a request (caller.c). */
 struct fuse_caller {
 	bool ready;  /* this thread is prepared */
 	bool masks;  /* it has a umask of its own */
 	bool root;   /* we may take anybody's ids */
 	bool fsetid; /* we keep the set-id bits of what we write to */
-	mode_t mask; /* ours, of a thread that masks */
+	mode_t mask; /* ours, when the thread has a umask of its own */
 	gid_t gid;   /* ours */
 };
 
 struct fuse_server {
-	const char *option; /* for messages, */
-	char *path;         /* this too */
+	const char *option; /* for messages */
+	char *path;         /* for messages, too */
 	bool readonly;
-	char *only; /* the one file of the root that there is for the guest; NULL: all are */
+	char *only; /* the only file that the guest sees in the root; NULL: it sees all */
 	enum fuse_cache cache;
 	uint64_t valid_s; /* how long the guest may believe an answer */
 
-	int root_fd, proc_fd; /* O_PATH: the folder; /proc/self/fd */
+	int root_fd, proc_fd; /* O_PATH: the directory; /proc/self/fd */
 	uint64_t root_dev;
 	struct fd_share fds; /* for nodes and handles */
-	char *what;          /* for its messages: option and path */
+	char *what;          /* what its messages are about: option and path */
 
 	bool up; /* FUSE_INIT was seen */
 	struct fuse_caller caller;
@@ -119,7 +119,7 @@ struct fuse_server {
 	struct fuse_unsynced unsynced;
 	const bool *stopping; /* or NULL; atomic; not owned */
 	struct ratelimit log;
-	const struct fuse_node *busy; /* whose request is being served */
+	const struct fuse_node *busy; /* the request being served is about this one */
 
 	/* Of the request that is being served. */
 	_Alignas(8) char body[FUSE_MAX_BODY];
@@ -130,11 +130,11 @@ struct fuse_server {
 struct fuse_request {
 	const struct virtq_chain *chain;
 	struct fuse_in_header head;
-	uint32_t len;           /* of all of it, within chain->out_len */
-	struct fuse_node *node; /* of head.nodeid */
+	uint32_t len;           /* of the whole answer, within chain->out_len */
+	struct fuse_node *node; /* the one of head.nodeid */
 	const char *name[2];    /* as many as the opcode has; components are checked */
-	uint32_t names_end;     /* what follows the names, from the request's beginning */
-	uint32_t room;          /* for the answer behind its header, up to FUSE_MAX_IO */
+	uint32_t names_end;     /* offset in the request of what follows the names */
+	uint32_t room;          /* for the answer after its header, up to FUSE_MAX_IO */
 
 	union {
 		struct fuse_init_in init;
@@ -159,8 +159,8 @@ struct fuse_request {
 		struct fuse_copy_file_range_in copy;
 	} in;
 
-	/* The answer is out, as long as the opcode's is; or data[0..data_len); or it is in the
-	 * chain already. */
+	/* The answer is out, as long as the opcode's is; or data[0..data_len); or it is already in
+	 * the chain. */
 	union {
 		struct fuse_init_out init;
 		struct fuse_entry_out entry;
@@ -177,138 +177,140 @@ struct fuse_request {
 	} out;
 	const void *data;
 	uint32_t data_len;
-	uint32_t written; /* to the chain, behind the header's place */
+	uint32_t written; /* bytes written to the chain after the place of the header */
 };
 
-/* Serves one opcode: 0, or -errno for the guest. */
+/* Serves one opcode. Returns 0, or -errno for the guest. */
 typedef int fuse_fn(struct fuse_server *f, struct fuse_request *r);
 
-/* -- nodes (fuse_node.c) -- */
+/* -- nodes (node.c) -------------------------------------------------------------------------- */
 
-/* The root is there from here on, as FUSE_ROOT_ID. 0 or -errno. */
+/* Afterwards there is the root, as FUSE_ROOT_ID. Returns 0 or -errno. */
 int fuse_nodes_init(struct fuse_server *f) __must_check;
 void fuse_nodes_drop(struct fuse_server *f);
 
-/* Of that id, which is the guest's word; NULL: there is none. */
+/* Returns the node with that id, which comes from the guest; NULL: there is none. */
 struct fuse_node *fuse_node(struct fuse_server *f, uint64_t id);
 void fuse_node_forget(struct fuse_server *f, uint64_t id, uint64_t lookups);
-/* Makes the guest know what is called name (a component) in dir. known: it probably does already. 0
- * and *out, or -errno. */
+/* Makes the guest know the file called name (a component) in dir. known: it probably does already.
+ * Returns 0 and fills *out, or -errno. */
 int fuse_lookup(struct fuse_server *f, struct fuse_node *dir, const char *name, bool known,
 		struct fuse_entry_out *out);
-/* The same for the file behind fd, which was made in dir as name (or NULL). */
+/* The same for the file of fd, which was made in dir as name (or NULL). */
 int fuse_lookup_fd(struct fuse_server *f, struct fuse_node *dir, int fd, const char *name,
 		   struct fuse_entry_out *out);
-/* Does the guest know number ino of dir's file system? */
+/* Does the guest know inode number ino of dir's file system? */
 bool fuse_knows(struct fuse_server *f, const struct fuse_node *dir, uint64_t ino);
 
-/* What is called name in dir now was not, before. */
+/* The file that is called name in dir now was not called so before. */
 void fuse_renamed(struct fuse_server *f, struct fuse_node *dir, const char *name);
 
 fuse_fn fuse_do_lookup;
 
-/* -- their descriptors (fuse_lend.c) -- */
+/* -- their descriptors (lend.c) -------------------------------------------------------------- */
 
-/* Its descriptor (O_PATH), or -errno. It stays open until the next of these functions is called; if
- * it is busy, until the request is served. */
+/* Returns n's descriptor (O_PATH), or -errno. It stays open until the next of these functions is
+ * called; if n is busy, until the request is served. */
 int fuse_node_fd(struct fuse_server *f, struct fuse_node *n);
-/* Opens a regular file or directory anew, with these flags. A descriptor, for which there is a
- * place among the handles, or -errno. */
+/* Opens a regular file or directory anew, with these flags. Returns a descriptor, for which there
+ * is a place among the handles, or -errno. */
 int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags);
-/* Takes *fd for n, which has none; closes n's. */
+/* Takes *fd for n, which has no descriptor. The next function closes n's. */
 void fuse_node_keep_fd(struct fuse_server *f, struct fuse_node *n, int *fd);
 void fuse_node_drop_fd(struct fuse_server *f, struct fuse_node *n);
-/* The last handle of n, fd, is about to be closed. n takes a descriptor of its own, as a name may
+/* The last handle of n, fd, is about to be closed. n takes a descriptor of its own, as its name may
  * not lead to it any more. */
 void fuse_node_last_handle(struct fuse_server *f, struct fuse_node *n, int fd);
 
-/* n was used, or what decides about its descriptor's loss has changed. */
+/* n was used, or what decides whether it may lose its descriptor has changed. */
 void fuse_node_touch(struct fuse_server *f, struct fuse_node *n);
-/* openat2(2), for which some files lose their descriptors if this process has no more. */
+/* openat2(2). If this process has no descriptor left, some files lose theirs. */
 int fuse_openat(struct fuse_server *f, int dir_fd, const char *name, const struct open_how *how);
-/* What is called name (a component) in the directory of dir_fd (O_PATH); what fd is, opened anew: a
- * descriptor or -errno. */
+/* fuse_open_path() opens the file called name (a component) in the directory dir_fd (O_PATH);
+ * fuse_open_fd() opens the file of fd anew. Both return a descriptor or -errno. */
 int fuse_open_path(struct fuse_server *f, int dir_fd, const char *name);
 int fuse_open_fd(struct fuse_server *f, int fd, int flags);
 /* Is that n? */
 bool fuse_is_file(const struct fuse_node *n, const struct statx *st);
-/* Makes room for nr more descriptors, if it can; or says that there is none. */
+/* Makes room for nr more descriptors if it can. Returns whether there is room. */
 bool fuse_make_room(struct fuse_server *f, unsigned nr);
 
-/* -- attributes (fuse_attr.c) -- */
+/* -- attributes (attr.c) --------------------------------------------------------------------- */
 
 #define FUSE_STATX (STATX_BASIC_STATS | STATX_MNT_ID | STATX_BTIME)
-/* 0 or -errno. */
+/* Returns 0 or -errno. */
 int fuse_stat(int fd, struct statx *st);
 uint64_t fuse_dev(const struct statx *st);
-/* How /proc/self/fd calls fd. */
+/* The name of fd in /proc/self/fd. */
 #define FUSE_FD_NAME 16
 const char *fuse_fd_name(char name[FUSE_FD_NAME], int fd);
-/* Was a file changed since this was last asked? */
+/* Has the file changed since this was last asked? */
 bool fuse_node_changed(struct fuse_node *n, int fd);
-/* What the guest sees as number ino of a device: unique also where mount points are below. */
+/* Returns the number that the guest sees for inode number ino of a device: unique also where other
+ * file systems are mounted below. */
 uint64_t fuse_ino(const struct fuse_server *f, uint64_t dev, uint64_t ino);
 void fuse_fill_attr(const struct fuse_server *f, const struct statx *st, struct fuse_attr *a);
 
-/* File systems that are not files but levers and windows of the host's kernel, this process's
- * memory among them. */
+/* Is that on a file system whose files control or show the host's kernel, or this process's
+ * memory? */
 bool fuse_is_kernels(int fd);
 
 fuse_fn fuse_do_getattr, fuse_do_setattr, fuse_do_readlink, fuse_do_statfs;
 
-/* -- handles and files (fuse_file.c) -- */
+/* -- handles and files (file.c) -------------------------------------------------------------- */
 
-/* Makes sure of a place for one more, and of descriptors for it and for finding its node, before
- * anything is done that couldn't be told. 0 or -errno. */
+/* Reserves a place for one more, and descriptors for it and for finding its node, before anything
+ * is done that couldn't be reported. Returns 0 or -errno. */
 int fuse_handle_reserve(struct fuse_server *f) __must_check;
-/* Keeps fd, which is n's, in the place that was reserved. Returns its number. */
+/* Keeps fd, which is n's, in the reserved place. Returns the handle's number. */
 uint64_t fuse_handle_add(struct fuse_server *f, struct fuse_node *n, int fd);
-/* Of that number, which is the guest's word; NULL: there is none. */
+/* Returns the handle with that number, which comes from the guest; NULL: there is none. */
 struct fuse_handle *fuse_handle(struct fuse_server *f, uint64_t id, bool dir);
 void fuse_handles_drop(struct fuse_server *f);
 
-/* flags of the guest's open(2) as ours; or -errno. */
+/* Returns our flags for those of the guest's open(2); or -errno. */
 int fuse_open_flags(const struct fuse_server *f, uint32_t flags);
-/* Fills the answer about n's new descriptor, which is kept in the place that was reserved. */
+/* Fills the answer about n's new descriptor, which is kept in the reserved place. */
 void fuse_opened(struct fuse_server *f, struct fuse_node *n, int fd, struct fuse_open_out *out);
 
 fuse_fn fuse_do_open, fuse_do_release, fuse_do_read, fuse_do_write, fuse_do_fallocate,
 	fuse_do_lseek, fuse_do_copy_file_range;
 
-/* Is what takes long to be broken off? */
+/* Must what takes long be broken off? */
 static inline bool fuse_is_stopping(const struct fuse_server *f)
 {
 	return f->stopping && __atomic_load_n(f->stopping, __ATOMIC_RELAXED);
 }
 
-/* -- what is on the host's disk (fuse_sync.c) -- */
+/* -- what is on the host's disk (sync.c) ----------------------------------------------------- */
 
 /* The guest changes n: the content or attributes of a file; or something in a directory. */
 void fuse_changed(struct fuse_server *f, struct fuse_node *n);
-/* n is about to be forgotten; or all of them are. */
+/* n is about to be forgotten; or all nodes are. */
 void fuse_unsynced_forget(struct fuse_server *f, struct fuse_node *n);
 void fuse_unsynced_drop(struct fuse_server *f);
 
 fuse_fn fuse_do_fsync, fuse_do_fsyncdir, fuse_do_syncfs;
 
-/* -- folders (fuse_dir.c), what is in them (fuse_make.c) -- */
+/* -- directories (dir.c), making and removing files (make.c) --------------------------------- */
 
 fuse_fn fuse_do_opendir, fuse_do_releasedir, fuse_do_readdir, fuse_do_readdirplus;
 fuse_fn fuse_do_mknod, fuse_do_mkdir, fuse_do_symlink, fuse_do_link, fuse_do_unlink, fuse_do_rmdir,
 	fuse_do_rename, fuse_do_rename2, fuse_do_create, fuse_do_tmpfile;
 
-/* -- extended attributes (fuse_xattr.c) -- */
+/* -- extended attributes (xattr.c) ----------------------------------------------------------- */
 
 fuse_fn fuse_do_setxattr, fuse_do_getxattr, fuse_do_listxattr, fuse_do_removexattr;
 
-/* -- the caller's rights (fuse_caller.c) -- */
+/* -- the caller's rights (caller.c) ---------------------------------------------------------- */
 
-/* On the thread that serves, once. 0 or -errno. */
+/* Called once, on the thread that serves. Returns 0 or -errno. */
 int fuse_caller_prepare(struct fuse_caller *c) __must_check;
-/* What is made from here on, with *mode of which fewer bits may be left, is the caller's, with its
- * umask. 0; or -errno, with nothing changed. */
+/* Files that are made from now on belong to the caller, with its umask, which may clear more bits
+ * of *mode. Returns 0; or -errno, with nothing changed. */
 int fuse_caller_enter(const struct fuse_caller *c, const struct fuse_in_header *h, uint32_t mask,
 		      mode_t *mode) __must_check;
 void fuse_caller_leave(const struct fuse_caller *c);
-/* Lets the kernel take the set-id bits of a file that is written or cut, as from anybody else's. */
+/* Makes the kernel clear the set-id bits of a file that is written or cut, as it does for
+ * others. */
 void fuse_caller_humble(const struct fuse_caller *c, bool on);

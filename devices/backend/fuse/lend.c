@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Descriptors of the files that the guest knows: lent while there are enough, taken back from those
- * that weren't used for the longest time, found again. */
+/* Descriptors of the files that the guest knows: they are lent while there are enough; taken back,
+ * first from the files that weren't used for the longest time; and found again. */
 #include <sys/syscall.h>
 
 #include "backend/fuse/fuse_impl.h"
 
 #define EVICTED_AT_ONCE 64
-#define MAX_DEPTH       64 /* of directories to find again; beyond it, the guest does it */
+#define MAX_DEPTH       64 /* of directories that are found again; then the guest does it */
 
 static void unlist(struct fuse_nodes *t, struct fuse_node *n)
 {
@@ -39,7 +39,7 @@ void fuse_node_drop_fd(struct fuse_server *f, struct fuse_node *n)
 	close_fd(&n->fd);
 }
 
-/* Takes the descriptors of those that can be found again and weren't used for the longest time.
+/* Takes the descriptors of the nodes that can be found again and weren't used for the longest time.
  * False: there are none. */
 static bool evict(struct fuse_server *f)
 {
@@ -77,8 +77,8 @@ int fuse_openat(struct fuse_server *f, int dir_fd, const char *name, const struc
 
 int fuse_open_path(struct fuse_server *f, int dir_fd, const char *name)
 {
-	/* RESOLVE_* are a second lock: a component that is not ".." leads nowhere else, nor does a
-	 * link that isn't followed. */
+	/* RESOLVE_* are a second lock: a component that is not ".." leads nowhere else, and neither
+	 * does a link that is not followed. */
 	struct open_how how = {
 		.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
@@ -118,7 +118,7 @@ static int open_root(const struct fuse_server *f)
 	return fd < 0 ? -errno : fd;
 }
 
-/* What n's name stands for; its directory may have to be found first. */
+/* Opens the file that n's name stands for; its directory may have to be found first. */
 static int open_named(struct fuse_server *f, struct fuse_node *n, unsigned depth)
 {
 	struct fuse_node *dir = n->dir;
@@ -142,7 +142,7 @@ static int open_named(struct fuse_server *f, struct fuse_node *n, unsigned depth
 	return rc;
 }
 
-/* Finds n again: by a handle of it, or by its name, if that still is n. */
+/* Finds n again: by a handle of it; or by its name, if that still leads to n. */
 static int reopen(struct fuse_server *f, struct fuse_node *n, unsigned depth)
 {
 	AUTO_CLOSE int fd = -1;
@@ -189,7 +189,7 @@ int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags)
 
 	if (n->closed)
 		return -EACCES;
-	/* Opening anything else may wait, or do something. The guest's kernel has its own. */
+	/* Opening any other file may wait, or have an effect. The guest's kernel has its own. */
 	if (n->type != S_IFREG && n->type != S_IFDIR)
 		return n->type == S_IFLNK ? -ELOOP : -ENXIO;
 	rc = fuse_handle_reserve(f);
@@ -198,6 +198,6 @@ int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags)
 	fd = fuse_node_fd(f, n);
 	if (fd < 0)
 		return fd;
-	/* O_NONBLOCK: not even for a lease of somebody else's. */
+	/* O_NONBLOCK: it doesn't even wait for a lease that somebody else has. */
 	return fuse_open_fd(f, fd, flags | O_NONBLOCK | O_NOCTTY);
 }

@@ -5,13 +5,13 @@
 
 #include "backend/fuse/fuse_impl.h"
 
-/* The folder that a new name goes to: its descriptor, or -errno. */
+/* Returns the descriptor of the directory that a new name goes to, or -errno. */
 static int dir_of(struct fuse_server *f, struct fuse_node *n)
 {
 	return n->closed ? -EACCES : n->type != S_IFDIR ? -ENOTDIR : fuse_node_fd(f, n);
 }
 
-/* What a call that made name came to, and then what it made. */
+/* Answers a call that made name: rc says how it went; if it succeeded, looks up what it made. */
 static int made(struct fuse_server *f, struct fuse_request *r, int rc, const char *name)
 {
 	if (rc < 0)
@@ -20,8 +20,8 @@ static int made(struct fuse_server *f, struct fuse_request *r, int rc, const cha
 	return rc < 0 ? rc : fuse_lookup(f, r->node, name, false, &r->out.entry);
 }
 
-/* Pipes and sockets are names for the guest's own. A device would be the host's, for whoever finds
- * it there; but for 0:0, which overlayfs makes for a name that is gone. */
+/* Pipes and sockets are names for the guest's own use. A device would be one of the host's, for
+ * whoever finds it there; only 0:0 may be made, which overlayfs uses for a name that is gone. */
 int fuse_do_mknod(struct fuse_server *f, struct fuse_request *r)
 {
 	const struct fuse_mknod_in *in = &r->in.mknod;
@@ -55,11 +55,11 @@ int fuse_do_mkdir(struct fuse_server *f, struct fuse_request *r)
 	return made(f, r, mkdirat(dir, r->name[0], mode), r->name[0]);
 }
 
-/* The target is nothing but a text here. */
+/* The target is only text here. */
 int fuse_do_symlink(struct fuse_server *f, struct fuse_request *r)
 {
 	int dir = dir_of(f, r->node), rc;
-	mode_t mode = 0777; /* links have no other */
+	mode_t mode = 0777; /* links have no other mode */
 
 	if (dir < 0)
 		return dir;
@@ -135,7 +135,8 @@ int fuse_do_rename2(struct fuse_server *f, struct fuse_request *r)
 	return flags & ~known ? -EINVAL : rename_to(f, r, flags);
 }
 
-/* A new file and its descriptor, or -errno: -EEXIST when there is something of that name. */
+/* Makes a new file. Returns its descriptor; or -errno (-EEXIST: there is something of that
+ * name). */
 static int create_new(struct fuse_server *f, struct fuse_request *r, const char *name, int flags)
 {
 	const struct fuse_create_in *in = &r->in.create;
@@ -160,7 +161,7 @@ static int create_new(struct fuse_server *f, struct fuse_request *r, const char 
 	return rc;
 }
 
-/* Both answers for a file that was made (as name, or NULL) and opened; fd is kept. */
+/* Fills both answers for a file that was made (as name, or NULL) and opened; fd is kept. */
 static int created(struct fuse_server *f, struct fuse_request *r, int fd, const char *name)
 {
 	int rc = fuse_lookup_fd(f, r->node, fd, name, &r->out.create.entry);
@@ -172,8 +173,8 @@ static int created(struct fuse_server *f, struct fuse_request *r, int fd, const 
 	return rc;
 }
 
-/* A file that somebody else made in the meantime isn't opened: what its caller may do to it, the
- * guest's kernel hasn't asked yet. ESTALE makes that look the name up again, and check. */
+/* A file that somebody else made in the meantime isn't opened: the guest's kernel hasn't asked yet
+ * what the caller may do to it. After ESTALE it looks the name up again, and checks. */
 int fuse_do_create(struct fuse_server *f, struct fuse_request *r)
 {
 	const uint32_t wanted = r->in.create.flags;

@@ -43,7 +43,7 @@ static void chain(struct fuse_nodes *t, uint32_t slot)
 	*b = slot + 1;
 }
 
-/* As many buckets as slots, so that a look-up is a step or two. */
+/* Makes as many buckets as slots, so that a look-up takes a step or two. */
 static int grow_buckets(struct fuse_nodes *t, uint32_t nr)
 {
 	uint32_t *fresh = calloc(nr, sizeof(*fresh));
@@ -59,7 +59,7 @@ static int grow_buckets(struct fuse_nodes *t, uint32_t nr)
 	return 0;
 }
 
-/* One more chunk of free slots. */
+/* Adds one more chunk of free slots. */
 static int grow(struct fuse_nodes *t)
 {
 	const uint32_t c = t->nr_slots / FUSE_NODES_A_CHUNK;
@@ -143,7 +143,7 @@ void fuse_nodes_drop(struct fuse_server *f)
 
 /* -- looking up ------------------------------------------------------------------------------ */
 
-/* The guest is told of slot i once more. */
+/* Tells the guest of slot i once more. */
 static void fill_entry(struct fuse_server *f, uint32_t i, const struct statx *st,
 		       struct fuse_entry_out *out)
 {
@@ -159,7 +159,7 @@ static void fill_entry(struct fuse_server *f, uint32_t i, const struct statx *st
 	fuse_fill_attr(f, st, &out->attr);
 }
 
-/* Where n is found again. Without memory, or a name, it keeps its descriptor. */
+/* Notes where n is found again. Without memory or without a name it keeps its descriptor. */
 static void set_place(struct fuse_node *n, struct fuse_node *dir, const char *name)
 {
 	free(n->name);
@@ -184,7 +184,7 @@ void fuse_renamed(struct fuse_server *f, struct fuse_node *dir, const char *name
 	}
 }
 
-/* The slot + 1 of what is called name in dir, or 0. */
+/* Returns slot + 1 of the node that is called name in dir, or 0. */
 static uint32_t find_named(struct fuse_nodes *t, const struct statx *st, struct fuse_node *dir,
 			   const char *name)
 {
@@ -192,16 +192,17 @@ static uint32_t find_named(struct fuse_nodes *t, const struct statx *st, struct 
 	struct fuse_node *n = i ? node_at(t, i - 1) : NULL;
 
 	if (!n || n->fd >= 0)
-		return i; /* as long as a descriptor holds the file its number is not another's */
+		return i; /* while a descriptor holds the file, no other has its number */
 	if (!fuse_is_file(n, st)) {
-		unchain(t, i - 1); /* it's gone, and somebody has its number */
+		unchain(t, i - 1); /* it is gone, and another file has its number */
 		return 0;
 	}
 	set_place(n, dir, name);
 	return i;
 }
 
-/* A node for what fd (O_PATH, kept) is, which has none. parent_dev: its folder's. */
+/* Adds a node for the file of fd (O_PATH, kept), which has none. parent_dev is its directory's
+ * device. */
 static int add(struct fuse_server *f, int *fd, const struct statx *st, uint64_t parent_dev)
 {
 	struct fuse_nodes *t = &f->nodes;
@@ -309,7 +310,7 @@ int fuse_nodes_init(struct fuse_server *f)
 		rc = add(f, &fd, &st, f->root_dev);
 	if (rc < 0)
 		return rc;
-	node_at(&f->nodes, (uint32_t)rc)->lookups = 1; /* slot 0 in an empty table: the root's id */
+	node_at(&f->nodes, (uint32_t)rc)->lookups = 1; /* slot 0 has the root's id */
 	return 0;
 }
 
@@ -319,7 +320,8 @@ int fuse_do_lookup(struct fuse_server *f, struct fuse_request *r)
 {
 	int rc = fuse_lookup(f, r->node, r->name[0], true, &r->out.entry);
 
-	/* Node 0: the guest may believe that it isn't there, as long as any other answer. */
+	/* Node 0: the guest may believe that there is no such file, for as long as any other
+	 * answer. */
 	if (rc == -ENOENT && f->valid_s) {
 		r->out.entry = (struct fuse_entry_out){ .entry_valid = f->valid_s };
 		return 0;

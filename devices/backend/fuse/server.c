@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The session: what each opcode looks like, and how one is served. A request is copied, its lengths
- * and names are checked once, here, and the functions of the other files find them right.
+ * The session: the form of each opcode, and how a request is served. A request is copied, and its
+ * lengths and names are checked once, here; the functions of the other files rely on that.
  *
- * Opcodes that aren't in the table are answered by ENOSYS, upon which the guest's kernel does
- * without and never asks again: locks it keeps itself, a close needs no FLUSH (local file systems
- * report errors of writes at the write or fsync(2)), ACCESS it decides by mode and owner, ioctl,
- * poll and bmap have no answer here. INTERRUPT finds nothing to interrupt.
+ * Opcodes that aren't in the table are answered by ENOSYS; then the guest's kernel does without
+ * them and never asks again. It keeps locks itself, needs no FLUSH for a close (local file systems
+ * report errors of writes at the write or fsync(2)), and decides ACCESS by mode and owner; ioctl,
+ * poll and bmap have no answer here. INTERRUPT never finds a request to interrupt.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -32,8 +32,8 @@ enum {
 
 struct opcode {
 	fuse_fn *fn;
-	uint16_t in, out;          /* bytes at least; bytes */
-	uint8_t components, texts; /* behind it: names in a folder, then any others */
+	uint16_t in, out;          /* in: at least so many bytes; out: bytes */
+	uint8_t components, texts; /* names after it: components, then any other texts */
 	uint8_t flags;
 };
 
@@ -115,13 +115,13 @@ static int do_init(struct fuse_server *f, struct fuse_request *r)
 	uint32_t wanted = WANTED | (f->cache == FUSE_CACHE_AUTO ? FUSE_AUTO_INVAL_DATA : 0);
 	int rc;
 
-	drop(f); /* whoever begins anew has forgotten all */
+	drop(f); /* a guest that begins anew has forgotten everything */
 	r->out.init = (struct fuse_init_out){
 		.major = FUSE_KERNEL_VERSION,
 		.minor = FUSE_KERNEL_MINOR_VERSION,
 	};
 	if (in->major > FUSE_KERNEL_VERSION)
-		return 0; /* it asks again, in our version */
+		return 0; /* it asks again, with our version */
 	if (in->major < FUSE_KERNEL_VERSION || in->minor < FUSE_MIN_MINOR)
 		return -EPROTO;
 	rc = fuse_caller_prepare(&f->caller);
@@ -182,7 +182,7 @@ static int do_nothing(struct fuse_server *f __unused, struct fuse_request *r __u
 
 /* -- serving --------------------------------------------------------------------------------- */
 
-/* One component, in the folder that is meant. */
+/* A name must be one component, which stays in its directory. */
 static int check_component(const char *name)
 {
 	if (strlen(name) > NAME_MAX)
@@ -222,8 +222,8 @@ static int take_body(struct fuse_server *f, struct fuse_request *r, const struct
 	return 0;
 }
 
-/* The root of a share of one file is the directory that the file is in, of which the guest may know
- * nothing else: of all requests only these have an answer there. */
+/* The root of a share of one file is the file's directory, of which the guest may know nothing
+ * else: only these requests have an answer there. */
 static int check_only(const struct fuse_server *f, struct fuse_request *r, const struct opcode *op)
 {
 	if (!f->only || r->head.nodeid != FUSE_ROOT_ID || op->flags & FREE)
@@ -238,7 +238,7 @@ static int check_only(const struct fuse_server *f, struct fuse_request *r, const
 	return 0;
 }
 
-/* The host may have put something else in its place. */
+/* The host may have put another file in its place. */
 static int check_found(struct fuse_server *f, const struct fuse_request *r, const struct opcode *op)
 {
 	if (!f->only || op->fn != fuse_do_lookup || S_ISREG(r->out.entry.attr.mode))
@@ -247,7 +247,8 @@ static int check_found(struct fuse_server *f, const struct fuse_request *r, cons
 	return -ENOENT;
 }
 
-/* Which node, if that succeeds; or NULL. Two directories of one request are on one file system. */
+/* Returns the node that the request changes if it succeeds; or NULL. Two directories of one request
+ * are on one file system. */
 static struct fuse_node *what_changes(struct fuse_server *f, const struct fuse_request *r,
 				      const struct opcode *op)
 {
@@ -270,7 +271,7 @@ static int dispatch(struct fuse_server *f, struct fuse_request *r, const struct 
 	if (op->flags & MODIFIES && f->readonly)
 		return -EROFS;
 	if (!(op->flags & SILENT) && r->room < op->out)
-		return -EINVAL; /* before anything is done that couldn't be told */
+		return -EINVAL; /* before anything is done that couldn't be reported */
 	f->busy = r->node = fuse_node(f, r->head.nodeid);
 	if (!r->node && !(op->flags & FREE))
 		return -ESTALE;
@@ -337,7 +338,7 @@ int fuse_serve(struct fuse_server *f, const struct virtq_chain *c)
 
 /* -- life ------------------------------------------------------------------------------------ */
 
-/* Opens the directory that the file behind *fd is in, in place of it, and keeps the file's name. */
+/* Replaces *fd, an open file, by its directory, and keeps the file's name. */
 static int open_parent(struct fuse_server *f, int *fd, const struct statx *file)
 {
 	char link[FUSE_FD_NAME + sizeof("/proc/self/fd/")], path[PATH_MAX];
@@ -366,7 +367,7 @@ static int open_parent(struct fuse_server *f, int *fd, const struct statx *file)
 	return 0;
 }
 
-/* 0 or -errno, logged. */
+/* Returns 0 or -errno, logged. */
 static int open_folder(struct fuse_server *f, bool files, struct statx *st)
 {
 	const char *kind = files ? "a directory or a regular file" : "a directory";
@@ -388,8 +389,8 @@ static int open_folder(struct fuse_server *f, bool files, struct statx *st)
 	return rc;
 }
 
-/* What a server keeps: descriptors of struct kept. A file that is shared is not kept: only what runs
- * a command shares files, and that lives once. */
+/* What a server keeps: descriptors of struct kept. A shared file is not kept: only the command
+ * shares files, and its guest lives once. */
 enum { KEPT_ROOT, KEPT_PROC };
 
 static int open_by_name(struct fuse_server *f, const struct fuse_options *o, struct statx *st)
@@ -450,7 +451,7 @@ int fuse_server_new(struct fuse_server **f, const struct fuse_options *o)
 	s->readonly = o->readonly;
 	s->cache = o->cache;
 	s->stopping = o->stopping;
-	s->unsynced.tree = true; /* whatever the guest's life before this one has left */
+	s->unsynced.tree = true; /* the guest's life before this one may have left something */
 	s->valid_s = o->cache == FUSE_CACHE_NONE ? 0 : o->cache == FUSE_CACHE_AUTO ? 1 : 86400;
 	s->path = strdup(o->path);
 	if (asprintf(&s->what, "%s %s", s->option, o->path) < 0)

@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the guest was told is stable is on the host's disk.
+ * Syncing: what the guest is told to be stable is on the host's disk.
  *
- * The guest's sync(2) is one request for everything. The host's for that is syncfs(2), which writes
- * what anybody changed in the whole file system. So what the guest did since it last asked is
- * noted: nothing, and the answer comes at once; the content of a few files, and they alone are
- * written; more than that, or what there is and where, and it is the file system's turn. So the
- * host writes no more than once for each change of the guest's, and a sync in a loop costs it
- * nothing.
+ * The guest's sync(2) is one request for everything. The host's counterpart is syncfs(2), which
+ * writes what anybody changed in the whole file system. So the changes since the guest last asked
+ * are noted. If there are none, the answer comes at once; if only the contents of a few files
+ * changed, only these are written; if there was more, or if files were made, named or removed, the
+ * whole file system is. So the host writes at most once for each change of the guest's, and a sync
+ * in a loop costs it nothing.
  *
- * Other file systems may be mounted below the directory. What is changed there is noted one by one,
- * and written at the latest when there is no place for another.
+ * Other file systems may be mounted below the directory. Changes there are noted one by one, and
+ * written at the latest when there is no place for another note.
  *
- * The host's kernel can't be broken off when it writes: this is waited for also when the machine is
- * to stop.
+ * The host's kernel can't be interrupted while it writes: this is waited for even when the machine
+ * is to stop.
  */
 #include <unistd.h>
 
 #include "backend/fuse/fuse_impl.h"
 
-/* A descriptor of n by which it can be synced: a handle's; or a new one, which is *fresh, too. Or
- * -errno. */
+/* Returns a descriptor of n by which it can be synced: a handle's; or a new one, which is also
+ * *fresh. Or -errno. */
 static int usable_fd(struct fuse_server *f, struct fuse_node *n, int *fresh)
 {
 	int fd;
 
 	if (n->opened)
 		return f->handles.slot[n->opened - 1].fd;
-	n->pins++; /* whatever else loses its own for this */
+	n->pins++; /* so that n keeps its own when others lose theirs for this */
 	fd = fuse_node_fd(f, n);
 	if (fd >= 0)
 		fd = *fresh = fuse_open_fd(f, fd, O_RDONLY | O_NONBLOCK | O_NOCTTY);
@@ -36,7 +36,7 @@ static int usable_fd(struct fuse_server *f, struct fuse_node *n, int *fresh)
 	return fd;
 }
 
-/* Of a regular file, itself; of a directory, the file system that it is in. 0 or -errno. */
+/* Writes a regular file itself, or the file system that a directory is in. Returns 0 or -errno. */
 static int write_out(struct fuse_server *f, struct fuse_node *n)
 {
 	AUTO_CLOSE int fresh = -1;
@@ -55,7 +55,7 @@ static int write_out(struct fuse_server *f, struct fuse_node *n)
 	return (n->type == S_IFREG ? fsync(fd) : syncfs(fd)) < 0 ? -errno : 0;
 }
 
-/* n, which is about to be forgotten, has nothing noted any more. */
+/* n has left the list: writes what is noted of it, or leaves that to the file system's sync. */
 static void settle(struct fuse_server *f, struct fuse_node *n)
 {
 	int rc = 0;
@@ -110,7 +110,7 @@ void fuse_changed(struct fuse_server *f, struct fuse_node *n)
 	n->unsynced = true;
 }
 
-/* All that is noted. 0, or the first error. */
+/* Writes all that is noted. Returns 0, or the first error. */
 static int write_all(struct fuse_server *f)
 {
 	struct fuse_unsynced *u = &f->unsynced;
@@ -133,7 +133,7 @@ static int write_all(struct fuse_server *f)
 		if (rc == 0)
 			rc = one;
 	}
-	u->tree = rc < 0; /* then everything, the next time */
+	u->tree = rc < 0; /* after an error the next sync writes everything */
 	return rc;
 }
 
@@ -147,7 +147,7 @@ static int sync_handle(const struct fuse_server *f, const struct fuse_handle *h,
 	if (!h)
 		return -EBADF;
 	if (f->readonly)
-		return 0; /* nothing in it is the guest's */
+		return 0; /* the guest owns nothing in it */
 	return (flags & FUSE_FSYNC_FDATASYNC ? fdatasync(h->fd) : fsync(h->fd)) < 0 ? -errno : 0;
 }
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Extended attributes: user.*, trusted.* (as far as the host lets us) and security.capability.
- * Those that the host's kernel itself goes by (POSIX ACLs, labels of security modules) are not the
- * guest's to see or set: its own kernel doesn't know what they mean here.
+ * Extended attributes: user.*, trusted.* (as far as the host lets us) and security.capability. The
+ * guest can neither see nor set those that the host's kernel itself obeys (POSIX ACLs, labels of
+ * security modules): its own kernel doesn't know what they mean here.
  */
 #include <stdio.h>
 #include <sys/xattr.h>
 
 #include "backend/fuse/fuse_impl.h"
 
-/* How the attributes of r's file are reached: no function takes an O_PATH descriptor. A link's own
- * are behind this, too. 0 or -errno. */
+/* Finds a path for the attributes of r's file: no function takes an O_PATH descriptor. It reaches a
+ * link's own attributes, too. Returns 0 or -errno. */
 #define FD_PATH 32
 static int path_of(struct fuse_server *f, struct fuse_request *r, char path[FD_PATH])
 {
@@ -27,7 +27,7 @@ static bool is_passed(const char *name)
 	       !strcmp(name, "security.capability");
 }
 
-/* path_of(), where the attribute that r names may be passed on. */
+/* The same, if the attribute that r names may be passed on. */
 static int path_for_name(struct fuse_server *f, struct fuse_request *r, char path[FD_PATH])
 {
 	int rc = path_of(f, r, path);
@@ -56,7 +56,8 @@ int fuse_do_setxattr(struct fuse_server *f, struct fuse_request *r)
 	return 0;
 }
 
-/* An answer of n bytes in f->data, to somebody who asked for at most size, or just how many. */
+/* Answers with n bytes in f->data, or only with their number if the guest asked for that. It asked
+ * for at most size bytes. */
 static int answer(struct fuse_server *f, struct fuse_request *r, ssize_t n)
 {
 	const uint32_t size = r->in.getxattr.size;

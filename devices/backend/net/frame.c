@@ -54,7 +54,7 @@ ssize_t net_frame_take(void *buf, const struct iovec *iov, unsigned nr)
 	return (ssize_t)len;
 }
 
-/* Copies len bytes to iov, off bytes into it. */
+/* Copies len bytes into iov, from offset off on. */
 static void iov_write(const struct iovec *iov, unsigned nr, size_t off, const void *from,
 		      size_t len)
 {

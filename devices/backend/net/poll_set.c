@@ -18,7 +18,7 @@ void poll_set_destroy(struct poll_set *s)
 	*s = (struct poll_set){ .fd = -1 };
 }
 
-/* Makes *array, which has *nr elements of that size, one of at least least elements. False: out of
+/* Grows *array, which has *nr elements of that size, to at least least elements. False: out of
  * memory. */
 static bool grow(void **array, size_t *nr, size_t size, size_t least)
 {
@@ -44,7 +44,7 @@ static struct poll_entry *find(const struct poll_set *s, int fd)
 	return at ? &s->entry[at - 1] : NULL;
 }
 
-/* The same, made if there is none; NULL when memory is short. */
+/* The same, but makes one if there is none; NULL: out of memory. */
 static struct poll_entry *entry_of(struct poll_set *s, int fd)
 {
 	struct poll_entry *e = find(s, fd);
@@ -60,7 +60,7 @@ static struct poll_entry *entry_of(struct poll_set *s, int fd)
 	return e;
 }
 
-/* The last one moves to its place. */
+/* The last entry moves to its place. */
 static void drop(struct poll_set *s, struct poll_entry *e)
 {
 	const struct poll_entry *last = &s->entry[--s->nr];
@@ -109,8 +109,8 @@ bool poll_set_want(struct poll_set *s, int fd, uint32_t events)
 	return e;
 }
 
-/* A descriptor of which nothing is wanted must leave the set, or a hang-up there would keep the
- * loop busy. */
+/* A descriptor of which nothing is wanted must leave the set; otherwise a hang-up there would keep
+ * the loop busy. */
 static void update(struct poll_set *s, struct poll_entry *e)
 {
 	int rc;
@@ -143,7 +143,7 @@ bool poll_set_end(struct poll_set *s)
 
 void poll_set_look(struct poll_set *s)
 {
-	struct epoll_event ev[64]; /* those that are left wait for the next round */
+	struct epoll_event ev[64]; /* events beyond these wait for the next round */
 	int n = epoll_wait(s->fd, ev, ARRAY_SIZE(ev), 0);
 
 	for (int i = 0; i < n; i++) {

@@ -22,10 +22,10 @@ int net_script_run(const char *option, const char *script, const char *interface
 	sigemptyset(&none);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
-	posix_spawnattr_setsigmask(&attr, &none); /* ours are blocked */
+	posix_spawnattr_setsigmask(&attr, &none); /* ours has signals blocked */
 	posix_spawn_file_actions_init(&files);
 	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&files, 2, 1); /* standard output is the guest's */
+	posix_spawn_file_actions_adddup2(&files, 2, 1); /* standard output belongs to the guest */
 	errno = posix_spawn(&pid, script, &files, &attr, argv, environ);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attr);
@@ -34,7 +34,7 @@ int net_script_run(const char *option, const char *script, const char *interface
 	do
 		errno = 0;
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR);
-	if (errno == ECHILD) /* it has ended, and somebody else in this process was told how */
+	if (errno == ECHILD) /* it has ended, but another part of this process took its status */
 		log_warn(
 			"%s: script %s: its status is lost, as this process ignores SIGCHLD or waits for any child",
 			option, script);

@@ -6,8 +6,8 @@
  *    DHCP or TFTP server;
  *  - for each IPv4 echo request to anybody but itself;
  *  - for each client of a forward.
- * And it tells of each (register_poll_fd). Which frame is known is asked only when there is no room
- * for another socket, so that it may take a walk through all.
+ * It tells us of each (register_poll_fd). Whether a frame belongs to a known socket is asked only
+ * when there is no room for another one, so the answer may take a walk through all of them.
  */
 #include "backend/net/slirp_flows.h"
 
@@ -22,7 +22,7 @@
 #define IP6      40
 #define UDP      8
 #define TCP      20
-#define SPARE    64 /* more than there are forwards, each of which may have a client at once */
+#define SPARE    64 /* more than there are forwards: each may have a client at once */
 
 enum { SYN = 0x02, ACK = 0x10 };
 enum { DHCP = 67, TFTP = 69, DHCP6 = 547 };
@@ -39,8 +39,8 @@ static uint32_t be32(const uint8_t *p)
 	return (uint32_t)be16(p) << 16 | be16(p + 2);
 }
 
-/* Where what IP carries begins, and whose it is; 0: it isn't IP, or not all of its header is there.
- */
+/* The offset of the payload of an IP packet, with its addresses in *key; 0: it isn't IP, or not all
+ * of its header is there. */
 static size_t payload_at(const uint8_t *frame, size_t len, struct slirp_key *key)
 {
 	const uint8_t *ip = frame + ETHERNET;
@@ -63,7 +63,7 @@ static size_t payload_at(const uint8_t *frame, size_t len, struct slirp_key *key
 	return 0;
 }
 
-/* Adds the ports of p, with TCP's or UDP's header. A datagram's socket is anybody's. */
+/* Adds the ports, from a TCP or UDP header at p. A UDP socket talks to anybody. */
 static void add_ports(struct slirp_key *key, const uint8_t *p)
 {
 	key->guest_port = be16(p);
@@ -97,7 +97,7 @@ static bool is6(const struct in6_addr *address, const char bytes[16])
 	return !memcmp(address, bytes, 16);
 }
 
-/* Is that libslirp's own, and nobody else's on its network? */
+/* Is that an address of libslirp itself, which nobody else has on its network? */
 static bool is_self6(const struct in6_addr *address)
 {
 	return is6(address, "\xfe\xc0\0\0\0\0\0\0\0\0\0\0\0\0\0\2") ||
@@ -109,13 +109,13 @@ static bool is_served(const struct slirp_key *to, uint16_t port)
 {
 	const uint32_t other = be32(to->other.s6_addr);
 
-	if (to->version == 6) /* ff02::1:2, all DHCP servers */
+	if (to->version == 6) /* ff02::1:2: all DHCP servers */
 		return port == DHCP6 && is6(&to->other, "\xff\2\0\0\0\0\0\0\0\0\0\0\0\1\0\2");
 	return (port == DHCP && (other == SELF4 || other == 0xffffffff)) ||
 	       (port == TFTP && other == SELF4);
 }
 
-/* Can libslirp deal with it without another socket? */
+/* Can libslirp deal with the frame without another socket? */
 static bool needs_none(const struct slirp_flows *f, const uint8_t *frame, size_t len)
 {
 	struct slirp_key key;
@@ -178,7 +178,7 @@ void slirp_flows_opened(struct slirp_flows *f, int fd)
 	struct slirp_key key = { 0 };
 	size_t at = 0;
 
-	slirp_flows_closed(f, fd); /* if that was not told */
+	slirp_flows_closed(f, fd); /* in case that was not told */
 	if (f->nr == SLIRP_MAX_FLOWS + SPARE)
 		return;
 	if (f->frame)

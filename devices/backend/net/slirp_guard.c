@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Fragments. One of IPv4 is enough to have Debian's libslirp 4.7 write to where it says: the
- * compiler knows better than ip_reass(), which looks at one pointer through two types.
+ * Fragments. One IPv4 fragment is enough to make Debian's libslirp 4.7 write to an address that the
+ * fragment contains: ip_reass() looks at one pointer through two types, which the compiler takes
+ * for two objects.
  *
- * Urgent data. Up to 4.9.1, libslirp sends as many bytes as the guest calls urgent, from behind its
- * data, and what comes next out of this process's memory (CVE-2026-9539). They go out like any
- * others.
+ * Urgent data. Up to 4.9.1, libslirp sends as many bytes as the guest calls urgent; beyond the end
+ * of the guest's data it sends this process's memory (CVE-2026-9539). Here urgent data go out like
+ * any others.
  *
- * The end of the queue. Before 4.8, tcp_reass() doesn't know the end of its queue of segments when
- * it sees it: it reads the sequence number of one more where there is none. What is there, in the
- * template for the connection's headers, is 0 with IPv4 and four bytes of the guest's address with
- * IPv6. If the queue ends at just that number, what is no segment is freed. So no segment may end
- * there: as the guest sent it, or as libslirp cuts it at the end of its window. What ends there is
- * dropped; what goes on beyond is passed if it fits the window that libslirp last told, which it
- * keeps to. The price: a guest that has a segment end just there, which is one in some thousand
- * connections that send 4 GiB, must cut it in another way when it sends it again, or wait for ever.
+ * The end of the queue. Before 4.8, tcp_reass() does not recognize the end of its queue of
+ * segments: it reads a sequence number from beyond it. The bytes there, in the template for the
+ * connection's headers, are 0 with IPv4 and four bytes of the guest's address with IPv6. If the
+ * queue ends at exactly that number, tcp_reass() frees something that is not a segment. So no
+ * segment may end there, neither as the guest sent it nor as libslirp cuts it at the end of its
+ * window. A segment that ends there is dropped; one that goes beyond is passed if it fits the
+ * window that libslirp last told, which libslirp keeps to. The price: a guest whose segment ends
+ * exactly there, which happens in one of some thousand connections that send 4 GiB, must cut it in
+ * another way when it sends it again, or wait for ever.
  */
 #include "backend/net/slirp_guard.h"
 
@@ -53,8 +55,8 @@ static bool is_fragment(const uint8_t *frame, size_t len)
 	return len >= ETHERNET + 8 && is_ip4(frame) && be16(frame + ETHERNET + 6) & 0x3fff;
 }
 
-/* Where the TCP header of a frame begins, as libslirp finds it, and how long it and its data are.
- * 0: there is none, or not all of it. */
+/* Returns the offset of the TCP header of a frame, as libslirp finds it, and in *size the length of
+ * the header and its data. 0: there is no such header, or not all of it. */
 static size_t tcp_at(const uint8_t *frame, size_t len, size_t *size)
 {
 	const uint8_t *ip = frame + ETHERNET;
@@ -75,7 +77,7 @@ static size_t tcp_at(const uint8_t *frame, size_t len, size_t *size)
 	return *size >= TCP && at <= len && *size <= len - at ? at : 0;
 }
 
-/* The checksum, right or wrong, allows for the flag (RFC 1624). */
+/* Adapts the checksum, right or wrong, to the cleared flag (RFC 1624). */
 static void clear_urgent(uint8_t *tcp)
 {
 	uint32_t sum;
@@ -89,7 +91,8 @@ static void clear_urgent(uint8_t *tcp)
 	tcp[17] = (uint8_t)sum;
 }
 
-/* Whose frame it is; and the number at which no segment of the guest's may end. */
+/* Fills *f with the connection of the frame. Returns the number at which no segment of the guest's
+ * may end. */
 static uint32_t flow_of(struct slirp_flow *f, const uint8_t *frame, const uint8_t *tcp, bool guests)
 {
 	const bool ip6 = is_ip6(frame);
@@ -113,7 +116,7 @@ static bool same(const struct slirp_flow *a, const struct slirp_flow *b)
 	       !memcmp(&a->other, &b->other, sizeof(a->other));
 }
 
-/* What is known of it, or NULL. */
+/* Returns what is known of the connection, or NULL. */
 static struct slirp_flow *find(struct slirp_guard *g, const struct slirp_flow *f)
 {
 	for (size_t i = 0; i < SLIRP_GUARD_FLOWS; i++)
@@ -131,7 +134,8 @@ static void forget(struct slirp_guard *g, const struct slirp_flow *f)
 		known->used = false;
 }
 
-/* Not known: the guest sends it again, and by then the window was told. */
+/* False also if the window is not known: the guest sends the segment again, and by then it was
+ * told. */
 static bool fits(struct slirp_guard *g, const struct slirp_flow *f, uint32_t end)
 {
 	const struct slirp_flow *known = find(g, f);
@@ -160,7 +164,7 @@ bool slirp_guard_pass(struct slirp_guard *g, uint8_t *frame, size_t len)
 	}
 	if (data == 0)
 		return !(tcp[13] & FIN) || seq != number;
-	/* Does it reach the number? */
+	/* Does the segment reach the number? */
 	if (number - seq - 1 >= data)
 		return true;
 	return seq + data != number && fits(g, &f, seq + data);
@@ -173,7 +177,7 @@ void slirp_guard_look(struct slirp_guard *g, const uint8_t *frame, size_t len)
 	struct slirp_flow f;
 	uint32_t number, ack;
 
-	if (!at || tcp[13] & RST) /* which says what the guest said */
+	if (!at || tcp[13] & RST) /* RST repeats what the guest said */
 		return;
 	number = flow_of(&f, frame, tcp, false);
 	ack = be32(tcp + 8);

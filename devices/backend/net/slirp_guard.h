@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What stands between a guest and the known holes of the libslirp that Debian 12 has (4.7): a guest
- * must not crash or read the monitor. See slirp_guard.c for each.
+ * Protection against the known holes of the libslirp that Debian 12 has (4.7): a guest must not
+ * crash or read the monitor. See slirp_guard.c for each hole.
  */
 #pragma once
 
@@ -11,10 +11,10 @@
 
 #define SLIRP_GUARD_FLOWS 16
 
-/* A TCP connection that is about to use the number of a byte that it must not stop at, and how far
+/* A TCP connection that is about to use a sequence number at which no segment may end, and how far
  * libslirp takes what the guest sends. */
 struct slirp_flow {
-	struct in6_addr guest, other; /* IPv4: in the first four bytes */
+	struct in6_addr guest, other; /* IPv4 addresses are in the first four bytes */
 	uint16_t guest_port, other_port;
 	uint32_t edge;
 	bool used;
@@ -25,8 +25,8 @@ struct slirp_guard {
 	unsigned next;
 };
 
-/* A frame of the guest's, which may be changed. False: libslirp must not see it. */
+/* Looks at a frame of the guest's, and may change it. False: libslirp must not see it. */
 bool slirp_guard_pass(struct slirp_guard *g, uint8_t *frame, size_t len);
 
-/* A frame for the guest. */
+/* Looks at a frame for the guest. */
 void slirp_guard_look(struct slirp_guard *g, const uint8_t *frame, size_t len);

@@ -6,12 +6,12 @@
 
 #include "vmm/log.h"
 
-#define ALL_LEVELS (-1) /* GLogLevelFlags: each, fatal and recursive ones too */
+#define ALL_LEVELS (-1) /* GLogLevelFlags: all levels, fatal and recursive ones, too */
 
 typedef void glib_log_fn(const char *domain, int level, const char *message, void *data);
 
-/* libslirp comments on some frames of the guest's: nothing an operator could act on, and as many as
- * the guest likes. */
+/* libslirp comments on some of the guest's frames: an operator can't act on that, and the guest can
+ * cause as much of it as it likes. */
 static void say_nothing(const char *domain __unused, int level __unused,
 			const char *message __unused, void *data __unused)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * libslirp, loaded when a guest is to have a user-mode network and not before: Debian has no static
- * one, and it brings GLib with it, which would cost every start more than all the rest of it.
+ * libslirp, loaded only when a guest is to have a user-mode network: Debian has no static one, and
+ * it brings GLib with it, which would cost every start more than everything else.
  */
 #pragma once
 
@@ -17,5 +17,5 @@ struct slirp_lib {
 #undef SLIRP_MEMBER
 };
 
-/* 0 or -errno, logged. It stays loaded: GLib can't be unloaded. */
+/* Returns 0, or -errno, logged. The library stays loaded: GLib can't be unloaded. */
 int slirp_lib_load(struct slirp_lib *lib);

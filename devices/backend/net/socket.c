@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ethernet frames over a stream UNIX socket, each with its length in front as 32 bits in network
+ * Ethernet frames over a stream UNIX socket, each preceded by its length as 32 bits in network
  * order: what QEMU's -netdev stream and passt speak. We connect; the other end listens.
  *
- * One read takes as many frames as the buffer holds. A frame of the guest's is sent from where it
- * is; when the socket takes only a part of it, the rest is kept and goes before anything else.
+ * One read takes as many frames as the buffer holds. The guest's frames are sent from where they
+ * are; when the socket takes only a part of one, the rest is kept and goes before anything else.
  *
- * When the peer goes away the link is down, and we try to connect again every second, in the
- * directory that the socket was in at the start. So is it when the peer gets out of step: no
- * Ethernet frame is that short or that long.
+ * When the peer goes away, the link is down, and we try to connect again every second, in the
+ * directory that the socket was in at the start. The same happens when the peer gets out of step,
+ * which shows by a length that an Ethernet frame can't have.
  */
 #include "backend/net/socket.h"
 
@@ -34,12 +34,12 @@ struct net_socket {
 	struct loop_source src;   /* the connection; fd < 0: there is none */
 	struct loop_source timer; /* to connect again; or at once, to be on the loop */
 	uint32_t events;          /* those that the loop watches */
-	bool wanted;              /* frames, by the guest */
+	bool wanted;              /* the guest wants frames */
 	struct ratelimit log;
 
-	/* Received: rx[rx_start..rx_end). */
+	/* What was received: rx[rx_start..rx_end). */
 	size_t rx_start, rx_end;
-	/* What the socket did not take yet of a frame that the guest has sent. */
+	/* The part of the guest's last frame that the socket did not take yet. */
 	size_t rest_off, rest_len;
 	bool blocked; /* send() said -EAGAIN */
 	uint8_t rest[LENGTH_SIZE + NET_MAX_WIRE];
@@ -51,7 +51,7 @@ static struct net_socket *to_socket(struct net_backend *b)
 	return container_of(b, struct net_socket, b);
 }
 
-/* Calls back on the loop after ns. */
+/* Calls back on the loop after ns nanoseconds. */
 static void socket_timer(struct net_socket *s, long ns)
 {
 	const struct itimerspec t = { .it_value = { ns / 1000000000, ns % 1000000000 } };
@@ -59,13 +59,13 @@ static void socket_timer(struct net_socket *s, long ns)
 	(void)timerfd_settime(s->timer.fd, 0, &t, NULL); /* can't fail: the values are valid */
 }
 
-/* Is there a point in reading? */
+/* Returns whether there is a point in reading. */
 static bool socket_has_room(const struct net_socket *s)
 {
 	return s->wanted && s->rx_end - s->rx_start < RX_SIZE;
 }
 
-/* Has the loop watch what there is to wait for. */
+/* Makes the loop watch for what can happen next. */
 static void socket_watch(struct net_socket *s)
 {
 	const uint32_t events =
@@ -75,7 +75,7 @@ static void socket_watch(struct net_socket *s)
 		s->events = events;
 }
 
-/* The device tries again to send what it could not. */
+/* Lets the device try again to send what it could not. */
 static void socket_unblock(struct net_socket *s)
 {
 	const bool blocked = s->blocked;
@@ -86,9 +86,9 @@ static void socket_unblock(struct net_socket *s)
 		s->b.ready(s->b.ctx, 0);
 }
 
-/* -- the connection -- */
+/* -- the connection -------------------------------------------------------------------------- */
 
-/* 0 or -errno, not logged. */
+/* Returns 0 or -errno, not logged. */
 static int socket_connect(struct net_socket *s)
 {
 	int fd = unix_dir_dial(&s->dir, "");
@@ -132,9 +132,10 @@ static void socket_reconnect(struct net_socket *s)
 	s->b.link(s->b.ctx, true);
 }
 
-/* -- receiving -- */
+/* -- receiving ------------------------------------------------------------------------------- */
 
-/* The length of the frame that rx begins with; 0: it isn't all there yet; -EPROTO: no frame. */
+/* Returns the length of the frame at the start of rx; 0: it isn't complete yet; -EPROTO: it is not
+ * a frame. */
 static int socket_next(const struct net_socket *s)
 {
 	const size_t there = s->rx_end - s->rx_start;
@@ -157,7 +158,7 @@ static ssize_t socket_receive(struct net_backend *b, unsigned pair __unused,
 	const uint8_t *frame = s->rx + s->rx_start + LENGTH_SIZE;
 
 	if (len < 0)
-		socket_timer(s, 1); /* it ends on the loop, not in a call of the device's */
+		socket_timer(s, 1); /* it ends on the loop, not in a call from the device */
 	if (len <= 0)
 		return -EAGAIN;
 	s->rx_start += LENGTH_SIZE + (size_t)len;
@@ -165,7 +166,7 @@ static ssize_t socket_receive(struct net_backend *b, unsigned pair __unused,
 	return net_frame_give(iov, nr, frame, (size_t)len);
 }
 
-/* Reads what fits. 0, or -errno: the connection is over. */
+/* Reads as much as fits. Returns 0; or -errno: the connection is over. */
 static int socket_fill(struct net_socket *s)
 {
 	ssize_t n;
@@ -183,7 +184,7 @@ static int socket_fill(struct net_socket *s)
 	return n < 0 && errno != EAGAIN && errno != EINTR ? -errno : 0;
 }
 
-/* Hands frames to the device, as long as both have and want some. */
+/* Hands frames to the device while there are some and it wants them. */
 static void socket_deliver(struct net_socket *s)
 {
 	if (s->wanted && socket_next(s) > 0)
@@ -207,10 +208,10 @@ static void socket_want_frames(struct net_backend *b, unsigned pair __unused, bo
 		socket_timer(s, 1);
 }
 
-/* -- sending -- */
+/* -- sending --------------------------------------------------------------------------------- */
 
-/* True when nothing is left of the frame before. A peer that reads no more, though it may still
- * send, has lost the rest of it, and each that follows: a hang-up is an event of its own. */
+/* True when nothing is left of the previous frame. A peer that reads no more, though it may still
+ * send, has lost the rest of that frame and all that follow: a hang-up is an event of its own. */
 static bool socket_flush(struct net_socket *s)
 {
 	while (s->rest_len) {
@@ -267,7 +268,7 @@ static ssize_t socket_send(struct net_backend *b, unsigned pair __unused, const 
 	return (ssize_t)len;
 }
 
-/* -- the backend -- */
+/* -- the backend ----------------------------------------------------------------------------- */
 
 static void socket_event(struct loop_source *src, uint32_t events)
 {
@@ -276,7 +277,7 @@ static void socket_event(struct loop_source *src, uint32_t events)
 
 	if (events & EPOLLOUT && socket_flush(s))
 		socket_unblock(s);
-	/* What a peer that hung up has left in the socket is lost when the guest has no room. */
+	/* When the guest has no room, it loses what a peer that hung up has left in the socket. */
 	if (socket_has_room(s))
 		rc = socket_fill(s);
 	else if (events & (EPOLLHUP | EPOLLERR))
@@ -297,7 +298,7 @@ static void socket_timed(struct loop_source *src, uint32_t events __unused)
 	uint64_t times;
 
 	if (read(s->timer.fd, &times, sizeof(times)) < 0)
-		return; /* set again meanwhile */
+		return; /* the timer was set again meanwhile */
 	if (s->src.fd < 0)
 		socket_reconnect(s);
 	else

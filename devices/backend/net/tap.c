@@ -4,9 +4,8 @@
  * descriptor for each pair of queues, frames with a virtio-net header, segmentation and checksums
  * as the guest negotiates them.
  *
- * The descriptors are watched edge-triggered: whoever is told reads until there is nothing left, or
- * asks to be told again (want_frames), so that starting and stopping costs no system call while
- * frames flow.
+ * The descriptors are watched edge-triggered: the reader reads until there is nothing left, or asks
+ * to be told again (want_frames). So starting and stopping costs no system call while frames flow.
  */
 #include "backend/net/tap.h"
 
@@ -44,11 +43,11 @@ struct net_tap {
 	struct net_backend b;
 	const char *option;
 	char name[IFNAMSIZ];
-	bool headers;         /* frames have a virtio-net header there, too */
-	struct loop *loop;    /* once started */
-	unsigned pairs;       /* attached */
-	uint64_t features;    /* in force */
-	struct ratelimit log; /* an interface can be deleted, and the guest go on trying */
+	bool headers;         /* frames have a virtio-net header on this descriptor, too */
+	struct loop *loop;    /* NULL before it was started */
+	unsigned pairs;       /* attached ones */
+	uint64_t features;    /* those in force */
+	struct ratelimit log; /* an interface may be deleted while the guest goes on trying */
 	struct tap_queue queue[NET_MAX_PAIRS]; /* b.pairs of them */
 };
 
@@ -57,7 +56,7 @@ static struct net_tap *tap_of(struct net_backend *b)
 	return container_of(b, struct net_tap, b);
 }
 
-/* -- as a backend -- */
+/* -- as a backend ---------------------------------------------------------------------------- */
 
 static void tap_event(struct loop_source *src, uint32_t events)
 {
@@ -66,7 +65,7 @@ static void tap_event(struct loop_source *src, uint32_t events)
 	const unsigned pair = (unsigned)(q - t->queue);
 
 	if (pair >= t->pairs)
-		return; /* detached ones have no end of errors */
+		return; /* a detached queue reports errors without end */
 	if (events & EPOLLERR)
 		t->b.link(t->b.ctx, false); /* somebody deleted the interface */
 	else
@@ -89,7 +88,7 @@ static int tap_start(struct net_backend *b, struct loop *loop)
 	return 0;
 }
 
-/* Tells again what is the case. */
+/* Makes the loop report again what is the case now. */
 static void tap_rearm(struct net_tap *t, unsigned pair)
 {
 	if (t->loop)
@@ -102,8 +101,8 @@ static void tap_want_frames(struct net_backend *b, unsigned pair, bool on)
 		tap_rearm(tap_of(b), pair);
 }
 
-/* Copies what comes after the header of iov[0..nr) to rest, which has room for nr; and writes a
- * header of zeroes, if asked to. Returns how many. */
+/* Copies what follows the header in iov[0..nr) to rest, which has room for nr; fills the header
+ * with zeroes if clear says so. Returns how many iovecs rest has. */
 static unsigned without_header(const struct iovec *iov, unsigned nr, struct iovec *rest, bool clear)
 {
 	size_t skip = NET_HDR_LEN;
@@ -161,7 +160,7 @@ static int tap_set_features(struct net_backend *b, uint64_t features)
 
 	if (features == t->features)
 		return 0;
-	if (features & BIT(VIRTIO_NET_F_GUEST_CSUM)) { /* all else needs it */
+	if (features & BIT(VIRTIO_NET_F_GUEST_CSUM)) { /* everything else needs it */
 		flags |= TUN_F_CSUM;
 		if (features & BIT(VIRTIO_NET_F_GUEST_TSO4))
 			flags |= TUN_F_TSO4;
@@ -169,7 +168,7 @@ static int tap_set_features(struct net_backend *b, uint64_t features)
 			flags |= TUN_F_TSO6;
 		if (flags != TUN_F_CSUM && features & BIT(VIRTIO_NET_F_GUEST_ECN))
 			flags |= TUN_F_TSO_ECN;
-		if ((features & uso) == uso) /* the kernel knows them together only */
+		if ((features & uso) == uso) /* the kernel knows them only together */
 			flags |= TUN_F_USO4 | TUN_F_USO6;
 	}
 	if (ioctl(t->queue[0].src.fd, TUNSETOFFLOAD, flags) < 0)
@@ -225,7 +224,7 @@ static const struct net_backend_ops tap_ops = {
 	.destroy = tap_destroy,
 };
 
-/* -- making one -- */
+/* -- making one ------------------------------------------------------------------------------ */
 
 static struct net_tap *tap_new(const char *option, unsigned pairs)
 {
@@ -329,7 +328,7 @@ static void find_offloads(struct net_tap *t)
 	if (ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_USO4 | TUN_F_USO6) == 0)
 		t->b.features |= BIT(VIRTIO_NET_F_HOST_USO) | BIT(VIRTIO_NET_F_GUEST_USO4) |
 				 BIT(VIRTIO_NET_F_GUEST_USO6);
-	(void)ioctl(fd, TUNSETOFFLOAD, 0); /* what t->features says */
+	(void)ioctl(fd, TUNSETOFFLOAD, 0); /* as t->features says */
 }
 
 static int use_headers(struct net_tap *t)
@@ -343,7 +342,7 @@ static int use_headers(struct net_tap *t)
 	return 0;
 }
 
-/* Whatever of it is not so already. */
+/* Sets what is not so already. */
 static int configure(struct net_tap *t, const struct net_tap_options *o)
 {
 	struct net_link is, want = { .mtu = o->mtu };
@@ -363,7 +362,7 @@ static int configure(struct net_tap *t, const struct net_tap_options *o)
 	return rc;
 }
 
-/* -- from one life of the guest to the next -- */
+/* -- from one life of the guest to the next -------------------------------------------------- */
 
 enum { KEPT_MTU, KEPT_FEATURES, KEPT_HEADERS };
 
@@ -381,8 +380,8 @@ static int tap_keep(const struct net_tap *t, struct kept *k)
 	return rc;
 }
 
-/* Frames for the life before this one. A TAP queues no more than its txqueuelen, 1000 if nobody
- * changed it. */
+/* Drops the frames for the life before this one. A TAP queues at most its txqueuelen, which is 1000
+ * if nobody changed it. */
 static void drain(int fd)
 {
 	char rest[NET_HDR_LEN];
@@ -392,8 +391,8 @@ static void drain(int fd)
 			return;
 }
 
-/* Like new. Where that fails, somebody has deleted the interface, and the guest is told that its
- * link is down. */
+/* Takes a kept TAP as if it were new. If that fails, somebody has deleted the interface, and the
+ * guest is told that its link is down. */
 static int tap_take(struct net_tap *t, const struct kept *k)
 {
 	struct ifreq detach = { .ifr_flags = IFF_DETACH_QUEUE };
@@ -404,7 +403,7 @@ static int tap_take(struct net_tap *t, const struct kept *k)
 		if (fd < 0)
 			return log_errno("%s", t->option);
 		if (i > 0)
-			(void)ioctl(fd, TUNSETQUEUE, &detach); /* it may be so already */
+			(void)ioctl(fd, TUNSETQUEUE, &detach); /* it may be detached already */
 		drain(fd);
 	}
 	(void)ioctl(t->queue[0].src.fd, TUNSETOFFLOAD, 0);
@@ -415,7 +414,7 @@ static int tap_take(struct net_tap *t, const struct kept *k)
 	return 0;
 }
 
-/* The end of opening one. */
+/* Ends the opening of a TAP: rc says how it went. */
 static int tap_finish(struct net_tap *t, struct net_backend **b, int rc)
 {
 	if (rc < 0)
@@ -459,7 +458,7 @@ static int adopt(struct net_tap *t, int fd)
 		return log_errno("%s: descriptor %d", t->option, fd);
 	if (ioctl(*own, TUNGETIFF, &r) < 0 || !(r.ifr_flags & IFF_TAP))
 		return net_tap_not_one(t->option, fd);
-	/* That it has IFF_NO_PI can't be seen: the same bit is set when there is no filter. */
+	/* IFF_NO_PI can't be checked: the same bit is set when there is no filter. */
 	memcpy(t->name, r.ifr_name, sizeof(t->name));
 	if (fcntl(*own, F_SETFL, O_NONBLOCK) < 0)
 		return log_errno("%s: descriptor %d", t->option, fd);

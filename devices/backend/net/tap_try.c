@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What can be said of a TAP without attaching to it, making it or changing it: for a dry run.
- * Whether it is in use can't. */
+/* What can be said of a TAP without attaching to it, making it or changing it: for a dry run. It
+ * can't be seen whether the TAP is in use. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -12,7 +12,7 @@
 #include "backend/net/tap.h"
 #include "vmm/log.h"
 
-/* False: not, for sure. */
+/* False: this process certainly does not have it. */
 static bool has_net_admin(void)
 {
 	FILE *f = fopen("/proc/self/status", "re");
@@ -26,7 +26,7 @@ static bool has_net_admin(void)
 	return caps >> CAP_NET_ADMIN & 1;
 }
 
-/* What the interface's directory in sysfs says, a number. False: it says nothing. */
+/* Reads a number from the interface's directory in sysfs. False: it has no such file. */
 static bool say(const char *name, const char *what, long *value)
 {
 	char path[128];
@@ -41,13 +41,13 @@ static bool say(const char *name, const char *what, long *value)
 	return said;
 }
 
-/* One that is there. */
+/* Tries an interface that is there. */
 static int try_interface(const struct net_tap_options *o)
 {
 	long index, flags, owner = -1, group = -1;
 
 	if (!say(o->name, "ifindex", &index))
-		return 0; /* sysfs is another network namespace's, or not there */
+		return 0; /* sysfs belongs to another network namespace, or is not mounted */
 	if (!say(o->name, "tun_flags", &flags) || !(flags & IFF_TAP) ||
 	    !(flags & IFF_MULTI_QUEUE) != (o->pairs == 1))
 		return net_tap_wrong_kind(o);

@@ -6,25 +6,25 @@
  * 10.0.2.3 and fec0::3 the name server.
  *
  * libslirp wants to be polled: it says which descriptors it waits for and until when, and is told
- * what became of them. That set is an epoll descriptor of ours (poll_set.h), which is one source of
- * the device's loop; a timerfd is the second. The third is an eventfd by which a call of the
- * device's has the rest of its work done on the loop, once for a batch of frames.
+ * what happened to them. Those descriptors are in an epoll set of ours (poll_set.h), which is one
+ * source of the device's loop; a timerfd is the second. The third is an eventfd by which a call
+ * from the device has the rest of its work done on the loop, once for a batch of frames.
  *
- * Frames for the guest wait in a queue. libslirp can't be told to hold back, so when the queue
- * grows its sockets are not looked at for a while, which is what slows down the other end. What is
- * too much even so is dropped, as a wire would.
+ * Frames for the guest wait in a queue. libslirp can't be told to hold back. So when the queue
+ * grows, its sockets are not looked at for a while, which slows down the other end. What is still
+ * too much is dropped, as on a wire.
  *
- * IPv4 fragments of the guest's are dropped, so a datagram must fit the MTU, and TCP's urgent data
- * are not urgent any more (slirp_guard.c says why).
+ * The guest's IPv4 fragments are dropped, so a datagram must fit the MTU, and TCP's urgent data are
+ * not urgent any more (slirp_guard.c says why).
  *
- * Each connection and each of the guest's UDP ports is a socket of this process. How many there may
- * be is limited (slirp_flows.h).
+ * Each connection and each of the guest's UDP ports is a socket of this process. Their number is
+ * limited (slirp_flows.h).
  *
- * With restricted, libslirp itself drops what is neither for it (ARP, DHCP, echo requests) nor
- * answers a forwarded TCP connection, DNS included. UDP is dropped altogether.
+ * With restricted, libslirp itself drops, DNS included, what is neither for it (ARP, DHCP, echo
+ * requests) nor an answer on a forwarded TCP connection. UDP is dropped altogether.
  *
- * libslirp keeps the time and the name server's address for all its instances in globals; that
- * networks on several I/O threads write the same there, unordered, does no harm.
+ * libslirp keeps the time and the name server's address in globals, for all its instances. Networks
+ * on several I/O threads write them without any order, which does no harm as they write the same.
  */
 #include "backend/net/user.h"
 
@@ -42,9 +42,9 @@
 #include "vmm/log.h"
 
 #define QUEUE_SIZE  (4 * MIB)
-#define QUEUE_PAUSE (256 * KIB) /* from here on the sockets wait */
+#define QUEUE_PAUSE (256 * KIB) /* the sockets wait while there is this much */
 #define GUEST       0x0a00020f  /* unless the guest chooses another address */
-#define IDLE_MS     1000        /* what libslirp asks for when it waits for nothing */
+#define IDLE_MS     1000        /* libslirp asks for this when it waits for nothing */
 
 struct user_timer {
 	SlirpTimerId id;
@@ -60,20 +60,20 @@ struct net_user {
 	struct loop_source sockets;          /* the epoll set */
 	struct loop_source timer;            /* for poll_at_ns and ra */
 	struct loop_source poke;             /* edge-triggered */
-	bool started, poked, paused, wanted; /* wanted: frames, by the guest */
+	bool started, poked, paused, wanted; /* wanted: the guest wants frames */
 	struct ratelimit log;
 
 	struct slirp_guard guard;
 	struct slirp_flows flows;
 	struct poll_set set;  /* libslirp's descriptors */
 	struct user_timer ra; /* the only one that libslirp 4.7 has */
-	uint64_t poll_at_ns;  /* when libslirp wants to be called; 0: only for a reason */
+	uint64_t poll_at_ns;  /* when libslirp wants to be called; 0: only if something happens */
 	uint64_t timer_ns;    /* when the timer fires; 0: it is off */
 
-	/* Frames for the guest, each with its length in front: queue[head..tail). */
+	/* Frames for the guest, each preceded by its length: queue[head..tail). */
 	uint8_t *queue;
 	size_t head, tail;
-	uint8_t frame[NET_MAX_WIRE]; /* our copy of one of the guest's */
+	uint8_t frame[NET_MAX_WIRE]; /* our copy of a frame of the guest's */
 };
 
 static struct net_user *to_user(struct net_backend *b)
@@ -81,7 +81,7 @@ static struct net_user *to_user(struct net_backend *b)
 	return container_of(b, struct net_user, b);
 }
 
-/* Has user_run() called on the loop. */
+/* Makes the loop call user_run(). */
 static void user_poke(struct net_user *u)
 {
 	const uint64_t one = 1;
@@ -90,7 +90,7 @@ static void user_poke(struct net_user *u)
 		u->poked = write(u->poke.fd, &one, sizeof(one)) > 0;
 }
 
-/* -- the queue -- */
+/* -- the queue ------------------------------------------------------------------------------- */
 
 static size_t queued(const struct net_user *u)
 {
@@ -106,7 +106,7 @@ static bool queue_room(struct net_user *u, size_t len)
 	memmove(u->queue, u->queue + u->head, queued(u));
 	u->tail -= u->head;
 	u->head = 0;
-	return true; /* for a frame is less than half of it */
+	return true; /* a frame is shorter than half of it */
 }
 
 static ssize_t user_deliver(const void *frame, size_t len, void *ctx)
@@ -123,7 +123,7 @@ static ssize_t user_deliver(const void *frame, size_t len, void *ctx)
 	return (ssize_t)len;
 }
 
-/* Looks at the sockets only while there is room for what they bring. */
+/* Watches the sockets only while there is room for what they bring. */
 static void user_pause(struct net_user *u)
 {
 	const bool pause = queued(u) > QUEUE_PAUSE;
@@ -145,7 +145,7 @@ static ssize_t user_receive(struct net_backend *b, unsigned pair __unused, const
 	frame = u->queue + u->head + sizeof(len);
 	u->head += sizeof(len) + len;
 	if (!queued(u))
-		u->head = u->tail = 0; /* stay in the pages that are touched */
+		u->head = u->tail = 0; /* so that it stays in the pages that were touched */
 	user_pause(u);
 	return net_frame_give(iov, nr, frame, len);
 }
@@ -159,7 +159,7 @@ static void user_want_frames(struct net_backend *b, unsigned pair __unused, bool
 		user_poke(u);
 }
 
-/* -- libslirp's descriptors -- */
+/* -- libslirp's descriptors ------------------------------------------------------------------ */
 
 static const struct {
 	uint32_t epoll;
@@ -198,7 +198,7 @@ static int user_add_poll(int fd, int events, void *ctx)
 		if (events & event_names[i].slirp)
 			wanted |= event_names[i].epoll;
 	}
-	return poll_set_want(&u->set, fd, wanted) ? fd : -1; /* for libslirp: not polled */
+	return poll_set_want(&u->set, fd, wanted) ? fd : -1; /* -1: it isn't polled */
 }
 
 static int user_what_happened(int fd, void *ctx)
@@ -214,7 +214,7 @@ static int user_what_happened(int fd, void *ctx)
 	return events;
 }
 
-/* -- time -- */
+/* -- time ------------------------------------------------------------------------------------ */
 
 static int64_t user_clock(void *ctx __unused)
 {
@@ -228,7 +228,7 @@ static void user_set_timer(struct net_user *u)
 
 	if (u->poll_at_ns && (!at || u->poll_at_ns < at))
 		at = u->poll_at_ns;
-	/* One that fires too early is better than a system call for each frame. */
+	/* A timer that fires too early is better than a system call for each frame. */
 	if (!at || (u->timer_ns && u->timer_ns <= at))
 		return;
 	t.it_value.tv_sec = (time_t)(at / 1000000000);
@@ -258,7 +258,7 @@ static void user_timer_mod(void *timer, int64_t expire_ms, void *ctx)
 	user_set_timer(ctx);
 }
 
-/* -- the loop's side -- */
+/* -- the loop's side ------------------------------------------------------------------------- */
 
 /* Asks libslirp what it waits for. */
 static void user_fill(struct net_user *u)
@@ -305,7 +305,7 @@ static void user_timed(struct loop_source *src, uint32_t events __unused)
 	uint64_t times;
 
 	if (read(u->timer.fd, &times, sizeof(times)) < 0)
-		return; /* set again meanwhile */
+		return; /* the timer was set again meanwhile */
 	u->timer_ns = 0;
 	if (u->ra.at_ns && u->ra.at_ns <= monotonic_ns()) {
 		u->ra.at_ns = 0;
@@ -314,7 +314,7 @@ static void user_timed(struct loop_source *src, uint32_t events __unused)
 	user_run(u);
 }
 
-/* -- the device's side -- */
+/* -- the device's side ----------------------------------------------------------------------- */
 
 static ssize_t user_send(struct net_backend *b, unsigned pair __unused, const struct iovec *iov,
 			 unsigned nr)
@@ -329,7 +329,7 @@ static ssize_t user_send(struct net_backend *b, unsigned pair __unused, const st
 	if (!u->poll_at_ns) /* libslirp's clock stood still */
 		u->lib.slirp_pollfds_poll(u->slirp, 0, user_what_happened, u);
 	if (slirp_flows_begin(&u->flows, u->frame, (size_t)len))
-		u->lib.slirp_input(u->slirp, u->frame, (int)len); /* else it is lost on the way */
+		u->lib.slirp_input(u->slirp, u->frame, (int)len); /* otherwise it is lost */
 	slirp_flows_end(&u->flows);
 	user_poke(u);
 	return (ssize_t)NET_HDR_LEN + len;
@@ -393,7 +393,7 @@ static const struct net_backend_ops user_ops = {
 	.destroy = user_destroy,
 };
 
-/* -- opening -- */
+/* -- opening --------------------------------------------------------------------------------- */
 
 static const SlirpCb callbacks = {
 	.send_packet = user_deliver,
@@ -474,7 +474,7 @@ int net_user_open(struct net_backend **b, const struct net_user_options *o)
 		return log_ret(-ENOMEM, "--net user: out of memory");
 	u->b = (struct net_backend){ .ops = &user_ops, .pairs = 1, .mtu = o->mtu };
 	u->wanted = true;
-	u->queue = malloc(QUEUE_SIZE); /* touched as far as it is used */
+	u->queue = malloc(QUEUE_SIZE); /* only what is used is ever touched */
 	rc = poll_set_init(&u->set);
 	if (rc == 0)
 		rc = slirp_flows_init(&u->flows, o->fds);

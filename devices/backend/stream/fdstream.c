@@ -12,8 +12,8 @@
 
 #define FLUSH_TIMEOUT_MS 2000 /* without a byte taken */
 
-/* What poll(2) says of side; 0 when it would wait. A hang-up counts: read() and write() tell of it.
- */
+/* Returns what poll(2) says of side; 0 if it would wait. A hang-up counts: read() and write()
+ * report it. */
 static short side_poll(const struct fdstream_side *side, short events, int timeout_ms)
 {
 	struct pollfd p = { .fd = side->fd, .events = events };
@@ -21,7 +21,7 @@ static short side_poll(const struct fdstream_side *side, short events, int timeo
 	return poll(&p, 1, timeout_ms) > 0 ? p.revents : 0;
 }
 
-/* The output has room, or a hang-up: soon, and while the machine's end has patience. */
+/* Waits until the output has room or has hung up, for as long as the machine's end may take. */
 static bool await_room(const struct fdstream *f)
 {
 	struct pollfd p = { .fd = f->out.fd, .events = POLLOUT };
@@ -46,7 +46,7 @@ static void side_close(struct fdstream *f, struct fdstream_side *side)
 	side->armed = false;
 }
 
-/* -- input -- */
+/* -- input ----------------------------------------------------------------------------------- */
 
 void fdstream_input(struct fdstream *f, uint16_t entry)
 {
@@ -72,7 +72,7 @@ bool fdstream_watch_hang_up(struct fdstream *f)
 	return false;
 }
 
-/* False when there is no point in watching the input. */
+/* False if there is no point in watching the input. */
 static bool fill(struct fdstream *f)
 {
 	uint8_t bytes[1024];
@@ -131,7 +131,7 @@ ssize_t fdstream_read(struct stream *s, void *buf, size_t len)
 	return (ssize_t)n;
 }
 
-/* -- output -- */
+/* -- output ---------------------------------------------------------------------------------- */
 
 static void output_failed(struct fdstream *f)
 {
@@ -146,7 +146,7 @@ static void output_failed(struct fdstream *f)
 		  f->name);
 }
 
-/* How much one write may write and not wait; 0: nothing. */
+/* Returns how much one write may write without waiting; 0: nothing. */
 static size_t may_write(struct fdstream *f)
 {
 	size_t len = min((size_t)f->out.len, (size_t)(FDSTREAM_OUTPUT - f->out.head));
@@ -177,7 +177,7 @@ static void push(struct fdstream *f)
 		}
 	}
 	if (f->out.len == 0)
-		f->out.head = 0; /* stay in the pages that are touched */
+		f->out.head = 0; /* so that it stays in the pages that were touched */
 	else
 		side_arm(f, &f->out, EPOLLOUT);
 }
@@ -207,7 +207,7 @@ size_t fdstream_write(struct stream *s, const void *buf, size_t len)
 		memcpy(f->output + tail, (const uint8_t *)buf + n, part);
 		f->out.len += (uint32_t)part;
 		n += part;
-		if (!f->out.armed) /* else it would only be told to wait again */
+		if (!f->out.armed) /* otherwise it would only be told to wait again */
 			push(f);
 	}
 	if (f->out.fd < 0)
@@ -231,7 +231,7 @@ bool fdstream_flush(struct stream *s)
 	return whole;
 }
 
-/* -- both -- */
+/* -- both ------------------------------------------------------------------------------------ */
 
 void fdstream_start(struct stream *s)
 {

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-/* -- opening -- */
+/* -- opening --------------------------------------------------------------------------------- */
 
 int output_descriptor(const char *path)
 {
@@ -54,7 +54,7 @@ static bool is_writable(int fd)
 	return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
 }
 
-/* Position and flags of a regular file or socket are shared with whoever has it open. */
+/* Whoever else has a regular file or socket open shares its position and flags. */
 static int open_given(struct output *o, int fd)
 {
 	o->given = true;
@@ -64,7 +64,7 @@ static int open_given(struct output *o, int fd)
 	return o->fd < 0 ? -errno : 0;
 }
 
-/* A link of the host's own, as /dev/serial/by-id has them. In /dev/shm anybody makes some. */
+/* True for links of the host's own, as in /dev/serial/by-id. In /dev/shm anybody makes links. */
 static bool leads_to_device(const char *path)
 {
 	struct stat st;
@@ -96,7 +96,7 @@ int output_open(struct output *o, const char *path, int flags)
 	*o = (struct output){ .fd = -1 };
 	if (given >= 0)
 		return open_given(o, given);
-	/* O_NONBLOCK, lest a FIFO that nobody reads holds up the start. */
+	/* O_NONBLOCK: a FIFO that nobody reads must not hold up the start. */
 	o->fd = open(path, always | O_CREAT | O_NOFOLLOW | flags, 0666);
 	if (o->fd < 0 && errno == ELOOP) {
 		if (!leads_to_device(path))
@@ -134,9 +134,9 @@ const char *output_error(int rc)
 	}
 }
 
-/* -- writing -- */
+/* -- writing --------------------------------------------------------------------------------- */
 
-/* The most that surely doesn't wait, of a descriptor that may: 0, if any would. */
+/* Returns the most that certainly doesn't wait, on a descriptor that may: 0 if anything would. */
 static size_t room(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLOUT };

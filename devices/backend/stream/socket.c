@@ -19,10 +19,10 @@
 struct socket {
 	struct fdstream fd;          /* the client's two sides; without descriptors: none */
 	struct loop_source listener; /* fd owned; one-shot, armed while there is no client */
-	struct loop_source retry;    /* a timer, owned: the client that waits could not be taken */
-	bool short_of_fds;           /* and that was said */
+	struct loop_source retry;    /* a timer, owned: the waiting client could not be taken */
+	bool short_of_fds;           /* that has been said */
 	struct sockaddr_un address;
-	struct unix_file file; /* its own, once made; none when it is kept */
+	struct unix_file file; /* its own, once made; none if it is kept */
 	unsigned connections;
 };
 
@@ -41,14 +41,14 @@ static void socket_wait(struct socket *s)
 	(void)!loop_change(s->fd.loop, &s->listener, EPOLLIN | EPOLLONESHOT);
 }
 
-/* The client has left, and the guest has all that it sent. */
+/* Ends the client: it has left, and the guest has all that it sent. */
 static void socket_end_client(struct socket *s)
 {
 	s->connections++;
 	socket_wait(s);
 }
 
-/* The client's input ended: it has left, or only said all that it had to say. */
+/* The client's input ended: the client has left, or only finished sending. */
 static void socket_ended(struct fdstream *f)
 {
 	struct socket *s = container_of(f, struct socket, fd);
@@ -56,13 +56,13 @@ static void socket_ended(struct fdstream *f)
 	if (!fdstream_watch_hang_up(f))
 		return;
 	(void)!fdstream_connect(f, -1, -1);
-	if (f->in.len == 0) /* else it ends by socket_read() */
+	if (f->in.len == 0) /* otherwise socket_read() ends it */
 		socket_end_client(s);
 	f->stream.ready(f->stream.ctx);
 }
 
 /* Descriptors are short, perhaps because the guest has used them up (--vsock, --net user). That may
- * pass, and until then the client waits. */
+ * change; until then the client waits. */
 static void socket_put_off(struct socket *s)
 {
 	const struct itimerspec t = { .it_value.tv_sec = RETRY_SECONDS };
@@ -83,12 +83,12 @@ static void socket_client(struct loop_source *src, uint32_t events __unused)
 {
 	struct socket *s = container_of(src, struct socket, listener);
 	struct fdstream *f = &s->fd;
-	int out = fcntl(src->fd, F_DUPFD_CLOEXEC, 0); /* a place for it, before it is taken */
+	int out = fcntl(src->fd, F_DUPFD_CLOEXEC, 0); /* its place, before it is taken */
 	int in = out < 0 ? -1 : accept4(src->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (in < 0) {
 		if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR) {
-			socket_wait(s); /* it has thought better of it */
+			socket_wait(s); /* the client has left already */
 		} else {
 			if (!s->short_of_fds)
 				log_errno("%s: a client at %s has to wait", f->what, f->name);
@@ -169,7 +169,7 @@ static int socket_new(const struct socket *s)
 	return fd < 0 ? log_errno("%s: socket", s->fd.what) : fd;
 }
 
-/* Removes what a dead process left at the address. 0 or -errno, logged. */
+/* Removes what a dead process left at the address. Returns 0 or -errno, logged. */
 static int socket_replace(const struct socket *s)
 {
 	const char *what = s->fd.what, *path = s->address.sun_path;
@@ -219,7 +219,7 @@ static int socket_make(struct socket *s, struct kept *kept)
 		if (socket_bind(s) < 0)
 			return log_errno("%s: socket=%s", what, path);
 	}
-	(void)!unix_file_made(&s->file, path); /* else it is left behind at the end */
+	(void)!unix_file_made(&s->file, path); /* if this fails, the file is left at the end */
 	if (listen(s->listener.fd, BACKLOG) < 0)
 		return log_errno("%s: socket=%s", what, path);
 	rc = kept_keep(kept, 0, s->listener.fd, what);

@@ -84,7 +84,8 @@ static const struct stream_ops tty_ops = {
 	.destroy = tty_destroy,
 };
 
-/* Makes a stream of the two descriptors, which are owned from here on. 0 or -errno, logged. */
+/* Makes a stream of the two descriptors, which it owns from here on. Returns 0 or -errno,
+ * logged. */
 static int tty_new(struct tty **t, struct loop *loop, int in, int out, const char *what,
 		   const char *name)
 {
@@ -99,7 +100,7 @@ static int tty_new(struct tty **t, struct loop *loop, int in, int out, const cha
 	return fdstream_open(&(*t)->fd, loop, in, out, what, name);
 }
 
-/* The result of opening t: the stream, or nothing of it. */
+/* Returns the result of opening t: hands out the stream, or frees t. */
 static int tty_finish(struct stream **s, struct tty *t, int rc)
 {
 	*s = NULL;
@@ -110,7 +111,7 @@ static int tty_finish(struct stream **s, struct tty *t, int rc)
 	return rc;
 }
 
-/* A descriptor for fd that is ours, at least to close. */
+/* Returns a descriptor for fd that is ours, at least to close. */
 static int own(int fd, int flags, bool *ours)
 {
 	return output_own(fd, flags, ours);
@@ -120,7 +121,7 @@ static int own(int fd, int flags, bool *ours)
 enum { KEPT_IN, KEPT_OUT, KEPT_OPENED };
 enum { KEPT_OURS, KEPT_SEEN };
 
-/* The same, or what is kept of it. By a later life fd may be something else. */
+/* The same, or the kept descriptor: in a later life fd may be another file. */
 static int own_or_kept(struct kept *k, unsigned which, int fd, int flags, bool *ours,
 		       const char *what)
 {
@@ -139,7 +140,7 @@ static int own_or_kept(struct kept *k, unsigned which, int fd, int flags, bool *
 	return mine;
 }
 
-/* What there is to know of standard output, open as t's output. */
+/* Finds out what matters about standard output, open as t's output. */
 static void tty_output(struct tty *t, int out, bool ours)
 {
 	t->fd.nonblocking = ours;
@@ -215,7 +216,7 @@ bool tty_size(uint16_t *cols, uint16_t *rows)
 	return tty_size_of(STDOUT_FILENO, cols, rows) || tty_size_of(STDIN_FILENO, cols, rows);
 }
 
-/* The descriptor; *ours: nobody else can make it wait. */
+/* Returns the descriptor. *ours: nobody else can make it wait. */
 static int file_open(const char *what, const char *path, bool *ours, struct kept *kept)
 {
 	struct output out;
@@ -253,7 +254,7 @@ int tty_file(struct stream **s, struct loop *loop, const char *what, const char 
 	return tty_finish(s, t, rc);
 }
 
-/* What nobody had open has hung up; now somebody has. */
+/* While nobody has it open, it has hung up; now somebody has opened it. */
 static void pty_opened(struct loop_source *src, uint32_t events __unused)
 {
 	struct tty *t = container_of(src, struct tty, opened);
@@ -264,7 +265,7 @@ static void pty_opened(struct loop_source *src, uint32_t events __unused)
 	fdstream_watch_input(&t->fd);
 }
 
-/* path: NULL when it is kept. */
+/* path: NULL if it is kept. */
 static int pty_watch(struct tty *t, const char *path, struct kept *kept)
 {
 	int rc = t->opened.fd =
@@ -280,8 +281,9 @@ static int pty_watch(struct tty *t, const char *path, struct kept *kept)
 	return rc < 0 ? log_errno("%s: watching its pseudo-terminal", t->fd.what) : 0;
 }
 
-/* A new pseudo-terminal's master, in raw mode so that it does not echo to the guest what the guest
- * says. It is opened and closed once: only then does the kernel tell that nobody has it open. */
+/* Opens a new pseudo-terminal's master, in raw mode so that it does not echo the guest's output to
+ * the guest. It is opened and closed once: otherwise the kernel would not tell that nobody has it
+ * open. */
 static int pty_open(char *path, size_t len)
 {
 	AUTO_CLOSE int fd = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);

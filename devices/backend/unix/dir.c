@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-/* Does /proc/self/fd lead to what a descriptor has open? */
+/* Does /proc/self/fd lead to the file that a descriptor has open? */
 static bool proc_works(int fd)
 {
 	struct stat by_fd, by_path;

@@ -9,13 +9,14 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-/* What a path begins with that a monitor listens at. It changes nothing about where the path leads,
- * and nobody else writes one so. The kernel keeps the path as it was bound, for as long as somebody
- * listens, and tells it to whoever connects: unlike the file's mode or name, nobody changes it. */
+/* The beginning of the path that a monitor listens at. It does not change where the path leads, and
+ * nobody else writes a path so. The kernel keeps the path as it was bound, for as long as somebody
+ * listens, and tells it to whoever connects: unlike the file's mode or name, it can't be
+ * changed. */
 #define MARK_ABSOLUTE "/.//."
 #define MARK_RELATIVE ".//./"
 
-/* The last part of path. */
+/* Returns the last part of path. */
 static const char *name_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -35,7 +36,7 @@ int unix_file_bind(int fd, const char *path)
 		mark = "";
 	memcpy(addr.sun_path, mark, strlen(mark));
 	memcpy(addr.sun_path + strlen(mark), path, strlen(path) + 1);
-	/* bind() takes the file's mode from here (Linux). */
+	/* bind() takes the file's mode from the socket's (Linux). */
 	if (fchmod(fd, 0600) < 0 || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return -errno;
 	return 0;

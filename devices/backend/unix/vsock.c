@@ -11,10 +11,10 @@
 
 #define BACKLOG 128
 
-/* "CONNECT 4294967295\n" has 19; a "\r" is forgiven. */
+/* "CONNECT 4294967295\n" has 19; a "\r" is accepted. */
 #define COMMAND_MAX 20
 
-/* A socket file whose listener is gone: what a monitor that was killed left behind. */
+/* Is it a socket file without a listener, as a killed monitor leaves it? */
 static bool is_stale(const struct unix_dir *dir)
 {
 	int fd = unix_dir_dial(dir, "");
@@ -77,12 +77,12 @@ const char *vsock_unix_refusal(int rc)
 	return rc == -ELOOP ? "is a symbolic link, which is not followed" : NULL;
 }
 
-/* The port in "CONNECT 1234", which the len bytes of line should be. */
+/* Stores the port in "CONNECT 1234", which the len bytes of line should be. */
 static int parse(const char *line, size_t len, uint32_t *port)
 {
 	static const char verb[] = "CONNECT ";
 	const size_t verb_len = strlen(verb);
-	uint64_t value = 0; /* of at most COMMAND_MAX digits, which fit */
+	uint64_t value = 0; /* it has at most COMMAND_MAX digits, so it fits */
 
 	if (len <= verb_len || memcmp(line, verb, verb_len))
 		return -EINVAL;

@@ -13,7 +13,7 @@
 	(VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |                \
 	 VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX))
 
-/* Of the protocol, not of virtio. */
+/* This is a feature of the protocol, not of virtio. */
 #define F_PROTOCOL_FEATURES 30
 #define P_REPLY_ACK         3
 
@@ -33,7 +33,7 @@ enum {
 	SET_VRING_ENABLE = 18,
 };
 
-/* Native endianness: both ends are on one machine. */
+/* In native byte order: both ends are on one machine. */
 struct header {
 	uint32_t request, flags, len;
 };
@@ -71,7 +71,7 @@ _Static_assert(sizeof(struct header) == 12 && offsetof(struct message, number) =
 
 /* -- messages -------------------------------------------------------------------------------- */
 
-/* Nothing more is said to the daemon, or heard of it. */
+/* Ends the connection: from now on the daemon is told nothing, and not listened to. */
 static int give_up(struct vhost_user *v, int rc, const char *why)
 {
 	if (v->fd < 0)
@@ -83,13 +83,13 @@ static int give_up(struct vhost_user *v, int rc, const char *why)
 	return log_ret(rc, "%s: the daemon %s", v->option, why);
 }
 
-/* What begins now is over, or given up, in time. */
+/* What begins now must be over in time; otherwise the daemon is given up. */
 static void begin(struct vhost_user *v)
 {
 	v->deadline = monotonic_ns() + (uint64_t)v->timeout_ms * 1000000;
 }
 
-/* Until the socket is ready for what. */
+/* Waits until the socket is ready for what. */
 static int await(struct vhost_user *v, short what)
 {
 	struct pollfd p = { .fd = v->fd, .events = what };
@@ -103,7 +103,7 @@ static int await(struct vhost_user *v, short what)
 	return rc < 0 && errno != EINTR ? give_up(v, -errno, "can't be waited for") : 0;
 }
 
-/* Header and payload, with up to nr descriptors. */
+/* Sends header and payload, with up to nr descriptors. */
 static int send_message(struct vhost_user *v, struct message *m, const int *fds, unsigned nr)
 {
 	union {
@@ -140,7 +140,7 @@ static int send_message(struct vhost_user *v, struct message *m, const int *fds,
 	return v->fd < 0 ? -EPIPE : 0;
 }
 
-/* Exactly len bytes. Descriptors that come with them are not taken. */
+/* Receives exactly len bytes. Descriptors that come with them are not taken. */
 static int receive(struct vhost_user *v, void *buf, size_t len)
 {
 	uint8_t *p = buf;
@@ -160,22 +160,22 @@ static int receive(struct vhost_user *v, void *buf, size_t len)
 	return v->fd < 0 ? -EPIPE : 0;
 }
 
-/* The answer to request, which has len bytes. */
+/* Receives the answer to request, which must have len bytes. */
 static int get_reply(struct vhost_user *v, struct message *m, uint32_t request, uint32_t len)
 {
 	int rc = receive(v, &m->h, sizeof(m->h));
 
 	if (rc < 0)
 		return rc;
-	/* NEED_REPLY may be repeated in what answers. */
+	/* The daemon may repeat NEED_REPLY in its answer. */
 	if (m->h.request != request || (m->h.flags & ~NEED_REPLY) != (VERSION | REPLY) ||
 	    m->h.len != len)
 		return give_up(v, -EPROTO, "answers something else than it was asked");
 	return receive(v, &m->number, len);
 }
 
-/* Sends a request, with a descriptor unless fd is -1; and waits until it was obeyed, where the
- * daemon can tell. */
+/* Sends a request, with a descriptor unless fd is -1; then waits until it was obeyed, if the daemon
+ * can say so. */
 static int tell(struct vhost_user *v, struct message *m, uint32_t request, size_t len, int fd)
 {
 	struct message answer;
@@ -304,7 +304,7 @@ static int share_memory(struct vhost_user *v)
 	return rc;
 }
 
-/* The daemon looks at the ring at once, for its kick has a count already. */
+/* The daemon looks at the ring at once, because its kick already has a count. */
 static int start_ring(struct vhost_user *v, unsigned i, uint16_t base)
 {
 	const struct virtio_dev *vd = v->vd;
@@ -335,8 +335,8 @@ static int start_ring(struct vhost_user *v, unsigned i, uint16_t base)
 	return rc;
 }
 
-/* It hung up, or says something that it was not asked. Or the loop was on its way here when
- * somebody read the answer that it saw. */
+/* The daemon hung up, or said something without being asked. Or the loop saw an answer that
+ * somebody read before it got here. */
 static void heard(struct loop_source *src, uint32_t events __unused)
 {
 	struct vhost_user *v = container_of(src, struct vhost_user, hangup);
@@ -352,7 +352,7 @@ static void heard(struct loop_source *src, uint32_t events __unused)
 	virtio_broken(v->vd, "its daemon is gone");
 }
 
-/* Not while an answer is waited for: the loop would wait for the lock. */
+/* The loop does not watch the socket while an answer is awaited: it would wait for the lock. */
 static int watch(struct vhost_user *v)
 {
 	int rc;
@@ -403,7 +403,7 @@ int vhost_user_start(struct vhost_user *v, struct virtio_dev *vd, struct loop *l
 	return rc;
 }
 
-/* *base is where the daemon says that it stopped. */
+/* Stores in *base where the daemon says that it stopped. */
 static int stop_ring(struct vhost_user *v, unsigned i, uint16_t *base)
 {
 	struct message m = { .h = { GET_VRING_BASE, VERSION, sizeof(m.state) },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vhost, as <linux/vhost.h> describes it. A queue that the driver fills with nonsense stops in the
- * kernel, without a word and with no harm to anyone else.
+ * vhost, as <linux/vhost.h> describes it. If the driver fills a queue with nonsense, the kernel
+ * stops serving it, without a message and without harm to anyone else.
  *
  * Deliberately missing: the dirty log, backend features, an IOTLB.
  */
@@ -18,7 +18,7 @@
 	(VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |                \
 	 VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX))
 
-/* A guest that starts its device, again and again, gets here as often. */
+/* The guest can make this happen as often as it starts its device, so the messages are limited. */
 static int failed(const struct vhost *v, const char *what)
 {
 	return guest_errno(&v->vd->log, "%s: vhost: %s", v->option, what);
@@ -114,7 +114,7 @@ static int start_ring(const struct vhost *v, unsigned ring)
 	kick.fd = vd->transport->kick_fd(vd->transport_ctx, queue);
 	call.fd = vd->transport->call_fd(vd->transport_ctx, queue);
 	if (call.fd < 0)
-		return call.fd; /* logged */
+		return call.fd; /* has been logged */
 	if (ioctl(v->fd, VHOST_SET_VRING_NUM, &num) < 0)
 		return failed(v, "VHOST_SET_VRING_NUM");
 	if (ioctl(v->fd, VHOST_SET_VRING_BASE, &base) < 0)
@@ -163,12 +163,12 @@ static void stop_ring(const struct vhost *v, unsigned ring)
 	struct vhost_vring_file none = { .index = ring, .fd = -1 };
 	struct vhost_vring_state base = { .index = ring };
 
-	/* They fail only for a ring that never was, and then there is nothing to undo. */
+	/* They fail only for a ring that was never set up, and then there is nothing to undo. */
 	(void)ioctl(v->fd, VHOST_SET_VRING_KICK, &none);
 	(void)ioctl(v->fd, VHOST_SET_VRING_CALL, &none);
 	if (!q->ready || ioctl(v->fd, VHOST_GET_VRING_BASE, &base) < 0)
 		return;
-	/* The used index is ours again; the kernel has no other record of it than the ring. */
+	/* The used index is ours again; the kernel's only record of it is the ring. */
 	const vring_used_t *used = q->used;
 
 	q->next_avail = q->avail_end = (uint16_t)base.num;
