@@ -42,7 +42,7 @@ enum {
 	CRS_DWORD = 0x87,
 	CRS_SPACE_MEMORY = 0,
 	CRS_SPACE_BUS = 2,
-	CRS_SPACE_FIXED = 0x0c, /* first and last are so; passed on, not used itself */
+	CRS_SPACE_FIXED = 0x0c, /* first and last are fixed; passed on to others */
 };
 
 #define PKG_LENGTH_SIZE 3
@@ -95,8 +95,8 @@ static size_t open_length(struct aml *a)
 	return at;
 }
 
-/* §20.2.4: the first byte counts the bytes that follow it (two) and holds four bits, those hold the
- * rest. The length includes itself. */
+/* §20.2.4: the first byte says that two bytes follow it, and has the four lowest bits; those two
+ * have the rest. The length includes itself. */
 void aml_close(struct aml *a, size_t open)
 {
 	size_t len = a->len - open;
@@ -190,7 +190,8 @@ static uint32_t hex_digit(char c)
 	return c <= '9' ? c - '0' : c - 'A' + 10;
 }
 
-/* Five bits a letter and four a digit, the first letter topmost, stored big-endian. */
+/* There are five bits for each letter and four for each digit, the first letter topmost, stored
+ * big-endian. */
 void aml_name_eisaid(struct aml *a, const char *name, const char *id)
 {
 	uint32_t v = 0;
@@ -244,7 +245,7 @@ void aml_notify(struct aml *a, const char *name, uint8_t value)
 	aml_int(a, value);
 }
 
-/* A buffer has its length twice: that of the object, and that of its bytes, as an integer. */
+/* A buffer has two lengths: that of the object, and that of its bytes, as an integer. */
 size_t aml_open_crs(struct aml *a)
 {
 	size_t open;
@@ -263,7 +264,7 @@ void aml_close_crs(struct aml *a, size_t open)
 	size_t bytes = open + PKG_LENGTH_SIZE + 3;
 
 	op(a, CRS_END);
-	op(a, 0); /* no checksum */
+	op(a, 0); /* there is no checksum */
 	aml_patch(a, bytes - 2, 2, a->len - bytes);
 	aml_close(a, open);
 }
@@ -272,7 +273,7 @@ void aml_crs_ports(struct aml *a, uint16_t port, uint8_t len)
 {
 	op(a, CRS_PORTS);
 	op(a, CRS_PORTS_DECODE16);
-	aml_raw(a, 2, port); /* lowest and highest base that it can be given */
+	aml_raw(a, 2, port); /* the lowest and the highest base that it can get */
 	aml_raw(a, 2, port);
 	op(a, 1); /* alignment */
 	op(a, len);
@@ -287,7 +288,7 @@ void aml_crs_memory(struct aml *a, uint32_t base, uint32_t len)
 	aml_raw(a, 4, len);
 }
 
-/* §6.4.3.5: size bytes for each number. */
+/* §6.4.3.5: each number has size bytes. */
 static void crs_space(struct aml *a, uint8_t tag, unsigned size, uint8_t space, uint8_t flags,
 		      uint64_t first, uint64_t last)
 {

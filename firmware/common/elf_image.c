@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Both classes are read field by field from the file's bytes: which may lie unaligned, and which
- * are looked at once.
+ * Both classes are read field by field from the file's bytes, which may be unaligned. Each byte is
+ * read once.
  */
 #include "common/elf_image.h"
 
@@ -14,13 +14,13 @@ bool elf_is(const void *file, size_t len)
 	return len >= SELFMAG && !memcmp(file, ELFMAG, SELFMAG);
 }
 
-/* The field of an Elf32_* or Elf64_* struct at p. */
+/* Reads a field of the Elf32_* or Elf64_* struct at p. */
 #define FIELD(is64, type, p, field)                                                                \
 	((is64) ? load_le((p) + offsetof(Elf64_##type, field), sizeof(((Elf64_##type *)0)->field)) \
 		: load_le((p) + offsetof(Elf32_##type, field),                                     \
 			  sizeof(((Elf32_##type *)0)->field)))
 
-/* What else than a kernel for x86 it may be, by the fields that say so. */
+/* Returns what else than a kernel for x86 the file is, by the fields that say so; or NULL. */
 static const char *check_kind(const struct elf *elf, const uint8_t *file)
 {
 	if (file[EI_DATA] != ELFDATA2LSB)
@@ -59,7 +59,7 @@ static bool overlap(const struct elf_segment *a, const struct elf_segment *b)
 
 static const char *add_segment(struct elf *elf, const struct elf_segment *s, size_t len)
 {
-	const bool in_file = s->filesz; /* else it is all bss, and the offset is any number */
+	const bool in_file = s->filesz; /* otherwise all of it is bss, and offset anything */
 
 	if (in_file && (s->filesz > len || s->offset > len - s->filesz))
 		return "is cut short: a segment lies beyond the end of the file";
@@ -97,7 +97,7 @@ static const char *add_header(struct elf *elf, const uint8_t *p, size_t len)
 	case PT_INTERP:
 		elf->has_interpreter = true;
 		return NULL;
-	case PT_NOTE: /* one that is out of bounds is as good as none */
+	case PT_NOTE: /* one that is out of bounds is ignored */
 		if (s.filesz <= len && s.offset <= len - s.filesz && elf->nr_notes < ELF_MAX_NOTES)
 			elf->note[elf->nr_notes++] = s;
 		return NULL;
@@ -147,7 +147,8 @@ bool elf_next_note(const struct elf *elf, const uint8_t *file, struct elf_note_w
 		const uint8_t *p = file + s->offset + walk->at;
 		uint64_t left = s->filesz - walk->at;
 
-		if (left < 12) /* a header of three words; name and description, both padded to 4 */
+		/* A header of three words, then name and description, both padded to 4. */
+		if (left < 12)
 			continue;
 		n->owner_len = load_le(p, 4);
 		n->desc_len = load_le(p + 4, 4);
@@ -180,8 +181,8 @@ bool elf_find_pvh(const struct elf *elf, const uint8_t *file, uint64_t *entry)
 	return false;
 }
 
-/* By the addresses that segments are linked at (virtual) or loaded at. How many different places
- * there are, *at being one of them. */
+/* Finds the entry point by the addresses that segments are linked at (virtual) or loaded at.
+ * Returns how many different places it may be at; *at is one of them. */
 static unsigned locate(const struct elf *elf, bool virtual, uint64_t *at)
 {
 	unsigned found = 0;

@@ -29,14 +29,16 @@ struct elf {
 
 bool elf_is(const void *file, size_t len);
 
-/* Where in memory the entry point is, at.  It may be given as a physical or as a virtual address;
- * the latter is translated by the segment that holds it. NULL, or what is wrong with it. */
+/* Finds where in memory the entry point is: *at. The file may give it as a physical or as a virtual
+ * address; the latter is translated by the segment that contains it. Returns NULL, or what is wrong
+ * with it. */
 const char *elf_locate_entry(const struct elf *elf, uint64_t *at);
 
-/* Fills *elf from a file. NULL, or what is wrong with it, to be put behind a name and a colon. */
+/* Fills *elf from a file. Returns NULL; or what is wrong with it, for a message, after a name and a
+ * colon. */
 const char *elf_parse(struct elf *elf, const uint8_t *file, size_t len);
 
-/* A note, inside the file. */
+/* A note, which lies inside the file. */
 struct elf_note {
 	const uint8_t *owner, *desc; /* owner_len counts its 0 */
 	uint64_t owner_len, desc_len;
@@ -46,10 +48,12 @@ struct elf_note_walk {
 	unsigned nr;
 	uint64_t at;
 };
-/* The next one, from *walk on, which is zero at first. False: there is none left. */
+/* Finds the next note from *walk on, which is zero at first. Returns false if there is none
+ * left. */
 bool elf_next_note(const struct elf *elf, const uint8_t *file, struct elf_note_walk *walk,
 		   struct elf_note *n);
 
-/* The 32-bit entry point in the note that Xen's PVH ABI asks for (xen/include/public/elfnote.h,
- * XEN_ELFNOTE_PHYS32_ENTRY). */
+/* Finds the 32-bit entry point in the note that Xen's PVH ABI asks for
+ * (xen/include/public/elfnote.h, XEN_ELFNOTE_PHYS32_ENTRY). Returns false if there is no such
+ * note. */
 bool elf_find_pvh(const struct elf *elf, const uint8_t *file, uint64_t *entry);

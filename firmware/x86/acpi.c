@@ -4,17 +4,17 @@
  * §4.1.2).
  *
  * The machine is hardware-reduced (§4.1): there are no fixed power-management blocks, no SCI, no
- * 8259 and no 8254 in it, which is the truth of what a kernel needs here and spares it the probing
- * of all that. Sleep and reset are two registers that the FADT names; the power button is a device
- * of the DSDT whose events come through the Generic Event Device. The FADT says, too, that there is
- * no keyboard controller and no VGA. Every interrupt has its own description in the DSDT, so the
- * MADT needs no overrides.
+ * 8259 and no 8254 in it. That is true as far as a kernel needs to know, and keeps it from probing
+ * for all that. The FADT names two registers for sleep and reset. The power button is a device of
+ * the DSDT whose events come through the Generic Event Device. The FADT also says that there is no
+ * keyboard controller and no VGA. Every interrupt has its own description in the DSDT, so the MADT
+ * needs no overrides.
  *
  * All AML is made here rather than by iasl at build time, because hardly a byte of it is the same
- * for every machine: each port, address and interrupt comes from machine.c, the one file that knows
- * them. The unit test takes the result apart with iasl, and puts it together again.
+ * for every machine: each port, address and interrupt comes from the board. The unit test
+ * disassembles the result with iasl and assembles it again.
  *
- * Missing, because nothing behind it is modelled: PCI interrupt pins (_PRT), HPET, PM timer,
+ * Missing, because the machine has no such things: PCI interrupt pins (_PRT), HPET, PM timer,
  * thermal zones, sleep states other than S5, processor power and performance states, hot-plug.
  */
 #include "x86/acpi.h"
@@ -63,15 +63,15 @@ enum {
 enum {
 	FLAG_WBINVD = 1 << 0, /* must be set on x86 */
 	FLAG_PROC_C1 = 1 << 2,
-	FLAG_POWER_BUTTON = 1 << 4, /* 1: not a fixed one, but a device, if any */
-	FLAG_SLEEP_BUTTON = 1 << 5, /* likewise */
-	FLAG_FIX_RTC = 1 << 6,      /* 1: RTC wake-up isn't in a fixed register */
+	FLAG_POWER_BUTTON = 1 << 4, /* 1: it is not a fixed one, but a device, if any */
+	FLAG_SLEEP_BUTTON = 1 << 5, /* 1: likewise */
+	FLAG_FIX_RTC = 1 << 6,      /* 1: RTC wake-up is not in a fixed register */
 	FLAG_RESET_REG = 1 << 10,
 	FLAG_HEADLESS = 1 << 12,
 	FLAG_HW_REDUCED = 1 << 20,
 };
 
-/* §5.2.9.3; bit 1 would say that there is an 8042, which is there for resets alone */
+/* §5.2.9.3. Bit 1, which stays 0, would announce an 8042: ours is there for resets alone. */
 enum { BOOT_NO_VGA = 1 << 2, BOOT_NO_RTC = 1 << 5 };
 
 /* §5.2.3.2 */
@@ -82,7 +82,7 @@ enum { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_LAPIC_ENABLED = 1 };
 
 struct tables {
 	struct aml a;
-	gpa_t at; /* of a.buf[0] */
+	gpa_t at; /* the address of a.buf[0] */
 };
 
 static size_t table_open(struct tables *t, const char *signature, uint8_t revision)
@@ -91,9 +91,9 @@ static size_t table_open(struct tables *t, const char *signature, uint8_t revisi
 	size_t open = a->len;
 
 	aml_bytes(a, signature, 4);
-	aml_raw(a, 4, 0); /* length, */
+	aml_raw(a, 4, 0); /* the length, and … */
 	aml_raw(a, 1, revision);
-	aml_raw(a, 1, 0); /* checksum: table_close() */
+	aml_raw(a, 1, 0); /* … the checksum: table_close() sets them */
 	aml_bytes(a, OEM_ID, 6);
 	aml_bytes(a, OEM_TABLE_ID, 8);
 	aml_raw(a, 4, 1);
@@ -103,7 +103,7 @@ static size_t table_open(struct tables *t, const char *signature, uint8_t revisi
 	return open;
 }
 
-/* Makes the bytes of [off, off + len) sum up to 0 through the one at sum. */
+/* Sets the byte at sum so that the bytes of [off, off + len) add up to 0. */
 static void set_checksum(struct aml *a, size_t off, size_t len, size_t sum)
 {
 	uint8_t total = 0;
@@ -115,7 +115,7 @@ static void set_checksum(struct aml *a, size_t off, size_t len, size_t sum)
 	aml_patch(a, sum, 1, (uint8_t)-total);
 }
 
-/* Returns the address of the table, and leaves room for the next at a multiple of 16. */
+/* Returns the address of the table, and pads so that the next one begins at a multiple of 16. */
 static gpa_t table_close(struct tables *t, size_t open)
 {
 	struct aml *a = &t->a;
@@ -188,15 +188,15 @@ static void dsdt_pvpanic(struct aml *a, const struct acpi_config *c)
 	size_t dev, crs;
 
 	dev = aml_open_device(a, "PVPN");
-	aml_name_str(a, "_HID", "QEMU0001"); /* by this name drivers know it, whoever made it */
+	aml_name_str(a, "_HID", "QEMU0001"); /* drivers know it by this name, whoever made it */
 	crs = aml_open_crs(a);
 	aml_crs_ports(a, c->pvpanic_port, 1);
 	aml_close_crs(a, crs);
 	aml_close(a, dev);
 }
 
-/* The power button, and the Generic Event Device (§5.6.9) that reports it. The events are read
- * once: reading takes them. */
+/* The power button, and the Generic Event Device (§5.6.9) that reports it. The events are read only
+ * once, because reading clears them. */
 static void dsdt_power_button(struct aml *a, const struct acpi_config *c)
 {
 	size_t dev, crs, evt, pressed;
@@ -219,9 +219,9 @@ static void dsdt_power_button(struct aml *a, const struct acpi_config *c)
 	aml_close(a, dev);
 }
 
-/* _OSC (§6.2.11, PCI Firmware 3.2 §4.5): which features of PCI Express the kernel may control. All
- * that it asks for, since no firmware runs beside it; and if it asks about something else, that is
- * not known:
+/* _OSC (§6.2.11, PCI Firmware 3.2 §4.5) says which features of PCI Express the kernel may control:
+ * all that it asks for, since no firmware runs beside it. If it asks about something else, the
+ * answer is that this isn't known:
  *
  *	CreateDWordField (Arg3, 0, CDW1)
  *	If (Arg0 != ToUUID ("33DB4D5B-1FF7-401C-9657-7441C03DD766")) { CDW1 |= 4 }
@@ -243,7 +243,7 @@ static void dsdt_osc(struct aml *a)
 }
 
 /* The host bridge, and a motherboard resource that keeps others from using configuration space:
- * kernels believe the MCFG only with that. */
+ * kernels use the MCFG only if there is one. */
 static void dsdt_pci(struct aml *a, const struct acpi_pci *pci)
 {
 	size_t dev, crs;
@@ -297,7 +297,7 @@ static gpa_t write_dsdt(struct tables *t, const struct acpi_config *c)
 	return table_close(t, open);
 }
 
-/* A generic address structure: one byte at a port. */
+/* Writes a generic address structure: one byte at a port. */
 static void set_port(struct aml *a, size_t off, uint16_t port)
 {
 	aml_patch(a, off, 1, GAS_SYSTEM_IO);
@@ -336,7 +336,7 @@ static gpa_t write_madt(struct tables *t, const struct acpi_config *c)
 
 	assert(c->lapic <= UINT32_MAX && c->ioapic <= UINT32_MAX && c->cpus <= 255);
 	aml_raw(a, 4, c->lapic);
-	aml_raw(a, 4, 0); /* no 8259s */
+	aml_raw(a, 4, 0); /* flags: there are no 8259s */
 	for (unsigned i = 0; i < c->cpus; i++) {
 		aml_raw(a, 1, MADT_LAPIC);
 		aml_raw(a, 1, 8);
@@ -360,8 +360,8 @@ static gpa_t write_mcfg(struct tables *t, const struct acpi_pci *pci)
 	aml_raw(a, 8, 0);
 	aml_raw(a, 8, pci->ecam);
 	aml_raw(a, 2, 0); /* segment */
-	aml_raw(a, 1, 0); /* first and */
-	aml_raw(a, 1, 0); /* last bus */
+	aml_raw(a, 1, 0); /* first bus, … */
+	aml_raw(a, 1, 0); /* … and last bus */
 	aml_raw(a, 4, 0);
 	return table_close(t, open);
 }
@@ -369,13 +369,13 @@ static gpa_t write_mcfg(struct tables *t, const struct acpi_pci *pci)
 static void write_rsdp(struct aml *a)
 {
 	aml_bytes(a, "RSD PTR ", 8);
-	aml_raw(a, 1, 0); /* checksum of the part that ACPI 1.0 knows, below */
+	aml_raw(a, 1, 0); /* checksum of the part that ACPI 1.0 knows, and … */
 	aml_bytes(a, OEM_ID, 6);
 	aml_raw(a, 1, 2); /* revision */
 	aml_raw(a, 4, 0); /* no RSDT */
 	aml_raw(a, 4, RSDP_SIZE);
-	aml_raw(a, 8, 0); /* XSDT, and */
-	aml_raw(a, 4, 0); /* checksum of it all, below */
+	aml_raw(a, 8, 0); /* … the XSDT's address, and … */
+	aml_raw(a, 4, 0); /* … checksum of it all: finish_rsdp() sets them */
 	while (a->len % 16)
 		aml_raw(a, 1, 0);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ACPI tables that firmware would leave in RAM (ACPI 6.3): how a kernel that knows nothing of
- * minivmm finds processors, interrupt controllers and devices, powers off, resets, and hears of the
- * power button.
+ * The ACPI tables that firmware would leave in RAM (ACPI 6.3). By them a kernel that knows nothing
+ * of minivmm finds processors, interrupt controllers and devices, powers off, resets, and hears of
+ * the power button.
  */
 #pragma once
 
@@ -39,20 +39,20 @@ struct acpi_config {
 	uint16_t rtc_port; /* index and data port of a CMOS clock, without an interrupt */
 	uint16_t pvpanic_port;
 
-	/* The power-management block (always there), of one byte each: +0 sleep control, +1 sleep
-	 * status (ACPI 6.3 §4.8.3.7), +2 reset (write ACPI_RESET_VALUE), +3 pending events
-	 * (ACPI_EVENT_*; reading takes them), announced by an edge on pm_gsi. */
+	/* The power-management block, which is always there, has one byte each: +0 sleep control,
+	 * +1 sleep status (ACPI 6.3 §4.8.3.7), +2 reset (write ACPI_RESET_VALUE), +3 pending events
+	 * (ACPI_EVENT_*; reading clears them), announced by an edge on pm_gsi. */
 	uint16_t pm_port;
 	uint32_t pm_gsi;
 };
 
-#define ACPI_SLEEP_TYPE_S5      5 /* what SLP_TYP in the sleep control register means power-off */
+#define ACPI_SLEEP_TYPE_S5      5 /* SLP_TYP in the sleep control register: power off */
 #define ACPI_RESET_VALUE        1
 #define ACPI_EVENT_POWER_BUTTON 1
 
-/* Writes all tables to guest RAM at [at, at + room), at being a multiple of 16. The root pointer
- * (RSDP) comes first, so it is at at: there a kernel that isn't told its address finds it when it
- * searches 0xe0000 to 0xfffff (ACPI 6.3 §5.2.5.1). 0, or -errno, logged: -EFAULT (not RAM) or
+/* Writes all tables to guest RAM at [at, at + room), where at is a multiple of 16. The root pointer
+ * (RSDP) comes first, so its address is at. A kernel that isn't told this finds it when it searches
+ * 0xe0000 to 0xfffff (ACPI 6.3 §5.2.5.1). Returns 0, or -errno, logged: -EFAULT (not RAM) or
  * -ENOSPC. */
 int acpi_build(const struct gmem *mem, const struct acpi_config *c, gpa_t at,
 	       uint64_t room) __must_check;

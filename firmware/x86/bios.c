@@ -3,7 +3,7 @@
 
 #include "x86/loader.h"
 
-/* What there is of 0x400 to 0x4ff. */
+/* The part of 0x400 to 0x4ff that has a meaning here. */
 struct data_area {
 	le16_t com[4], lpt[3]; /* ports */
 	le16_t ebda;           /* segment */
@@ -21,7 +21,7 @@ _Static_assert(sizeof(struct data_area) == 0x100, "0x400 to 0x4ff");
 
 enum { EQUIPMENT_FPU = 1 << 1, EQUIPMENT_ONE_COM = 1 << 9 };
 
-/* The same end of memory as every kind of memory map tells (BOOT_EBDA). */
+/* Memory ends where every kind of memory map says so, too (BOOT_EBDA). */
 static int put_data_area(const struct gmem *mem, const struct bios_config *c)
 {
 	struct data_area d = {
@@ -29,7 +29,7 @@ static int put_data_area(const struct gmem *mem, const struct bios_config *c)
 		.ebda = to_le16(BOOT_EBDA >> 4),
 		.equipment = to_le16(EQUIPMENT_FPU | (c->com1_port ? EQUIPMENT_ONE_COM : 0)),
 	};
-	const uint8_t ebda_kib = 1; /* its size is its first byte */
+	const uint8_t ebda_kib = 1; /* the EBDA's first byte is its size */
 	int rc;
 
 	store_le(d.memory_kib, 2, BOOT_EBDA / KIB);

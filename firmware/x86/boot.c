@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which kind of image it is, and what every kind needs: descriptor table and page tables, memory
- * map, command line and initrd.
+ * Finds out which kind of image a kernel is, and has what every kind needs: descriptor table and
+ * page tables, memory map, command line and initrd.
  *
- * A file may be several things at once. bzImage comes first, for its magic number is beyond doubt;
- * a PVH note before Multiboot, for it tells the kernel more (ACPI, RAM above 4 GiB); and the 64-bit
- * entry point last, for nothing in an ELF file says whether it is meant so.
+ * A file may be several things at once. bzImage comes first, because its magic number is beyond
+ * doubt; a PVH note comes before Multiboot, because it tells the kernel more (ACPI, RAM above 4
+ * GiB); and the 64-bit entry point comes last, because nothing in an ELF file says whether it is
+ * meant for that.
  */
 #include "x86/boot.h"
 
@@ -17,8 +18,8 @@
 
 typedef unsigned long long ull; /* for %llu */
 
-/* SDM 3A §3.4.5: flat 4 GiB segments, and a TSS that is never used. The third code bit: 64-bit (L),
- * not 32-bit (D). */
+/* SDM 3A §3.4.5: flat 4 GiB segments, and a TSS that is never used. The code segment is a 64-bit
+ * (L) or a 32-bit (D) one. */
 static void put_gdt(const struct boot_request *r, struct boot_entry *e)
 {
 	le64_t *gdt = boot_table(r, BOOT_GDT);
@@ -27,12 +28,13 @@ static void put_gdt(const struct boot_request *r, struct boot_entry *e)
 		to_le64(e->mode == BOOT_LONG64 ? 0x00af9b000000ffff : 0x00cf9b000000ffff);
 	gdt[BOOT_DS / 8] = to_le64(0x00cf93000000ffff);
 	gdt[BOOT_TR / 8] = to_le64(0x00008b0000000067);
-	gdt[BOOT_TR / 8 + 1] = to_le64(0); /* in 64-bit mode a TSS takes two */
+	gdt[BOOT_TR / 8 + 1] = to_le64(0); /* in 64-bit mode a TSS takes two entries */
 	e->gdt = BOOT_GDT;
 	e->gdt_limit = BOOT_TR + 16 - 1;
 }
 
-/* SDM 3A §4.5: the first 4 GiB one to one in pages of 2 MiB, writable, which any processor has. */
+/* SDM 3A §4.5: maps the first 4 GiB one to one, writable, in pages of 2 MiB, which any processor
+ * has. */
 static void put_page_tables(const struct boot_request *r, struct boot_entry *e)
 {
 	const uint64_t present_writable = 3, large = 1 << 7;
@@ -52,18 +54,18 @@ static int load_elf(const struct boot_request *r, struct boot_entry *e)
 	const char *why = elf_parse(&elf, r->kernel, r->kernel_len);
 	uint64_t entry;
 
-	if (why && multiboot_has_addresses(r)) /* which count, whatever else the file is */
+	if (why && multiboot_has_addresses(r)) /* they count, whatever else the file is */
 		return multiboot_load(r, e);
 	if (why)
 		return boot_refuse(r, "%s", why);
 	if (elf_find_pvh(&elf, r->kernel, &entry)) {
-		if (!elf.is64 && boot_is_linux(r)) /* dies in its own entry code, on QEMU as well */
+		if (!elf.is64 && boot_is_linux(r)) /* it dies in its entry code, also on QEMU */
 			return boot_refuse(r, "is a 32-bit kernel; minivmm runs x86-64 kernels");
 		return pvh_load(r, e, &elf, entry);
 	}
 	if (multiboot_is(r))
 		return multiboot_load(r, e);
-	if (elf.has_interpreter) /* looked at last: FreeBSD's kernel has one and a PVH note */
+	if (elf.has_interpreter) /* this comes late: FreeBSD's kernel has one, and a PVH note */
 		return boot_refuse(r, "is a program, not a kernel: it asks for a dynamic linker");
 	if (multiboot2_is(r))
 		return boot_refuse(r, "is a Multiboot 2 kernel; minivmm knows Multiboot 1");
@@ -107,12 +109,12 @@ int boot_load(const struct boot_request *r, struct boot_entry *e)
 
 void *boot_table(const struct boot_request *r, gpa_t gpa)
 {
-	return gmem_slice(r->mem, gpa, 1); /* below 1 MiB, which boot_load() saw to be RAM */
+	return gmem_slice(r->mem, gpa, 1); /* below 1 MiB, which boot_load() found to be RAM */
 }
 
 gpa_t boot_low_end(const struct boot_request *r)
 {
-	return r->mem->region[0].size; /* region 0 begins at 0: boot_load() */
+	return r->mem->region[0].size; /* region 0 begins at 0: boot_load() has checked that */
 }
 
 void *boot_room(const struct boot_request *r, gpa_t gpa, uint64_t len, const char *what)
@@ -173,7 +175,7 @@ int boot_put_cmdline(const struct boot_request *r, uint64_t limit)
 	return 0;
 }
 
-/* A blank in the name would end it. */
+/* Blanks in the name are replaced: one would end it. */
 int boot_put_arguments(const struct boot_request *r)
 {
 	const size_t name = strlen(r->kernel_name), len = strlen(r->cmdline);

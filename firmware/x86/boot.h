@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Puts a kernel, its initrd and what it wants to be told into guest RAM, as firmware and a boot
- * loader would, and says in which state its first processor starts.
+ * Puts a kernel, its initrd and the information that it expects into guest RAM, as firmware and a
+ * boot loader would, and says in which state its first processor starts.
  *
  * Kinds of image, tried in this order (firmware/x86/boot.c):
  *  - bzImage, x86 boot protocol 2.06 or newer (Linux Documentation/arch/x86/boot.rst);
  *  - ELF with a Xen PVH note (32 and 64-bit);
  *  - Multiboot 0.6.96 (ELF, or any file with address fields in its header);
- *  - ELF64 by its entry point, as Linux's 64-bit boot protocol has it.
- * Not done: 32-bit Linux, Multiboot 2, EFI stubs, compressed vmlinux files.
+ *  - ELF64 by its entry point, as in Linux's 64-bit boot protocol.
+ * Missing: 32-bit Linux, Multiboot 2, EFI stubs, compressed vmlinux files.
  *
  * Everything in an image is hostile: sizes and addresses are checked from a copy before they are
  * used, and decompression is bounded by its destination.
  *
- * Guest RAM below 1 MiB that is used here, whatever the image (no image may lie over it, but over
- * the first page); it is all the guest's own once it has read it:
+ * Guest RAM below 1 MiB that is used here, whatever the image is. No image may overlap it, except
+ * the first page. The guest may use all of it once it has read it:
  *
  *   0x00000  real mode's vectors and the BIOS's data area, to 0x500 (bios.h)
  *   0x80000  GDT                             one page
@@ -33,24 +33,24 @@
 #define BOOT_RNG_SEED_LEN 32
 
 struct boot_request {
-	const struct gmem *mem; /* one region begins at 0; fresh, that is, zeroed */
+	const struct gmem *mem; /* zeroed; one region begins at 0 */
 	const uint8_t *kernel;  /* the file's bytes, which are not text */
 	size_t kernel_len;
 	const char *kernel_name; /* for messages */
 	const void *initrd;      /* NULL: none */
 	size_t initrd_len;
 	const char *initrd_name;
-	const char *cmdline; /* "" for none */
-	bool kaslr;          /* bzImage: let the kernel unpack itself and choose its address */
-	gpa_t rsdp;          /* 0: none */
-	gpa_t reserved;      /* device registers that the memory map tells of, in the 32-bit hole */
+	const char *cmdline;   /* "" for none */
+	bool kaslr;            /* bzImage: let the kernel unpack itself and choose its address */
+	gpa_t rsdp;            /* 0: none */
+	gpa_t reserved;        /* device registers in the 32-bit hole, for the memory map */
 	uint64_t reserved_len; /* 0: none */
 	uint8_t rng_seed[BOOT_RNG_SEED_LEN];
 };
 
-/* BOOT_LONG64: 64-bit mode, paging on by cr3. BOOT_PROT32: protected mode, paging off. In both:
- * flat segments from a GDT that is in guest RAM, RFLAGS = 2 (interrupts off), registers not named
- * are 0. */
+/* BOOT_LONG64 is 64-bit mode, with paging on by cr3. BOOT_PROT32 is protected mode, with paging
+ * off. In both, segments are flat, from a GDT in guest RAM; RFLAGS is 2 (interrupts off); registers
+ * that aren't named are 0. */
 enum boot_mode { BOOT_LONG64, BOOT_PROT32 };
 #define BOOT_CS 0x10 /* type 0xb, 64-bit or 32-bit by mode */
 #define BOOT_DS 0x18 /* type 3; ds, es, fs, gs and ss */
@@ -63,17 +63,17 @@ struct boot_entry {
 	gpa_t gdt;
 	uint16_t gdt_limit;
 
-	/* For people: --dry-run, --stats and the benchmarks. */
+	/* For messages: --dry-run, --stats and the benchmarks. */
 	char how[96]; /* "bzImage, lz4 payload unpacked by minivmm" */
 	gpa_t kernel_start, kernel_end;
-	gpa_t initrd_start, initrd_end;   /* equal: none */
+	gpa_t initrd_start, initrd_end;   /* equal: there is none */
 	uint64_t decompress_ns, place_ns; /* placing: everything that isn't decompressing */
 };
 
-/* Is the kernel Linux? False, too, for a file that boot_load() refuses. */
+/* Is the kernel Linux? False also for a file that boot_load() refuses. */
 bool boot_is_linux(const struct boot_request *r);
 
-/* Loads r into guest RAM and fills *e. 0, or -errno with one line logged that names the file, what
- * is wrong and the way out; guest RAM is then in no particular state, *e unspecified.
- * Single-threaded set-up. */
+/* Loads r into guest RAM and fills *e. Returns 0, or -errno with one line logged that names the
+ * file, what is wrong and the way out; then guest RAM and *e are unspecified. Called during
+ * single-threaded set-up. */
 int boot_load(const struct boot_request *r, struct boot_entry *e) __must_check;

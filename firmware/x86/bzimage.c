@@ -3,11 +3,12 @@
  * bzImage, x86 boot protocol 2.06 and newer (Documentation/arch/x86/boot.rst).
  *
  * The file is real-mode code with the setup header in it, then protected-mode code: a decompressor
- * of its own, around a compressed vmlinux. Three ways in, the first one that serves is taken:
+ * of its own, around a compressed vmlinux. There are three ways in; the first one that works is
+ * taken:
  *
  * 1. We unpack the vmlinux into guest RAM and enter that (from protocol 2.08, which tells where the
- *    payload is). So that nothing is copied twice, it is unpacked to such an address that its first
- *    segment is in place already, and the others are moved down over the gaps; the rest is wiped:
+ *    payload is). So that nothing is copied twice, it is unpacked to an address at which its first
+ *    segment is in place already. The others are moved down over the gaps, and the rest is wiped:
  *
  *      unpacked  | headers | segment 0 |gap| segment 1 |gap| segment 2 | symbols, relocations |
  *                          ^ linked address
@@ -16,8 +17,8 @@
  *    The kernel then runs where it is linked to run, so its relocations aren't needed.
  * 2. The decompressor's 64-bit entry point, which is also the way to KASLR (from protocol 2.12,
  *    which tells whether there is one).
- * 3. Its 32-bit entry point, where the protocol is older than 2.12. One that starts in real mode
- *    (iPXE's) has none, and asks a BIOS for everything.
+ * 3. Its 32-bit entry point, if the protocol is older than 2.12. An image that starts in real mode
+ *    (iPXE's) has none, and asks a BIOS for everything; it is refused.
  */
 #include <asm/bootparam.h>
 #include <ctype.h>
@@ -29,21 +30,21 @@
 #define HEADER_AT     0x1f1
 #define MAGIC_AT      0x202
 #define MAGIC         "HdrS"
-#define VERSION_AT    0x20e /* of the text, counted from VERSION_FROM */
+#define VERSION_AT    0x20e /* offset of the version text, counted from VERSION_FROM */
 #define VERSION_FROM  0x200
 #define SECTOR        512
 #define PARAGRAPH     16
-#define ENTRY64       0x200     /* from the start of protected-mode code */
+#define ENTRY64       0x200     /* from the beginning of the protected-mode code */
 #define OLD_ADDRESS   (1 * MIB) /* before protocol 2.10 */
 #define SEGMENT_ALIGN (2 * MIB) /* of an x86-64 vmlinux: the first one's offset in the file */
-#define EXPANSION     4         /* a guess of unpacked over packed, before protocol 2.10 */
+#define EXPANSION     4         /* a guess: unpacked size over packed, before protocol 2.10 */
 
 struct bzimage {
-	struct setup_header h; /* a copy; zero where the protocol is too old for a field */
-	const uint8_t *code;   /* protected-mode part */
+	struct setup_header h; /* a copy; fields that the protocol is too old for are zero */
+	const uint8_t *code;   /* the protected-mode part */
 	uint64_t code_len;
 	gpa_t address; /* where it wants to be */
-	uint64_t room; /* and how much there */
+	uint64_t room; /* how many bytes it needs there */
 };
 
 bool bzimage_is(const struct boot_request *r)
@@ -54,8 +55,9 @@ bool bzimage_is(const struct boot_request *r)
 	       p[0x1fe] == 0x55 && p[0x1ff] == 0xaa;
 }
 
-/* Each says in its header what it is: "6.1.0-56-cloud-amd64 (…" where it is Linux, and something
- * without a number, as "Memtest86+ v6.10" or "iPXE 1.21", where it is not. It need not (0). */
+/* Headers may say what they are: "6.1.0-56-cloud-amd64 (…" if it is Linux, and something that
+ * doesn't begin with a digit, such as "Memtest86+ v6.10" or "iPXE 1.21", if it is not. They needn't
+ * (0). */
 bool bzimage_is_linux(const struct boot_request *r)
 {
 	const uint8_t *file = r->kernel;
@@ -67,7 +69,7 @@ bool bzimage_is_linux(const struct boot_request *r)
 	return at < r->kernel_len && isdigit(file[at]);
 }
 
-/* The header ends where the jump at 0x200 goes to. */
+/* The header ends where the jump at 0x200 leads to. */
 static int read_header(const struct boot_request *r, struct bzimage *b)
 {
 	const uint8_t *file = r->kernel;
@@ -119,7 +121,7 @@ static int read_image(const struct boot_request *r, struct bzimage *b)
 	return 0;
 }
 
-/* Can the segments be moved to their places one after the other, each downwards? */
+/* Can the segments be moved to their places one after the other, each to a lower address? */
 static bool moves_down(const struct elf *elf, gpa_t base)
 {
 	uint64_t offset = 0;
@@ -142,9 +144,9 @@ static void wipe(const struct boot_request *r, gpa_t start, gpa_t end)
 		memset(gmem_slice(r->mem, start, end - start), 0, end - start);
 }
 
-/* [base, end) has the file; elf's segments are checked, and move down. Nothing that is yet to be
- * moved is overwritten: places are disjoint, in order, and each below where its segment comes
- * from. */
+/* Moves the segments to their places. [base, end) has the file; elf's segments were checked by
+ * moves_down(). Nothing is overwritten before it is moved: the places are disjoint, in order, and
+ * each is below where its segment comes from. */
 static void spread(const struct boot_request *r, const struct elf *elf, gpa_t base, gpa_t end)
 {
 	gpa_t done = base;
@@ -163,7 +165,7 @@ static void spread(const struct boot_request *r, const struct elf *elf, gpa_t ba
 	wipe(r, done, end);
 }
 
-/* Fills *elf and *entry from the payload, which was unpacked. NULL; or why it can't be used. */
+/* Fills *elf and *entry from the unpacked payload. Returns NULL, or why it can't be used. */
 static const char *look_at_payload(struct elf *elf, const uint8_t *host, uint64_t size, gpa_t base,
 				   uint64_t *entry)
 {
@@ -174,7 +176,7 @@ static const char *look_at_payload(struct elf *elf, const uint8_t *host, uint64_
 	return why ?: elf_locate_entry(elf, entry);
 }
 
-/* The first way. 1; 0 with *why when the payload can't be taken apart; or -errno. */
+/* The first way in. Returns 1; 0 with *why if the payload can't be used; or -errno. */
 static int enter_payload(const struct boot_request *r, struct boot_entry *e,
 			 const struct bzimage *b, const char **why)
 {
@@ -193,7 +195,7 @@ static int enter_payload(const struct boot_request *r, struct boot_entry *e,
 		return *why = "unknown compression", 0;
 	if (!codec->unpack)
 		return *why = codec->library, 0;
-	size = load_le(b->code + at + len - 4, 4); /* Linux's build appends it */
+	size = load_le(b->code + at + len - 4, 4); /* Linux's build appends the length */
 
 	gpa_t base =
 		b->address >= SEGMENT_ALIGN + BOOT_HIGH ? b->address - SEGMENT_ALIGN : b->address;
@@ -223,7 +225,7 @@ static int enter_payload(const struct boot_request *r, struct boot_entry *e,
 	return 1;
 }
 
-/* The second and third way: the kernel's own decompressor, where it wants to be. */
+/* The second and third way in: the kernel's own decompressor, at the address that it wants. */
 static int enter_decompressor(const struct boot_request *r, struct boot_entry *e, struct bzimage *b,
 			      const char *why)
 {

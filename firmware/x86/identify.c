@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a kernel's file is, by its bytes: whether it is Linux, which gets Linux's words on its
- * command line; and the names of formats that people take for a kernel, for the refusal.
+ * Says what a kernel's file is, by its bytes: whether it is Linux, whose command line gets Linux's
+ * own words; and, if it is refused, which of the formats that people take for a kernel it is.
  */
 #include <ctype.h>
 
@@ -12,13 +12,14 @@
 
 /* -- Linux ----------------------------------------------------------------------------------- */
 
-/* len counts the owner's 0. */
+/* len includes the owner's 0. */
 static bool owned_by(const struct elf_note *n, const char *owner, size_t len)
 {
 	return n->owner_len == len && !memcmp(n->owner, owner, len);
 }
 
-/* The banner of every Linux, "Linux version 6.1.0-…", in what is loaded of the file. */
+/* Is the banner of every Linux, "Linux version 6.1.0-…", in the parts of the file that are
+ * loaded? */
 static bool has_banner(const struct elf *elf, const uint8_t *file)
 {
 	static const char banner[] = "Linux version ";
@@ -36,8 +37,8 @@ static bool has_banner(const struct elf *elf, const uint8_t *file)
 	return false;
 }
 
-/* Linux has notes of its own since 4.19. One with Xen's entry points says what it is. Only where
- * there is neither is the file searched. */
+/* Linux has had notes of its own since 4.19. A kernel with Xen's entry points has a note that says
+ * what it is. The file is searched only if it has neither. */
 static bool elf_is_linux(const struct elf *elf, const uint8_t *file)
 {
 	struct elf_note_walk walk = { 0 };
@@ -73,7 +74,7 @@ bool boot_is_linux(const struct boot_request *r)
 #define EFI   "which needs UEFI firmware; minivmm has none"
 #define OTHER "minivmm runs x86-64 kernels"
 
-/* By the bytes at an offset. */
+/* Each is known by the bytes at an offset. */
 /* clang-format off */
 static const struct {
 	size_t at;

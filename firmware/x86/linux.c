@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Linux's boot_params, the "zero page" (Documentation/arch/x86/{boot,zero-page}.rst), and a vmlinux
- * entered as the 64-bit boot protocol has it. The screen, APM, EDD, EFI and disk parameters stay
- * zero: there is none of these.
+ * that is entered by the 64-bit boot protocol. The screen, APM, EDD, EFI and disk parameters stay
+ * zero, because there are no such things.
  */
 #include <asm/bootparam.h>
 #include <stdio.h>
@@ -11,8 +11,8 @@
 
 #define LOADER_UNDEFINED 0xff
 
-/* A seed for the kernel's random numbers, which it takes and wipes (since 6.0; before, it is
- * ignored). Low RAM is a place that no kernel decompresses itself over. */
+/* Writes a seed for the kernel's random numbers, which it takes and wipes (Linux before 6.0 ignores
+ * it). No kernel decompresses itself over low RAM. */
 static uint64_t put_setup_data(const struct boot_request *r)
 {
 	const struct setup_data d = { .type = SETUP_RNG_SEED, .len = BOOT_RNG_SEED_LEN };
@@ -45,8 +45,8 @@ int linux_put_params(const struct boot_request *r, struct boot_entry *e,
 		return rc;
 	put_e820(r, &p);
 	p.hdr.type_of_loader = LOADER_UNDEFINED;
-	/* No heap was set aside for real-mode code; and whether the address is random is for the
-	 * kernel's own decompressor to say. */
+	/* There is no heap for real-mode code, and the kernel's own decompressor says whether its
+	 * address is random. */
 	p.hdr.loadflags &= (uint8_t) ~(CAN_USE_HEAP | KASLR_FLAG);
 	p.hdr.cmd_line_ptr = BOOT_CMDLINE;
 	p.hdr.ramdisk_image = (uint32_t)e->initrd_start;
@@ -59,7 +59,7 @@ int linux_put_params(const struct boot_request *r, struct boot_entry *e,
 
 int vmlinux_load(const struct boot_request *r, struct boot_entry *e, const struct elf *elf)
 {
-	/* What a bzImage's header would have said. */
+	/* These are the values that a bzImage's header would have. */
 	const struct setup_header h = {
 		.boot_flag = 0xaa55,
 		.header = 0x53726448, /* "HdrS" */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the loaders share, and their entry points. Private to firmware/.
+ * Functions that the loaders share, and their entry points. Private to firmware/.
  *
- * Functions that return int give 0, or -errno with one line logged.
+ * Functions that return int return 0, or -errno with one line logged.
  */
 #pragma once
 
@@ -19,27 +19,28 @@
 #define BOOT_PAGE_TABLES 0x83000
 #define BOOT_STACK_TOP   0x8a000
 #define BOOT_CMDLINE     0x8a000
-#define BOOT_CMDLINE_MAX (64 * KIB) /* with the 0 at its end */
+#define BOOT_CMDLINE_MAX (64 * KIB) /* includes the 0 at its end */
 #define BOOT_TABLES_END  0x9a000
 #define BOOT_BIOS_END    0x500   /* vectors and the BIOS's data area: images may lie there */
-#define BOOT_EBDA        0x9fc00 /* from here to 1 MiB: not for the guest to use */
+#define BOOT_EBDA        0x9fc00 /* from here to 1 MiB: the guest may not use it */
 #define BOOT_HIGH        (1 * MIB)
 
-/* The kernel's file can't be used. %s is its name in every such line. */
+/* The kernel's file can't be used. Each such line names it. */
 #define boot_refuse(r, fmt, ...)                                                                   \
 	log_ret(-ENOEXEC, "kernel %s: " fmt, (r)->kernel_name, ##__VA_ARGS__)
 
-/* RAM for len bytes of the image ("what" it is), clear of what minivmm itself puts below 1 MiB.
- * NULL: there is none, and why was logged. The caller knows that gpa + len doesn't wrap. */
+/* Returns RAM for len bytes of the image ("what" they are), clear of what minivmm itself puts below
+ * 1 MiB. NULL: there is none, and why was logged. The caller knows that gpa + len doesn't wrap. */
 void *boot_room(const struct boot_request *r, gpa_t gpa, uint64_t len, const char *what);
 
-/* A host view of one of the places above. */
+/* Returns a host view of one of the places above. */
 void *boot_table(const struct boot_request *r, gpa_t gpa);
 
-/* The end of the RAM that begins at 0. */
+/* Returns the end of the RAM that begins at 0. */
 gpa_t boot_low_end(const struct boot_request *r);
 
-/* Guest RAM as the guest is told; type is e820's: RAM or reserved. How many entries. */
+/* Fills map with guest RAM as the guest sees it; type is e820's: RAM or reserved. Returns the
+ * number of entries. */
 enum boot_ram_type { BOOT_RAM = 1, BOOT_RESERVED = 2 };
 struct boot_ram {
 	gpa_t base;
@@ -49,11 +50,11 @@ struct boot_ram {
 #define BOOT_MAX_RAM (GMEM_MAX_REGIONS + 3)
 unsigned boot_memory_map(const struct boot_request *r, struct boot_ram map[BOOT_MAX_RAM]);
 
-/* Writes the command line, which the kernel reads up to limit characters of. */
+/* Writes the command line, of which the kernel reads at most limit characters. */
 int boot_put_cmdline(const struct boot_request *r, uint64_t limit) __must_check;
 
-/* Writes it after the kernel's name, as QEMU and GRUB legacy do for Multiboot kernels, which take
- * what follows the first word for their arguments. */
+/* Writes it after the kernel's name, as QEMU and GRUB legacy do for Multiboot kernels, for which
+ * all that follows the first word is arguments. */
 int boot_put_arguments(const struct boot_request *r) __must_check;
 
 /* Writes the initrd, if there is one, as high as possible in low RAM below ceiling, and not below
@@ -61,30 +62,31 @@ int boot_put_arguments(const struct boot_request *r) __must_check;
 int boot_put_initrd(const struct boot_request *r, struct boot_entry *e, gpa_t floor,
 		    gpa_t ceiling) __must_check;
 
-/* Zeroes what isn't zero already of [start, end), which are an image's own. */
+/* Zeroes those bytes of [start, end), a part of the image, that aren't zero already. */
 void boot_clear(const struct boot_request *r, gpa_t start, gpa_t end);
 
-/* Checks that every segment has its place, notes the lowest and the highest address in *e, and that
- * the entry point lies in one of them. */
+/* Checks that there is room for every segment, and that the entry point lies in one of them; notes
+ * the lowest and the highest address in *e. */
 int boot_check_segments(const struct boot_request *r, struct boot_entry *e, const struct elf *elf,
 			uint64_t entry) __must_check;
-/* The same, and copies the segments there. */
+/* Does the same, and copies the segments there. */
 int boot_put_segments(const struct boot_request *r, struct boot_entry *e, const struct elf *elf,
 		      uint64_t entry) __must_check;
 
-/* boot_params for a kernel that has this setup header, the initrd and the command line: what
- * Linux's own entry points want. floor: where the kernel's memory ends. */
+/* Writes boot_params, the initrd and the command line, which Linux's own entry points expect, for a
+ * kernel with this setup header. floor is where the kernel's memory ends. */
 struct setup_header;
 int linux_put_params(const struct boot_request *r, struct boot_entry *e,
 		     const struct setup_header *h, gpa_t floor) __must_check;
 
-/* One for each kind of image; each is called with an image of its kind. */
+/* There is one for each kind of image; the load functions are called with an image of their
+ * kind. */
 bool bzimage_is(const struct boot_request *r);
-/* Is a kernel that is a bzImage Linux? Other programs come in that format, too. */
+/* Is a bzImage Linux? Other programs come in that format, too. */
 bool bzimage_is_linux(const struct boot_request *r);
 int bzimage_load(const struct boot_request *r, struct boot_entry *e) __must_check;
 bool multiboot_is(const struct boot_request *r);
-bool multiboot_has_addresses(const struct boot_request *r); /* one whose header places it */
+bool multiboot_has_addresses(const struct boot_request *r); /* its header says where it goes */
 bool multiboot2_is(const struct boot_request *r);
 int multiboot_load(const struct boot_request *r, struct boot_entry *e) __must_check;
 int pvh_load(const struct boot_request *r, struct boot_entry *e, const struct elf *elf,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Multiboot 0.6.96: kernels of students, and bare-metal tests. ELF files of both classes, entered
- * in 32-bit mode, or any file whose header says where it goes (the "a.out kludge"). The initrd is
- * the one module. No video mode is set: an image that requires one is refused, as the specification
- * has it. Left out of the information: symbols, drives, boot device, configuration and APM tables.
+ * Multiboot 0.6.96: kernels of students, and bare-metal tests. It takes ELF files of both classes,
+ * which are entered in 32-bit mode, or any file whose header says where it goes (the "a.out
+ * kludge"). The initrd is the one module. No video mode is set: an image that requires one is
+ * refused, as the specification says. The information doesn't have symbols, drives, boot device,
+ * configuration and APM tables.
  */
 #include <stdio.h>
 
@@ -29,7 +30,7 @@ enum { H_MAGIC, H_FLAGS, H_CHECKSUM, H_ADDR, H_LOAD, H_LOAD_END, H_BSS_END, H_EN
 #define INFO_MAP     (1u << 6)
 #define INFO_LOADER  (1u << 9)
 
-struct info { /* §3.3 */
+struct info { /* as in §3.3 */
 	le32_t flags, mem_lower, mem_upper, boot_device, cmdline, nr_modules, modules;
 	le32_t symbols[4], map_len, map, drives_len, drives, config_table, loader_name;
 	le32_t apm, vbe[4], framebuffer[7];
@@ -41,7 +42,7 @@ struct module {
 };
 
 struct map_entry {
-	le32_t size; /* of what follows */
+	le32_t size; /* size of what follows */
 	struct {
 		le32_t low, high; /* not le64_t, which would be padded */
 	} base, len;
@@ -58,7 +59,8 @@ struct lists {
 	char module_string[256];
 };
 
-/* The header's offset, or -1. Its fields go to h, zero where the file ends. */
+/* Returns the header's offset, or -1. h gets its fields; those beyond the end of the file are
+ * zero. */
 static int64_t find_header(const struct boot_request *r, uint32_t h[H_WORDS])
 {
 	const uint8_t *file = r->kernel;
@@ -107,12 +109,12 @@ bool multiboot2_is(const struct boot_request *r)
 	return false;
 }
 
-/* §3.1.3: the address fields, as if they were the one segment of an ELF file. NULL, or what is
- * wrong. */
+/* §3.1.3: reads the address fields as if they were the one segment of an ELF file. Returns NULL, or
+ * what is wrong. */
 static const char *parse_addresses(struct elf *elf, const uint32_t h[H_WORDS], uint64_t at,
 				   uint64_t len)
 {
-	uint64_t before = (uint64_t)h[H_ADDR] - h[H_LOAD]; /* huge when negative */
+	uint64_t before = (uint64_t)h[H_ADDR] - h[H_LOAD]; /* huge if it is negative */
 	struct elf_segment *s = &elf->seg[0];
 
 	if (len - at < H_WORDS * 4)

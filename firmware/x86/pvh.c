@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Xen's PVH ABI (xen/docs/misc/pvh.pandoc; hvm/start_info.h version 1): 32-bit protected mode,
- * paging off, %ebx pointing to hvm_start_info. Linux built with CONFIG_PVH, FreeBSD, OSv and
- * unikernels have such an entry. It has no way to hand over a random seed.
+ * Xen's PVH ABI (xen/docs/misc/pvh.pandoc; hvm/start_info.h version 1): the kernel is entered in
+ * 32-bit protected mode, with paging off and %ebx pointing to hvm_start_info. Linux built with
+ * CONFIG_PVH, FreeBSD, OSv and unikernels have such an entry point. The ABI has no way to hand over
+ * a random seed.
  */
 #include <stdio.h>
 

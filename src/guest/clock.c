@@ -18,6 +18,6 @@ unsigned long long clock_at(const struct clock_sample *s, unsigned long long tsc
 
 	if (!s->khz || tsc < s->tsc)
 		return 0;
-	/* In two parts: ticks in ns don't fit after some hours. */
+	/* It is done in two parts, because ticks in ns don't fit after some hours. */
 	return s->real_ns + ticks / s->khz * NS_PER_MS + ticks % s->khz * NS_PER_MS / s->khz;
 }

@@ -18,18 +18,18 @@
 #define SHELL       "/bin/sh"
 #define NR_OPEN     "/proc/sys/fs/nr_open"
 #define FILE_MAX    "/proc/sys/fs/file-max"
-#define MOST_OPEN   0x7fffffc0ul /* that any kernel takes for NR_OPEN */
-#define FIRST_OPEN  1048576ul    /* what NR_OPEN is at first */
-#define SCRIPT_HEAD 256          /* bytes that tell a script from other files */
+#define MOST_OPEN   0x7fffffc0ul /* every kernel takes this for NR_OPEN */
+#define FIRST_OPEN  1048576ul    /* NR_OPEN's default */
+#define SCRIPT_HEAD 256          /* bytes by which a script is told from other files */
 
-/* Said on COMMAND's own standard error, as a shell would. */
+/* Says on COMMAND's own standard error why it isn't run, as a shell would, and exits. */
 static _Noreturn void refuse(int status, const char *what, const char *name)
 {
 	fprintf(stderr, "minivmm: %s%s: %s\n", what, name, strerror(errno));
 	_exit(status);
 }
 
-/* What the host has and the guest has not. */
+/* Says, if path may exist on the host, why the guest doesn't have it. Keeps errno. */
 static void advise(const char *path)
 {
 	if (errno != ENOENT || !place_is_guests(path))
@@ -71,12 +71,12 @@ void command_raise_bounds(const struct orders *o)
 			most = o->limit[i].value.rlim_max;
 	if (most > FIRST_OPEN)
 		write_number(NR_OPEN, most < MOST_OPEN ? most : MOST_OPEN);
-	/* By default it follows the guest's memory, which may be small; the limits are what bounds
-	 * a process, as on a host with systemd. */
+	/* By default it depends on the guest's memory, which may be small. The limits are what
+	 * restricts a process, as on a host with systemd. */
 	write_number(FILE_MAX, LONG_MAX);
 }
 
-/* The largest number of descriptors that setrlimit(2) takes from somebody privileged. */
+/* Returns the largest number of descriptors that setrlimit(2) takes from root. */
 static rlim_t most_open(void)
 {
 	FILE *f = fopen(NR_OPEN, "re");
@@ -95,7 +95,7 @@ static void lower(struct rlimit *l, rlim_t most)
 	l->rlim_cur = l->rlim_cur < most ? l->rlim_cur : most;
 }
 
-/* As much of it as there may be. */
+/* Sets the limit, or as much of it as the kernel takes. */
 static void set_limit(__typeof__(RLIMIT_CPU) resource, struct rlimit l)
 {
 	struct rlimit was;
@@ -107,7 +107,7 @@ static void set_limit(__typeof__(RLIMIT_CPU) resource, struct rlimit l)
 		if (setrlimit(resource, &l) == 0)
 			return;
 	}
-	/* We may not raise it, then; or the kernel doesn't know it. */
+	/* Either we may not raise it, or the kernel doesn't know it. */
 	if (getrlimit(resource, &was) < 0)
 		return;
 	lower(&l, was.rlim_max);
@@ -133,8 +133,8 @@ static void become_user(const struct orders *o)
 
 /* -- execvp(3) ------------------------------------------------------------------------------- */
 
-/* Whether the shell can be given what the kernel doesn't run: 0, or the error that it makes. By
- * what shells have in common, a file with a NUL byte in its first line is not a script. */
+/* May the shell run what the kernel doesn't? Returns 0, or the error if not. As in most shells, a
+ * file with a NUL byte in its first line is not a script. */
 static int check_script(const char *file)
 {
 	char head[SCRIPT_HEAD];
@@ -150,7 +150,7 @@ static int check_script(const char *file)
 	return error;
 }
 
-/* SHELL FILE ARGUMENT... */
+/* Runs SHELL FILE ARGUMENT... */
 static void exec_script(char *file, char *const argv[])
 {
 	size_t nr = 0;
@@ -169,7 +169,7 @@ static void exec_script(char *file, char *const argv[])
 	free(args);
 }
 
-/* Returns errno. */
+/* Runs the file. Returns errno. */
 static int exec_file(char *file, char *const argv[])
 {
 	int error;
@@ -184,15 +184,15 @@ static int exec_file(char *file, char *const argv[])
 	return ENOEXEC;
 }
 
-/* Is it the file that can't be used? A directory of PATH that may not be searched gives EACCES,
- * too. */
+/* Is it the file itself that can't be run? EACCES also comes from a directory of PATH that may not
+ * be searched. */
 static bool is_there(const char *file, int error)
 {
 	return error != ENOENT && error != ENOTDIR && error != ESTALE &&
 	       (error != EACCES || !access(file, F_OK));
 }
 
-/* Tries one directory after the other. Returns why the first that has it doesn't do, or ENOENT. A
+/* Tries one directory after the other. Returns why the first file found can't be run, or ENOENT. A
  * file that may not be run doesn't end the search. */
 static int exec_in_path(const char *name, char *const argv[])
 {
@@ -228,7 +228,7 @@ _Noreturn void command_exec(const struct orders *o, const int fd[3], int started
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	environ = o->env;
 	error = strchr(name, '/') ? exec_file(name, o->argv) : exec_in_path(name, o->argv);
-	/* Not started, then: a byte says so. */
+	/* A byte says that COMMAND was not started. */
 	if (write(started, "", 1) < 0)
 		_exit(126);
 	errno = error;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* RFC 2131 §2: fields by their offset. */
+/* RFC 2131 §2: the fields' offsets. */
 enum {
 	AT_OP = 0,
 	AT_HTYPE = 1,
@@ -52,7 +52,7 @@ size_t dhcp_make(uint8_t m[DHCP_LEN], const uint8_t mac[6], uint32_t xid,
 	m[AT_HTYPE] = 1;
 	m[AT_HLEN] = 6;
 	memcpy(m + AT_XID, &xid, sizeof(xid));
-	m[AT_FLAGS] = 0x80; /* answer by broadcast: we have no address */
+	m[AT_FLAGS] = 0x80; /* answer by broadcast: we have no address yet */
 	memcpy(m + AT_CHADDR, mac, 6);
 	memcpy(m + AT_MAGIC, magic, sizeof(magic));
 	p = put(p, OPT_TYPE, &type, 1);
@@ -67,8 +67,8 @@ size_t dhcp_make(uint8_t m[DHCP_LEN], const uint8_t mac[6], uint32_t xid,
 
 /* -- domains --------------------------------------------------------------------------------- */
 
-/* Adds one label, with its dot after it. They become words of /etc/resolv.conf: so no others than
- * what host names have in them. */
+/* Adds one label, followed by a dot. Names become words of /etc/resolv.conf, so labels have no
+ * other characters than host names do. Returns false if this one has, or doesn't fit. */
 static bool add_label(char *name, size_t *at, const uint8_t *label, size_t len)
 {
 	if (*at + len + 2 > DHCP_MAX_SEARCH)
@@ -97,13 +97,13 @@ static void add_domain(struct dhcp_lease *l, const char *name, size_t len)
 	l->search[at + blank + len] = '\0';
 }
 
-/* A name of RFC 1035 §4.1.4 at *at of list: labels with their lengths, or the place of the rest.
- * True: name is *len bytes without the last dot, and *at the place after it. */
+/* Reads a name of RFC 1035 §4.1.4 at *at of list: labels with their lengths, or a pointer to the
+ * rest. If it returns true, name is *len bytes without the last dot, and *at is after it. */
 static bool read_name(const uint8_t *list, size_t size, size_t *at, char *name, size_t *len)
 {
 	size_t i = *at, after = 0, out = 0;
 
-	/* A place must lie before its pointer, or the name would not end. */
+	/* A pointer must lead to a place before itself, or the name might never end. */
 	for (size_t limit = size; i < limit;) {
 		const uint8_t head = list[i];
 
@@ -126,7 +126,7 @@ static bool read_name(const uint8_t *list, size_t size, size_t *at, char *name, 
 	return false;
 }
 
-/* RFC 3397. What makes no sense ends the list. */
+/* RFC 3397. The list ends at the first name that makes no sense. */
 static void take_search(struct dhcp_lease *l, const uint8_t *list, size_t size)
 {
 	char name[DHCP_MAX_SEARCH];
@@ -136,7 +136,7 @@ static void take_search(struct dhcp_lease *l, const uint8_t *list, size_t size)
 		add_domain(l, name, len);
 }
 
-/* RFC 2132 §3.17: one, as text. Of no use beside a list. */
+/* RFC 2132 §3.17: one domain, as text. A list takes precedence. */
 static void take_domain(struct dhcp_lease *l, const uint8_t *text, size_t len)
 {
 	char name[DHCP_MAX_SEARCH];
@@ -186,7 +186,7 @@ static void take(struct dhcp_lease *l, uint8_t option, const uint8_t *value, siz
 	}
 }
 
-/* Ones, then zeros. */
+/* Is it ones, followed by zeros? */
 static bool is_mask(struct in_addr mask)
 {
 	uint32_t hosts = ~ntohl(mask.s_addr);
@@ -201,7 +201,8 @@ static bool is_host(struct in_addr a)
 	return v >> 24 && v >> 24 != IN_LOOPBACKNET && !IN_MULTICAST(v) && !IN_BADCLASS(v);
 }
 
-/* The value of a long option comes in parts (RFC 3396). Returns its length, at most max. */
+/* Puts a long option together, whose value comes in parts (RFC 3396). Returns its length, at most
+ * max. */
 static size_t gather(uint8_t option, const uint8_t *m, size_t len, uint8_t *to, size_t max)
 {
 	size_t got = 0;
@@ -228,7 +229,7 @@ const uint8_t *dhcp_in_packet(const uint8_t *packet, size_t len, size_t *message
 		return NULL;
 	head = (packet[0] & 0xfu) * 4u;
 	total = (size_t)packet[2] << 8 | packet[3];
-	/* UDP, not a fragment. A short frame has padding after the packet. */
+	/* It must be UDP, and not a fragment. A short frame has padding after the packet. */
 	if (head < 20 || total > len || total < head + 8 || packet[9] != IPPROTO_UDP ||
 	    (packet[6] & 0x3f) || packet[7])
 		return NULL;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * PID 1 of a guest of `minivmm run`: does what its orders say (orders.h), runs COMMAND (job.c),
- * reports its end (wire.h). Static and small: it is copied into each guest's memory, and every
- * system call more is a moment later that COMMAND starts.
+ * reports its end (wire.h). It is static and small, because it is copied into each guest's memory,
+ * and makes few system calls, because COMMAND starts after them.
  *
- * It trusts the host, and nothing that COMMAND or a network does can make it end early.
+ * It trusts the host. Nothing that COMMAND or a network does can make it end early.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,13 +38,13 @@ static struct job job = { .orders = &orders, .stream = { -1, -1, -1, -1 } };
 
 static _Noreturn void power_off(void)
 {
-	sync(); /* disks and shares; the root's layer is volatile */
+	sync(); /* for disks and shares; the root's layer is volatile */
 	reboot(RB_POWER_OFF);
 	for (;;)
 		pause();
 }
 
-/* To the host; to the kernel's console while there is no connection. */
+/* Says so to the host, or on the kernel's console if there is no connection. */
 static _Noreturn void fail(const char *what)
 {
 	const char *why = strerror(errno);
@@ -52,7 +52,7 @@ static _Noreturn void fail(const char *what)
 
 	if (job.stream[GUEST_CONTROL] >= 0) {
 		job_say(&job, "error %s: %s", what, why);
-		/* The host ends us; or it is gone. */
+		/* The host ends us, or is gone. */
 		poll(&(struct pollfd){ .fd = job.stream[GUEST_CONTROL], .events = POLLRDHUP }, 1,
 		     CONNECT_MS);
 	} else if ((fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC)) >= 0) {
@@ -61,7 +61,7 @@ static _Noreturn void fail(const char *what)
 	power_off();
 }
 
-/* All of a file, and a NUL behind it. */
+/* Reads a whole file, and puts a NUL after it. */
 static char *read_file(const char *path, size_t *len)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -87,11 +87,11 @@ static void load_modules(void)
 		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST))
 			fail(orders.module[i]);
 		close(fd);
-		unlink(orders.module[i]); /* its memory is COMMAND's */
+		unlink(orders.module[i]); /* frees its memory for COMMAND */
 	}
 }
 
-/* All at once; then each is waited for. */
+/* All connections are begun at once; then each is waited for. */
 static void connect_streams(void)
 {
 	for (unsigned i = 0; i < GUEST_STREAMS; i++) {
@@ -120,7 +120,7 @@ static void connect_streams(void)
 	}
 }
 
-/* The first line of control, and no byte of the next. */
+/* Reads the first line of control, and no byte after it. */
 static void read_line(char *line, size_t size)
 {
 	struct pollfd p = { .fd = job.stream[GUEST_CONTROL], .events = POLLIN };
@@ -156,14 +156,14 @@ static void set_clock(void)
 								  (long)(now % 1000000000) });
 }
 
-/* In a PID namespace of our own, which a guest's is, everything else is COMMAND's. */
+/* A guest has a PID namespace of its own, so all that is left is COMMAND's. */
 static void end_the_rest(pid_t command __attribute__((unused)))
 {
 	if (getpid() == 1)
 		kill(-1, SIGKILL);
 }
 
-/* A count in /proc/vmstat; -1: this kernel doesn't count that. */
+/* Returns a count of /proc/vmstat; -1: this kernel doesn't have it. */
 static long vmstat(const char *name)
 {
 	FILE *f = fopen("/proc/vmstat", "re");
@@ -179,7 +179,7 @@ static long vmstat(const char *name)
 	return value;
 }
 
-/* Does the end of the kernel's log say that? */
+/* Is text in the end of the kernel's log? */
 static bool logged(const char *text)
 {
 	static char log[16384];
@@ -216,7 +216,7 @@ static void set_up(void)
 		wrong = mount_all();
 	if (wrong)
 		fail(wrong);
-	wrong = places_make(&orders); /* before the shares: none is written to for it */
+	wrong = places_make(&orders); /* before the shares, so that it writes to none of them */
 	if (wrong)
 		job_say(&job, "warn the directory that %s names can't be made: %s", wrong,
 			strerror(errno));
@@ -255,7 +255,7 @@ int main(void)
 	load_modules();
 	connect_streams();
 	set_up();
-	set_clock(); /* the line has come meanwhile */
+	set_clock(); /* the host's line has come by now */
 	job.ended = end_the_rest;
 	job.inspect = inspect;
 	status = job_run(&job);
@@ -263,7 +263,7 @@ int main(void)
 		sync(); /* before the host ends us */
 		job_say_end(&job, status);
 	}
-	/* The host says when it has everything, or is gone. */
+	/* The host hangs up when it has everything, or it is gone. */
 	poll(&(struct pollfd){ .fd = job.stream[GUEST_CONTROL], .events = POLLRDHUP }, 1, -1);
 	power_off();
 }

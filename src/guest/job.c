@@ -27,9 +27,9 @@ struct running {
 	int status;
 	bool ended, abandoned;
 	int signals;  /* signalfd of SIGCHLD */
-	int terminal; /* the master's side; -1: none */
+	int terminal; /* the master side; -1: there is none */
 	struct relay relay[3];
-	char line[GUEST_MAX_LINE]; /* of the host's, as far as it has come */
+	char line[GUEST_MAX_LINE]; /* a line from the host, as far as it has come */
 	size_t line_len;
 };
 
@@ -92,20 +92,20 @@ static void set_relay(struct relay *r, enum relay_end from_kind, int from, enum 
 	r->len = 0;
 }
 
-/* The same once more, but not in COMMAND beside its three: it could not close them then. */
+/* Duplicates fd, but not as 0 to 2: COMMAND gets those, and could not close another one. */
 static int again(int fd)
 {
 	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
-/* Standard error has no way of its own. */
+/* Standard error has no stream of its own. */
 static void leave_out_stderr(struct running *r)
 {
 	set_relay(&r->relay[2], RELAY_PIPE, -1, RELAY_SOCKET, r->job->stream[GUEST_STDERR]);
 	relay_stop(&r->relay[2]);
 }
 
-/* Three pipes, or two. child[] are COMMAND's ends. */
+/* Makes three pipes, or two. child[] are COMMAND's ends. */
 static bool make_pipes(struct running *r, int child[3])
 {
 	const bool one = r->job->orders->one_output;
@@ -115,11 +115,12 @@ static bool make_pipes(struct running *r, int child[3])
 	for (int i = 0; i < (one ? 2 : 3); i++) {
 		if (pipe2(end[i], O_CLOEXEC) < 0)
 			return false;
-		/* Fewer changes between COMMAND and us, if we may. */
+		/* Larger pipes, if we may have them, mean fewer switches between COMMAND and us. */
 		fcntl(end[i][0], F_SETPIPE_SZ, PIPE_SIZE);
-		/* As the bytes go: the side for reading comes first. */
+		/* The side for reading is the first of a pipe: COMMAND's for input, ours for
+		 * output. */
 		child[i] = end[i][i == 0 ? 0 : 1];
-		/* It opens /dev/stderr as itself. */
+		/* COMMAND opens /dev/stderr as its own user. */
 		if (geteuid() == 0 && fchown(child[i], r->job->orders->uid, (gid_t)-1) < 0)
 			return false;
 		set_nonblocking(end[i][i == 0 ? 1 : 0]);
@@ -141,7 +142,7 @@ static void set_size(int terminal, unsigned short rows, unsigned short cols)
 	ioctl(terminal, TIOCSWINSZ, &size);
 }
 
-/* A terminal for all three. */
+/* Makes a terminal for all three. */
 static bool make_terminal(struct running *r, int child[3])
 {
 	const struct orders *o = r->job->orders;
@@ -166,7 +167,7 @@ static bool make_terminal(struct running *r, int child[3])
 	return true;
 }
 
-/* False: there is nothing to wait for, and the host was told why. */
+/* Returns false if there is nothing to wait for; the host was told why. */
 static bool start(struct running *r)
 {
 	const struct orders *o = r->job->orders;
@@ -183,14 +184,14 @@ static bool start(struct running *r)
 	for (int i = 0; i < 3; i++)
 		close_fd(&child[i]);
 	close_fd(&started[1]);
-	/* Closed by exec(), or by a death before it. */
+	/* It is closed by exec(), or by the child's death before it. */
 	if (read(started[0], &byte, 1) == 0)
 		job_say(r->job, "started %lld", (job_clock_ns() - r->job->begun_ns) / 1000);
 	close_fd(&started[0]);
 	return true;
 }
 
-/* COMMAND's group: whoever is at its terminal, or all that it started. */
+/* Sends a signal to the foreground group of COMMAND's terminal, or otherwise to COMMAND's group. */
 static void forward(const struct running *r, int signal_nr)
 {
 	pid_t group = r->terminal >= 0 ? tcgetpgrp(r->terminal) : r->pid;
@@ -229,10 +230,10 @@ static void read_control(struct running *r)
 		memmove(r->line, end + 1, r->line_len + 1);
 	}
 	if (r->line_len == sizeof(r->line) - 1)
-		r->line_len = 0; /* no line is as long */
+		r->line_len = 0; /* no line is that long */
 }
 
-/* Takes the status of every child that has ended, our own or left to us. */
+/* Takes the status of every child that has ended, our own or one left to us. */
 static void reap(struct running *r)
 {
 	struct signalfd_siginfo info;
@@ -253,7 +254,7 @@ static void reap(struct running *r)
 	relay_stop(&r->relay[0]);
 }
 
-/* Nothing is left to be sent. */
+/* Is there nothing left to send? */
 static bool all_over(const struct running *r)
 {
 	return r->ended && relay_over(&r->relay[1]) && relay_over(&r->relay[2]);
@@ -281,7 +282,7 @@ static void attend(struct running *r)
 
 int job_run(struct job *j)
 {
-	static struct running r; /* its buffers are large; one a process */
+	static struct running r; /* static, because its buffers are large; a process has one */
 	sigset_t child;
 
 	r = (struct running){ .job = j, .terminal = -1 };

@@ -10,11 +10,11 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#define LAYER "/minivmm/layer" /* tmpfs: what is written, by overlayfs's rules */
-#define LOWER "/minivmm/lower" /* the host's folder */
+#define LAYER "/minivmm/layer" /* tmpfs: has what is written, as overlayfs keeps it */
+#define LOWER "/minivmm/lower" /* the host's directory */
 #define ROOT  "/minivmm/root"
 
-static int layer = -1; /* kept open: it has no name in the new root */
+static int layer = -1; /* kept open, because it has no name in the new root */
 
 static const char *what(const char *fmt, const char *name)
 {
@@ -24,8 +24,8 @@ static const char *what(const char *fmt, const char *name)
 	return text;
 }
 
-/* Like mkdir -p for all but the last part; that, too. Each lookup may be a question to the host, so
- * nothing is asked that mkdir() says anyway. */
+/* Works like mkdir -p. Each lookup may be a question to the host, so it asks for nothing that
+ * mkdir() tells by itself. */
 static int make_folder(const char *path)
 {
 	char part[4096];
@@ -59,31 +59,32 @@ static int mount_at(const char *source, const char *path, const char *type, unsi
 
 const char *mount_early(void)
 {
-	/* For /dev/kmsg, by which anything is said before there is a connection. */
+	/* This is for /dev/kmsg, where messages go before there is a connection. */
 	return mount_at("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755") < 0 ? "mount /dev"
 										    : NULL;
 }
 
-/* What overlayfs has off unless it is told otherwise, or on in some kernels:
+/* Options of overlayfs whose defaults are wrong for us, or differ from kernel to kernel:
  *
- * redirect_dir=on: a directory of the host's can be renamed. Without it, that is EXDEV, which git,
- * npm and others don't expect within one file system.
+ * redirect_dir=on: a directory of the host's can be renamed. Without it, that fails with EXDEV,
+ * which git, npm and others don't expect within one file system.
  *
- * metacopy=on: chmod, chown and touch don't copy what is in a file, which would fill the layer.
+ * metacopy=on: chmod, chown and touch don't copy a file's contents, which would fill the layer.
  *
  * xino=on: a file has the device number of the directory that it is in, as tar --one-file-system
- * wants it. Its price is inode numbers of 64 bits.
+ * expects. In return, inode numbers have 64 bits.
  *
- * index=off, and with it nfs_export: it would keep hard links of the host's together, but knows a
- * file by a handle, which virtiofs changes when it has forgotten the file, and says ESTALE then.
+ * index=off, and with it nfs_export: it would keep hard links of the host's together. But it
+ * identifies a file by a handle, which virtiofs changes when it has forgotten the file: then it
+ * returns ESTALE.
  *
- * No userxattr: init is root, so overlayfs keeps its notes in trusted.*, and user.* is the
- * program's (on tmpfs, from Linux 6.6 on).
+ * userxattr is left out: init is root, so overlayfs keeps its notes in trusted.*, and programs have
+ * user.* (on tmpfs, from Linux 6.6 on).
  *
- * volatile: nothing outlives the guest, so nothing is ever synced. (Since Linux 5.10.) */
+ * volatile: nothing outlives the guest, so nothing needs to be synced. (Since Linux 5.10.) */
 static int mount_overlay(void)
 {
-	/* Where a kernel doesn't know all of a line's options, the next line is tried. */
+	/* If a kernel doesn't know all of a line's options, the next line is tried. */
 	static const char *const options[] = {
 		"volatile,redirect_dir=on,metacopy=on,xino=on,index=off",
 		"redirect_dir=on,metacopy=on,xino=on,index=off",
@@ -135,7 +136,7 @@ const char *mount_root(const struct orders *o)
 	return NULL;
 }
 
-/* For something to be mounted on, with the directories that it is in. */
+/* Makes an empty file to mount something on, and the directories that it is in. */
 static int make_file(const char *path)
 {
 	char folder[4096];
@@ -149,7 +150,7 @@ static int make_file(const char *path)
 	return fd < 0 ? -1 : close(fd);
 }
 
-/* Its root is mounted out of sight for a moment, for the file to be bound to its place. */
+/* Mounts the share's root out of sight for a moment, and binds the file in it to its place. */
 static int mount_file(const struct orders_share *s)
 {
 	static const char stage[] = "/dev/.minivmm", file[] = "/dev/.minivmm/" GUEST_SHARE_FILE;
@@ -180,8 +181,8 @@ const char *mount_shares(const struct orders *o)
 	return NULL;
 }
 
-/* Those of which udev makes more than the kernel; without it, all others are the kernel's, which
- * keeps them to root or has them as open as udev does. */
+/* Opens those devices that udev opens wider than the kernel does. All others are left as the kernel
+ * makes them, for root alone or as open as udev has them. */
 static void open_devices(void)
 {
 	static const char *const device[] = { "/dev/fuse", "/dev/vsock", "/dev/net/tun" };
@@ -230,6 +231,6 @@ bool overlay_full(void)
 {
 	struct statfs s;
 
-	/* Less than what any file takes. */
+	/* That is less than any file takes. */
 	return layer >= 0 && fstatfs(layer, &s) == 0 && s.f_blocks && s.f_bavail < 16;
 }

@@ -5,17 +5,17 @@
 
 #include "orders.h"
 
-/* What is needed before there is a root. */
+/* Mounts what is needed before there is a root. */
 const char *mount_early(void);
 
-/* The root: the host's folder, read-only, and a layer in memory over it. We are in it
- * afterwards. */
+/* Mounts the root: the host's directory, read-only, and a layer in memory over it. Afterwards it is
+ * our root and working directory. */
 const char *mount_root(const struct orders *o);
 
-/* The kernel's file systems, in the root. */
+/* Mounts the kernel's file systems in the root. */
 const char *mount_all(void);
 
-/* The shares, in the root, in the order in which the orders have them. */
+/* Mounts the shares in the root, in the order of the orders. */
 const char *mount_shares(const struct orders *o);
 
 /* Has the layer run out of room? */

@@ -18,7 +18,7 @@ void names_add(struct names *n, const struct dhcp_lease *lease)
 	memcpy(n->search + at + blank, lease->search, len + 1);
 }
 
-/* Of overlayfs, only directories always have its own number. */
+/* In overlayfs, only directories always have its own device number. */
 bool names_folder_is_ours(const char *root, const char *folder)
 {
 	struct stat own, st;
@@ -28,7 +28,8 @@ bool names_folder_is_ours(const char *root, const char *folder)
 
 void names_print(const struct names *n, FILE *f)
 {
-	/* Nobody reads a fourth server, so one that is reached by IPv6 takes a place. */
+	/* The C library doesn't read a fourth server, so the IPv6 one takes the place of
+	 * another. */
 	const size_t most = NAMES_MAX_SERVERS - (n->server6 != NULL);
 
 	if (n->server6 && n->first6)

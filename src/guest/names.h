@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The guest's /etc/resolv.conf: whom it asks for names, and how (resolv.conf(5)). */
+/* The guest's /etc/resolv.conf: which servers it asks for names, and how (resolv.conf(5)). */
 #pragma once
 
 #include <netinet/in.h>
@@ -14,17 +14,17 @@
 struct names {
 	struct in_addr server[NAMES_MAX_SERVERS];
 	size_t nr_servers;
-	char search[DHCP_MAX_SEARCH]; /* domains, with blanks between them; "": none */
-	const char *server6;          /* one that is reached by IPv6; NULL: there is none */
+	char search[DHCP_MAX_SEARCH]; /* domains, separated by blanks; "": none */
+	const char *server6;          /* one that has an IPv6 address; NULL: there is none */
 	bool first6;                  /* it comes before the others */
-	const char *options;          /* of the resolver; NULL: none */
+	const char *options;          /* the resolver's options; NULL: none */
 };
 
-/* Adds what a lease says. What there is no room for is left out. */
+/* Adds what a lease says, as far as there is room. */
 void names_add(struct names *n, const struct dhcp_lease *lease);
 
-/* Is that directory root's own, and not in something that is mounted there? That is somebody
- * else's, as a share is the host's. */
+/* Does that directory belong to root's own file system? If something is mounted there, it belongs
+ * to somebody else: a share is the host's. */
 bool names_folder_is_ours(const char *root, const char *folder);
 
 /* Prints the file. */

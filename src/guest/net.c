@@ -2,8 +2,8 @@
 /*
  * Addresses by DHCP. Questions go out by an ordinary UDP socket that is bound to its interface: the
  * kernel lets one without an address send broadcasts. Answers come by a packet socket: a server may
- * send them to the address that it offers (passt does), and the kernel drops what is for an address
- * that it hasn't got. A kernel without packet sockets hears those that answer by broadcast.
+ * send them to the address that it offers (passt does), and the kernel drops packets for an address
+ * that it doesn't have yet. A kernel without packet sockets gets only answers that are broadcast.
  */
 #include "net.h"
 
@@ -29,12 +29,12 @@
 
 #define ETHERTYPE_IPV4 0x0800 /* <linux/if_ether.h> doesn't go with musl's headers */
 
-/* libslirp's, in its network fec0::/64 */
+/* libslirp's server, in its network fec0::/64 */
 #define SERVER6        "fec0::3"
 #define SERVER6_PREFIX "fec0"
 
 struct link {
-	int fd;     /* UDP; -1: none */
+	int fd;     /* UDP; -1: not open */
 	int packet; /* the packet socket; -1: the kernel has none */
 	const char *name;
 	uint8_t mac[6];
@@ -65,7 +65,7 @@ void net_loopback(void)
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
-		return; /* a kernel without IPv4 */
+		return; /* the kernel has no IPv4 */
 	bring_up(fd, "lo");
 	close(fd);
 }
@@ -120,7 +120,7 @@ static long now_ms(void)
 	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Takes what has come; false: it is not an answer to our question. */
+/* Takes the packet that has come. Returns false if it is not an answer to our question. */
 static bool take_answer(struct link *l, struct dhcp_lease *lease)
 {
 	uint8_t bytes[2048];
@@ -157,7 +157,7 @@ static bool ask(struct link *l, const struct dhcp_lease *offer)
 	uint8_t m[DHCP_LEN];
 	size_t len = dhcp_make(m, l->mac, l->xid, offer);
 
-	/* ENETDOWN and the like, of a link that is about to come up, are for the next try. */
+	/* A link that is coming up gives ENETDOWN and the like; the next try may work. */
 	return sendto(l->fd, m, len, 0, (const struct sockaddr *)&all, sizeof(all)) ==
 		       (ssize_t)len &&
 	       answered(l, offer ? DHCP_ACK : DHCP_OFFER);
@@ -218,15 +218,15 @@ static void write_setting(const char *link, const char *name, const char *value)
 		fclose(f);
 }
 
-/* Without the seconds that it takes to find out that nobody else has the address, and to look for a
- * router: this network has nobody else. */
+/* Skips the seconds that it takes to find out that nobody else has the address, and to look for a
+ * router: in this network there is nobody else. */
 static void hurry(const char *link)
 {
 	write_setting(link, "accept_dad", "0");
 	write_setting(link, "router_solicitation_delay", "0");
 }
 
-/* Has this kernel an address in the server's network? */
+/* Does this kernel have an address in the server's network? */
 static bool has_address6(void)
 {
 	FILE *f = fopen("/proc/net/if_inet6", "re");
@@ -240,7 +240,7 @@ static bool has_address6(void)
 	return found;
 }
 
-/* Whatever asks for a name at once shall not find that there is no way to the only server. */
+/* Without this, a program that asks for a name at once would find no route to the only server. */
 static void await_address6(void)
 {
 	for (int i = 0; i < 30 && !has_address6(); i++)
@@ -249,8 +249,8 @@ static void await_address6(void)
 
 /* -- all of it ------------------------------------------------------------------------------- */
 
-/* The file may be a link into a /run that is not the guest's: so it is made anew. NULL, or why it
- * isn't. */
+/* Makes the file anew, because it may be a link into a /run that is not the guest's. Returns NULL,
+ * or why it couldn't. */
 static const char *write_names(const struct names *n)
 {
 	static const char path[] = "/etc/resolv.conf";
@@ -258,7 +258,7 @@ static const char *write_names(const struct names *n)
 
 	if (!n->nr_servers && !n->server6)
 		return NULL;
-	/* A share may be the file alone, which is busy then. */
+	/* A share may be just this file, which is then busy. */
 	if (!names_folder_is_ours("/", "/etc") || (unlink(path) < 0 && errno == EBUSY))
 		return "/etc/resolv.conf is in a share and stays as it is";
 	f = fopen(path, "wex");
@@ -269,7 +269,7 @@ static const char *write_names(const struct names *n)
 	return NULL;
 }
 
-/* NULL, or what went wrong, until the next call. */
+/* Returns NULL, or what went wrong, which is valid until the next call. */
 static const char *set_up_link(struct link *l, struct names *names)
 {
 	static char text[128];

@@ -7,9 +7,9 @@
 /* Brings up the loopback. */
 void net_loopback(void);
 
-/* Is there a name server that is reached by IPv6, as libslirp's is, and is it to be asked first? */
+/* Is there a name server with an IPv6 address, as libslirp has one, and does it come first? */
 enum net_dns6 { NET_DNS6_NONE, NET_DNS6_LAST, NET_DNS6_FIRST };
 
-/* Asks for an address on every other interface, and makes /etc/resolv.conf of the answers and these
- * options of the resolver (or NULL). NULL, or what went wrong. */
+/* Asks for an address on every other interface, and makes /etc/resolv.conf from the answers and
+ * these options of the resolver (or NULL). Returns NULL, or what went wrong. */
 const char *net_addresses(enum net_dns6 dns6, const char *options);

@@ -6,7 +6,7 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-/* A decimal number and the byte behind it, which ends it. */
+/* Reads a decimal number and the byte end after it. */
 static bool number(char **text, char end, unsigned long *value)
 {
 	char *stop;
@@ -42,7 +42,7 @@ static bool set_overlay(struct orders *o, char *v)
 	return true;
 }
 
-/* ro:TAG:PATH or rw:TAG:PATH; of a share that is one file, fo or fw */
+/* ro:TAG:PATH or rw:TAG:PATH; if the share is one file, fo or fw */
 static bool set_share(struct orders *o, char *v)
 {
 	struct orders_share *s = &o->share[o->nr_shares];
@@ -187,7 +187,7 @@ static const char *set(struct orders *o, char *record)
 	return record;
 }
 
-/* "arg=" and "env=", as many as there are, go to two lists. */
+/* Records "arg=" and "env=", of which there may be any number, go to two lists. */
 static bool is_arg(const char *record)
 {
 	return !strncmp(record, "arg=", 4);
@@ -218,7 +218,7 @@ const char *orders_parse(struct orders *o, char *text, size_t len)
 		return "out of memory";
 	nr_args = nr_env = 0;
 	for (char *r = text, *next; r < text + len && !wrong; r = next) {
-		next = r + strlen(r) + 1; /* a setter may shorten it */
+		next = r + strlen(r) + 1; /* a setter may make the record shorter */
 		if (is_arg(r))
 			o->argv[nr_args++] = r + 4;
 		else if (is_env(r))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The orders (wire.h), taken apart. */
+/* The orders (wire.h) in parsed form. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,8 +14,8 @@
 
 struct orders_share {
 	bool writable;
-	bool file;              /* not the root of it goes there, but GUEST_SHARE_FILE in it */
-	const char *tag, *path; /* of the file system, and where it goes */
+	bool file;              /* mount GUEST_SHARE_FILE in its root there, not the root */
+	const char *tag, *path; /* tag of the file system; where it goes */
 };
 
 struct orders {
@@ -27,11 +27,11 @@ struct orders {
 	size_t nr_shares;
 	const char *hostname, *folder;
 	bool net;                   /* ask for addresses */
-	enum net_dns6 dns6;         /* and names */
-	const char *resolv_options; /* for /etc/resolv.conf; NULL: none */
-	bool terminal;              /* COMMAND gets one, of this size */
+	enum net_dns6 dns6;         /* ask for names, too */
+	const char *resolv_options; /* for /etc/resolv.conf; NULL: there are none */
+	bool terminal;              /* COMMAND gets a terminal of this size */
 	unsigned short rows, cols;
-	bool one_output; /* of COMMAND's two: both go to GUEST_STDOUT, in order */
+	bool one_output; /* standard output and standard error both go to GUEST_STDOUT, in order */
 	unsigned umask;
 	uid_t uid;
 	gid_t gid, group[GUEST_MAX_GROUPS];
@@ -41,9 +41,9 @@ struct orders {
 		struct rlimit value;
 	} limit[ORDERS_MAX_LIMITS];
 	size_t nr_limits;
-	char **argv, **env; /* end with NULL */
+	char **argv, **env; /* both end with NULL */
 };
 
-/* Takes text apart, len bytes of which the last is NUL; *o points into it from here on. NULL, or
+/* Parses text, len bytes of which the last is NUL; *o points into it from here on. Returns NULL, or
  * what is wrong. */
 const char *orders_parse(struct orders *o, char *text, size_t len);

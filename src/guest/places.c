@@ -9,7 +9,7 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-/* Has it a part ".."? Where that leads is another question. */
+/* Is one of its parts ".."? Then it is not clear where it leads. */
 static bool goes_up(const char *path)
 {
 	for (const char *at = path; (at = strstr(at, "/..")); at++)
@@ -33,7 +33,8 @@ bool place_is_guests(const char *path)
 	return false;
 }
 
-/* One more part of a path. *users: its parent is the user's, and then it is, too. */
+/* Makes one part of a path. *users says whether its parent is the user's; a new part then belongs
+ * to the user, too. Sets *users for this part. */
 static int make_part(const char *path, mode_t mode, bool *users, uid_t uid, gid_t gid)
 {
 	struct stat st;
@@ -72,7 +73,7 @@ int place_make(const char *path, uid_t uid, gid_t gid)
 	return make_part(part, 0700, &users, uid, gid);
 }
 
-/* The value, if it is that variable's. */
+/* Returns the variable's value, or NULL if env is another variable. */
 static const char *value_of(const char *env, const char *name)
 {
 	const size_t len = strlen(name);
@@ -82,7 +83,7 @@ static const char *value_of(const char *env, const char *name)
 
 const char *places_make(const struct orders *o)
 {
-	/* The first is what others are below. */
+	/* The others may be below the first. */
 	static const char *const names[] = {
 		"XDG_RUNTIME_DIR",
 		"HOME",

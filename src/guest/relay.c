@@ -6,7 +6,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* No more will be read from there. */
+/* No more is read from there. */
 static void end_from(struct relay *r)
 {
 	if (r->from < 0)
@@ -14,23 +14,24 @@ static void end_from(struct relay *r)
 	if (r->from_kind == RELAY_SOCKET)
 		shutdown(r->from, SHUT_RD);
 	else if (r->from_kind == RELAY_PIPE)
-		close(r->from); /* whose writer gets SIGPIPE */
+		close(r->from); /* its writer gets SIGPIPE */
 	r->from = -1;
 }
 
-/* A terminal has no end of file but the character for it, at the beginning of a line: the first
- * ends a line that has no end. */
+/* A terminal has an end of file only by its character for that, at the beginning of a line. The
+ * first one ends a line that has no end yet. */
 static void type_end(int fd)
 {
 	struct termios t;
 
-	/* Where it finds no room there is input that nobody reads: let that wait for ever. */
+	/* If there is no room for it, nobody reads the input that is there, and the end may be
+	 * lost. */
 	for (int i = 0; i < 2; i++)
 		if (tcgetattr(fd, &t) < 0 || write(fd, &t.c_cc[VEOF], 1) < 0)
 			return;
 }
 
-/* No more will be written there: the reader finds the end. */
+/* No more is written there: the reader finds the end. */
 static void end_to(struct relay *r)
 {
 	if (r->to < 0)
@@ -54,9 +55,9 @@ void relay_stop(struct relay *r)
 void relay_poll(const struct relay *r, struct pollfd p[2])
 {
 	p[0] = (struct pollfd){ .fd = r->len ? -1 : r->from, .events = POLLIN };
-	/* Without anything to write, too: whether its reader is gone (who reads from our socket
-	 * writes nothing to it, so an end of that is the end). A terminal's input, on the other
-	 * hand, hangs up and comes back. */
+	/* Even without anything to write we want to know whether the reader is gone. (A process
+	 * that reads from our socket writes nothing to it, so if that direction ends, it is gone.)
+	 * The input side of a terminal, however, may hang up and come back. */
 	p[1] = (struct pollfd){ .fd = !r->len && r->to_kind == RELAY_TERMINAL ? -1 : r->to,
 				.events = r->len ? POLLOUT : 0 };
 	if (r->to_kind == RELAY_SOCKET)
@@ -71,7 +72,7 @@ static void fill(struct relay *r)
 		r->head = 0;
 		r->len = (size_t)n;
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-		end_from(r); /* EIO: of a terminal that nobody has open any more */
+		end_from(r); /* EIO: a terminal that nobody has open any more */
 	}
 }
 
@@ -97,7 +98,7 @@ void relay_move(struct relay *r, const struct pollfd p[2])
 	}
 	if (p[0].fd >= 0 && p[0].revents)
 		fill(r);
-	/* Straight on: what has just come most likely fits. */
+	/* What has just come most likely fits, so it is written at once. */
 	if (r->len)
 		drain(r);
 	if (r->from < 0 && !r->len)

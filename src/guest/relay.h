@@ -15,7 +15,7 @@ enum relay_end { RELAY_PIPE, RELAY_SOCKET, RELAY_TERMINAL };
 
 struct relay {
 	enum relay_end from_kind, to_kind;
-	int from, to; /* owned but for sockets, of which an end is shut down; -1: over */
+	int from, to; /* owned, except sockets, of which one direction is shut down; -1: over */
 	size_t head, len;
 	char buffer[RELAY_BUFFER];
 };
@@ -25,11 +25,11 @@ static inline bool relay_over(const struct relay *r)
 	return r->from < 0 && r->to < 0;
 }
 
-/* What to poll(2) for: p[0] is from, p[1] is to; a descriptor of -1 is ignored there. */
+/* Says what to poll(2) for: p[0] is from, p[1] is to; poll(2) ignores -1. */
 void relay_poll(const struct relay *r, struct pollfd p[2]);
 
-/* Does what poll(2) found to be possible. */
+/* Does what poll(2) found possible. */
 void relay_move(struct relay *r, const struct pollfd p[2]);
 
-/* Nobody wants it any more: ends it, whatever is in the buffer. */
+/* Ends it, and throws away what is in the buffer. */
 void relay_stop(struct relay *r);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What `minivmm run` and the init of its guest (init.c) have to say to each other.
+ * What `minivmm run` and the init of its guest (init.c) say to each other.
  *
- * The guest connects to these ports of the host's (CID 2), one connection each. Control is lines of
- * text. From the guest:
+ * The guest connects to these ports of the host's (CID 2), one connection each. Control carries
+ * lines of text. From the guest:
  *
  *   started N     COMMAND runs, N us after init began
  *   oom           the guest's kernel killed something for want of memory
@@ -13,15 +13,19 @@
  *   exit N        it ended, with this status; the last line
  *   signal N      a signal ended it; the last line
  *
- * to the guest, first of all: "clock TSC REALTIME KHZ", what the time was when its time stamp
- * counter said TSC (clock.h); then "signal N", to COMMAND and its process group, and "size ROWS
- * COLUMNS", of its terminal.
+ * To the guest:
  *
- * The guest says its last line when it has sent all of standard output and error, on the same queue
- * and before it, and has written all that is to be kept: the host stops the guest when it reads
- * that line, whatever its streams are like, and delivers what has come.
+ *   clock TSC REALTIME KHZ
+ *                 the first line: what the time was when its time stamp counter said TSC (clock.h)
+ *   signal N      for COMMAND and its process group
+ *   size ROWS COLUMNS
+ *                 the size of COMMAND's terminal
  *
- * The orders are a file in the initrd, of records "KEY=VALUE" that end with a NUL each; orders.c
+ * The guest sends its last line after all of standard output and error, on the same queue, and when
+ * all that must be kept is written: the host stops the guest when it reads that line, whatever state
+ * its streams are in, and delivers what has come.
+ *
+ * The orders are a file in the initrd: records "KEY=VALUE", each with a NUL at its end. orders.c
  * has the list.
  */
 #pragma once
@@ -30,14 +34,14 @@
 
 enum guest_stream { GUEST_STDIN, GUEST_STDOUT, GUEST_STDERR, GUEST_CONTROL, GUEST_STREAMS };
 
-/* Of stream n. Out of the way of what people choose. */
+/* The port of stream n. These numbers are unlikely to be chosen by people. */
 #define GUEST_PORT(n) (0x6d760000u + (n))
 
-#define GUEST_FOLDER "/minivmm" /* of ours in the initrd */
+#define GUEST_FOLDER "/minivmm" /* our directory in the initrd */
 #define GUEST_INIT   GUEST_FOLDER "/init"
 #define GUEST_ORDERS GUEST_FOLDER "/orders"
 
-#define GUEST_SHARE_FILE "file" /* what a share of one file has in its root */
+#define GUEST_SHARE_FILE "file" /* the file's name in the root of a share of one file */
 
 #define GUEST_MAX_LINE    512
 #define GUEST_MAX_MODULES 64

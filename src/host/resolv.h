@@ -11,7 +11,7 @@ struct resolv {
 	char text[RESOLV_MAX_TEXT];                 /* what domain[] points to */
 	const char *domain[RESOLV_MAX_DOMAINS + 1]; /* domains to search; ends with NULL */
 	char options[RESOLV_MAX_TEXT];              /* separated by blanks; "": none */
-	bool has4, first6; /* has4: there is an IPv4 server; first6: the first is IPv6 */
+	bool has4, first6;                          /* any server is IPv4; the first is IPv6 */
 };
 
 /* Reads the file at path, which may be missing. What makes no sense in it is left out. r->domain
