@@ -130,7 +130,7 @@ int minivmm_config_command(struct minivmm_config *c, char *const argv[]);
 void minivmm_config_log(struct minivmm_config *c, minivmm_log_fn *fn, void *ctx);
 void minivmm_config_events(struct minivmm_config *c, minivmm_event_fn *fn, void *ctx);
 
-/* What a command line asks for. */
+/* A command line asks for one of these. */
 enum minivmm_action {
 	MINIVMM_ACTION_BOOT,    /* start a machine */
 	MINIVMM_ACTION_DRY_RUN, /* print minivmm_text() for it; so do the next three */

@@ -20,7 +20,7 @@ bool elf_is(const void *file, size_t len)
 		: load_le((p) + offsetof(Elf32_##type, field),                                     \
 			  sizeof(((Elf32_##type *)0)->field)))
 
-/* Returns what else than a kernel for x86 the file is, by the fields that say so; or NULL. */
+/* Returns what the file is if it is not a kernel for x86, by the fields that say so; or NULL. */
 static const char *check_kind(const struct elf *elf, const uint8_t *file)
 {
 	if (file[EI_DATA] != ELFDATA2LSB)

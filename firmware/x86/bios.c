@@ -21,7 +21,7 @@ _Static_assert(sizeof(struct data_area) == 0x100, "0x400 to 0x4ff");
 
 enum { EQUIPMENT_FPU = 1 << 1, EQUIPMENT_ONE_COM = 1 << 9 };
 
-/* Memory ends where every kind of memory map says so, too (BOOT_EBDA). */
+/* Memory ends where every kind of memory map lets it end (BOOT_EBDA). */
 static int put_data_area(const struct gmem *mem, const struct bios_config *c)
 {
 	struct data_area d = {

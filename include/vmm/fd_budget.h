@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How many descriptors a machine's devices may take at the request of a guest or of a client.
+ * Limits the descriptors that a machine's devices take at the request of a guest or of a client.
  *
  * A process may have RLIMIT_NOFILE of them, for all its machines and for itself. So each machine
  * has a budget of a quarter of them, and each device that takes any (a user-mode network's sockets,
@@ -56,5 +56,6 @@ void fd_share_take(struct fd_share *s, int fd);
 /* nr of them were closed. */
 void fd_share_give(struct fd_share *s, unsigned nr);
 
-/* Something was refused for want of room: says so, and again only after half was given back. */
+/* Logs that something was refused because there was no room; then not again until half was given
+ * back. */
 void fd_share_refused(struct fd_share *s);

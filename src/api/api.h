@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the parts of the library (api.c, calls.c, config.c) share. */
+/* The parts of the library (api.c, calls.c, config.c) share this. */
 #pragma once
 
 #include <pthread.h>

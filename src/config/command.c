@@ -10,7 +10,7 @@
 #define MOST_MEMORY  (2 * GIB)
 #define LEAST_MEMORY (256 * MIB)
 
-/* Is a part of it ".."? */
+/* Is one of its parts ".."? */
 static bool has_dots(const char *text, size_t len)
 {
 	size_t part;

@@ -133,7 +133,7 @@ enum command_outputs {
 	OUTPUTS_AUTO, /* one, if this process's two are the same file */
 };
 
-/* What `minivmm run` asks for. */
+/* The options of `minivmm run`. */
 struct command_config {
 	char **argv;   /* the command; NULL: there is none, and all else here is unused */
 	char *root;    /* NULL: / */

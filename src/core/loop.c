@@ -100,8 +100,8 @@ int loop_run(struct loop *l)
 
 void loop_rearm(struct loop *l)
 {
-	/* The order matters: whoever stops the loop sets the flag, then wakes it. The exchange
-	 * acquires: who called this sees what was done before a stop that is forgotten here. */
+	/* The order matters: whoever stops the loop sets the flag, then wakes it. And the exchange
+	 * acquires: our caller sees what was done before a stop that is forgotten here. */
 	loop_take_event(l->wake_fd);
 	(void)__atomic_exchange_n(&l->stop, false, __ATOMIC_ACQ_REL);
 }

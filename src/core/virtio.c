@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What every virtio device has in common (virtio 1.2 §2, §3.1): status, feature negotiation,
+ * The common part of all virtio devices (virtio 1.2 §2, §3.1): status, feature negotiation,
  * queues.
  *
  * Deliberately missing: legacy and transitional devices (VERSION_1 is required), packed rings,

@@ -14,7 +14,7 @@
  *  quiet             boot messages from warnings up; loglevel=7 shows all
  *  panic=-1          a panic ends the guest at once
  *  reboot=panic_warm,acpi
- *                    a panic is told from a reset (machine_end.c). Linux before 5.3 takes the first
+ *                    a panic is told from a reset (end.c). Linux before 5.3 takes the first
  *                    for "pci", which the second sets right: it is the default
  *  root=/dev/vda     with --disk and without --initrd; rw, or ro when the disk is read-only
  *

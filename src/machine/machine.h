@@ -75,7 +75,7 @@ struct machine_kept {
 	struct kept fs[CONFIG_FS_ROOM];
 };
 
-/* What is kept for one option, or NULL if the guest lives once. */
+/* The member for one option, or NULL if the guest lives once. */
 #define MACHINE_KEPT(m, option) ((m)->kept ? &(m)->kept->option : NULL)
 
 struct machine {

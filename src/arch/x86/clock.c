@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a guest's time stamp counter is at a moment of the host's clock. */
+/* Reads a guest's time stamp counter together with the host's clock. */
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 #include <time.h>
