@@ -9,8 +9,8 @@
  *  - real mode's interrupts: all return at once, and those of its services (0x10 to 0x1a) with the
  *    carry flag set and AH = 0x86, by which a BIOS says that it has no such service;
  *  - its entry point, to which kernels jump in real mode when they want a reset. Linux does so if
- *    it takes a hardware-reduced machine for one with EFI (that is, if it was built with EFI support
- *    and its command line has no reboot=), and so do kernels that know nothing of ACPI.
+ *    it takes a hardware-reduced machine for one with EFI (that is, if it was built with EFI
+ *    support and its command line has no reboot=), and so do kernels that know nothing of ACPI.
  */
 #pragma once
 

@@ -22,8 +22,8 @@
  *                 the size of COMMAND's terminal
  *
  * The guest sends its last line after all of standard output and error, on the same queue, and when
- * all that must be kept is written: the host stops the guest when it reads that line, whatever state
- * its streams are in, and delivers what has come.
+ * all that must be kept is written: the host stops the guest when it reads that line, whatever
+ * state its streams are in, and delivers what has come.
  *
  * The orders are a file in the initrd: records "KEY=VALUE", each with a NUL at its end. orders.c
  * has the list.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The parts of an x86 VM that KVM has: two 8259 PICs, an IO-APIC, a local APIC per vCPU, and an i8254
- * timer for kernels that calibrate by it (stock Linux under our ACPI tables does not touch it).
+ * The parts of an x86 VM that KVM has: two 8259 PICs, an IO-APIC, a local APIC per vCPU, and an
+ * i8254 timer for kernels that calibrate by it (stock Linux under our ACPI tables does not touch
+ * it).
  */
 #include <errno.h>
 #include <fcntl.h>
