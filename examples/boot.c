@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * boot KERNEL [OPTION=VALUE]...: boots a kernel by libminivmm, prints what it says at its serial
- * port, and ends with minivmm's status. E.g. boot bzImage initrd=initrd.img memory=512M
+ * port, and ends with minivmm's status. Example: boot bzImage initrd=initrd.img memory=512M
  *
  * cc boot.c $(pkg-config --cflags --libs minivmm)
  */

@@ -3,7 +3,7 @@
 
 #include <dirent.h>
 
-/* How many descriptors this process has open, and a few more: the same number each time. */
+/* Returns how many descriptors this process has open, plus a few: the same few each time. */
 static inline unsigned count_fds(void)
 {
 	DIR *d = opendir("/proc/self/fd");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A stream (vmm/stream.h) for tests: what a device reads and writes is in arrays, how much room
- * there is for output and when clients come and go is the test's to say.
+ * A stream (vmm/stream.h) for tests: what a device reads and writes is in arrays. The test decides
+ * how much room there is for output, and when clients come and go.
  */
 #pragma once
 
@@ -15,13 +15,13 @@ struct fake_stream {
 	struct stream stream;
 	uint8_t input[FAKE_STREAM_MAX], output[FAKE_STREAM_MAX];
 	size_t fed, read;     /* input[read..fed) is there */
-	size_t written, room; /* output[0..written) came, room more is taken */
+	size_t written, room; /* output[0..written) came; room more bytes are taken */
 	unsigned connections;
 	bool breaks;   /* a break comes before the next input */
-	bool leaving;  /* the client leaves when its input is read */
+	bool leaving;  /* the client leaves when its input has been read */
 	bool stuck;    /* a flush changes nothing */
-	bool forgets;  /* output is counted, not kept */
-	bool attached; /* the device has called */
+	bool forgets;  /* output is counted but not kept */
+	bool attached; /* the device has called attach */
 };
 
 static inline struct fake_stream *fake_stream(struct stream *s)
@@ -107,7 +107,7 @@ static inline void fake_stream_feed(struct fake_stream *f, const void *data, siz
 	f->fed += len;
 }
 
-/* As the stream's loop would. */
+/* Calls the device as the stream's loop would. */
 static inline void fake_stream_ready(struct fake_stream *f)
 {
 	f->stream.ready(f->stream.ctx);

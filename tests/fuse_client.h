@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The guest's side of FUSE, over the virtqueues of a virtio-fs device on a folder of its own: for
- * tests. Beside the folder is a secret that no request may reach.
+ * The guest's side of FUSE, for tests: over the virtqueues of a virtio-fs device that shares a
+ * directory of the client's own. Beside that directory is a secret that no request may reach.
  *
  *	struct client c;
  *	client_init(&c, &(struct fuse_options){ .cache = FUSE_CACHE_AUTO });
@@ -28,7 +28,7 @@
 struct client {
 	struct virtio_fs fs;
 	struct driver d;
-	char top[64];   /* what all lies in */
+	char top[64];   /* the directory of all its files */
 	char share[80]; /* top/share */
 	gpa_t restart;
 	uint64_t unique;
@@ -53,7 +53,7 @@ struct client {
 	} out;
 };
 
-/* A file of the host's, in the client's top folder. */
+/* Writes a file of the host's, in the client's top directory. */
 static inline void host_write(const struct client *c, const char *name, const char *text)
 {
 	char path[256];
@@ -66,7 +66,7 @@ static inline void host_write(const struct client *c, const char *name, const ch
 	fclose(f);
 }
 
-/* Is text all that is in it? */
+/* Does the file contain text and nothing else? */
 static inline bool host_has(const struct client *c, const char *name, const char *text)
 {
 	char path[256], got[256] = "";
@@ -91,7 +91,7 @@ static inline const char *host_path(const struct client *c, const char *name)
 	return path[turn];
 }
 
-/* o->path is ours. */
+/* Sets o->path itself. */
 static inline void client_init(struct client *c, const struct fuse_options *o)
 {
 	struct fuse_options own = *o;
@@ -126,7 +126,8 @@ static inline void client_destroy(struct client *c)
 	assert(rc == 0);
 }
 
-/* Sends header and body, of which len bytes follow, as they are. Whether there was an answer. */
+/* Sends header and body unchanged; the header is followed by len bytes. Returns whether there was
+ * an answer. */
 static inline bool send_raw(struct client *c, const struct fuse_in_header *h, const void *body,
 			    size_t len)
 {
@@ -177,7 +178,7 @@ static inline int ask_bytes(struct client *c, uint32_t opcode, uint64_t node, co
 	return c->head.error ? c->head.error : (int)(c->head.len - sizeof(c->head));
 }
 
-/* in, then the names, up to a NULL. */
+/* Sends in, then the names, up to a NULL. */
 static inline int ask_names(struct client *c, uint32_t opcode, uint64_t node, const void *in,
 			    size_t in_len, ...)
 {

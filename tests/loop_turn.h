@@ -7,8 +7,8 @@
 
 #include "vmm/loop.h"
 
-/* Has a loop, which no thread runs, do what it finds ready first, without waiting. False: there is
- * nothing. */
+/* Makes a loop, which no thread runs, do what it finds ready first, without waiting. False: nothing
+ * was ready. */
 static inline bool loop_turn(struct loop *l)
 {
 	struct epoll_event ev;
@@ -18,7 +18,7 @@ static inline bool loop_turn(struct loop *l)
 	if (epoll_wait(l->epoll_fd, &ev, 1, 0) != 1)
 		return false;
 	src = ev.data.ptr;
-	if (!src) /* the wake-up of a stop */
+	if (!src) /* it was woken to stop */
 		return read(l->wake_fd, &n, sizeof(n)) > 0;
 	pthread_mutex_lock(src->lock);
 	src->fn(src, ev.events);

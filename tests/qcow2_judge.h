@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is wrong with a qcow2 image, found without any of the code under test, in this process: for
+/* Finds what is wrong with a qcow2 image without any of the code under test, in this process: for
  * fuzzing, where qemu-img would be too slow. It knows images without snapshots whose counts are 16
  * bits wide. */
 #pragma once
@@ -14,11 +14,11 @@
 struct judge {
 	const uint8_t *file;
 	uint64_t len, cluster, nr; /* bytes, bytes, clusters of the file */
-	uint32_t *refs;            /* how often each cluster is referred to */
+	uint32_t *refs;            /* how many references each cluster has */
 	long errors;
 };
 
-/* A number of size bytes; what is beyond the end is zero. */
+/* Returns a number of size bytes; beyond the end of the file there are zeroes. */
 static inline uint64_t judge_get(const struct judge *j, uint64_t off, unsigned size)
 {
 	uint64_t v = 0;
@@ -93,7 +93,7 @@ static inline bool judge_tables(struct judge *j)
 	return true;
 }
 
-/* How many errors the image has, as qemu-img check counts them; -1: that can't be told. */
+/* Returns how many errors the image has, as qemu-img check counts them; -1: this can't be told. */
 static inline long judge_image(int fd)
 {
 	struct judge j = { 0 };

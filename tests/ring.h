@@ -12,7 +12,7 @@
  *	ring_take(&d.ring[0], &used);    // used.id, used.len
  *	driver_destroy(&d);
  *
- * ring_desc(), ring_offer() and struct ring's pointers build what no honest driver would.
+ * ring_desc(), ring_offer() and struct ring's pointers build what a correct driver never does.
  * Structures are the kernel's, so that ours are checked against an independent definition.
  */
 #pragma once
@@ -24,8 +24,9 @@
 
 #include "vmm/virtio.h"
 
-/* Two regions that touch in guest-physical addresses but not on the host: what crosses from one to
- * the other is not RAM in one piece. Each ends where ASan sees one byte too many. */
+/* Two regions that are adjacent in guest-physical addresses but not on the host: a range that
+ * crosses from one to the other is not RAM in one piece. Each ends where ASan sees one byte too
+ * many. */
 #define RAM_LOW_SIZE  (1 * MIB)
 #define RAM_HIGH      RAM_LOW_SIZE
 #define RAM_HIGH_SIZE (64 * KIB)
@@ -60,7 +61,7 @@ static inline void ram_destroy(struct fake_ram *ram)
 	free(ram->host[1]);
 }
 
-/* The driver's view of its own memory; it must be there. */
+/* The driver's view of its own memory, which must exist. */
 static inline void *ram_at(const struct fake_ram *ram, gpa_t gpa, uint64_t len)
 {
 	void *host = gmem_slice(&ram->mem, gpa, len);
@@ -117,7 +118,7 @@ static inline void ring_desc(struct ring *r, unsigned i, gpa_t addr, uint32_t le
 	ring_desc_in(r->desc, i, addr, len, flags, next);
 }
 
-/* Makes the chain that starts at head available. Any value goes. */
+/* Makes the chain that starts at head available. Any value of head is allowed. */
 static inline void ring_offer(struct ring *r, uint16_t head)
 {
 	uint16_t idx = le16toh(r->avail->idx);
@@ -146,7 +147,7 @@ static inline uint16_t ring_send(struct ring *r, const struct ring_buf *buf, uns
 	return head;
 }
 
-/* How many the device has used that ring_take() has not returned. */
+/* Returns how many elements the device has used that ring_take() has not returned. */
 static inline uint16_t ring_used(const struct ring *r)
 {
 	return (uint16_t)(le16toh(__atomic_load_n(&r->used->idx, __ATOMIC_ACQUIRE)) - r->last_used);
@@ -156,7 +157,7 @@ struct ring_elem {
 	uint32_t id, len;
 };
 
-/* The next element of the used ring; false when there is none. */
+/* Takes the next element of the used ring; false if there is none. */
 static inline bool ring_take(struct ring *r, struct ring_elem *e)
 {
 	const vring_used_elem_t *u = &r->used->ring[r->last_used & (r->size - 1)];
@@ -168,8 +169,8 @@ static inline bool ring_take(struct ring *r, struct ring_elem *e)
 	return true;
 }
 
-/* EVENT_IDX: interrupt when the device uses element number n (modulo 2^16); and the number of the
- * buffer that the device wants a kick for. */
+/* EVENT_IDX: asks for an interrupt when the device uses element number n (modulo 2^16); and returns
+ * the number of the buffer that the device wants a kick for. */
 static inline void ring_set_used_event(struct ring *r, uint16_t n)
 {
 	__atomic_store_n(&r->avail->ring[r->size], htole16(n), __ATOMIC_SEQ_CST);
@@ -198,8 +199,8 @@ struct driver {
 	unsigned interrupts[VIRTIO_MAX_QUEUES], config_interrupts;
 	gpa_t next_alloc;
 
-	/* What is made when the device asks for it; -1: it has not. There is no loop here, so that
-	 * an eventfd is read by nobody but the device and the test. */
+	/* Made when the device asks for them; -1: it has not. There is no loop here, so only the
+	 * device and the test read the eventfds. */
 	int kick_fd[VIRTIO_MAX_QUEUES], call_fd[VIRTIO_MAX_QUEUES];
 	bool unwatched[VIRTIO_MAX_QUEUES]; /* the device told the transport not to look at kicks */
 	struct shared_fd lent_kick[VIRTIO_MAX_QUEUES], lent_call[VIRTIO_MAX_QUEUES];
@@ -324,7 +325,7 @@ static inline bool driver_start(struct driver *d, uint64_t features)
 	return d->vd->status == live;
 }
 
-/* len bytes of the driver's memory, 16-byte aligned, zeroed; never freed. */
+/* Returns len bytes of the driver's memory, 16-byte aligned, zeroed; never freed. */
 static inline gpa_t driver_alloc(struct driver *d, uint64_t len)
 {
 	gpa_t gpa = d->next_alloc;

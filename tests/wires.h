@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Wires without KVM: who is connected to what, and the messages that a guest would have got. As KVM
- * does, it takes what is in an eventfd once that is connected.
+ * Wires without KVM: they note what is connected, and the messages that a guest would have got.
+ * Like KVM, they read an eventfd as soon as it is connected.
  */
 #pragma once
 
@@ -25,7 +25,7 @@ struct test_wires {
 	unsigned connects, disconnects, tells;
 	bool changed;
 	bool no_bells;  /* KVM has no room */
-	bool no_routes; /* nor takes any message */
+	bool no_routes; /* KVM takes no message either */
 };
 
 static inline int test_doorbell(void *ctx, const struct doorbell *bell, int fd, bool on)
@@ -42,7 +42,7 @@ static inline int test_doorbell(void *ctx, const struct doorbell *bell, int fd, 
 		if (on && w->bell[i].fd >= 0 && w->bell[i].gpa == gpa)
 			return -17; /* EEXIST */
 	}
-	assert(on); /* what isn't there isn't taken away */
+	assert(on); /* only what is there is removed */
 	for (unsigned i = 0; i < WIRES_MAX && !w->no_bells; i++) {
 		if (w->bell[i].fd >= 0)
 			continue;
@@ -97,7 +97,7 @@ static inline void test_msi_disconnect(void *ctx, unsigned n, int fd)
 	w->disconnects++;
 }
 
-/* How often message n was signalled and sent since this was last asked. */
+/* Returns how often message n was signalled and sent since the last call. */
 static inline uint64_t test_wires_sent(const struct test_wires *w, unsigned n)
 {
 	uint64_t nr = 0, lent = 0;
@@ -109,7 +109,7 @@ static inline uint64_t test_wires_sent(const struct test_wires *w, unsigned n)
 	return nr + lent;
 }
 
-/* A store of the guest's: does KVM signal somebody? */
+/* The guest stores to gpa: does KVM signal an eventfd? */
 static inline bool test_wires_store(const struct test_wires *w, gpa_t gpa)
 {
 	const uint64_t one = 1;

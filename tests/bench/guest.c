@@ -1,10 +1,16 @@
 #define _GNU_SOURCE
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The guest's init for the benchmarks, static: says that it is there, and with bench=DISK on the kernel's command line
- * reads that disk past the guest's page cache: as dd iflag=direct bs=1M does, then 4 KiB at random places, 1 and 32
- * at a time, by Linux AIO; with net=1 it measures the network (net.h); with fs=1 programs of the file system that has the
- * virtio-fs tag root, on the folder /run/share of it. Powers off.
+ * The guest's init for the benchmarks, static. It says that it is there; then, by the kernel's
+ * command line:
+ *
+ * - bench=DISK: reads that disk past the guest's page cache, as dd iflag=direct bs=1M does, then 4
+ *   KiB at random places, 1 and 32 at a time, by Linux AIO
+ * - net=1: measures the network (net.h)
+ * - fs=1: runs programs of the file system that has the virtio-fs tag root, on its directory
+ *   /run/share
+ *
+ * In the end it powers off.
  */
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -42,7 +48,7 @@ static void fail(const char *what)
 	reboot(RB_POWER_OFF);
 }
 
-/* MiB a second. */
+/* Returns MiB a second. */
 static double sequential(int fd, uint64_t size)
 {
 	char *buf = aligned_alloc(BLOCK, MIB);
@@ -54,7 +60,7 @@ static double sequential(int fd, uint64_t size)
 	return (double)(size / MIB) / (seconds() - start);
 }
 
-/* Requests a second with depth of them in flight. */
+/* Returns requests a second with depth of them in flight. */
 static double at_random(int fd, uint64_t size, unsigned depth)
 {
 	char *buf = aligned_alloc(BLOCK, DEPTH * BLOCK);
@@ -102,7 +108,7 @@ static double at_random(int fd, uint64_t size, unsigned depth)
 	return requests / (seconds() - start);
 }
 
-/* How many seconds a command takes. */
+/* Returns how many seconds a command takes. */
 static double command(const char *line)
 {
 	double start = seconds();
@@ -128,7 +134,7 @@ static void fs_bench(void)
 	mount("tmp", "/tmp", "tmpfs", 0, NULL);
 	setenv("PATH", "/usr/bin:/bin", 1);
 	setenv("HOME", "/tmp", 1);
-	command("git --version; tar --version; dd --version >/dev/null"); /* the programs themselves are in the cache now */
+	command("git --version; tar --version; dd --version >/dev/null"); /* for the cache */
 	printf("bench-result %.3f",
 	       command("git --no-optional-locks -c safe.directory=* -C /run/share/tree status --porcelain"));
 	printf(" %.3f", command("tar -c /run/share/again 2>/dev/null | cat >/dev/null"));

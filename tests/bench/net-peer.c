@@ -1,6 +1,6 @@
 #define _GNU_SOURCE
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* net-peer: grants the guest's wishes, one connection at a time, for ever. */
+/* net-peer: does what guests ask for, one connection at a time, for ever. */
 #include "net.h"
 
 #include <arpa/inet.h>

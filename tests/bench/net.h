@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The network benchmark: a guest at 10.8.0.2 and a peer on its host, 10.8.0.1. The guest connects, says in one byte what it
- * wants, and measures.
+ * The network benchmark: a guest at 10.8.0.2 and a peer on its host, 10.8.0.1. The guest connects,
+ * says in one byte what it wants, and measures.
  */
 #pragma once
 
@@ -14,8 +14,8 @@
 #define NET_BYTES (192ull << 20)
 #define NET_TURNS 2000
 
-/* After the byte: NET_BYTES to the peer, which then answers with one byte; as many from it; or one byte there and back,
- * NET_TURNS times. */
+/* After the byte: NET_BYTES to the peer, which then answers with one byte; or NET_BYTES from the
+ * peer; or one byte there and back, NET_TURNS times. */
 enum net_wish { WISH_OUT = 'o', WISH_IN = 'i', WISH_TURNS = 't' };
 
 /* Prints "bench-result", MiB/s to the host, MiB/s from the host, turns a second. */

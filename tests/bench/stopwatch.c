@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * stopwatch MARKER COMMAND…: microseconds from just before COMMAND is started until MARKER appears on its
- * standard output; COMMAND is killed then. With MARKER "first KVM_RUN at " it is minivmm's own clock reading,
- * in its --stats on standard error, that counts, and COMMAND ends by itself.
+ * stopwatch MARKER COMMAND…: prints the microseconds from just before COMMAND is started until
+ * MARKER appears on its standard output; then COMMAND is killed. With MARKER "first KVM_RUN at " it
+ * prints minivmm's own clock reading, from its --stats on standard error, and COMMAND ends by
+ * itself.
  */
 #include <fcntl.h>
 #include <signal.h>

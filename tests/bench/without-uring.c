@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * without-uring COMMAND…: runs COMMAND in a process that the kernel refuses io_uring_setup(2) with ENOSYS, as a
- * kernel without io_uring would. x86-64.
+ * without-uring COMMAND…: runs COMMAND in a process in which io_uring_setup(2) fails with ENOSYS,
+ * as on a kernel without io_uring. x86-64.
  */
 #include <errno.h>
 #include <linux/filter.h>

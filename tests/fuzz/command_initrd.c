@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What `minivmm run` reads of files that are somebody else's, to make its guest's initrd: a kernel,
- * a directory of modules, the root's passwd and group. The first byte says which the rest is; a
- * line of "=" divides two files. corpus/command_initrd is made by make-command-initrd-seeds.
+ * Files of others that `minivmm run` reads to make its guest's initrd: a kernel, a directory of
+ * modules, the root's passwd and group. The first byte says which of them the rest is; a line of
+ * "=" divides two files. make-command-initrd-seeds makes corpus/command_initrd.
  */
 #include <assert.h>
 #include <fcntl.h>
@@ -36,7 +36,7 @@ static const char *in_folder(const char *name)
 	return path;
 }
 
-/* The same for all inputs; files in it are written anew. */
+/* The directory is the same for all inputs; its files are written anew. */
 static void make_folder(void)
 {
 	static bool made;
@@ -58,7 +58,7 @@ static void make(const char *name, const uint8_t *data, size_t len)
 	close(fd);
 }
 
-/* Two files, from what is on either side of the line. */
+/* Makes two files of what comes before and after the line. */
 static void make_two(const char *first, const char *second, const struct fuzz_in *in)
 {
 	const uint8_t *split = in->len ? memmem(in->data, in->len, "\n=\n", 3) : NULL;
@@ -92,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	c.command.clean_env = true;
 	if (kind == KERNEL) {
 		kernel.len = in.len;
-		kernel.data = malloc(in.len ?: 1); /* ASan sees one byte too many */
+		kernel.data = malloc(in.len ?: 1); /* so that ASan sees one byte too many */
 		if (in.len)
 			memcpy(kernel.data, in.data, in.len);
 	} else if (kind == MODULES) {

@@ -13,7 +13,7 @@ static void check_end(const struct host_end *e)
 	assert(e->kind != HOST_FD || e->fd >= 3);
 }
 
-/* What config.h promises of a command line that was accepted. */
+/* Checks what config.h promises of an accepted command line. */
 static void check(const struct config *c)
 {
 	bool runs = c->action == ACTION_BOOT || c->action == ACTION_DRY_RUN;

@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* The input, eaten from the front; reads as zeroes when it is used up. */
+/* The input is taken from the front; it reads as zeroes when it is used up. */
 struct fuzz_in {
 	const uint8_t *data;
 	size_t len;

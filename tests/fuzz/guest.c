@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the guest's init takes apart: packets, a DHCP server's answers, and its orders. */
+/* Texts and packets that the guest's init parses: packets, a DHCP server's answers, and its
+ * orders. */
 #include <stdlib.h>
 
 #include "guest/dhcp.h"
@@ -13,7 +14,8 @@ static void fuzz_dhcp(const uint8_t *data, size_t len)
 	struct dhcp_lease l, offer = { 0 };
 	uint8_t *copy;
 
-	/* Behind the fixed part of an answer that is right, so that all are about the options. */
+	/* The data follow the fixed part of a correct answer, so that they are all about the
+	 * options. */
 	len = min(len, sizeof(m) - 240);
 	dhcp_make(m, mac, 1, &offer);
 	m[0] = 2;
@@ -26,7 +28,7 @@ static void fuzz_dhcp(const uint8_t *data, size_t len)
 	free(copy);
 }
 
-/* Any bytes, from a copy that ends where they end. */
+/* Parses any bytes, in a copy that ends where they end. */
 static void fuzz_packet(const uint8_t *data, size_t len)
 {
 	uint8_t *copy = malloc(len ?: 1);

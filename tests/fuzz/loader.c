@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Kernel images of every kind into guest RAM that has nothing accessible around it. The first byte
- * says how the machine is made, the rest is the file. corpus/loader is made by make-loader-seeds.
+ * Loads kernel images of every kind into guest RAM that is surrounded by inaccessible memory. The
+ * first byte says how the machine is made, the rest is the file. make-loader-seeds makes
+ * corpus/loader.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #define RAM   (8 * MIB)
 #define GUARD (1 * MIB)
 
-/* RAM that is the same for all inputs: only what is asserted below must be fresh. */
+/* The same RAM for all inputs: only what is asserted below must be fresh. */
 static uint8_t *ram(void)
 {
 	static uint8_t *p;
@@ -65,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	(void)boot_is_linux(&r);
 	if (boot_load(&r, &e) == 0)
 		check(&r, &e);
-	/* Where firmware's tables lie, nothing is ever written. */
+	/* A loader never writes where firmware's tables are. */
 	assert(!memcmp(ram() + 0x9fc00, zeroes, sizeof(zeroes)));
 	return 0;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A modules.dep and, behind a line of "=", a modules.builtin; and an initramfs of what they list.
- */
+/* A modules.dep and, after a line of "=", a modules.builtin; and an initramfs of what they list. */
 #include "command/modules.h"
 
 #include <assert.h>

@@ -16,7 +16,7 @@ struct net_end {
 	unsigned takes; /* frames that the guest has buffers for */
 	unsigned readies;
 	bool up;
-	void (*frame)(void *ctx, const uint8_t *frame, size_t len); /* one has come */
+	void (*frame)(void *ctx, const uint8_t *frame, size_t len); /* it came */
 	void *ctx;
 	uint8_t buf[NET_MAX_FRAME + 1];
 };
@@ -75,7 +75,7 @@ static inline void net_end_stop(struct net_end *e)
 	pthread_mutex_destroy(&e->lock);
 }
 
-/* All that is pending on the loop; it must come to an end. */
+/* Runs all that is pending on the loop, which must come to an end. */
 static inline void net_end_turn(struct net_end *e)
 {
 	struct epoll_event ev;
@@ -88,7 +88,7 @@ static inline void net_end_turn(struct net_end *e)
 	}
 }
 
-/* The guest has buffers for nr frames more. */
+/* The guest has buffers for nr more frames. */
 static inline void net_end_refill(struct net_end *e, unsigned nr)
 {
 	e->takes += nr;

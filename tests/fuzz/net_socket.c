@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A network behind a stream socket whose other end is the input: it sends any bytes in pieces of
- * any length, reads when it likes, and hangs up. What the device gets must be the frames of that
- * stream, and what the peer gets those that the device sent, whole and in order.
+ * A network at the other end of a stream socket. The peer is the input: it sends any bytes in
+ * pieces of any length, reads at any time, and hangs up. The device must get the frames of that
+ * stream, and the peer must get those that the device sent, whole and in order.
  */
 #include "backend/net/socket.h"
 
@@ -18,7 +18,8 @@ static struct net_end e;
 static int listener, peer;
 static char path[64];
 
-/* What the peer has sent, and how much of it the device has got; and the other way. */
+/* The bytes that the peer has sent, and how many of them the device has got; and the other way
+ * round. */
 static uint8_t sent[STREAM], out[STREAM];
 static size_t sent_len, taken, out_len, out_read;
 
@@ -67,7 +68,7 @@ static void peer_send(struct fuzz_in *in, size_t len)
 		sent_len += (size_t)n;
 }
 
-/* A frame with its length in front, of which the input gives the length and the first bytes. */
+/* Sends a frame preceded by its length; the input gives the length and the first bytes. */
 static void peer_send_frame(struct fuzz_in *in)
 {
 	static uint8_t frame[4 + 0x20000];

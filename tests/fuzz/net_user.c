@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A user-mode network that gets the input as the guest's frames: any bytes, or with the headers and
- * checksums that let libslirp look further. It runs without a network where that is possible; where
- * it isn't, only with restrict=on, so that no input reaches anybody.
+ * A user-mode network that gets the input as the guest's frames: any bytes, or bytes with headers
+ * and checksums that make libslirp look further. It runs in a network namespace without a network
+ * if possible; otherwise only with restrict=on, so that no input reaches anybody.
  */
 #include "backend/net/user.h"
 
@@ -32,7 +32,7 @@ static void put_sum(uint8_t *at, uint32_t sum, const uint8_t *p, size_t len)
 	at[1] = (uint8_t)~sum;
 }
 
-/* Where the checksum of a transport is, or 0. */
+/* Returns the offset of a transport's checksum, or 0. */
 static size_t sum_offset(uint8_t protocol)
 {
 	return protocol == 6 ? 16 : protocol == 17 ? 6 : protocol == 1 || protocol == 58 ? 2 : 0;

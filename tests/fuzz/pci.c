@@ -3,7 +3,7 @@
  * A PCI bus with two virtio functions, and an input that is a list of operations: accesses of every
  * width and offset to configuration space (by ports and by memory) and to both windows for BARs,
  * BARs that move, MSI-X, guest memory, kicks, resets. Some operations do what a driver does, so
- * that inputs needn't find that out.
+ * that inputs need not find the way themselves.
  */
 #include <assert.h>
 #include <linux/pci_regs.h>
@@ -24,13 +24,13 @@
 #define ECAM  0xe0000000
 #define LOW   0xc0000000
 #define HIGH  0x100000000
-#define LEN   0x40000 /* small, so that BARs meet */
+#define LEN   0x40000 /* small, so that BARs can collide */
 
 struct function {
 	struct virtio_dev vd;
 	struct virtio_pci t;
 	uint8_t config[24];
-	int call; /* -1, or queue 1 is somebody else's */
+	int call; /* -1, or another process serves queue 1 and has this */
 };
 
 struct target {
@@ -109,7 +109,7 @@ static const struct virtio_ops fn_ops = {
 	.config_write = fn_config_write,
 };
 
-/* -- a driver -- */
+/* -- a driver -------------------------------------------------------------------------------- */
 
 static void config(struct target *t, unsigned fn, unsigned off, unsigned size, uint64_t v)
 {
@@ -128,8 +128,8 @@ static void common(struct target *t, unsigned fn, unsigned reg, unsigned size, u
 	bus_write(&t->mmio, pci_bar(&t->fn[fn].t.fn) + reg, size, v);
 }
 
-/* A live device with the features that the input asks for; rings lie in the first 512 bytes of each
- * half of RAM. */
+/* Brings up a device with the features that the input asks for; rings are in the first 512 bytes of
+ * each half of RAM. */
 static void bring_up(struct target *t, unsigned fn, uint64_t features)
 {
 	decode_at(t, fn, LOW + fn * 0x8000);
@@ -156,7 +156,7 @@ static void bring_up(struct target *t, unsigned fn, uint64_t features)
 	common(t, fn, VIRTIO_PCI_COMMON_STATUS, 1, AGREED | VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
-/* What the loop does with kicks that are pending. */
+/* Does what the loop does with pending kicks. */
 static void run_loop(struct target *t)
 {
 	struct epoll_event ev;
@@ -168,7 +168,7 @@ static void run_loop(struct target *t)
 	}
 }
 
-/* -- the input -- */
+/* -- the input ------------------------------------------------------------------------------- */
 
 static void access_bus(struct bus *b, uint64_t at, unsigned size, bool wr, struct fuzz_in *in)
 {
@@ -194,11 +194,11 @@ static void one_op(struct target *t, struct fuzz_in *in)
 	uint64_t off, len;
 
 	switch (op & 15) {
-	case 0: /* any configuration space, in memory */
+	case 0: /* any configuration space, by memory */
 		off = fuzz_number(in, 3) % PCI_ECAM_SIZE;
 		access_bus(&t->mmio, ECAM + off, size, wr, in);
 		break;
-	case 1: /* a function's */
+	case 1: /* that of a function */
 		off = fuzz_number(in, 1);
 		access_bus(&t->mmio, ECAM + ((fn + 1) << 15) + off, size, wr, in);
 		break;
@@ -243,7 +243,7 @@ static void one_op(struct target *t, struct fuzz_in *in)
 	case 12:
 		virtio_config_changed(&f->vd);
 		break;
-	case 13: /* who serves the queue instead calls */
+	case 13: /* the process that serves the queue signals */
 		if (f->call >= 0)
 			assert(write_one(f->call));
 		break;
@@ -258,7 +258,7 @@ static void one_op(struct target *t, struct fuzz_in *in)
 	}
 }
 
-/* What holds whatever the guest does. */
+/* Checks what holds whatever the guest does. */
 static void check_function(const struct target *t, unsigned fn)
 {
 	const struct virtio_dev *vd = &t->fn[fn].vd;
@@ -275,14 +275,15 @@ static void check_function(const struct target *t, unsigned fn)
 		       p->regs.queue_vector[i] == VIRTIO_MSI_NO_VECTOR);
 		bells += p->kicks.kick[i].wired;
 	}
-	/* Decoded in a window, when memory is on, or nowhere; doorbells with it. */
+	/* The BAR is decoded in a window, if memory is on, or not at all; its doorbells are where
+	 * it is. */
 	if (at == PCI_NOWHERE)
 		assert(bells == 0);
 	else
 		assert(p->fn.config[PCI_COMMAND] & PCI_COMMAND_MEMORY && at == pci_bar(&p->fn) &&
 		       ((at >= LOW && at <= LOW + LEN - 0x8000) ||
 			(at >= HIGH && at <= HIGH + LEN - 0x8000)));
-	/* What can't change hasn't; the list of capabilities ends. */
+	/* Constant fields have not changed; the list of capabilities ends. */
 	assert(load_le(p->fn.config, 4) == 0x10411af4);
 	for (unsigned i = 0; i < sizeof(p->fn.config); i++)
 		assert(!((p->fn.config[i] ^ p->fn.fresh[i]) & ~p->fn.writable[i]));

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A qcow2 image in a memfd. The input first changes the image as it likes - header, tables, its
- * length - and is then a list of requests, flushes and reopenings, with more changes in between:
- * what is in the file is never trusted, not even what was read from there before.
+ * length - and then is a list of requests, flushes and reopenings, with more changes in between:
+ * the contents of the file are never trusted, not even what was read from there before.
  *
- * An image that was not changed from outside must hold what was written to it. One that was changed
- * before it was opened, and not after that, has no more errors when it is closed than it had.
+ * An image that nobody else changed must hold what was written to it. One that was changed before
+ * it was opened, and not after that, must not have more errors when it is closed than it had then.
  */
 #include <assert.h>
 #include <fcntl.h>
@@ -20,16 +20,16 @@
 
 #define CLUSTER   (64 * KIB)
 #define DISK_SIZE (11 * CLUSTER + 3 * DISK_SECTOR)
-#define FAR       (512 * MIB) /* a second L2 table */
+#define FAR       (512 * MIB) /* needs a second L2 table */
 
 struct target {
 	int fd, base_fd;
 	struct qcow2 *q;
 	struct qcow2_base base;
 	uint8_t buf[4 * CLUSTER];
-	uint8_t model[DISK_SIZE / DISK_SECTOR]; /* each sector's fill byte */
+	uint8_t model[DISK_SIZE / DISK_SECTOR]; /* the byte that fills each sector */
 	bool sound, over, large;
-	long errors; /* when it was opened; -1: unknown, or changed since then */
+	long errors; /* number when it was opened; -1: unknown, or changed since then */
 };
 
 static struct target t = { .fd = -1, .base_fd = -1 };
@@ -43,7 +43,7 @@ static void make_base(void)
 			abort();
 }
 
-/* An image with a few clusters written, then as the input has it. */
+/* Makes an image with a few clusters written, and changes it as the input says. */
 static void make_image(struct fuzz_in *in)
 {
 	struct qcow2_info info = { .size = DISK_SIZE, .backing = "/b", .backing_format = "raw" };
@@ -93,7 +93,7 @@ static void reopen(void)
 	qcow2_set_base(t.q, &t.base);
 }
 
-/* Places that matter are near the beginning: header, tables, first clusters. */
+/* Important places are near the beginning: header, tables, first clusters. */
 static void poke(struct fuzz_in *in)
 {
 	const uint64_t off = fuzz_number(in, 1) * CLUSTER + fuzz_number(in, 2);
@@ -144,7 +144,7 @@ static void request(struct fuzz_in *in, enum disk_op op)
 		memset(t.model + off / DISK_SECTOR, 0, len / DISK_SECTOR);
 }
 
-/* A discard may or may not have been done: what is read is what it is from then on. */
+/* A discard may or may not have been done: what is read after it counts from then on. */
 static void discard(struct fuzz_in *in)
 {
 	request(in, DISK_DISCARD);
@@ -208,7 +208,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		make_base();
 	make_image(&in);
 	reopen();
-	/* Something to be damaged. */
+	/* There must be something to damage. */
 	pokes = (unsigned)fuzz_number(&in, 1) % 8;
 	for (unsigned i = pokes; i; i--)
 		poke(&in);

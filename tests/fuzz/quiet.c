@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Every target with libFuzzer: what a guest does wrong is not told. (replay.c does this itself.) */
+/* In every target with libFuzzer: what a guest does wrong is not logged. (replay.c does this
+ * itself.) */
 #include "vmm/log.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Registers of the small PIO devices. An operation is a byte: the device, its port, read or write,
- * the access size; then the value that is written.
+ * Registers of the small PIO devices. The first byte of an operation is the device, its port, read
+ * or write, and the access size; then comes the value to write.
  */
 #include "fuzz.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Registers of the UART, input, and a backend that stalls. An operation is a byte, its kind in the
- * low three bits and the register above them, then an argument where it needs one. After each one
- * the device must be in order, its line as IIR says, and in the end all that was sent has arrived.
+ * Registers of the UART, input, and a backend that stalls. The first byte of an operation has its
+ * kind in the low three bits and the register above them; then comes an argument if it needs one.
+ * After each operation the device must be in order and its line as IIR says; in the end all that
+ * was sent must have arrived.
  */
 #include "fuzz.h"
 
@@ -82,7 +83,7 @@ static void write_register(struct fixture *f, unsigned reg, uint8_t value)
 	if (reg == THR && !(u->lcr & 0x80) && !(u->mcr & 0x10)) {
 		if (f->nr_sent == MOST || (u->stopping && u->tx.len == UART_FIFO_SIZE))
 			return;
-		if (u->tx.len == UART_FIFO_SIZE) { /* or it would wait for ever */
+		if (u->tx.len == UART_FIFO_SIZE) { /* otherwise it would wait for ever */
 			f->room++;
 			f->stream.ready(f->stream.ctx);
 		}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A vhost-user daemon that says what the input has, and a driver: answers that are right but for
- * their values, any bytes, too little, unasked, descriptors, and the end of the connection at any
- * time. Nothing is waited for.
+ * A vhost-user daemon that says what the input contains, and a driver: answers that are right
+ * except for their values, any bytes, too few bytes, unasked messages, descriptors, and the end of
+ * the connection at any time. Nothing is waited for.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -40,7 +40,7 @@ static void say(const void *bytes, size_t len)
 		(void)!send(t.peer, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* Right, but for what flags say. */
+/* The answer is right except for what flags say. */
 static void answer(struct fuzz_in *in)
 {
 	struct vu_message m = { .request = (uint32_t)fuzz_number(in, 1), .flags = 5, .size = 8 };
@@ -64,7 +64,7 @@ static void say_bytes(struct fuzz_in *in)
 	say(bytes, len);
 }
 
-/* Every answer that a start needs. */
+/* Gives every answer that a start needs. */
 static void answer_all(bool acks)
 {
 	static const uint32_t asked[] = { VU_SET_FEATURES,   VU_SET_MEM_TABLE,   VU_SET_VRING_NUM,

@@ -2,7 +2,7 @@
 /*
  * A virtio-balloon device, and an input that is a list of operations of its driver: lists of pages,
  * reports and statistics in chains of any shape, resets, the configuration space, the timer. The
- * host wipes what it takes back, rings included.
+ * host wipes the memory that it takes back, rings included.
  */
 #include "virtio/balloon.h"
 
@@ -18,7 +18,7 @@ struct target {
 	struct driver d;
 	struct loop loop;
 	gpa_t buf;      /* BUF_SIZE bytes that requests point into, and beyond */
-	uint64_t taken; /* bytes, by one operation */
+	uint64_t taken; /* bytes, in one operation */
 };
 
 static struct target target;
@@ -161,7 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	for (unsigned steps = 0; in.len && steps < 200; steps++) {
 		t->taken = 0;
 		step(t, &in);
-		assert(t->taken <= 256 * MIB); /* what the device does in one go is bounded */
+		assert(t->taken <= 256 * MIB); /* one operation has a bounded effect */
 		assert(t->b.target_pages <= 200);
 	}
 	virtio_reset(&t->b.vd);

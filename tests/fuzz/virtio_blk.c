@@ -31,7 +31,7 @@ struct target {
 
 static struct target writable, readonly;
 
-/* The engine of system calls, which the input can hold up. */
+/* The engine of system calls, but the input can delay it. */
 static void late_stop(struct disk *d __unused) {}
 
 static struct target *target_of(struct disk *d)
@@ -87,7 +87,7 @@ static void target_init(struct target *t, bool ro)
 	t->restart = t->d.next_alloc;
 }
 
-/* Header and data as they should be, but for the values, cut into pieces of any size. */
+/* Header and data are correct except for the values, and cut into pieces of any size. */
 static void send_request(struct target *t, struct fuzz_in *in)
 {
 	struct ring_buf buf[VIRTQ_MAX_SIZE];
@@ -109,7 +109,7 @@ static void send_request(struct target *t, struct fuzz_in *in)
 		bool is_in = left <= in_len;
 		uint32_t most = is_in ? left : left - in_len;
 
-		/* Pieces for the first half of the table, then what is left. */
+		/* The pieces get the first half of the table, then what is left. */
 		buf[n] =
 			(struct ring_buf){ gpa, n < 128 && piece ? min(piece, most) : most, is_in };
 		gpa += buf[n].len;

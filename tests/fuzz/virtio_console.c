@@ -70,7 +70,7 @@ static struct fake_stream *pick_end(struct target *t, struct fuzz_in *in)
 	return &t->end[fuzz_number(in, 1) % t->c.nr_ports];
 }
 
-/* Pieces for one direction. */
+/* Sends pieces of one direction. */
 static void send_pieces(struct target *t, struct fuzz_in *in, bool is_in)
 {
 	unsigned q = pick_queue(t, in), nr = 1 + (unsigned)fuzz_number(in, 1) % 8;
@@ -243,7 +243,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		step(t, &in);
 	virtio_reset(&t->c.vd);
 	for (unsigned i = 0; i < t->c.nr_ports; i++) {
-		/* What is kept of before the reset goes out, in turns. */
+		/* What is kept from before the reset goes out, bit by bit. */
 		t->end[i].room = SIZE_MAX;
 		t->end[i].connections |= 1;
 		for (unsigned turns = 0; t->c.port[i].rest_len && turns < 64; turns++)

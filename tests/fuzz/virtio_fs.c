@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A virtio-fs device on a folder, and an input that is a list of what its guest does: requests that
- * are nearly right, with node ids and handles that exist or don't, chains of any shape, resets; and
- * now and then the host moves things about. Beside the folder lies a secret: whatever is asked for,
- * its content and its name must come in no answer, and it must stay as it is.
+ * A virtio-fs device on a directory, and an input that is a list of what its guest does: requests
+ * that are nearly right, with node ids and handles that exist or don't, chains of any shape,
+ * resets; and now and then the host moves things about. Beside the directory is a secret: whatever
+ * the guest asks for, no answer may contain its content or its name, and it must not change.
  */
 #include <sys/random.h>
 
@@ -14,7 +14,7 @@
 #define BUF_SIZE (128 * KIB)
 
 static struct client writable, readonly;
-static char secret[33]; /* another one each time */
+static char secret[33]; /* a new one in each process */
 
 /* A guest may have left a link of that name, which is not followed. */
 static void put(const struct client *c, const char *name, const char *text)
@@ -27,7 +27,7 @@ static void put(const struct client *c, const char *name, const char *text)
 	}
 }
 
-/* Links to what lies outside, which a request must not follow, and something to do. */
+/* Makes links to what is outside, which a request must not follow, and some files to work with. */
 static void furnish(const struct client *c)
 {
 	if (mkdir(host_path(c, "share/dir"), 0755) == 0) {
@@ -40,7 +40,7 @@ static void furnish(const struct client *c)
 	}
 }
 
-/* All that is in the share goes. */
+/* Removes everything in the share. */
 static void clear(const struct client *c)
 {
 	char command[256];
@@ -50,8 +50,8 @@ static void clear(const struct client *c)
 	(void)!system(command);
 }
 
-/* Is the secret in there? Byte by byte, for the fuzzer learns what memmem() or strcmp() compare,
- * and would write it itself. */
+/* Is the secret in there? Compared byte by byte: the fuzzer learns what memmem() or strcmp()
+ * compare, and would write the secret itself. */
 #ifdef __clang__
 __attribute__((no_sanitize("coverage")))
 #endif
@@ -120,7 +120,7 @@ static const char *const names[] = {
 	"other", "..",  ".",     "",    "dir/below", "../secret", "secret", "user.a",
 };
 
-/* A number that is likely to mean something, or any. */
+/* Returns a number that is likely to have a meaning, or any. */
 static uint64_t some_id(struct fuzz_in *in)
 {
 	const uint8_t kind = (uint8_t)fuzz_number(in, 1);
@@ -128,7 +128,7 @@ static uint64_t some_id(struct fuzz_in *in)
 	return kind < 200 ? kind % 12 : fuzz_number(in, 8);
 }
 
-/* The request's fixed part, by bytes of the input; the first eight are often an id. */
+/* Fills the request's fixed part from the input; the first eight bytes are often an id. */
 static size_t fixed_part(struct fuzz_in *in, uint8_t *body, size_t size)
 {
 	const size_t len = fuzz_number(in, 1) % 128;
@@ -155,7 +155,7 @@ static void send(struct client *c, struct fuzz_in *in, gpa_t req, uint32_t len, 
 	unsigned nr = 0;
 
 	if (piece & 64)
-		out = req; /* the answer overwrites the request */
+		out = req; /* so that the answer overwrites the request */
 	for (uint32_t done = 0; done < len + room && nr < ARRAY_SIZE(buf); nr++) {
 		const bool is_in = done >= len;
 		const uint32_t most = is_in ? len + room - done : len - done;
@@ -183,7 +183,7 @@ static void request(struct client *c, struct fuzz_in *in)
 	h.nodeid = some_id(in);
 	how = (uint8_t)fuzz_number(in, 1);
 	if (how & 64)
-		h.uid = h.gid = 1000; /* as which a monitor of root's makes files */
+		h.uid = h.gid = 1000; /* a monitor that root runs makes files as this user */
 	len = how & 1 ? fixed_part(in, body, sizeof(body)) : 0;
 	for (unsigned i = 0; i < (how >> 1 & 3u); i++) {
 		const char *name = names[fuzz_number(in, 1) % ARRAY_SIZE(names)];
@@ -202,7 +202,7 @@ static void request(struct client *c, struct fuzz_in *in)
 	     how & 32 ? (uint32_t)fuzz_number(in, 2) : 16 + 4096);
 }
 
-/* A chain of anything. */
+/* Sends a chain of anything. */
 static void chain(struct client *c, struct fuzz_in *in)
 {
 	struct ring_buf buf[8];
@@ -220,7 +220,7 @@ static void chain(struct client *c, struct fuzz_in *in)
 	virtio_kick(&c->fs.vd, queue);
 }
 
-/* Somebody on the host. */
+/* Somebody on the host changes the directory. */
 static void host(struct client *c, struct fuzz_in *in)
 {
 	switch (fuzz_number(in, 1) % 5) {
@@ -284,7 +284,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	virtio_reset(&c->fs.vd);
 	assert(c->fs.server->fds.taken == 0);
 	c->fs.server->fds.most = 200;
-	/* What was made stays for the next inputs, but not for ever. */
+	/* Files that were made stay for the next inputs, but not for ever. */
 	if (c == &writable && ++runs % 64 == 0)
 		clear(c);
 	furnish(c);

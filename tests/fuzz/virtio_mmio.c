@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A virtio-mmio device with everything (configuration space, two queues, requests that it keeps for
- * a while) and an input that is a list of operations: accesses of every width, writes to guest
+ * A virtio-mmio device with all features (configuration space, two queues, requests that it keeps
+ * for a while) and an input that is a list of operations: accesses of every width, writes to guest
  * memory, kicks, completions, resets. One operation sets the device up as a driver would, so that
- * inputs needn't find that out.
+ * inputs need not find the way themselves.
  */
 #include "virtio/mmio.h"
 
@@ -40,7 +40,8 @@ static void answer(struct virtq *q, const struct virtq_chain *c)
 	virtq_push(q, c->head, (uint32_t)chain_write(c, 0, buf, n));
 }
 
-/* Keeps a request if there is room, or leaves the rest in the queue if its first byte says so. */
+/* Keeps a request if there is room; leaves the rest in the queue if the request's first byte says
+ * so. */
 static int target_kick(struct virtio_dev *vd, struct virtq *q)
 {
 	struct target *t = container_of(vd, struct target, vd);
@@ -122,8 +123,8 @@ static void wr(struct target *t, uint32_t reg, uint32_t v)
 	t->mmio.dev.ops->write(&t->mmio.dev, reg, 4, v);
 }
 
-/* A live device with the features that the input asks for; rings lie in the first 512 bytes of each
- * half of RAM. */
+/* Brings up a device with the features that the input asks for; rings are in the first 512 bytes of
+ * each half of RAM. */
 static void bring_up(struct target *t, uint64_t features)
 {
 	wr(t, VIRTIO_MMIO_STATUS, 0);
@@ -146,12 +147,12 @@ static void bring_up(struct target *t, uint64_t features)
 	wr(t, VIRTIO_MMIO_STATUS, AGREED | VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
-/* What the loop does with kicks that are pending. */
+/* Does what the loop does with pending kicks. */
 static void run_loop(struct target *t)
 {
 	struct epoll_event ev;
 
-	/* A round may ask for another, for ever if the device writes to an available ring. */
+	/* A round may ask for another one, for ever if the device writes to an available ring. */
 	for (unsigned i = 0; i < 4 && epoll_wait(t->loop.epoll_fd, &ev, 1, 0) == 1; i++) {
 		struct loop_source *src = ev.data.ptr;
 
@@ -209,14 +210,14 @@ static void one_op(struct target *t, struct fuzz_in *in)
 	case 8:
 		dev->ops->reset(dev);
 		break;
-	case 9: /* a kick, and what comes of it */
+	case 9: /* a kick, and its effects */
 		wr(t, VIRTIO_MMIO_QUEUE_NOTIFY, op >> 4);
 		run_loop(t);
 		break;
 	}
 }
 
-/* What holds whatever the guest does. */
+/* Checks what holds whatever the guest does. */
 static void check(const struct target *t)
 {
 	const struct virtio_dev *vd = &t->vd;

@@ -21,7 +21,7 @@ struct target {
 	gpa_t buf;
 	gpa_t restart; /* where d allocates from, for the next input */
 	struct fuzz_in *in;
-	unsigned frames; /* that the backend has */
+	unsigned frames; /* those that the backend has */
 	bool full;
 };
 static struct target t;
@@ -31,7 +31,7 @@ static int fuzz_start(struct net_backend *b __unused, struct loop *loop __unused
 	return 0;
 }
 
-static uint8_t sum; /* so that what is sent is read */
+static uint8_t sum; /* so that the bytes that are sent are read */
 
 static ssize_t fuzz_send(struct net_backend *b __unused, unsigned pair, const struct iovec *iov,
 			 unsigned nr)
@@ -61,7 +61,7 @@ static ssize_t fuzz_receive(struct net_backend *b __unused, unsigned pair, const
 	t.frames--;
 	len = fuzz_number(t.in, 1);
 	if (len & 0x80)
-		len = min((len & 0x7f) << 10, NET_MAX_FRAME + 1); /* one more than may be */
+		len = min((len & 0x7f) << 10, NET_MAX_FRAME + 1); /* one more than is allowed */
 	if (len == 13)
 		return -EMSGSIZE;
 	for (unsigned i = 0; i < nr && done < len; i++) {
@@ -128,7 +128,7 @@ static unsigned any_queue(struct fuzz_in *in)
 	return (unsigned)fuzz_number(in, 1) % t.n.vd.nr_queues;
 }
 
-/* Buffers as an honest driver has them, several at once. */
+/* Offers buffers like a correct driver, several at once. */
 static void refill(struct fuzz_in *in)
 {
 	unsigned queue = NET_RX((unsigned)fuzz_number(in, 1) % PAIRS);

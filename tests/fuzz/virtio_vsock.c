@@ -20,8 +20,8 @@
 #define LISTENER  7u /* the port at which the host listens */
 #define OFFERED   8u /* the one that a descriptor answers */
 #define HOST_FDS  8u
-#define OUT_LEN   (80 * KIB) /* packets of the guest's */
-#define IN_LEN    (16 * KIB) /* its buffers */
+#define OUT_LEN   (80 * KIB) /* for packets of the guest's */
+#define IN_LEN    (16 * KIB) /* for its buffers */
 #define MAX_STEPS 300u
 
 struct target {
@@ -31,7 +31,7 @@ struct target {
 	char folder[32], path[64];
 	int listener;
 	gpa_t out, in;
-	int fd[HOST_FDS]; /* clients and accepted ones; -1: none */
+	int fd[HOST_FDS]; /* clients and accepted connections; -1: none */
 	unsigned next_fd;
 };
 
@@ -75,7 +75,7 @@ static void target_init(void)
 		t.fd[i] = -1;
 }
 
-/* The loop, for as long as it has work, within reason: a device that keeps itself busy is a
+/* Runs the loop for as long as it has work, within reason: a device that keeps itself busy is a
  * finding. */
 static void settle(void)
 {
@@ -97,7 +97,7 @@ static void keep_fd(int fd)
 	*slot = fd;
 }
 
-/* -- the host -- */
+/* -- the host -------------------------------------------------------------------------------- */
 
 static void connect_client(struct fuzz_in *in)
 {
@@ -153,7 +153,7 @@ static void host_acts(struct fuzz_in *in)
 	}
 }
 
-/* -- the guest -- */
+/* -- the guest ------------------------------------------------------------------------------- */
 
 static void offer_buffers(struct fuzz_in *in)
 {
@@ -169,7 +169,7 @@ static void offer_buffers(struct fuzz_in *in)
 	driver_kick(&t.d, 0);
 }
 
-/* Each field from a few likely values, or any. */
+/* Takes each field from a few likely values, or any value. */
 static uint32_t pick(struct fuzz_in *in, const uint32_t likely[4])
 {
 	unsigned how = (unsigned)fuzz_number(in, 1);

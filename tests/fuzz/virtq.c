@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Walks a queue that the input describes: features, size, addresses and positions (14 bytes), then
- * guest memory from address 0 on, rings, tables, buffers and all. What the device writes lands in
- * that memory, too, and may well change the rings that it walks.
+ * guest memory from address 0 on, rings, tables, buffers and all. What the device writes also goes
+ * to that memory, and may change the rings that it walks.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "fuzz.h"
 #include "vmm/virtq.h"
 
-/* Two regions that touch, so that there are ranges that cross. */
+/* Two adjacent regions, so that ranges can cross from one to the other. */
 #define LOW_SIZE  (8 * KIB)
 #define HIGH_SIZE (4 * KIB)
 
@@ -26,7 +26,7 @@ static bool in_ram(const struct gmem *m, const struct iovec *v)
 	return false;
 }
 
-/* What virtq_pop() promises. */
+/* Checks what virtq_pop() promises. */
 static void check_chain(const struct gmem *m, const struct virtq_chain *c)
 {
 	uint64_t len[2] = { 0 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fs DIR: does with the file system of DIR, which is the guest's end of virtio-fs, what programs do. Every surprise is
- * a line that begins with "bad: ". DIR keeps the folder "kept", with a file of each kind, for a look from the host.
+ * fs DIR: does what programs do with the file system of DIR, which is the guest's end of virtio-fs.
+ * Every surprise is a line that begins with "bad: ". The directory "kept" remains in DIR, with a
+ * file of each kind, for the host to look at.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -30,7 +31,7 @@
 	} while (0)
 #define FAILS(what, why) CHECK((what) < 0 && errno == (why))
 
-/* A file of this content, open. */
+/* Makes a file with this content, and returns it open. */
 static int make(const char *name, const char *text)
 {
 	int fd = open(name, O_RDWR | O_CREAT | O_TRUNC, 0644);
@@ -179,7 +180,7 @@ static void attributes(void)
 	CHECK(unlink("file") == 0);
 }
 
-/* Among the guest's processes. */
+/* Locks between processes of the guest. */
 static void locks(void)
 {
 	struct flock lock = { .l_type = F_WRLCK };
@@ -197,7 +198,7 @@ static void locks(void)
 	CHECK(unlink("lock") == 0);
 }
 
-/* What the host can look at afterwards; pipe and socket work, in the guest. */
+/* Files that the host looks at afterwards; pipe and socket work in the guest. */
 static void kinds(void)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = "kept/socket" };

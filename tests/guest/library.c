@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The library as its users have it: several machines in one process, from several threads.
+ * The library as its users use it: several machines in one process, used by several threads.
  *
  *	library IMAGES
  *
- * speaks TAP, and skips without /dev/kvm. It runs under TSan, too.
+ * It prints TAP, and skips without /dev/kvm. It also runs under TSan.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,12 +32,12 @@ static void point(bool ok, const char *name)
 	fflush(stdout);
 }
 
-/* What callbacks were told. */
+/* The callbacks' record of what they were told. */
 struct heard {
 	pthread_mutex_t lock;
 	char log[4096];
 	int started, restarted, ended;
-	struct minivmm *ends; /* or NULL: asked by the last event, which takes its time */
+	struct minivmm *ends; /* or NULL: the last event asks it to end, which takes a while */
 	int end, status;
 };
 
@@ -74,7 +74,7 @@ struct guest {
 	struct heard heard;
 };
 
-/* A machine, not yet started. options: NAME, VALUE, …, NULL. */
+/* Makes a machine and does not start it. options: NAME, VALUE, …, NULL. */
 static void make(struct guest *g, const char *const options[])
 {
 	struct minivmm_config *c = minivmm_config_new();
@@ -108,7 +108,7 @@ static void destroy(struct guest *g)
 	close(g->serial);
 }
 
-/* The guest says something. */
+/* Returns whether the guest says something. */
 static bool talks(struct guest *g)
 {
 	struct pollfd p = { .fd = g->serial, .events = POLLIN };
@@ -117,7 +117,7 @@ static bool talks(struct guest *g)
 	return poll(&p, 1, 60000) > 0 && read(g->serial, &byte, 1) == 1 && byte == '.';
 }
 
-/* Hears it out: true once it is silent; false when it says more than was under way. */
+/* Reads until the guest is silent. False: it said more than can have been under way. */
 static bool falls_silent(struct guest *g)
 {
 	struct pollfd p = { .fd = g->serial, .events = POLLIN };
@@ -148,9 +148,9 @@ static void tell(struct guest *g, char letter)
 		abort();
 }
 
-/* -- one after the other -- */
+/* -- one after the other --------------------------------------------------------------------- */
 
-/* A whole life; returns whether all was as it should. */
+/* A whole life; returns whether all was as it should be. */
 static void *life(void *arg)
 {
 	struct guest g;
@@ -206,7 +206,7 @@ static void nobody_reads(void)
 	}
 	point(minivmm_pause(g.vm) == 0, "a guest that waits for its reader can be paused");
 	point(falls_silent(&g) && minivmm_resume(g.vm) == 0 && talks(&g), "and goes on");
-	close(g.serial); /* SIGPIPE would end us */
+	close(g.serial); /* SIGPIPE would kill this process */
 	g.serial = -1;
 	usleep(10000);
 	minivmm_stop(g.vm, MINIVMM_AT_ONCE);
@@ -275,7 +275,7 @@ static void ways_to_end(void)
 	close(g.serial);
 }
 
-/* -- all at once -- */
+/* -- all at once ----------------------------------------------------------------------------- */
 
 static void *pause_and_resume(void *arg)
 {
@@ -364,8 +364,8 @@ static void destroyed_in_every_state(void)
 	point(true, "destroyed before the start, running and paused");
 }
 
-/* Processors that never leave the guest by themselves are made to: one that spins, three that wait
- * to be started. */
+/* Processors that never leave the guest by themselves are made to leave: one that spins, three that
+ * wait to be started. */
 static void a_guest_that_spins(const char *name)
 {
 	struct minivmm_config *c = minivmm_config_new();
@@ -388,7 +388,8 @@ static void a_guest_that_spins(const char *name)
 	point(ok, name);
 }
 
-/* ulimit -i 0, or as many signals pending as the user may have: all of his processes together. */
+/* ulimit -i 0, or all the pending signals that the user may have are used up: the limit is for all
+ * of the user's processes together. */
 static void without_pending_signals(void)
 {
 	struct rlimit was, none;
@@ -401,9 +402,9 @@ static void without_pending_signals(void)
 	setrlimit(RLIMIT_SIGPENDING, &was);
 }
 
-/* -- calls, callbacks and the end -- */
+/* -- calls, callbacks and the end ------------------------------------------------------------ */
 
-/* A thread that calls a function of the machine, and says which it is before that. */
+/* A thread that calls a function of the machine, and stores its id before that. */
 struct caller {
 	struct guest *g;
 	pid_t id; /* atomic */
@@ -420,7 +421,7 @@ static void *wait_for_ever(void *arg)
 	return NULL;
 }
 
-/* Until it sleeps. */
+/* Waits until it sleeps. */
 static void await_asleep(struct caller *c)
 {
 	char path[64], line[256];
@@ -477,7 +478,8 @@ static void the_last_callback(void)
 	point(ok, "the last event knows the end, and the end comes after it");
 }
 
-/* A user's lock, held by who calls and wanted by who hears the balloon's message. */
+/* A user's lock: the caller holds it, and the callback that hears the balloon's message wants
+ * it. */
 static pthread_mutex_t users = PTHREAD_MUTEX_INITIALIZER;
 static int heard_balloon; /* atomic */
 
@@ -526,7 +528,7 @@ static void messages_hold_up_nobody(void)
 	point(ok, "a call goes on while another's message is being delivered");
 }
 
-/* -- errors -- */
+/* -- errors ---------------------------------------------------------------------------------- */
 
 static int threads_left = -1; /* that can be made; -1: no limit */
 
@@ -552,7 +554,7 @@ static void no_threads(void)
 	ok = minivmm_config_set(c, "kernel", kernel) == 0 && minivmm_create(c, &vm) == -EAGAIN &&
 	     strstr(minivmm_error(), "temporarily");
 	minivmm_config_free(c);
-	for (int left = 0; left < 3; left++) { /* of an I/O thread, a vCPU's, the machine's */
+	for (int left = 0; left < 3; left++) { /* of an I/O thread, a vCPU, the machine */
 		struct pollfd p = { .events = POLLIN };
 
 		threads_left = -1;
@@ -571,7 +573,7 @@ static void no_threads(void)
 	point(ok, "threads that can't be made are an error of the start");
 }
 
-/* SIGXFSZ would end us. */
+/* SIGXFSZ would kill this process. */
 static void no_room(void)
 {
 	char base[] = "/tmp/library-XXXXXX", overlay[64], disk[128];
@@ -644,7 +646,7 @@ static void errors(void)
 	point(ok, "a dry run");
 }
 
-/* What is the program's and not the library's. */
+/* The state that belongs to the program and not to the library. */
 struct process {
 	sigset_t mask;
 	struct sigaction action[65];

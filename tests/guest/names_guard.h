@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guard for tests: it sees every system call by which a thread looks up a name, by seccomp's user
- * notification, and catches those whose name could lead elsewhere than it did before. Names below a
- * descriptor can't, if they are no links.
+ * A guard for tests: it sees every system call by which a thread looks up a name (by seccomp's user
+ * notification), and catches those whose name could lead elsewhere than before. Names below a
+ * descriptor can't, unless they are links.
  *
- * guard_me() in the thread that is guarded, then guard() in one of its own, which ends when nobody
- * is left to guard.
+ * The guarded thread calls guard_me(); guard() runs in a thread of its own, which ends when no
+ * guarded thread is left.
  */
 #pragma once
 
@@ -26,7 +26,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Where the directory's descriptor and the name are among a call's arguments; dir -1: none. */
+/* The positions of the directory's descriptor and of the name among a call's arguments; dir -1:
+ * none. */
 static const struct call {
 	int nr, dir, name;
 } calls[] = {
@@ -80,7 +81,7 @@ static int guard_fd = -1;
 static char caught[4096];
 static unsigned looked_at;
 
-/* Of the thread that calls it, and those that it starts. */
+/* Guards the calling thread, and those that it starts. */
 static bool guard_me(void)
 {
 	struct sock_filter code[4 + NR_CALLS + 2];
@@ -108,7 +109,7 @@ static bool guard_me(void)
 	return guard_fd >= 0;
 }
 
-/* What the thread that waits for us has there. By the kernel, so that TSan sees no race. */
+/* Copies memory of the waiting thread. The kernel copies, so that TSan sees no race. */
 static void copy_from(char *to, size_t size, uintptr_t at)
 {
 	const size_t page = 4096, here = page - at % page;
@@ -133,13 +134,13 @@ static const char *name_in(const struct call *c, const struct seccomp_data *d)
 	return sun->sun_family == AF_UNIX ? sun->sun_path : "";
 }
 
-/* What a library looks up, which nobody can keep it from; only root decides what that is. */
+/* Libraries look these up, which can't be prevented; only root decides where they lead. */
 static bool is_libraries(const char *name)
 {
 	return !strcmp(name, "/etc/resolv.conf") || !strcmp(name, "/dev/urandom"); /* libslirp */
 }
 
-/* What sanitizers look up for themselves. */
+/* Sanitizers look these up for themselves. */
 static bool is_sanitizers(const char *name)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -151,8 +152,8 @@ static bool is_sanitizers(const char *name)
 #endif
 }
 
-/* Would it be found anew? /proc/self/fd/N is what N is open as. Allocates nothing: whoever waits
- * for us may have the allocator's lock. */
+/* Would the name be looked up anew? /proc/self/fd/N is the file that N has open. Allocates nothing:
+ * the waiting thread may have the allocator's lock. */
 static void judge(const struct seccomp_data *d)
 {
 	const struct call *c = calls;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest that restarts, in a directory of which it (here: this test) has changed every name.
- * restart IMAGES; speaks TAP; skips without /dev/kvm. Under TSan, too.
+ * A guest that restarts, in a directory in which it (here: this test) has changed every name.
+ * restart IMAGES; prints TAP; skips without /dev/kvm. It also runs under TSan.
  *
- * From the start to the end its threads look up no name but below a descriptor (names_guard.h).
+ * From the start to the end its threads look up no name except below a descriptor (names_guard.h).
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -86,7 +86,7 @@ static void make_file(const char *name, off_t size)
 	close(fd);
 }
 
-/* For as long as we live; it answers nobody. */
+/* Listens for as long as this process lives; never answers. */
 static void listen_at(const char *name)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
@@ -112,7 +112,7 @@ static void set(struct minivmm_config *c, const char *name, const char *fmt)
 		bail(name);
 }
 
-/* It is built in, and the library is there. */
+/* Is it built in, and is the library there? */
 static bool has_slirp(struct minivmm_config *c)
 {
 	char *text = NULL;
@@ -122,7 +122,7 @@ static bool has_slirp(struct minivmm_config *c)
 	return is_in && dlopen("libslirp.so.0", RTLD_NOW | RTLD_LOCAL);
 }
 
-/* All that takes a path, and what is by number. */
+/* Sets all options that take a path, and those by number. */
 static void make(const char *image)
 {
 	struct minivmm_config *c = minivmm_config_new();
@@ -173,7 +173,7 @@ static void make(const char *image)
 
 static sem_t go;
 
-/* The life of the machine, with the guard on it and all of its threads. */
+/* The life of the machine: the guard watches this thread and all that it starts. */
 static void *live(void *arg)
 {
 	sem_t *guarded = arg;
@@ -218,7 +218,7 @@ static void tell(char letter)
 static const char *const names[] = { "kernel", "initrd", "raw",    "base",  "overlay",
 				     "share",  "log",    "socket", "vsock", "net" };
 
-/* As a guest would, to which the directory is shared. */
+/* Changes the names as a guest would that shares the directory. */
 static void swap_names(void)
 {
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -230,8 +230,8 @@ static void swap_names(void)
 	}
 }
 
-/* Is the file among our descriptors? Those of other threads may be closed meanwhile, which fstat()
- * would be a race with, to TSan; the call itself is not. */
+/* Is the file among our descriptors? Other threads may close theirs meanwhile: for TSan that is a
+ * race with fstat(), but not with the system call itself. */
 static bool is_open(const char *path)
 {
 	struct stat want, st;
@@ -253,7 +253,7 @@ static bool old_is_open(const char *name)
 	return is_open(path);
 }
 
-/* A client of what listens at the old socket. */
+/* Connects a client to the listener at the old socket. */
 static bool connects(const char *name)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
@@ -321,7 +321,7 @@ static void look_at_it(void)
 
 /* -- one that does nothing but reset itself -------------------------------------------------- */
 
-static int told; /* atomic: that it is kept waiting */
+static int told; /* atomic: it was told that it is kept waiting */
 
 static void on_waiting(void *ctx, int level, const char *text)
 {
@@ -345,7 +345,7 @@ static void resets_for_ever(const char *image, enum minivmm_stop how, enum miniv
 		bail(image);
 	while (!__atomic_load_n(&told, __ATOMIC_ACQUIRE))
 		usleep(1000);
-	usleep(1000000); /* it may be waiting, or not; longer each time */
+	usleep(1000000); /* it may or may not be waiting; longer each time */
 	point(minivmm_pause(m) == 0 && minivmm_resume(m) == 0 && minivmm_stop(m, how) == 0 &&
 		      minivmm_wait(m, 60000) == 0 && minivmm_end(m) == end,
 	      name);

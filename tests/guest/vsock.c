@@ -5,7 +5,7 @@
  *
  * ADDRESS is vsock:CID:PORT or unix:PATH to connect, connect:PATH:PORT to connect by way of
  * "CONNECT PORT", listen:PORT (AF_VSOCK) or listen:PATH to accept. WHAT is one of
- *	give N   send N bytes, say that this was all, wait until the peer is done: "gave N"
+ *	give N   send N bytes, shut down sending, wait until the peer is done: "gave N"
  *	take     receive until the peer has no more: "took N"
  *	trade N  give, and receive what comes back after that: "gave N", "took N"
  *	return   receive until the peer has no more, then send as many bytes: "took N", "gave N"
@@ -13,7 +13,7 @@
  *	echo N   accept N connections and send back what comes: "echoed N"
  *	refused  fail to connect: "refused"
  * It says "listening at PORT" (or PATH) once it does. The bytes are those of a random number
- * generator, with which who receives compares all of them.
+ * generator: the receiver computes them, too, and compares all.
  */
 /* clang-format on */
 #include <errno.h>
@@ -37,7 +37,7 @@ static _Noreturn void fail(const char *what)
 	exit(1);
 }
 
-/* -- addresses -- */
+/* -- addresses ------------------------------------------------------------------------------- */
 
 struct address {
 	union {
@@ -146,7 +146,7 @@ static int open_one(const struct address *a)
 	return fd;
 }
 
-/* -- bytes -- */
+/* -- bytes ----------------------------------------------------------------------------------- */
 
 struct stream {
 	uint64_t state, bytes;
@@ -217,7 +217,7 @@ static uint64_t take(int fd)
 	return stream.bytes;
 }
 
-/* -- many at once -- */
+/* -- many at once ---------------------------------------------------------------------------- */
 
 static void many(const struct address *a, unsigned n)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Tells a backend that runs kernel code from one that interprets it, on this machine's /dev/kvm. */
+/* Checks that x86_try_guest() tells a backend that runs kernel code from one that interprets it, by
+ * machine's /dev/kvm. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +8,7 @@
 
 #include "host/doctor.h"
 
-#define SKIPPED 77 /* meson */
+#define SKIPPED 77 /* meson's status for it */
 
 static int count_files(const char *folder)
 {

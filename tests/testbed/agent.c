@@ -2,8 +2,8 @@
 /*
  * agent: PID 1 of the test bed's emulated host. Loads the modules that the initrd holds, makes the
  * caller's file system tree (by virtiofs) its root, runs COMMAND as host.c describes it, carries
- * its three streams (wire.h), and reports its exit status. Says on the console what failed; host.c
- * then shows that to the caller.
+ * its three streams (wire.h), and reports its exit status. It says on the console what failed;
+ * host.c then shows that to the caller.
  *
  * What COMMAND sees: / read-only; shares read-write; /tmp with the caller's files under a layer of
  * its own; fresh /run, /var/tmp, /proc, /sys and /dev. There is no network but loopback.
@@ -51,7 +51,7 @@ static void mount_or_warn(const char *source, const char *dir, const char *type,
 
 /*
  * KVM takes the clock rate of this machine's TSC when it is loaded, from a calibration of a few
- * milliseconds; Linux measures it anew a second later. Where the two differ by more than this
+ * milliseconds; Linux measures it anew a second later. If the two differ by more than this
  * tolerance and the processor has no TSC scaling, as here, Linux 6.1 leaves every vCPU with a scale
  * of zero: its timers then come late by the time since this machine's start, so that its guest
  * stands still for minutes. On a busy host one start in six differed by more than the default, 250.
@@ -65,8 +65,7 @@ static const char *module_options(const char *file)
 	return strncmp(name ? name + 1 : file, "kvm.ko", 6) == 0 ? KVM_OPTIONS : "";
 }
 
-/* /modules lists the files of the initrd's modules in the order in which they depend on each other.
- */
+/* /modules lists the files of the initrd's modules, each after those that it depends on. */
 static void load_modules(void)
 {
 	FILE *list = fopen("/modules", "re");
@@ -86,7 +85,7 @@ static void load_modules(void)
 }
 
 /* The driver makes a port's node when the device has told it about the port, which is some time
- * after it was loaded. */
+ * after the driver was loaded. */
 static int open_port(int nr)
 {
 	char path[32];
@@ -125,7 +124,7 @@ static void job_read(struct job *j, int ctl)
 	j->env = take_strings(&tail, j->spec.nr_env);
 }
 
-/* Like mkdir -p; a folder that can't be made shows in the mount that follows. */
+/* Like mkdir -p; if a directory can't be made, the mount that follows fails. */
 static void make_folders(const char *path)
 {
 	char *copy = strdup(path);
@@ -138,7 +137,8 @@ static void make_folders(const char *path)
 	free(copy);
 }
 
-/* Enters the caller's file system. The working folder stays outside, on the layer for its /tmp. */
+/* Enters the caller's file system. The working directory stays outside, on the layer for its
+ * /tmp. */
 static void enter_tree(void)
 {
 	if (mount("root", "/root", "virtiofs", 0, NULL) < 0)
@@ -199,7 +199,7 @@ static void mount_all(const struct job *j)
 	int *share = calloc(nr + 1, sizeof(*share));
 
 	enter_tree();
-	for (uint32_t i = 0; i < nr; i++) /* while nothing hides them */
+	for (uint32_t i = 0; i < nr; i++) /* before anything hides them */
 		if ((share[i] = open_tree(AT_FDCWD, j->shares[i],
 					  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)) < 0)
 			err(1, "share %s", j->shares[i]);
@@ -215,8 +215,8 @@ static void mount_all(const struct job *j)
 	complete_dev();
 }
 
-/* The number of inodes that this kernel has, nearly all of which are virtiofsd's; 0 if it can't be
- * told. */
+/* Returns the number of inodes that this kernel has, nearly all of which are virtiofsd's; 0:
+ * unknown. */
 static unsigned long nr_inodes(int fd)
 {
 	char text[64] = "";
@@ -225,9 +225,10 @@ static unsigned long nr_inodes(int fd)
 }
 
 /*
- * Each file that this kernel remembers is a descriptor of virtiofsd's, of which it has so many;
- * after the last one, every open fails with EMFILE. The kernel forgets files only when memory is
- * short. So it is told to forget well before: those without pages first, then all that nobody uses.
+ * Each file that this kernel remembers is a descriptor of virtiofsd, which has a limited number of
+ * them; after the last one, every open fails with EMFILE. The kernel forgets files only when memory
+ * is short. So it is told to forget well before that: first files without pages, then all that
+ * nobody uses.
  */
 static void *forget_files(void *arg)
 {
@@ -289,7 +290,7 @@ static _Noreturn void become(const struct job *j, const int fds[3], int tty)
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
-/* From the caller into COMMAND. */
+/* Carries the caller's input to COMMAND. */
 static void *pump_in(void *arg)
 {
 	struct stream *s = arg;
@@ -301,7 +302,8 @@ static void *pump_in(void *arg)
 	return NULL;
 }
 
-/* From COMMAND to the caller, until nobody holds the other end or the caller's end is closed. */
+/* Carries COMMAND's output to the caller, until nobody holds the other end or the caller's end is
+ * closed. */
 static void *pump_out(void *arg)
 {
 	struct stream *s = arg;
@@ -316,7 +318,7 @@ static void *pump_out(void *arg)
 		if (!frame_write(s->port, &f))
 			break;
 	}
-	close(s->fd); /* which tells COMMAND, with SIGPIPE or SIGHUP */
+	close(s->fd); /* tells COMMAND, with SIGPIPE or SIGHUP */
 	f.len = 0;
 	frame_write(s->port, &f);
 	return NULL;
@@ -392,8 +394,8 @@ static void send_report(int ctl, int what, int status)
 	write_all(ctl, &(struct report){ what, status }, sizeof(struct report));
 }
 
-/* When PID 1 ends for an error, QEMU (-no-reboot) ends with it; the message is the console's last
- * line. */
+/* When PID 1 ends because of an error, QEMU (-no-reboot) ends, too; the message is the console's
+ * last line. */
 static void end_machine(void)
 {
 	reboot(RB_AUTOBOOT);
@@ -404,7 +406,7 @@ static void end_machine(void)
  *
  * With its first VM and after its last one, KVM switches static keys, which rewrites instructions
  * of the scheduler while both processors run it. QEMU 7.2's TCG may keep its translation of the
- * breakpoint that Linux puts there meanwhile; the processors then take that breakpoint for ever,
+ * breakpoint that Linux temporarily puts there; then the processors take that breakpoint for ever,
  * with interrupts off. Seen here once in some 30 guests; with a VM held the keys stay as they are
  * (preempt_notifier_key: a VM; apic_sw_disabled: a vCPU whose local APIC was never enabled).
  */
@@ -447,7 +449,7 @@ int main(void)
 		if (ended < 0)
 			err(1, "wait");
 
-	/* What COMMAND left running would keep the streams open for ever; what it wrote is still to
+	/* What COMMAND left running would keep the streams open for ever; what it wrote must still
 	 * be carried. */
 	kill(-1, SIGKILL);
 	while (wait(NULL) > 0)

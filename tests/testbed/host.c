@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * host KERNEL INITRD CPUS MEGABYTES SECONDS PATIENCE [SHARE…] -- COMMAND…: the caller's half of the
- * test bed. Starts QEMU with the emulated host and virtiofsd with the caller's file system, and carries
- * COMMAND's streams, terminal and exit status (wire.h). The script testbed checks and makes the
- * arguments; SECONDS or PATIENCE 0 means no limit; file descriptor 3 holds COMMAND's environment, in
- * hexadecimal.
+ * test bed. Starts QEMU with the emulated host and virtiofsd with the caller's file system, and
+ * carries COMMAND's streams, terminal and exit status (wire.h). The script testbed checks and makes
+ * the arguments; SECONDS or PATIENCE 0 means no limit; file descriptor 3 holds COMMAND's
+ * environment, in hexadecimal.
  *
- * Nothing may be left behind, however this ends, SIGKILL included. Hence two processes:
+ * Nothing may be left over, however this ends, even by SIGKILL. Therefore there are two processes:
  *
  * The outer one, which the caller knows, waits for the inner one and passes on its exit status or
  * its own death by a signal.
@@ -44,7 +44,7 @@ struct bed {
 	struct stream out[3];   /* PORT_OUT, PORT_ERR, PORT_TTY */
 	int tty;                /* a file descriptor that is the terminal, or -1 */
 	bool raw;
-	struct termios termios; /* as the caller left it */
+	struct termios termios; /* COMMAND's terminal as the caller left it */
 	struct spec spec;
 	char *tail;
 	size_t tail_len;
@@ -55,18 +55,18 @@ struct bed {
 
 	char qemu_proc[PROC_LEN];
 	bool heard;        /* COMMAND has printed something since the last look; atomic */
-	uint64_t quiet_ns; /* that it has printed nothing; less what QEMU waited for processors */
+	uint64_t quiet_ns; /* how long it printed nothing, minus QEMU's waits for processors */
 	uint64_t looked_ns, waited_ns;
 };
 
-/* ---- before they part ---- */
+/* -- before they part ------------------------------------------------------------------------ */
 
 static void append(FILE *f, const char *s)
 {
 	fwrite(s, strlen(s) + 1, 1, f);
 }
 
-/* Describes COMMAND and the circumstances in which it shall believe to be. */
+/* Describes COMMAND and the environment that it shall believe itself to be in. */
 static void make_spec(struct bed *b)
 {
 	const struct options *o = b->options;
@@ -101,8 +101,8 @@ static void make_spec(struct bed *b)
 }
 
 /*
- * Which of the three streams are the terminal. None are when we run in the background, where taking
- * the terminal over would only stop us: `timeout 60 testbed …` is enough for that.
+ * Finds out which of the three streams are the terminal. None is one when we run in the background,
+ * where taking the terminal over would only stop us: `timeout 60 testbed …` is enough for that.
  */
 static void find_terminal(struct bed *b)
 {
@@ -118,15 +118,15 @@ static void find_terminal(struct bed *b)
 	ioctl(b->tty, TIOCGWINSZ, &b->spec.winsize);
 	b->spec.termios = b->termios;
 	if ((b->spec.ttys & 3) != 3)
-		b->spec.termios.c_oflag &= ~(tcflag_t)OPOST; /* the caller's does it: set_raw() */
+		b->spec.termios.c_oflag &= ~(tcflag_t)OPOST; /* the caller's does it */
 }
 
-/* ---- the inner process ---- */
+/* -- the inner process ----------------------------------------------------------------------- */
 
 /*
- * Input goes as it is typed, and it is the terminal in L1 that gives it a meaning. The same for
- * output, except when standard output is elsewhere: then another program of a pipeline may well
- * print on this terminal.
+ * Input is passed on as it is typed, and the terminal in L1 interprets it. The same is done for
+ * output, unless standard output is elsewhere: then another program of a pipeline may print on this
+ * terminal.
  */
 static void set_raw(struct bed *b)
 {
@@ -150,10 +150,10 @@ static void restore_terminal(struct bed *b)
 static _Noreturn void leave(struct bed *b, int status)
 {
 	restore_terminal(b);
-	_exit(status); /* as PID 1 of the namespace: everything goes with us */
+	_exit(status); /* as PID 1 of the namespace: all its processes end, too */
 }
 
-/* The last kilobytes of a file. */
+/* Shows the last kilobytes of a file. */
 static void show_end(const char *path)
 {
 	char text[4097], *save, *line;
@@ -207,8 +207,7 @@ static void *pump_in(void *arg)
 	return NULL;
 }
 
-/* When the caller's end is closed, the agent hears of it, and what is still under way is dropped.
- */
+/* When the caller's end is closed, the agent is told, and what is still under way is dropped. */
 static void *pump_out(void *arg)
 {
 	const struct stream *s = arg;
@@ -228,7 +227,7 @@ static void *pump_out(void *arg)
 	return NULL;
 }
 
-/* COMMAND is about to run. */
+/* Called when COMMAND is about to run. */
 static void start_streams(struct bed *b)
 {
 	const uint32_t ttys = b->spec.ttys;
@@ -254,7 +253,7 @@ static void send_size(const struct bed *b)
 		write_all(b->port[PORT_CTL], &size, sizeof(size));
 }
 
-/* A process that we can't do without has died. */
+/* Returns whether a process that we need has died. */
 static bool lost_one(const struct bed *b)
 {
 	bool lost = false;
@@ -283,8 +282,8 @@ static void handle_signal(struct bed *b, uint32_t sig)
 }
 
 /*
- * Adds to the time that nothing has happened in. On a machine that is busy with other things, the
- * emulated one stands still for want of a processor: that doesn't count.
+ * Adds to the time in which nothing has happened. On a busy machine, the emulated one stands still
+ * for lack of a processor: that time doesn't count.
  */
 static void count_quiet_time(struct bed *b)
 {
@@ -304,7 +303,7 @@ static void count_quiet_time(struct bed *b)
 		b->quiet_ns += since - in_vain;
 }
 
-/* Once a second. */
+/* Called once a second. */
 static void look_for_progress(struct bed *b)
 {
 	const unsigned patience = b->options->patience;
@@ -341,7 +340,7 @@ static void handle_report(struct bed *b, const struct report *r)
 	}
 }
 
-/* Until COMMAND has ended and all its output is written, or L1 is lost and all that came is
+/* Runs until COMMAND has ended and all its output is written, or L1 is lost and all that came is
  * written. */
 static _Noreturn void run(struct bed *b, int lifeline, int signals)
 {
@@ -370,7 +369,7 @@ static _Noreturn void run(struct bed *b, int lifeline, int signals)
 		if (p[2].revents && read_all(p[2].fd, &report, sizeof(report)))
 			handle_report(b, &report);
 		else if (p[2].revents)
-			p[2].fd = -1; /* SIGCHLD is to follow */
+			p[2].fd = -1; /* after QEMU's end SIGCHLD follows */
 		if (p[3].revents && read_all(ended[0], &byte, 1))
 			b->streams_open--;
 		look_for_progress(b);
@@ -402,8 +401,8 @@ static _Noreturn void inside(struct bed *b, int lifeline, const sigset_t *signal
 }
 
 /*
- * The outer process. A signal that would end it ends the inner one first; then it dies of that, as
- * the caller expects.
+ * The outer process. A signal that would end it first ends the inner one; then it kills the outer
+ * one, as the caller expects.
  */
 static _Noreturn void outside(pid_t inner, const sigset_t *signals)
 {
@@ -461,10 +460,10 @@ int main(int argc, char **argv)
 	if (argc < 9)
 		errx(BED_FAILED, "run the script testbed instead");
 	program_invocation_short_name = (char *)"testbed";
-	/* A standard stream that the caller closed is an empty one. */
+	/* A standard stream that the caller closed becomes an empty one. */
 	while (open("/dev/null", O_RDWR | O_CLOEXEC) < 3)
 		;
-	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* the caller's files are no business of QEMU */
+	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* QEMU must not have the caller's files */
 	o.environ = 3;
 	o.kernel = open_or_die(argv[1]);
 	o.initrd = open_or_die(argv[2]);

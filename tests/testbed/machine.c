@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The emulated host as seen from the caller's machine: namespaces that make it vanish without a
- * trace, the caller's file tree for virtiofsd to serve, QEMU. Who isn't root has all this in a user
- * namespace of his own, where virtiofsd can act for no one but him.
+ * trace, the caller's file tree for virtiofsd to serve, QEMU. For a user other than root, all this
+ * is in a new user namespace, where virtiofsd can act only for that user.
  */
 #define _GNU_SOURCE
 #include "machine.h"
@@ -39,8 +39,8 @@ static void write_file(const char *path, const char *text)
 	close(fd);
 }
 
-/* Programs that we start keep the capabilities which a new user namespace gives us, though our user
- * id isn't 0. */
+/* Programs that we start keep the capabilities that a new user namespace gives us, although our
+ * user id isn't 0. */
 static void keep_capabilities(void)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -57,8 +57,8 @@ static void keep_capabilities(void)
 }
 
 /*
- * The kernel denies setgroups(2) in a user namespace like ours, and virtiofsd gives up when it
- * can't drop its groups. It is told that it did; it acts for their owner.
+ * The kernel denies setgroups(2) in a user namespace like ours, and virtiofsd gives up if it can't
+ * drop its groups. It is told that it did; it acts for their owner.
  */
 static void feign_setgroups(void)
 {
@@ -136,8 +136,8 @@ void make_tree(const struct options *o)
 }
 
 /* Starts a program in a session of its own (the terminal's signals are not for it). keep[] stay
- * open in it. It writes to self, unless that is -1, what /proc calls it: the caller's PID namespace
- * is another one than that of /proc. */
+ * open in it. It writes its name in /proc to self, unless that is -1: the caller's PID namespace is
+ * not the one of /proc. */
 static pid_t spawn(char *const argv[], const int *keep, int nr_keep, int self)
 {
 	pid_t pid = fork();
@@ -197,9 +197,9 @@ pid_t start_virtiofsd(void)
 		err(BED_FAILED, "virtiofsd's socket");
 	snprintf(fd_option, sizeof(fd_option), "--fd=%d", fd);
 	/*
-	 * cache=auto would drop a file's pages at every open, libc's at every exec. So the pages
-	 * stay, and what changes outside is noticed by its size and time, which are trusted for a
-	 * second.
+	 * cache=auto would drop a file's pages at every open, such as libc's at every exec. So the
+	 * pages stay, and changes from outside are noticed by size and time, which are trusted for
+	 * a second.
 	 */
 	pid = spawn((char *[]){ "/usr/lib/qemu/virtiofsd", fd_option, "-o", "source=" TREE, "-o",
 				"sandbox=chroot", "-o", "cache=always,timeout=1", "-o",
@@ -211,7 +211,7 @@ pid_t start_virtiofsd(void)
 }
 
 struct arguments {
-	char *argv[64]; /* of constant number, and fewer than that */
+	char *argv[64]; /* there is a constant number of them, below this */
 	int nr;
 };
 
@@ -241,14 +241,14 @@ pid_t start_qemu(const struct options *o, const int port[NR_PORTS + 1], char pro
 	option(&a, "-cpu", "max");
 	option(&a, "-smp", "%u", o->cpus);
 	option(&a, "-m", "%uM", o->megabytes);
-	/* virtiofsd must have the memory too */
+	/* virtiofsd must have the memory, too */
 	option(&a, "-object", "memory-backend-memfd,id=memory,share=on,size=%uM", o->megabytes);
 	option(&a, "-kernel", "/proc/self/fd/%d", o->kernel);
 	option(&a, "-initrd", "/proc/self/fd/%d", o->initrd);
 	option(&a, "-append",
 	       "console=ttyS0 quiet panic=-1 mitigations=off cryptomgr.notests tsc=reliable");
 	option(&a, "-serial", "file:" CONSOLE);
-	/* The first virtio device, hence /dev/vport0pN. */
+	/* It is the first virtio device, so its ports are /dev/vport0pN. */
 	option(&a, "-device", "virtio-serial-pci");
 	for (int i = PORT_CTL; i <= NR_PORTS; i++) {
 		option(&a, "-chardev", "socket,id=port%d,fd=%d", i, keep[nr_keep++] = port[i]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the two halves of the test bed say to each other: host.c on the caller's machine, agent.c as
+ * The messages between the two halves of the test bed: host.c on the caller's machine, agent.c as
  * PID 1 of the emulated host ("L1"). They are built together on one machine, so plain structs serve
  * as messages.
  *
@@ -31,11 +31,11 @@
 
 enum { PORT_CTL = 1, PORT_IN, PORT_OUT, PORT_ERR, PORT_TTY, NR_PORTS = PORT_TTY };
 
-/* The process that COMMAND shall be. Its tail: gid_t[nr_groups], then the NUL-terminated strings
- * cwd, shares, args, env. */
+/* The process that COMMAND shall be. After it come gid_t[nr_groups], then the NUL-terminated
+ * strings cwd, shares, args, env. */
 struct spec {
 	uint32_t tail_len, nr_groups, nr_shares, nr_args, nr_env;
-	uint32_t descriptors; /* that virtiofsd may have */
+	uint32_t descriptors; /* so many virtiofsd may have */
 	uint32_t ttys;        /* bit n: file descriptor n is the terminal */
 	uid_t uid;
 	gid_t gid;
@@ -57,8 +57,8 @@ enum {
 	FRAME_MAX = 32768 - sizeof(uint16_t)
 }; /* the virtio-serial driver passes on at most 32 KiB at a time */
 
-/* Reads up to len bytes: more than 0, 0 at the end of the stream, -1 on an error. The caller may
- * have left O_NONBLOCK set. */
+/* Reads up to len bytes. Returns how many, 0 at the end of the stream, -1 on an error. The caller
+ * may have left O_NONBLOCK set. */
 static inline ssize_t read_some(int fd, void *buf, size_t len)
 {
 	for (;;) {
@@ -71,7 +71,7 @@ static inline ssize_t read_some(int fd, void *buf, size_t len)
 	}
 }
 
-/* Reads exactly len bytes; false when the stream ended or failed before. */
+/* Reads exactly len bytes; false if the stream ended or failed before that. */
 static inline bool read_all(int fd, void *buf, size_t len)
 {
 	for (ssize_t n; len > 0; buf = (char *)buf + n, len -= (size_t)n)

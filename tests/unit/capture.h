@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a function prints on standard error, and how many messages it is. */
+/* Catches what a function prints on standard error, and how many messages it is. */
 #pragma once
 
 #include <sys/mman.h>
@@ -35,7 +35,7 @@ static inline const char *capture_end(struct capture *c)
 	return c->text;
 }
 
-/* Between log_use(&c.sink) and log_use(NULL). */
+/* Counts between log_use(&c.sink) and log_use(NULL). */
 struct message_count {
 	struct log_sink sink;
 	unsigned nr;

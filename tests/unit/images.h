@@ -24,7 +24,7 @@ static inline struct image image_new(size_t len)
 	return (struct image){ .data = calloc(1, len ?: 1), .len = len };
 }
 
-/* Different bytes in different places, none of them 0. */
+/* Returns different bytes for different places, none of them 0. */
 static inline uint8_t pattern(uint64_t at)
 {
 	return (uint8_t)(at * 2654435761u >> 24) | 1;
@@ -90,7 +90,7 @@ static inline struct image elf32_new(uint32_t entry, size_t len, const struct pa
 	return f;
 }
 
-/* The address that segment i is linked at, in an ELF64 file. */
+/* Sets the address that segment i is linked at, in an ELF64 file. */
 static inline void link_at(struct image *f, unsigned i, uint64_t vaddr)
 {
 	store_le(f->data + sizeof(Elf64_Ehdr) + i * sizeof(Elf64_Phdr) +
@@ -98,7 +98,7 @@ static inline void link_at(struct image *f, unsigned i, uint64_t vaddr)
 		 8, vaddr);
 }
 
-/* Is guest RAM at gpa what the file has at offset? */
+/* Does guest RAM at gpa have what the file has at offset? */
 static inline bool placed(const struct gmem *m, gpa_t gpa, const struct image *f, uint64_t offset,
 			  size_t len)
 {
@@ -152,8 +152,8 @@ static inline int guest_load(struct guest *g, const struct image *kernel)
 	return boot_load(&g->r, &g->e);
 }
 
-/* boot_load() fails and says so in one line that names the file and has all of the words, which are
- * separated by '|'. */
+/* Checks that boot_load() fails and says so in one line that names the file and has all of the
+ * words, which are separated by '|'. */
 static inline void check_refused(struct guest *g, const struct image *kernel, const char *words)
 {
 	char line[2048] = "", part[256];

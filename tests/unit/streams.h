@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * "minivmm boots Linux\n", 300 times, packed by the tools and options that Linux's build uses
- * (scripts/Makefile.lib), with the unpacked size appended as it does. Made by `yes "minivmm boots
- * Linux" | head -n 300 | TOOL | xxd -i`, TOOL being what is named at each.
+ * "minivmm boots Linux\n", 300 times, packed by the tools and options of Linux's build
+ * (scripts/Makefile.lib), with the unpacked size appended as it does. Each was made by `yes
+ * "minivmm boots Linux" | head -n 300 | TOOL | xxd -i` with the TOOL named at it.
  */
 #pragma once
 

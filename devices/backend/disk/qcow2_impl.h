@@ -34,7 +34,7 @@ struct qcow2 {
 	char *name;
 	bool readonly, scratch;
 	bool autoclear; /* has autoclear bits: a writer that does not know them clears them */
-	bool failed; /* a sync failed: it isn't known what the disk has, so nothing more is written */
+	bool failed;    /* a sync failed, so it isn't known what the disk has: write no more */
 	unsigned cluster_bits, l2_bits, block_bits; /* block_bits: clusters that a block counts */
 	uint64_t cluster;                           /* bytes */
 	uint64_t size;                              /* of the disk, bytes */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a bare-metal guest has: ports, device memory, a console, and a way out. */
+/* The means of a bare-metal guest: ports, device memory, a console, and a way out. */
 #pragma once
 
 #include <stddef.h>
@@ -62,7 +62,7 @@ static inline _Noreturn void leave(uint8_t v)
 		;
 }
 
-/* Prints what was got when it is not what was wanted, and ends with status 99. */
+/* If got is not what was wanted, prints it and ends with status 99. */
 static inline void expect(const char *what, uint64_t got, uint64_t wanted)
 {
 	if (got == wanted)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Device memory: the registers of a virtio-mmio device, and addresses that are nobody's. */
+/* Device memory: the registers of a virtio-mmio device, and addresses that no device has. */
 #include "guest.h"
 
 void guest(void)

@@ -72,7 +72,7 @@ static void kick(void)
 	REG16(notify) = 0;
 }
 
-/* The capability that is a window to the BAR. */
+/* Kicks by the capability that is a window to the BAR. */
 static void kick_by_window(void)
 {
 	uint32_t cap = capability(9, 5);
@@ -110,7 +110,7 @@ static void interrupts(void)
 	REG32(table + 28) = 0;
 	expect("pending before", REG32(pba), 0);
 	request(kick);
-	while (REG32(pba) != 2) /* the used ring comes first */
+	while (REG32(pba) != 2) /* the used ring is written first */
 		;
 	CONFIG16(cap + 2) = 0x8000;
 	expect("pending, but sent", REG32(pba), 0);

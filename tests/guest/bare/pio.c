@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Ports of every width: what a device keeps, and that no device answers as ones. */
+/* Ports of every width: a device keeps what was written; where there is no device, all bits read as
+ * ones. */
 #include "guest.h"
 
 void guest(void)

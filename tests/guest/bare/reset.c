@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Resets itself as soon as it lives. */
+/* Resets itself as soon as it runs. */
 #include "guest.h"
 
 void guest(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Says dots for ever, and obeys letters that come in at the serial port: p(ower off), r(eset),
+/* Prints dots for ever, and obeys letters that come in at the serial port: p(ower off), r(eset),
  * c(rash). */
 #include "guest.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* As much of a virtio-mmio driver as it takes to hand over one chain and wait for it (virtio 1.2
+/* As much of a virtio-mmio driver as is needed to offer one chain and wait for it (virtio 1.2
  * §4.2). */
 #pragma once
 
@@ -45,8 +45,8 @@ static inline void virtio_up(volatile uint32_t *r)
 	r[0x70 / 4] = 1 | 2 | 8 | 4; /* DRIVER_OK */
 }
 
-/* Offers the chain at descriptor 0, kicks, and waits. How many bytes the device says that it wrote.
- */
+/* Offers the chain at descriptor 0, kicks, and waits. Returns how many bytes the device says that
+ * it wrote. */
 static inline uint32_t virtio_do(volatile uint32_t *r)
 {
 	volatile uint16_t *done = &ring.used.idx;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The library as far as it needs no KVM; tests/guest/library.c has the rest. */
+/* The parts of the library that need no KVM; tests/guest/library.c has the rest. */
 #include "minivmm.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ static void on_log(void *ctx, int level, const char *text)
 	snprintf(h->text, sizeof(h->text), "%s", text);
 }
 
-/* That option is refused with these words; and with it, the configuration. */
+/* That option is refused with these words, and so is the configuration that has it. */
 static void refuses(const char *name, const char *value, const char *why)
 {
 	struct minivmm_config *c = minivmm_config_new();
@@ -160,7 +160,7 @@ static void long_errors_are_cut(void **state __unused)
 
 		memset(value, 'x', sizeof(value));
 		for (size_t i = (size_t)first; i + 2 < sizeof(value); i += 2)
-			memcpy(value + i, "ü", 3); /* ends it, too */
+			memcpy(value + i, "ü", 3); /* ends the value, too */
 		assert_int_equal(minivmm_config_set(c, "kernel", value), 0);
 		assert_int_equal(minivmm_text(c, MINIVMM_ACTION_DRY_RUN, &text), -ENAMETOOLONG);
 		len = strlen(e);
@@ -170,7 +170,7 @@ static void long_errors_are_cut(void **state __unused)
 	}
 }
 
-/* A number that is nobody's yet is one that the machine would get for something of its own. */
+/* A descriptor number that is free is one that the machine would get for something of its own. */
 static void closed_descriptors_are_not_used(void **state __unused)
 {
 	static const struct {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Each format against a stream that its own tool made; damaged, cut short, and for another length.
- */
+/* Each format with a stream that its own tool made; damaged, cut short, and for another length. */
 #include "decompress.h"
 
 #include <errno.h>
@@ -12,7 +11,7 @@
 #define LINE "minivmm boots Linux\n"
 #define SIZE (300 * (sizeof(LINE) - 1))
 
-/* trailer: bytes at the end that aren't needed, the unpacked size. */
+/* trailer: bytes at the end that aren't needed, such as the unpacked size. */
 static const struct stream {
 	const char *name;
 	const uint8_t *bytes;
@@ -27,9 +26,9 @@ static const struct stream {
 	{ "lzo", lzo_stream, sizeof(lzo_stream), 4 },
 };
 
-/* Unpacks a copy of src that ends where it ends, for ASan, into as much as there is room for;
- * libraries that ASan doesn't see into may not have written before it. Its result, and that what
- * came out is lines, when it is 0. */
+/* Unpacks a copy of src that ends where it ends, for ASan, into as much memory as there is room
+ * for; libraries that ASan can't check must not write before it. Returns the result, and if that is
+ * 0, checks that the output consists of the lines. */
 static int unpack(const struct codec *codec, const uint8_t *src, size_t len, size_t room,
 		  bool *lines)
 {
@@ -121,7 +120,7 @@ static void nothing_begins_with_these(void **state __unused)
 			       5));
 }
 
-/* The legacy frame has blocks, and may be several put together. */
+/* The legacy frame has blocks, and several frames may follow each other. */
 static void lz4_blocks_follow_each_other(void **state __unused)
 {
 	const struct codec *codec = codec_of(&streams[4]);
@@ -138,14 +137,14 @@ static void lz4_blocks_follow_each_other(void **state __unused)
 	assert_int_equal(unpack(codec, in, len, 3 * SIZE, &lines), 0);
 	assert_true(lines);
 	assert_int_equal(unpack(codec, in, len, 2 * SIZE, &lines), -EINVAL);
-	/* A bad one before good ones. */
+	/* A damaged block before good ones. */
 	store_le(in + 4, 4, 5);
 	memmove(in + 13, in + 4 + block, len - (4 + block));
 	assert_int_equal(unpack(codec, in, len - block + 9, SIZE, &lines), -EINVAL);
 }
 
-/* A block of size times c, size more than 280: one literal, a match with what is just before, and
- * five literals, which every block ends with. Returns its length. */
+/* Writes a block of c repeated size times, size more than 280: one literal, a match with the byte
+ * before, and the five literals that end every block. Returns its length. */
 static size_t lz4_block_of(uint8_t *at, uint8_t c, size_t size)
 {
 	size_t len = 4, left = size - 1 - 5 - 4 - 15;
@@ -164,8 +163,8 @@ static size_t lz4_block_of(uint8_t *at, uint8_t c, size_t size)
 	return len;
 }
 
-/* Blocks that threads share: each lands in its place, and one that is damaged or too short is found
- * wherever it is. */
+/* Blocks that threads share: each goes to its place, and a damaged or short one is found wherever
+ * it is. */
 static void lz4_blocks_at_once(void **state __unused)
 {
 	static const size_t last = 1 * MIB;
@@ -188,11 +187,11 @@ static void lz4_blocks_at_once(void **state __unused)
 	assert_int_equal(codec->unpack(in, len, out, 2 * 8 * MIB + last + 1), -EINVAL);
 	assert_int_equal(codec->unpack(in, len, out, 2 * 8 * MIB), -EINVAL);
 	for (unsigned i = 0; i < 3; i++) {
-		in[begin[i] + 6] ^= 3; /* a match with what isn't there */
+		in[begin[i] + 6] ^= 3; /* a match with bytes that don't exist */
 		assert_int_equal(codec->unpack(in, len, out, 2 * 8 * MIB + last), -EINVAL);
 		in[begin[i] + 6] ^= 3;
 	}
-	/* Of other sizes than 8 MiB, but right in all. */
+	/* Blocks of other sizes than 8 MiB, but otherwise right. */
 	len = 4;
 	len += lz4_block_of(in + len, 'a', 2 * MIB);
 	len += lz4_block_of(in + len, 'b', 8 * MIB);
@@ -227,7 +226,7 @@ static void lzop_headers_and_blocks_of_every_kind(void **state __unused)
 	memset(p += 36, 0, 4);
 	assert_int_equal(unpack(codec, in, (size_t)(p + 4 - in), SIZE + 20, &lines), 0);
 	assert_true(lines);
-	/* A stored block that is cut short, has no room, or says that it grew. */
+	/* A stored block that is cut, has no room, or claims to have grown. */
 	assert_int_equal(unpack(codec, in, (size_t)(p - in) - 10, SIZE + 20, &lines), -EINVAL);
 	assert_int_equal(unpack(codec, in, (size_t)(p + 4 - in), SIZE + 10, &lines), -EINVAL);
 	p[-36 + 7] = 0x15;

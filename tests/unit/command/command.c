@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What `minivmm run` gives its guest: the initrd, whose orders the guest's own parser reads here;
- * and what it keeps of the guest's console. */
+/* What `minivmm run` gives its guest: the initrd, with orders that are parsed here by the guest's
+ * own parser; and how much of the guest's console it keeps. */
 #include "command/command.h"
 
 #include <errno.h>
@@ -73,7 +73,7 @@ struct trial {
 
 static const uint8_t user_initrd[] = "not empty";
 
-/* The initrd of minivmm run with these arguments, for that kernel. */
+/* Makes the initrd of minivmm run with these arguments, for that kernel. */
 static int begin_kernel(struct trial *t, const struct file *kernel, int argc,
 			const char *const argv[])
 {
@@ -92,7 +92,7 @@ static int begin_kernel(struct trial *t, const struct file *kernel, int argc,
 		return rc;
 	}
 	assert_memory_equal(t->a.data, user_initrd, sizeof(user_initrd));
-	/* Behind the user's: an archive of its own. */
+	/* After the user's initrd there is an archive of our own. */
 	t->a.data += align_up(sizeof(user_initrd), 4);
 	t->a.len -= align_up(sizeof(user_initrd), 4);
 	text = (char *)find(&t->a, "minivmm/orders", &len);
@@ -215,7 +215,7 @@ static void a_folder_that_was_removed_is_told(void **state __unused)
 	close(back);
 }
 
-/* The order of the options doesn't matter: what is below another comes after it. */
+/* The order of the options doesn't matter: a share that is below another comes after it. */
 static void shares_come_with_those_that_they_are_below_first(void **state __unused)
 {
 	struct trial t;
@@ -237,7 +237,7 @@ static void shares_come_with_those_that_they_are_below_first(void **state __unus
 	end(&t);
 }
 
-/* By what the guest's root makes of the names: /link there is /deep/down. */
+/* Names are resolved in the guest's root: /link is /deep/down there. */
 static void links_of_the_root_are_followed_for_that(void **state __unused)
 {
 	struct trial t;
@@ -312,7 +312,7 @@ static void shares_that_hide_others_are_refused(void **state __unused)
 		"minivmm: --share /etc: the guest's /dev has its own devices; write --share /etc:GUESTDIR to have it elsewhere\n");
 }
 
-/* What the guest would find only when it mounts them. */
+/* Shares that the guest would find impossible only when it mounts them. */
 static void shares_that_have_no_place_are_refused(void **state __unused)
 {
 	char one[96], in_one[96];
@@ -339,13 +339,13 @@ static void shares_that_have_no_place_are_refused(void **state __unused)
 			  "/f/x in the guest is below --share /etc/passwd, which is a file");
 	takes_shares(one, "/usr:/w/sub");
 	takes_shares(one, "/etc/passwd:/w/file");
-	takes_shares(one, "/usr:/w/away/x"); /* of the guest's, which is not ours */
+	takes_shares(one, "/usr:/w/away/x"); /* a path of the guest's that is not in our root */
 	takes_shares(in_one, "/usr:/w/none/x");
 	takes_shares(in_one, "/etc/passwd:/w/none");
 	takes_shares("/etc/passwd:/run/user", "/usr:/dev/null/x");
 }
 
-/* A link in a share leads to where another one is. */
+/* A link in a share leads to the place of another share. */
 static void links_of_shares_are_followed_for_that(void **state __unused)
 {
 	struct capture c;
@@ -363,7 +363,7 @@ static void links_of_shares_are_followed_for_that(void **state __unused)
 	end(&t);
 }
 
-/* Even where minivmm has taken more for itself, and where there is none. */
+/* This holds even if minivmm raised its own limits, and if there is no limit. */
 static void limits_are_the_callers(void **state __unused)
 {
 	struct rlimit was, less, core;
@@ -382,7 +382,7 @@ static void limits_are_the_callers(void **state __unused)
 	end(&t);
 }
 
-/* Descriptor 1 or 2 is what fd is, until put_back(). */
+/* Descriptor 1 or 2 is a copy of fd, until put_back(). */
 static int before[3];
 
 static void put_in_place(int at, int fd)
@@ -436,7 +436,7 @@ static void outputs_are_one_where_they_are_on_the_host(void **state __unused)
 	close(pipes[1]);
 }
 
-/* What was opened twice has two positions, unless it has none. */
+/* A file that was opened twice has two positions, unless it has none. */
 static void what_was_opened_twice_is_one_where_it_has_no_position(void **state __unused)
 {
 	int a, b, pipes[2], sockets[2];
@@ -517,7 +517,7 @@ static void users_are_those_of_the_root(void **state __unused)
 	end(&t);
 }
 
-/* Whoever wrote the root, as the guest of an earlier run, chose what its files are. */
+/* An untrusted writer, such as the guest of an earlier run, chose the kinds of the root's files. */
 static void users_are_in_regular_files_of_the_root(void **state __unused)
 {
 	static const char host[] = "jo:x:0:0::/:/bin/sh\n";
@@ -620,7 +620,7 @@ static void lines_without_end_are_refused(void **state __unused)
 	end(&t);
 }
 
-/* Every module that a machine wants is there, some packed. */
+/* Makes every module that a machine wants, some of them packed. */
 static void make_modules(const char *dep)
 {
 	mkdir(in_folder("modules"), 0700);
@@ -683,11 +683,11 @@ static void modules_that_are_wrong_are_named(void **state __unused)
 	fails("the kernel has no module virtio_pci");
 }
 
-/* A kernel file of len bytes that says it is that release, at the offset at; no byte of the rest
- * ends a name. How many modules its guest gets of a directory that only the release leads to. */
+/* Makes a kernel file of len bytes that names that release at offset at; no other byte ends a name.
+ * Returns how many modules its guest gets from a directory that only the release leads to. */
 static size_t modules_of(const char *release, size_t release_len, size_t at, size_t len)
 {
-	uint8_t *data = malloc(len); /* ASan sees the byte that comes after it */
+	uint8_t *data = malloc(len); /* so that ASan sees the byte after it */
 	const struct file kernel = { data, len };
 	const char *path = in_folder("boot/vmlinuz");
 	const char *argv[] = { "minivmm", "run", "--kernel", path, "--", "x", NULL };
@@ -720,12 +720,12 @@ static void a_release_is_read_from_no_byte_beyond_the_kernel(void **state __unus
 			 0);
 	assert_int_equal(modules_of("6.1-x", 6, 0x4200, len), 4);
 	assert_int_equal(modules_of("6.1-x (me@home)", 15, 0x4200, len), 4);
-	assert_int_equal(modules_of("6.1-x", 6, len - 6, len), 4); /* with its NUL, the last byte */
+	assert_int_equal(modules_of("6.1-x", 6, len - 6, len), 4); /* its NUL is the last byte */
 	assert_int_equal(modules_of("6.1-x", 5, len - 5, len), 0);
-	assert_int_equal(modules_of("", 0, 0x4200, len), 0); /* it has no end */
+	assert_int_equal(modules_of("", 0, 0x4200, len), 0); /* the name has no end */
 	assert_int_equal(modules_of("6.1-x", 5, 0x4200, len), 0);
 	assert_int_equal(modules_of("", 1, 0x4200, len), 0);
-	assert_int_equal(modules_of("", 0, 0x101ff, len), 0); /* beyond it */
+	assert_int_equal(modules_of("", 0, 0x101ff, len), 0); /* the name begins beyond it */
 	assert_int_equal(modules_of(".", 2, 0x4200, len), 0); /* not a kernel's directory */
 	assert_int_equal(modules_of("..", 3, 0x4200, len), 0);
 	assert_int_equal(modules_of("../modules/6.1-x", 17, 0x4200, len), 0);
@@ -771,9 +771,9 @@ static void the_console_is_kept_as_a_ring(void **state __unused)
 	command_console_close(&c);
 }
 
-/* -- --json -- */
+/* -- --json ---------------------------------------------------------------------------------- */
 
-/* A machine that has ended, with a result for path; m is zero. */
+/* Makes a machine that has ended, with a result for path; m is zero. */
 static void begin_json(struct machine *m, struct config *c, const char *path)
 {
 	*c = (struct config){ .command.json = (char *)path };
@@ -794,7 +794,7 @@ static const char *content(const char *name)
 	return text;
 }
 
-/* A guest may write to the directory, and has put a link there when the result comes. */
+/* A guest may write to the directory, and has put a link there by the time of the result. */
 static void the_result_goes_to_the_file_that_was_opened(void **state __unused)
 {
 	static struct machine m;
@@ -812,7 +812,7 @@ static void the_result_goes_to_the_file_that_was_opened(void **state __unused)
 	assert_false(command_json_waits(&m.command.json));
 	assert_string_equal(content("victim"), "a key\n");
 	assert_non_null(strstr(content("moved"), "{\n  \"status\": 7,\n"));
-	/* The next run doesn't follow it either. */
+	/* The next run doesn't follow the link either. */
 	capture_begin(&said);
 	assert_int_equal(command_empty_json(&m.command), -ELOOP);
 	assert_non_null(strstr(capture_end(&said), "json: is a symbolic link, which is not"));
@@ -827,7 +827,7 @@ static void the_result_goes_to_the_file_that_was_opened(void **state __unused)
 	unlink(in_folder("json"));
 }
 
-/* As /dev/stdout is one: the command's own output is still on its way there at the guest's end. */
+/* With /dev/stdout: the command's own output is still on its way there when the guest ends. */
 static void the_result_comes_after_what_others_write(void **state __unused)
 {
 	static struct machine m;
@@ -857,7 +857,7 @@ static void a_fifo_is_never_waited_for(void **state __unused)
 	struct config c;
 	int reader;
 
-	signal(SIGPIPE, SIG_IGN); /* a thread of the library's has it blocked */
+	signal(SIGPIPE, SIG_IGN); /* it is blocked in threads of the library */
 	assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0);
 	begin_json(&m, &c, in_folder("fifo"));
 	capture_begin(&said);
@@ -869,7 +869,7 @@ static void a_fifo_is_never_waited_for(void **state __unused)
 	assert_false(command_json_waits(&m.command.json));
 	assert_true(read(reader, bytes, sizeof(bytes)) > 200);
 	assert_non_null(strstr(bytes, "\"status\": 7,"));
-	/* Full, and then without a reader. */
+	/* The pipe is full, and then has no reader. */
 	assert_int_equal(command_empty_json(&m.command), 0);
 	while (write(m.command.json.out.fd, bytes, sizeof(bytes)) > 0)
 		;

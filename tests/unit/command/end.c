@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* How a command's machine ends: by what a guest says, which may be a lie, and by its time limit.
- * The guest is a driver of the machine's virtio-vsock device in here. */
+ * The guest is a driver of the machine's virtio-vsock device in this file. */
 #include "command/command.h"
 
 #include <linux/kvm.h>
@@ -23,7 +23,7 @@ struct rig {
 	struct machine m;
 	struct config c;
 	struct driver d;
-	struct kvm_run run; /* of its one vCPU, which never gets to run */
+	struct kvm_run run; /* of its one vCPU, which never runs */
 	gpa_t out;
 };
 
@@ -58,7 +58,7 @@ static void rig_down(struct rig *t)
 	loop_destroy(&t->m.loop);
 }
 
-/* The machine's loop, until it would wait. */
+/* Runs the machine's loop until it would wait. */
 static void settle(struct rig *t)
 {
 	struct epoll_event ev;
@@ -69,7 +69,7 @@ static void settle(struct rig *t)
 		if (src)
 			src->fn(src, ev.events);
 		else
-			break; /* it is stopped */
+			break; /* the machine has stopped */
 	}
 }
 
@@ -112,7 +112,7 @@ static void say(struct rig *t, const char *line)
 	settle(t);
 }
 
-/* Its time is over, without waiting for that. */
+/* Makes its time limit pass without waiting for it. */
 static void let_time_pass(struct rig *t)
 {
 	const struct itimerspec now = { .it_value.tv_nsec = 1 };
@@ -128,7 +128,7 @@ static bool guest_is_stopped(const struct rig *t)
 	return t->m.vcpu[0].ask == VCPU_STOP;
 }
 
-/* More than the socket pair holds, as output. How much. */
+/* Sends more output than the socket pair holds. Returns how much. */
 static size_t send_much(struct rig *t, unsigned stream)
 {
 	static uint8_t data[DATA];
@@ -143,7 +143,7 @@ static size_t send_much(struct rig *t, unsigned stream)
 	return sent;
 }
 
-/* All that comes, to the end. */
+/* Reads all that comes, to the end. */
 static size_t read_all(struct rig *t, int fd)
 {
 	static uint8_t buf[4096];
@@ -168,7 +168,7 @@ static void a_guest_that_says_exit_and_goes_on_is_stopped(void **state __unused)
 	connect_all(&t);
 	say(&t, "started 1\n");
 	assert_false(guest_is_stopped(&t));
-	say(&t, "exit 7\n"); /* with all of its streams open */
+	say(&t, "exit 7\n"); /* while all of its streams are open */
 	assert_true(guest_is_stopped(&t));
 	assert_int_equal(t.m.end, END_COMMAND);
 	assert_int_equal(command_status(&t.m.command), 7);
@@ -188,7 +188,7 @@ static void one_that_never_opened_its_streams_is_stopped_too(void **state __unus
 	rig_down(&t);
 }
 
-/* Whether the guest has ended the stream or not. */
+/* ends_stream: whether the guest has ended the stream. */
 static void a_slow_reader_gets_all(bool ends_stream)
 {
 	struct rig t;
@@ -206,7 +206,7 @@ static void a_slow_reader_gets_all(bool ends_stream)
 	}
 	say(&t, "exit 0\n");
 	assert_true(guest_is_stopped(&t));
-	assert_int_equal(t.m.end, END_NONE); /* there is more than the reader has taken */
+	assert_int_equal(t.m.end, END_NONE); /* the reader has not taken everything yet */
 	let_time_pass(&t);
 	let_time_pass(&t);
 	assert_int_equal(t.m.end, END_NONE);
@@ -236,9 +236,9 @@ static void time_is_over_whatever_the_guest_says(void **state __unused)
 		connect_all(&t);
 		capture_begin(&c);
 		say(&t, words[i]);
-		let_time_pass(&t); /* SIGTERM */
+		let_time_pass(&t); /* it is sent SIGTERM */
 		say(&t, words[i]);
-		let_time_pass(&t); /* the end of its grace */
+		let_time_pass(&t); /* the grace period ends */
 		(void)capture_end(&c);
 		assert_int_equal(t.m.end, END_KILLED);
 		assert_int_equal(command_status(&t.m.command), 124);
@@ -246,7 +246,8 @@ static void time_is_over_whatever_the_guest_says(void **state __unused)
 	}
 }
 
-/* A word of the guest's in the time of grace ends it, and is no way back to a status of its own. */
+/* The guest's exit in the grace period ends the machine, but does not give it the guest's
+ * status. */
 static void a_late_exit_is_a_timeout_still(void **state __unused)
 {
 	struct rig t;
@@ -263,7 +264,7 @@ static void a_late_exit_is_a_timeout_still(void **state __unused)
 	rig_down(&t);
 }
 
-/* The first reason for an end is the one. */
+/* The first reason for an end counts. */
 static void nothing_comes_after_the_last_line(void **state __unused)
 {
 	struct rig t;

@@ -24,7 +24,7 @@ static unsigned field(const uint8_t *header, unsigned nr)
 	return (unsigned)strtoul(digits, NULL, 16);
 }
 
-/* The entry at *at, which goes to the next one. */
+/* Returns the entry at *at, and moves *at to the next one. */
 static struct entry next(const struct initramfs *a, size_t *at)
 {
 	const uint8_t *h = a->data + *at;
@@ -73,7 +73,7 @@ static void folders_and_files_come_out_as_they_went_in(void **state __unused)
 	assert_string_equal(e.path, "dir/init");
 	assert_int_equal(e.mode, S_IFREG | 0755);
 	assert_int_equal(e.uid + e.gid, 0);
-	assert_int_equal(e.links, 1); /* or the kernel takes it for another name of a file */
+	assert_int_equal(e.links, 1); /* otherwise the kernel takes it for another name of a file */
 	assert_int_equal(e.len, 3);
 	assert_memory_equal(e.data, "#!x", 3);
 	e = next(&a, &at);

@@ -146,7 +146,7 @@ static void malformed_files_are_survived(void **state __unused)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		/* A copy that ends where it ends, for ASan. */
+		/* A copy that ends where the text ends, for ASan. */
 		size_t len = strlen(texts[i]);
 		char *copy = malloc(len ?: 1);
 		struct modules_index x = { copy, NULL, len, 0 };

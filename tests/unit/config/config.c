@@ -63,7 +63,7 @@ static void defaults_are_as_documented(void **state __unused)
 	config_destroy(&c);
 }
 
-/* Everything away from its default. */
+/* Checks every setting; none has its default. */
 static void check_all(struct config *c)
 {
 	assert_int_equal(c->action, ACTION_DRY_RUN);
@@ -528,7 +528,7 @@ static void user_networks_are_understood(void **state __unused)
 	assert_int_equal(c.net[0].forward[0].guest, 0x0a000214);
 	assert_int_equal(c.net[0].forward[0].guest_port, 22);
 	assert_true(c.net[0].forward[1].udp);
-	assert_int_equal(c.net[0].forward[1].host, 0x7f000001); /* not the whole world */
+	assert_int_equal(c.net[0].forward[1].host, 0x7f000001); /* not to the whole world */
 	assert_int_equal(c.net[0].forward[1].guest, 0);
 	assert_int_equal(c.net[0].forward[1].guest_port, 5353);
 	assert_false(c.net[0].restricted);
@@ -775,7 +775,7 @@ static void version_and_libraries_are_listed(void **state __unused)
 
 	assert_ptr_equal(strstr(text, begin), text);
 	assert_int_equal(text[strlen(text) - 1], '\n');
-	assert_null(strchr(text, '\\')); /* the build system's quoting came through */
+	assert_null(strchr(text, '\\')); /* the build system's quoting did not get in */
 	free(text);
 }
 
@@ -799,7 +799,7 @@ static void run_has_defaults_of_its_own(void **state __unused)
 	assert_string_equal(c.fs[0].path, "/");
 	assert_true(c.fs[0].readonly);
 	assert_int_equal(c.vsock.cid, 3);
-	c.nr_fs = 0; /* what it points to is not its own */
+	c.nr_fs = 0; /* it does not own what this points to */
 	config_destroy(&c);
 }
 

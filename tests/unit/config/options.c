@@ -6,7 +6,7 @@
 
 #include "capture.h"
 
-/* A table of its own, so that the parser is tested apart from what minivmm happens to offer. */
+/* A table of its own, so that the parser is tested independently of minivmm's options. */
 struct thing {
 	char *name;
 	enum { RED, GREEN } colour;
@@ -83,7 +83,7 @@ static void the_first_item_needs_no_key(void **state __unused)
 	struct thing t;
 
 	assert_int_equal(parse("a=b,loud=off", &t),
-			 0); /* a= is no key, so it is part of the name */
+			 0); /* a= is not a key, so it is part of the name */
 	assert_string_equal(t.name, "a=b");
 	free(t.name);
 	refuses("loud=on,x", "NAME must come first: --thing NAME,loud=on");

@@ -21,7 +21,7 @@ static void nobody_takes_anothers_share(void **state __unused)
 	fd_budget_init(&b, 1024);
 	for (size_t i = 0; i < ARRAY_SIZE(s); i++)
 		fd_share_init(&s[i], &b, "test", 1000);
-	assert_int_equal(take_all(&s[0]), 128 + 32); /* the common half, and its own */
+	assert_int_equal(take_all(&s[0]), 128 + 32); /* the common half, and its own share */
 	assert_int_equal(take_all(&s[1]), 32);
 	fd_share_give(&s[0], 100);
 	assert_int_equal(take_all(&s[1]), 100);
@@ -49,7 +49,7 @@ static void a_share_has_a_most(void **state __unused)
 	assert_true(fd_share_room(&free, 1));
 }
 
-/* However much the process may have, or little. */
+/* The process may have a large limit or a small one. */
 static void the_limit_may_be_anything(void **state __unused)
 {
 	static const struct {
@@ -76,7 +76,7 @@ static void the_limit_may_be_anything(void **state __unused)
 	}
 }
 
-/* Of other machines in the process nothing is known but by the numbers. */
+/* Other machines in the process are only known by the numbers of their descriptors. */
 static void the_last_numbers_are_the_process_s(void **state __unused)
 {
 	struct fd_budget b;
@@ -87,7 +87,7 @@ static void the_last_numbers_are_the_process_s(void **state __unused)
 	fd_share_init(&other, &b, "test", 1000);
 	for (unsigned i = 0; i < 7; i++)
 		fd_share_take(&s, 1000);
-	assert_true(fd_share_room(&s, 1)); /* a few it has in any case */
+	assert_true(fd_share_room(&s, 1)); /* it always has a few */
 	assert_false(fd_share_room(&s, 2));
 	fd_share_take(&s, 895);
 	assert_true(fd_share_room(&s, 1));

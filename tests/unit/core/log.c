@@ -160,7 +160,7 @@ static void a_guest_cannot_flood_the_log(void **state __unused)
 	capture_end(&c);
 	for (const char *p = c.text; *p; p++)
 		lines += *p == '\n';
-	assert_true(lines >= 10 && lines < 100); /* the seconds may have changed meanwhile */
+	assert_true(lines >= 10 && lines < 100); /* the second may have changed in between */
 }
 
 static void what_a_guest_can_repeat_says_why_and_ends(void **state __unused)
@@ -181,7 +181,8 @@ static void what_a_guest_can_repeat_says_why_and_ends(void **state __unused)
 	assert_non_null(strstr(c.text, "minivmm: x: Too many open files\n"));
 }
 
-/* What comes out of a terminal in that mode when "message" and the block "a\nb\n" are logged. */
+/* Stores what comes out of a terminal in that mode when "message" and the block "a\nb\n" are
+ * logged. */
 static void log_to_terminal(bool raw, char *out, size_t size)
 {
 	int master = posix_openpt(O_RDWR | O_NOCTTY), saved = dup(STDERR_FILENO), slave;
@@ -194,7 +195,7 @@ static void log_to_terminal(bool raw, char *out, size_t size)
 	if (raw)
 		cfmakeraw(&mode);
 	else
-		mode.c_oflag = (mode.c_oflag | OPOST) & ~(tcflag_t)ONLCR; /* nothing of its own */
+		mode.c_oflag = (mode.c_oflag | OPOST) & ~(tcflag_t)ONLCR; /* it adds nothing */
 	assert_int_equal(tcsetattr(slave, TCSANOW, &mode), 0);
 	dup2(slave, STDERR_FILENO);
 	log_msg(LOG_ERROR, "message");

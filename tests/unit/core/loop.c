@@ -10,7 +10,7 @@ struct waker {
 	struct loop_source src;
 	struct loop *loop;
 	pthread_mutex_t lock;
-	struct waker *remove; /* another source that the callback takes out */
+	struct waker *remove; /* another source, which the callback removes */
 	unsigned calls;
 };
 
@@ -60,7 +60,7 @@ static void a_callback_may_remove_another_source(void **state __unused)
 	assert_int_equal(loop_init(&l), 0);
 	waker_init(&w[0], &l);
 	waker_init(&w[1], &l);
-	w[0].remove = &w[1]; /* whichever comes first removes the other, which is ready too */
+	w[0].remove = &w[1]; /* whichever comes first removes the other, which is also ready */
 	w[1].remove = &w[0];
 	assert_int_equal(loop_run(&l), 0);
 	assert_int_equal(w[0].calls + w[1].calls, 1);
@@ -110,7 +110,7 @@ static void it_runs_until_a_time_and_again(void **state __unused)
 	waker_init(&w, &l);
 	assert_int_equal(loop_run(&l), 0); /* it waits for this one, not for what was stopped */
 	assert_int_equal(w.calls, 1);
-	assert_int_equal(loop_run_until(&l, UINT64_MAX), 0); /* is still stopped */
+	assert_int_equal(loop_run_until(&l, UINT64_MAX), 0); /* it is still stopped */
 	close(w.src.fd);
 	loop_destroy(&l);
 }

@@ -33,7 +33,7 @@ static void without_it_poll_is_poll(void **state __unused)
 	close_pipe(pipe_fd);
 }
 
-/* However many wait one after the other: it is one time for all. */
+/* However many waits follow each other, they share one time. */
 static void it_ends_by_itself_and_for_all(void **state __unused)
 {
 	int pipe_fd[2];

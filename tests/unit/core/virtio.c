@@ -11,8 +11,8 @@
 #define LIVE         (AGREED | VIRTIO_CONFIG_S_DRIVER_OK)
 #define VERSION_1    VIRTIO_BIT(VIRTIO_F_VERSION_1)
 
-/* A device of two queues that writes what it reads into the same chain. It can hold requests back.
- */
+/* A device of two queues that writes what it reads into the same chain. It can hold requests
+ * back. */
 struct echo {
 	struct virtio_dev vd;
 	bool hold;
@@ -123,7 +123,7 @@ static const struct virtio_ops echo_ops = {
 	.config_write = echo_config_write,
 };
 
-/* A device that has nothing but queues. */
+/* A device that has only queues. */
 static const struct virtio_ops bare_ops = {
 	.name = "bare",
 	.device_id = 43,
@@ -190,7 +190,7 @@ static void features_are_agreed_on(void **state __unused)
 	assert_false(virtio_has(&e.vd, VIRTIO_RING_F_EVENT_IDX));
 	assert_false(e.vd.q[0].event_idx);
 	assert_false(e.vd.q[0].indirect);
-	/* Not any more. */
+	/* It is too late now. */
 	virtio_accept_features(&e.vd, 0, 0);
 	assert_true(virtio_has(&e.vd, ECHO_F_SHOUT));
 
@@ -214,12 +214,12 @@ static void features_that_were_not_offered_are_refused(void **state __unused)
 	assert_int_equal(e.vd.status, FOUND);
 	assert_false(driver_start(&d, VIRTIO_BIT(VIRTIO_F_RING_PACKED)));
 	assert_int_equal(e.vd.status, FOUND);
-	/* The driver may think again. */
+	/* The driver may change its mind. */
 	virtio_accept_features(&e.vd, 1, VERSION_1 >> 32);
 	virtio_set_status(&e.vd, AGREED);
 	assert_int_equal(e.vd.status, AGREED);
 
-	/* A legacy driver. */
+	/* This driver is a legacy one. */
 	virtio_set_status(&e.vd, 0);
 	virtio_set_status(&e.vd, FOUND);
 	virtio_accept_features(&e.vd, 0, 1 << ECHO_F_SHOUT);
@@ -245,7 +245,7 @@ static void status_bits_come_in_order(void **state __unused)
 	virtio_set_status(&e.vd, FOUND | VIRTIO_CONFIG_S_DRIVER_OK);
 	assert_int_equal(e.vd.status, FOUND);
 	assert_int_equal(e.activated, 0);
-	/* Bits stay, ours can't be set, and a driver may give up. */
+	/* Bits stay set, our bits can't be set, and a driver may give up. */
 	virtio_set_status(&e.vd, ACKNOWLEDGED);
 	assert_int_equal(e.vd.status, FOUND);
 	virtio_set_status(&e.vd, FOUND | VIRTIO_CONFIG_S_NEEDS_RESET);
@@ -255,7 +255,7 @@ static void status_bits_come_in_order(void **state __unused)
 	virtio_set_status(&e.vd, 0);
 	assert_int_equal(e.vd.status, 0);
 	assert_int_equal(e.vd.driver_features, 0);
-	/* All at once is fine. */
+	/* Setting all bits at once is allowed. */
 	virtio_accept_features(&e.vd, 1, VERSION_1 >> 32);
 	virtio_set_status(&e.vd, LIVE);
 	assert_int_equal(e.vd.status, LIVE);
@@ -340,15 +340,15 @@ static void a_malformed_ring_breaks_the_device(void **state __unused)
 	send_hello(&d, 1);
 	assert_false(virtio_kick(&e.vd, 1));
 	assert_int_equal(ring_used(&d.ring[1]), 0);
-	/* It says so once. */
+	/* The device says so only once. */
 	virtio_broken(&e.vd, "again");
 	assert_int_equal(d.config_interrupts, 1);
-	/* An index that jumped, after a reset which mends everything. */
+	/* The index jumped; a reset repairs everything. */
 	assert_true(driver_start(&d, 0));
 	send_hello(&d, 1);
 	assert_false(virtio_kick(&e.vd, 1));
 	assert_int_equal(ring_used(&d.ring[1]), 1);
-	/* A ready queue stays what it is, whatever its addresses have become. */
+	/* A ready queue stays as it is, even if its addresses have changed. */
 	e.vd.q[1].used_gpa = RAM_END;
 	virtio_queue_enable(&e.vd, &e.vd.q[1]);
 	assert_int_equal(e.vd.status, LIVE);
@@ -419,7 +419,7 @@ static void one_queue_is_reset_alone(void **state __unused)
 	struct driver d;
 
 	echo_init(&e, &d);
-	/* Only when negotiated. */
+	/* Only if it was negotiated. */
 	assert_true(driver_start(&d, 0));
 	virtio_queue_reset(&e.vd, &e.vd.q[0]);
 	assert_true(e.vd.q[0].ready);
@@ -440,7 +440,7 @@ static void one_queue_is_reset_alone(void **state __unused)
 	assert_int_equal(ring_used(&d.ring[1]), 1);
 	assert_int_equal(d.interrupts[1], 1);
 
-	/* And up again from the start, the device being live. */
+	/* It is brought up again from the start, while the device is live. */
 	e.hold = false;
 	driver_queue_up(&d, 0);
 	assert_true(e.vd.q[0].ready);
@@ -488,7 +488,7 @@ static void config_space_has_an_end(void **state __unused)
 	assert_int_equal(virtio_config_read(&e.vd, 7, 1), 0x11);
 	assert_int_equal(virtio_config_read(&e.vd, 4, 4), 0x11223344);
 	assert_int_equal(e.config_calls, 4);
-	/* One byte beyond is as bad as all of them. */
+	/* One byte beyond the end is as bad as all of them. */
 	const struct {
 		uint64_t off;
 		unsigned size;

@@ -42,10 +42,11 @@ static int pop(struct bench *b, struct virtq_chain *c)
 	return rc < 0 ? rc : virtq_pop(&b->q, c);
 }
 
-/* What an offered chain that starts at head comes to, on a queue that has seen nothing yet. */
+/* Returns the result for an offered chain that starts at head, on a queue that has seen nothing
+ * yet. */
 static int pop_head(struct bench *b, uint16_t head, struct virtq_chain *c)
 {
-	b->q.next_avail = le16toh(b->ring.avail->idx); /* whatever went before was refused */
+	b->q.next_avail = le16toh(b->ring.avail->idx); /* earlier chains were refused */
 	ring_offer(&b->ring, head);
 	return pop(b, c);
 }
@@ -101,7 +102,7 @@ static void descriptors_of_no_bytes_are_absent(void **state __unused)
 
 	bench_init(&b, 8, false, false);
 	ring_desc(&b.ring, 0, UINT64_MAX, 0, NEXT, 1);
-	ring_desc(&b.ring, 1, BUF, 0, NEXT | WRITE, 2); /* not even the order counts */
+	ring_desc(&b.ring, 1, BUF, 0, NEXT | WRITE, 2); /* the order does not matter either */
 	ring_desc(&b.ring, 2, BUF, 4, NEXT, 3);
 	ring_desc(&b.ring, 3, RAM_END, 0, WRITE, 0);
 	assert_int_equal(pop_head(&b, 0, &c), 1);
@@ -124,7 +125,7 @@ static void an_index_that_jumps_is_refused(void **state __unused)
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
 		b.ring.avail->idx = htole16(bad[i]);
 		assert_int_equal(virtq_begin(&b.q), -EPROTO);
-		assert_int_equal(virtq_pop(&b.q, &c), 0); /* nothing was taken over */
+		assert_int_equal(virtq_pop(&b.q, &c), 0); /* nothing was taken */
 	}
 	ring_desc(&b.ring, 0, BUF, 1, 0, 0);
 	b.ring.avail->idx = htole16(8);
@@ -132,7 +133,7 @@ static void an_index_that_jumps_is_refused(void **state __unused)
 	for (unsigned i = 0; i < 8; i++)
 		assert_int_equal(virtq_pop(&b.q, &c), 1);
 	assert_int_equal(virtq_pop(&b.q, &c), 0);
-	/* Backwards is a jump forwards. */
+	/* A step back is a jump ahead. */
 	b.ring.avail->idx = htole16(7);
 	assert_int_equal(virtq_begin(&b.q), -EPROTO);
 	bench_destroy(&b);
@@ -155,7 +156,7 @@ static void a_round_is_what_begin_saw(void **state __unused)
 	assert_int_equal(virtq_pop(&b.q, &c), 0);
 	assert_true(virtq_want_kick(&b.q));
 	assert_int_equal(virtq_begin(&b.q), 1);
-	/* What a device leaves in the queue for later asks for no second look. */
+	/* What a device leaves in the queue for later does not make it look again. */
 	assert_false(virtq_want_kick(&b.q));
 	assert_int_equal(ring_avail_event(&b.ring), 3);
 	assert_int_equal(virtq_pop(&b.q, &c), 1);
@@ -169,7 +170,7 @@ static void a_descriptor_that_is_not_there_is_refused(void **state __unused)
 	const uint16_t bad[] = { 8, 9, 0x100, 0x8000, 0xffff };
 
 	bench_init(&b, 8, false, false);
-	/* What lies behind the table would do. */
+	/* The bytes after the table would be valid. */
 	ring_desc_in(ram_at(&b.ram, b.ring.desc_gpa, 160), 8, BUF, 1, 0, 0);
 	ring_desc_in(ram_at(&b.ram, b.ring.desc_gpa, 160), 9, BUF, 1, 0, 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -191,14 +192,14 @@ static void loops_end(void **state __unused)
 	ring_desc(&b.ring, 1, BUF, 1, NEXT, 2);
 	ring_desc(&b.ring, 2, BUF, 1, NEXT, 1);
 	assert_int_equal(pop_head(&b, 1, &c), -EPROTO);
-	ring_desc(&b.ring, 3, BUF, 0, NEXT, 3); /* adds nothing, and yet ends */
+	ring_desc(&b.ring, 3, BUF, 0, NEXT, 3); /* adds nothing, but ends the chain */
 	assert_int_equal(pop_head(&b, 3, &c), -EPROTO);
-	/* The longest that is no loop. */
+	/* The longest chain that is not a loop. */
 	for (uint16_t i = 0; i < 8; i++)
 		ring_desc(&b.ring, i, BUF, 1, i < 7 ? NEXT : 0, (uint16_t)(i + 1));
 	assert_int_equal(pop_head(&b, 0, &c), 1);
 	assert_int_equal(c.nr_out, 8);
-	/* In a table. */
+	/* The same in a table. */
 	put_table(&b, TABLE, (struct indirect_desc[]){ { BUF, 1, NEXT, 1 }, { BUF, 1, NEXT, 0 } },
 		  2);
 	ring_desc(&b.ring, 0, TABLE, 32, INDIRECT, 0);
@@ -221,14 +222,14 @@ static void chains_have_a_longest_length(void **state __unused)
 			  1);
 	ring_desc(&b.ring, 0, table, 257 * 16, INDIRECT, 0);
 	assert_int_equal(pop_head(&b, 0, &c), -EPROTO);
-	/* The table may be larger, if the chain isn't. */
+	/* The table may be larger if the chain isn't. */
 	put_table(&b, table + 16 * 255, &(struct indirect_desc){ BUF, 1, 0, 0 }, 1);
 	assert_int_equal(pop_head(&b, 0, &c), 1);
 	assert_int_equal(c.nr_out, 256);
-	/* Direct descriptors count as well. */
+	/* Direct descriptors count, too. */
 	ring_desc(&b.ring, 1, BUF, 1, NEXT, 0);
 	assert_int_equal(pop_head(&b, 1, &c), -EPROTO);
-	/* Nor may it be long and made of nothing: a table can have millions of entries. */
+	/* It may not be long and empty either: a table can have millions of entries. */
 	for (uint16_t i = 0; i < 1000; i++)
 		put_table(&b, TABLE + 16u * i,
 			  &(struct indirect_desc){ BUF, 0, NEXT, (uint16_t)(i + 1) }, 1);
@@ -281,7 +282,7 @@ static void what_is_read_comes_first(void **state __unused)
 	ring_desc(&b.ring, 0, BUF, 1, NEXT | WRITE, 1);
 	ring_desc(&b.ring, 1, BUF, 1, 0, 0);
 	assert_int_equal(pop_head(&b, 0, &c), -EPROTO);
-	/* Nor by way of a table. */
+	/* The same by a table. */
 	put_table(&b, TABLE, &(struct indirect_desc){ BUF, 1, 0, 0 }, 1);
 	ring_desc(&b.ring, 1, TABLE, 16, INDIRECT, 0);
 	assert_int_equal(pop_head(&b, 0, &c), -EPROTO);
@@ -304,7 +305,7 @@ static void indirect_tables_are_followed(void **state __unused)
 	bench_init(&b, 8, false, true);
 	for (unsigned i = 0; i < ARRAY_SIZE(at); i++) {
 		put_table(&b, at[i], table, 3);
-		/* Alone, with F_WRITE, which means nothing here, or after others. */
+		/* Alone; with F_WRITE, which means nothing here; and after other descriptors. */
 		ring_desc(&b.ring, 4, at[i], 48, INDIRECT | (i & 1 ? WRITE : 0), 4);
 		assert_int_equal(pop_head(&b, 4, &c), 1);
 		assert_int_equal(c.head, 4);
@@ -385,14 +386,14 @@ static void malformed_set_ups_are_refused(void **state __unused)
 		{ 8, 0, 0x2001, 0x3000, false },
 		{ 8, 0, 0x2000, 0x3002, false },
 		{ 8, 16, 0x2002, 0x3004, true },
-		/* The last place where each fits, and the next. */
+		/* The last place where each fits, and the next place. */
 		{ 8, RAM_END - 128, 0x2000, 0x3000, true },
 		{ 8, RAM_END - 112, 0x2000, 0x3000, false },
 		{ 8, 0, RAM_END - 22, 0x3000, true },
 		{ 8, 0, RAM_END - 20, 0x3000, false },
 		{ 8, 0, 0x2000, RAM_END - 72, true },
 		{ 8, 0, 0x2000, RAM_END - 68, false },
-		/* Across regions, nowhere, wrapping. */
+		/* Across regions, outside of RAM, wrapping. */
 		{ 8, RAM_HIGH - 64, 0x2000, 0x3000, false },
 		{ 8, 0, RAM_HIGH - 8, 0x3000, false },
 		{ 8, 0, 0x2000, RAM_HIGH - 8, false },
@@ -444,7 +445,7 @@ static void used_elements_go_round(void **state __unused)
 		assert_int_equal(le16toh(b.ring.used->idx), i + 1);
 	}
 	for (unsigned i = 0; i < 4; i++) {
-		unsigned last = i < 2 ? i + 4 : i; /* who wrote this slot last */
+		unsigned last = i < 2 ? i + 4 : i; /* the last writer of this slot */
 
 		assert_int_equal(le32toh(b.ring.used->ring[i].id), last % 4);
 		assert_int_equal(le32toh(b.ring.used->ring[i].len), 100 + last);
@@ -490,7 +491,7 @@ static void flags_suppress_interrupts(void **state __unused)
 	b.ring.avail->flags = 0;
 	virtq_push(&b.q, 0, 0);
 	assert_true(virtq_wants_interrupt(&b.q));
-	/* Nor is there an event to publish for kicks. */
+	/* There is no event to publish for kicks either. */
 	ring_offer(&b.ring, 0);
 	assert_int_equal(virtq_begin(&b.q), 1);
 	assert_false(virtq_want_kick(&b.q));
@@ -503,9 +504,9 @@ static void events_choose_the_interrupt(void **state __unused)
 	struct bench b;
 
 	bench_init(&b, 8, true, false);
-	/* Means nothing: EVENT_IDX was negotiated. */
+	/* This means nothing, because EVENT_IDX was negotiated. */
 	b.ring.avail->flags = htole16(VRING_AVAIL_F_NO_INTERRUPT);
-	virtq_push(&b.q, 0, 0); /* number 0 */
+	virtq_push(&b.q, 0, 0); /* this is number 0 */
 	assert_true(virtq_wants_interrupt(&b.q));
 	virtq_push(&b.q, 0, 0); /* 1: the driver still points at 0 */
 	assert_false(virtq_wants_interrupt(&b.q));
@@ -514,12 +515,12 @@ static void events_choose_the_interrupt(void **state __unused)
 	assert_false(virtq_wants_interrupt(&b.q));
 	virtq_push(&b.q, 0, 0); /* 3 */
 	assert_true(virtq_wants_interrupt(&b.q));
-	/* In the middle of a batch: 4, 5, 6. */
+	/* The event is in the middle of a batch: 4, 5, 6. */
 	ring_set_used_event(&b.ring, 5);
 	for (unsigned i = 0; i < 3; i++)
 		virtq_push(&b.q, 0, 0);
 	assert_true(virtq_wants_interrupt(&b.q));
-	/* One that is past already. */
+	/* An event that has already passed. */
 	virtq_push(&b.q, 0, 0); /* 7 */
 	assert_false(virtq_wants_interrupt(&b.q));
 	bench_destroy(&b);
@@ -536,7 +537,7 @@ static void indices_wrap(void **state __unused)
 	for (uint32_t i = 0; i < 0x10000 + 100; i++) {
 		uint16_t head = ring_send(&b.ring, &(struct ring_buf){ BUF, 4, .in = true }, 1);
 
-		/* Each 7th wants no interrupt. */
+		/* Every seventh wants no interrupt. */
 		ring_set_used_event(&b.ring, (uint16_t)(i % 7 ? i : i + 1));
 		assert_int_equal(virtq_begin(&b.q), 1);
 		assert_int_equal(virtq_pop(&b.q, &c), 1);
@@ -562,15 +563,14 @@ static void indices_wrap(void **state __unused)
 	bench_destroy(&b);
 }
 
-/* Two processors that keep each other just awake: each notifies only when the other asked for it.
- */
+/* Two processors that keep each other just awake: each notifies only if the other asked for it. */
 struct pair {
 	struct bench b;
 	unsigned kicks, interrupts; /* atomic */
 	bool stop;                  /* atomic */
 };
 
-/* Waits for *count to change from seen; says whether it did before p->stop. */
+/* Waits until *count is no longer seen. Returns whether it changed before p->stop. */
 static bool wait_for(struct pair *p, const unsigned *count, unsigned seen)
 {
 	for (unsigned spins = 1; __atomic_load_n(count, __ATOMIC_ACQUIRE) == seen; spins++) {
@@ -603,8 +603,8 @@ static void *pair_device(void *arg)
 	return NULL;
 }
 
-/* Hangs when either full fence of virtq.c is missing, mostly within ten thousand rounds, if both
- * threads have a processor to themselves; a loaded machine may let it pass. */
+/* This hangs when either full fence of virtq.c is missing, usually within ten thousand rounds, if
+ * both threads have a processor to themselves; on a loaded machine it may pass. */
 static void no_notification_is_missed(void **state __unused)
 {
 	struct pair p = { 0 };

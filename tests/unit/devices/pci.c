@@ -13,7 +13,7 @@
 #define HIGH     0x140000000
 #define HIGH_LEN 0x40000000
 #define BAR_SIZE 0x8000
-#define FROM     (LOW + BAR_SIZE) /* of the second cat, where firmware put it */
+#define FROM     (LOW + BAR_SIZE) /* where firmware put the second cat's BAR */
 
 /* A function that remembers what happens to it; a bus with two of them, in slots 1 and 2. */
 struct cat {
@@ -115,7 +115,7 @@ static int power_off(void **state __unused)
 	return 0;
 }
 
-/* Configuration space by ports, of any slot of bus 0. */
+/* Reads configuration space by ports, in any slot of bus 0. */
 static uint64_t config(unsigned slot, unsigned off, unsigned size)
 {
 	bus_write(&pio, PORTS, 4, 0x80000000 | slot << 11 | (off & 0xfc));
@@ -132,7 +132,7 @@ static void set(unsigned slot, unsigned off, unsigned size, uint64_t value)
 	assert_true(bus_write(&mmio, ECAM + (slot << 15) + off, size, value));
 }
 
-/* Of the second cat. */
+/* Moves the second cat's BAR. */
 static void move(uint64_t to)
 {
 	set(2, PCI_BASE_ADDRESS_0, 4, (uint32_t)to);
@@ -199,7 +199,7 @@ static void the_address_register_keeps_what_it_has_bits_for(void **state __unuse
 	assert_int_equal(bus_read(&pio, PORTS, 4, NULL), 0);
 }
 
-/* Whatever way, width and offset, the same bytes. */
+/* Any way, width and offset shows the same bytes. */
 static void every_access_sees_the_same_space(void **state __unused)
 {
 	uint8_t want[4096] = { 0 };
@@ -214,12 +214,12 @@ static void every_access_sees_the_same_space(void **state __unused)
 			else if (off < 256 && size < 8) /* crosses CONFIG_DATA */
 				assert_int_equal(config(1, off, size), ~0u >> (32 - 8 * size));
 		}
-	/* Into the next function's. */
+	/* Into the next function's space. */
 	for (unsigned size = 2; size <= 8; size *= 2)
 		assert_true(ecam(0, 4096 - size / 2, size) == UINT64_MAX >> (64 - 8 * size));
 }
 
-/* One bit at a time and all at once: only those of the guest change, and only where it wrote. */
+/* One bit at a time and all at once: only the guest's bits change, and only where it wrote. */
 static void a_write_changes_what_is_the_guests(void **state __unused)
 {
 	static const uint8_t mask[256] = {
@@ -315,7 +315,7 @@ static void a_bar_answers_where_it_was_put(void **state __unused)
 	assert_false(answers_at(FROM));
 }
 
-/* What is the same place is no move, and what is no address is none. */
+/* Only another place is a move: not the same one, and not bits that are no part of the address. */
 static void only_moves_are_told(void **state __unused)
 {
 	set(2, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
@@ -384,7 +384,7 @@ static void *keep_reading(void *arg)
 	return NULL;
 }
 
-/* Another vCPU reads and writes meanwhile; TSan looks on. */
+/* Another vCPU reads and writes meanwhile; TSan checks that. */
 static void a_bar_moves_under_use(void **state __unused)
 {
 	bool stop = false;
@@ -421,13 +421,13 @@ static void the_reset_control_register_resets(void **state __unused)
 	assert_int_equal(bus_read(&pio, PORTS + 1, 1, NULL), 0);
 	bus_write(&pio, PORTS + 1, 1, 0x02);
 	assert_int_equal(bus_read(&pio, PORTS + 1, 1, NULL), 0x02);
-	bus_write(&pio, PORTS, 2, 0x0606); /* neither of the registers */
+	bus_write(&pio, PORTS, 2, 0x0606); /* reaches neither register */
 	bus_write(&pio, PORTS + 1, 2, 0x0606);
 	bus_write(&pio, PORTS + 2, 1, 0x06);
 	assert_int_equal(resets, 0);
 	bus_write(&pio, PORTS + 1, 1, 0x06);
 	assert_int_equal(resets, 1);
-	bus_write(&pio, PORTS + 1, 1, 0x0e); /* set already */
+	bus_write(&pio, PORTS + 1, 1, 0x0e); /* it is set already */
 	assert_int_equal(resets, 1);
 	bus_write(&pio, PORTS + 1, 1, 0x0a);
 	bus_write(&pio, PORTS + 1, 1, 0x0e);

@@ -5,7 +5,7 @@
 
 #include "test.h"
 
-static int64_t clock_now; /* the host's clock; it moves by clock_step a look */
+static int64_t clock_now; /* the host's clock; each look moves it by clock_step */
 static int64_t clock_step;
 
 static int64_t fake_now(void)
@@ -26,7 +26,7 @@ static void set(struct rtc *r, uint8_t i, uint8_t v)
 	r->dev.ops->write(&r->dev, RTC_DATA, 1, v);
 }
 
-/* As 20261121134559, read as a driver does. */
+/* Returns the time as digits such as 20261121134559, read as a driver does. */
 static uint64_t digits(struct rtc *r)
 {
 	const uint8_t order[] = { RTC_CENTURY, 9, 8, 7, 4, 2, 0 };
@@ -62,7 +62,7 @@ static void it_shows_the_hosts_time(void **state __unused)
 	rtc_destroy(&r);
 	rtc_init(&r, NULL);
 	digits(&r);
-	/* time(2) may be late by a tick, and so show the second before. */
+	/* time(2) may be a tick late, and then shows the previous second. */
 	clock_gettime(CLOCK_REALTIME, &now);
 	assert_in_range(now.tv_sec - r.taken, 0, 60);
 	rtc_destroy(&r);
@@ -103,7 +103,7 @@ static void a_driver_never_sees_half_an_update(void **state __unused)
 	assert_int_equal(get(&r, 0), 0);
 	assert_int_equal(get(&r, 2), 0);
 	assert_int_equal(get(&r, 7), 0x21);
-	clock_now += 86400; /* one who reads a single register sees the present too */
+	clock_now += 86400; /* a driver that reads a single register also sees the present */
 	assert_int_equal(get(&r, 7), 0x22);
 	rtc_destroy(&r);
 }
@@ -161,7 +161,7 @@ static void memory_is_memory(void **state __unused)
 	for (uint8_t i = 0xe; i < 0x80; i++)
 		if (i != RTC_CENTURY)
 			set(&r, i, i ^ 0x55);
-	for (uint8_t i = 1; i < 6; i += 2) /* the alarm's registers are no more than that */
+	for (uint8_t i = 1; i < 6; i += 2) /* the alarm's registers are plain memory, too */
 		set(&r, i, i);
 	digits(&r);
 	for (uint8_t i = 0xe; i < 0x80; i++)

@@ -45,7 +45,7 @@ static void i8042_resets_the_machine(void **state __unused)
 	struct i8042 k;
 
 	i8042_init(&k, &(struct power){ tell, &told });
-	out(&k.dev, I8042_COMMAND, 0xff); /* a pulse of no line */
+	out(&k.dev, I8042_COMMAND, 0xff); /* pulses no line */
 	out(&k.dev, I8042_DATA, 0xfe);    /* a byte for the keyboard */
 	out(&k.dev, 2, 0xfe);
 	assert_int_equal(told.events, 0);
@@ -163,12 +163,12 @@ static void pm_signals_the_power_button_once_a_press(void **state __unused)
 	pm_press_power_button(&p);
 	assert_int_equal(edges, 1);
 	assert_int_equal(in(&p.dev, PM_EVENTS), PM_EVENT_POWER_BUTTON);
-	assert_int_equal(in(&p.dev, PM_EVENTS), 0); /* reading took it */
+	assert_int_equal(in(&p.dev, PM_EVENTS), 0); /* reading cleared it */
 	pm_press_power_button(&p);
 	assert_int_equal(edges, 2);
 	p.dev.ops->reset(&p.dev);
 	assert_int_equal(in(&p.dev, PM_EVENTS), 0);
-	assert_int_equal(pthread_mutex_trylock(&p.dev.lock), 0); /* it was let go */
+	assert_int_equal(pthread_mutex_trylock(&p.dev.lock), 0); /* it was released */
 	pthread_mutex_unlock(&p.dev.lock);
 	assert_int_equal(told.events, 0);
 	pm_destroy(&p);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The UART against a stream that is an array, and a line that counts its edges. */
+/* The UART with a stream that is an array, and a line that counts its edges. */
 #include "uart8250.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@ struct fixture {
 	int input[4096]; /* bytes and STREAM_BREAK */
 	size_t read, fed;
 	uint8_t output[4096];
-	size_t written, room; /* room: what it still takes */
+	size_t written, room; /* room: bytes that it still takes */
 	bool line;
 	unsigned edges;
 };
@@ -26,7 +26,7 @@ static void set_line(void *ctx, unsigned n, bool level)
 	struct fixture *f = ctx;
 
 	assert_int_equal(n, 4);
-	assert_int_not_equal(f->line, level); /* the line is told of changes only */
+	assert_int_not_equal(f->line, level); /* the line is only told of changes */
 	f->edges += level;
 	f->line = level;
 }
@@ -125,7 +125,7 @@ static void out(struct fixture *f, unsigned reg, uint8_t v)
 	pthread_mutex_unlock(&f->uart.dev.lock);
 }
 
-/* All that the receiver gives. */
+/* Checks all that the receiver gives. */
 static void assert_received(struct fixture *f, const char *text)
 {
 	for (; *text; text++) {
@@ -156,7 +156,7 @@ static void registers_hold_what_they_should(void **state)
 	assert_int_equal(in(f, IIR) & 0xc0, 0);
 	out(f, FCR, 0x01);
 	assert_int_equal(in(f, IIR) & 0xc0, 0xc0);
-	out(f, FCR, 0xce); /* without the enable bit, nothing else counts */
+	out(f, FCR, 0xce); /* without the enable bit, the others don't count */
 	assert_int_equal(in(f, IIR) & 0xc0, 0);
 	assert_true(f->uart.dev.ops->read(&f->uart.dev, 0, 2) > 0xff);
 	f->uart.dev.ops->write(&f->uart.dev, SCR, 2, 0);
@@ -212,7 +212,7 @@ static void a_slow_reader_holds_the_transmitter(void **state)
 	assert_int_equal(f->written, 2);
 	assert_int_equal(in(f, LSR), 0);
 	assert_false(f->line);
-	f->room = 13; /* not quite all */
+	f->room = 13; /* not quite all of it */
 	ready(f);
 	assert_int_equal(in(f, LSR), 0);
 	assert_false(f->line);
@@ -269,7 +269,7 @@ static void stopping_releases_who_waits(void **state)
 	uart_stop(&f->uart);
 	pthread_join(thread, NULL);
 	assert_int_equal(f->written, 0);
-	out(f, THR, 'x');       /* and who comes later */
+	out(f, THR, 'x');       /* and so are later ones */
 	uart_destroy(&f->uart); /* the 16 that were taken are not lost */
 	assert_int_equal(f->written, 16);
 	assert_memory_equal(f->output, "abcdefghijklmnop", 16);
@@ -283,7 +283,7 @@ static void input_waits_outside_while_the_fifo_is_full(void **state)
 	feed(f, text);
 	assert_int_equal(f->read, 1); /* no FIFO yet */
 	out(f, MCR, 0x02);
-	out(f, FCR, 0x03); /* clears it: 'T' is gone, as the driver asked */
+	out(f, FCR, 0x03); /* clears it: 'T' is lost, as the driver asked */
 	assert_int_equal(f->read, 17);
 	assert_received(f, text + 1);
 	assert_int_equal(in(f, LSR) & 0x02, 0); /* no overrun */
@@ -294,13 +294,13 @@ static void a_driver_that_is_not_listening_yet_loses_nothing(void **state)
 	struct fixture *f = *state;
 
 	feed(f, "early");
-	out(f, FCR, 0x07); /* as Linux when it probes: RTS and ERBFI are off */
+	out(f, FCR, 0x07); /* as Linux does when it probes: RTS and ERBFI are off */
 	assert_int_equal(in(f, LSR), 0x60);
 	assert_int_equal(in(f, RBR), 0);
 	out(f, FCR, 0x00);
 	out(f, IER, 0x02);
-	out(f, MCR, 0x12); /* RTS in loopback is no RTS */
-	out(f, MCR, 0x01); /* nor is DTR, which Linux keeps on for a console */
+	out(f, MCR, 0x12); /* RTS in loopback does not count */
+	out(f, MCR, 0x01); /* neither does DTR, which Linux keeps on for a console */
 	assert_int_equal(in(f, LSR), 0x60);
 	out(f, FCR, 0x07);
 	assert_int_equal(in(f, LSR), 0x60);
@@ -352,7 +352,7 @@ static void each_byte_read_below_the_trigger_is_a_new_edge(void **state)
 {
 	struct fixture *f = *state;
 
-	out(f, IER, 0x01); /* no FIFO: the next byte arrives when one was read */
+	out(f, IER, 0x01); /* no FIFO: the next byte arrives when this one was read */
 	feed(f, "abc");
 	for (unsigned i = 1; i <= 3; i++) {
 		assert_int_equal(f->edges, i);
@@ -375,18 +375,18 @@ static void thre_interrupts_when_it_empties_or_is_enabled_empty(void **state)
 
 	out(f, IER, 0x02);
 	assert_int_equal(f->edges, 1);
-	assert_int_equal(in(f, IIR), 2); /* reading it takes it back */
+	assert_int_equal(in(f, IIR), 2); /* reading it clears it */
 	assert_false(f->line);
 	assert_int_equal(in(f, IIR), 1);
 	out(f, IER, 0x00);
 	out(f, IER, 0x02); /* Linux tests for this */
 	assert_int_equal(in(f, IIR), 2);
-	out(f, THR, 'x'); /* leaves and is empty again */
+	out(f, THR, 'x'); /* it leaves, and THR is empty again */
 	assert_int_equal(f->edges, 3);
-	out(f, THR, 'y'); /* writing takes it back and brings a new edge */
+	out(f, THR, 'y'); /* writing clears it and brings a new edge */
 	assert_int_equal(f->edges, 4);
 	assert_int_equal(in(f, IIR), 2);
-	out(f, IER, 0x02); /* is enabled already */
+	out(f, IER, 0x02); /* it is enabled already */
 	assert_int_equal(in(f, IIR), 1);
 }
 
@@ -401,9 +401,9 @@ static void interrupts_come_by_priority(void **state)
 	out(f, IER, 0x0f);
 	assert_int_equal(f->edges, 1);
 	assert_int_equal(in(f, IIR), 0xc6);
-	assert_int_equal(in(f, LSR), 0xf1); /* takes the line status back */
+	assert_int_equal(in(f, LSR), 0xf1); /* clears the line status */
 	assert_int_equal(in(f, IIR), 0xc4);
-	assert_true(f->line); /* it stays up as long as there is any */
+	assert_true(f->line); /* it stays up as long as there is any interrupt */
 	in(f, RBR);
 	assert_int_equal(in(f, IIR), 0xc2);
 	assert_int_equal(in(f, IIR), 0xc0);
@@ -423,7 +423,7 @@ static void a_break_keeps_its_place_in_the_input(void **state)
 	assert_int_equal(in(f, LSR), 0xe1); /* one somewhere in the FIFO */
 	assert_int_equal(in(f, RBR), 'a');
 	assert_int_equal(in(f, LSR), 0xf1);
-	assert_int_equal(in(f, LSR), 0x61); /* told once */
+	assert_int_equal(in(f, LSR), 0x61); /* it is told once */
 	assert_int_equal(in(f, RBR), 0);
 	assert_received(f, "h");
 	out(f, FCR, 0x00);
@@ -455,7 +455,7 @@ static void loopback_is_a_world_of_its_own(void **state)
 	out(f, MCR, 0x00);
 	assert_received(f, "outside");
 	out(f, MCR, 0x10);
-	assert_received(f, ""); /* a new loop is empty */
+	assert_received(f, ""); /* a new loopback begins empty */
 }
 
 static void loopback_turns_the_modem_lines_round(void **state)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What time it is, from a line of the host's and a counter. */
+/* The time, computed from a line of the host's and a counter. */
 #include "guest/clock.h"
 
 #include <stdio.h>
@@ -33,7 +33,7 @@ static void the_counter_says_how_long_ago(void **state __unused)
 	assert_int_equal(clock_at(&s, s.tsc), s.real_ns);
 	assert_int_equal(clock_at(&s, s.tsc + s.khz), s.real_ns + 1000000);
 	assert_int_equal(clock_at(&s, s.tsc + s.khz / 2), s.real_ns + 499999);
-	/* It neither overflows nor grows inexact. */
+	/* It neither overflows nor loses precision. */
 	assert_int_equal(clock_at(&s, s.tsc + 900 * day * s.khz + s.khz / 2),
 			 s.real_ns + 900 * day * 1000000 + 499999);
 }

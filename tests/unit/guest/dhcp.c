@@ -12,7 +12,7 @@
 
 static const uint8_t mac[6] = { 2, 0, 0, 1, 2, 3 };
 
-/* A server's answer: what a client's message has, the type and these options. */
+/* Makes a server's answer: the client's message with the type and these options. */
 static size_t answer(uint8_t m[DHCP_LEN], const uint8_t *options, size_t len)
 {
 	dhcp_make(m, mac, XID, NULL);
@@ -23,7 +23,7 @@ static size_t answer(uint8_t m[DHCP_LEN], const uint8_t *options, size_t len)
 	return 240 + len;
 }
 
-/* From a copy that ends where it ends, for ASan. */
+/* Parses a copy that ends where the message ends, for ASan. */
 static bool parse(struct dhcp_lease *l, const uint8_t *m, size_t len)
 {
 	uint8_t *copy = malloc(len ?: 1);
@@ -93,18 +93,18 @@ static void nonsense_is_not(void **state __unused)
 	assert_true(parse(&l, m, len));
 	for (size_t i = 0; i < 243; i++) /* cut short */
 		assert_false(parse(&l, m, i) && i != 243);
-	m[4] ^= 1; /* another's question */
+	m[4] ^= 1; /* answers another question */
 	assert_false(parse(&l, m, len));
 	len = answer(m, OPTIONS(53, 1, DHCP_OFFER, 255));
-	m[28] ^= 1; /* another's card */
+	m[28] ^= 1; /* for another card */
 	assert_false(parse(&l, m, len));
 	len = answer(m, OPTIONS(53, 1, DHCP_OFFER, 255));
-	m[16] = 224; /* a group's address */
+	m[16] = 224; /* the address of a group */
 	assert_false(parse(&l, m, len));
 	m[16] = 127;
 	assert_false(parse(&l, m, len));
 	assert_false(parse_options(&l, OPTIONS(255)));                         /* no type */
-	assert_false(parse_options(&l, OPTIONS(53, 1, DHCP_DISCOVER)));        /* a client's */
+	assert_false(parse_options(&l, OPTIONS(53, 1, DHCP_DISCOVER)));        /* from a client */
 	assert_false(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 6)));          /* no length */
 	assert_false(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 6, 5, 1, 1))); /* too long */
 	assert_false(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 1, 4, 255, 0, 255, 0)));
@@ -121,7 +121,7 @@ static void more_servers_than_anybody_asks_are_left_out(void **state __unused)
 	assert_int_equal(l.nr_dns, DHCP_MAX_DNS);
 }
 
-/* RFC 3397: two names, of which the second ends with the first one's end; in two parts. */
+/* RFC 3397: two names, the second of which ends like the first one; in two parts. */
 static void domains_are_taken(void **state __unused)
 {
 	struct dhcp_lease l;
@@ -135,7 +135,7 @@ static void domains_are_taken(void **state __unused)
 	assert_string_equal(l.search, "lan.foo");
 	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 15, 3, 'l', 'a', 'n', 119, 3, 1, 'x',
 					      0, 255)));
-	assert_string_equal(l.search, "x"); /* a list counts before a domain */
+	assert_string_equal(l.search, "x"); /* the list counts, not the domain */
 }
 
 static void domains_that_make_no_sense_are_not(void **state __unused)
@@ -159,12 +159,12 @@ static void domains_that_make_no_sense_are_not(void **state __unused)
 		memcpy(many + i,
 		       "\x08"
 		       "domains1",
-		       min(sizeof(many) - i, (size_t)10)); /* with its 0 */
+		       min(sizeof(many) - i, (size_t)10)); /* with its NUL */
 	assert_true(parse_options(&l, many, sizeof(many)));
 	assert_true(strlen(l.search) < DHCP_MAX_SEARCH && strlen(l.search) > 200);
 }
 
-/* An IPv4 packet with a UDP datagram of 10 bytes, to a client. */
+/* Makes an IPv4 packet with a UDP datagram of 10 bytes, to a client. */
 static size_t packet(uint8_t p[64])
 {
 	memset(p, 0, 64);
@@ -204,13 +204,13 @@ static void a_message_is_found_in_its_packet(void **state __unused)
 	} wrong[] = {
 		{ 0, 0x65 },    /* another version */
 		{ 0, 0x44 },    /* a header that is too short */
-		{ 0, 0x4f },    /* or longer than the packet */
+		{ 0, 0x4f },    /* a header longer than the packet */
 		{ 3, 200 },     /* a packet that is longer than what came */
 		{ 6, 0x20 },    /* more fragments follow */
 		{ 7, 1 },       /* a later fragment */
 		{ 9, 6 },       /* TCP */
 		{ 20 + 3, 67 }, /* to a server */
-		{ 20 + 5, 7 },  /* less than a datagram's header */
+		{ 20 + 5, 7 },  /* shorter than a datagram's header */
 		{ 20 + 5, 19 }, /* more than there is */
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The part of the guest's init that runs COMMAND, as a process of this machine, with socket pairs
- * for its connections. Nothing here depends on time: alarm() ends what hangs. What signals are sent
- * to does not fork then: dash loses those that come while it does. */
+ * for its connections. Nothing here depends on time: alarm() ends a test that hangs. Processes that
+ * get signals do not fork at that time: dash would lose them. */
 #include "guest/job.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ struct trial {
 };
 
 static struct orders orders;
-/* What a trial's orders have beyond the ordinary; ordinary() after each. */
+/* The special orders of a trial; ordinary() clears them after each. */
 static struct orders wanted;
 
 static void ordinary(void)
@@ -100,7 +100,7 @@ static void end_stream(struct trial *t, int i)
 	close_fd(&t->fd[i]);
 }
 
-/* All of it, as text. */
+/* Reads all of it, as text. */
 static void read_all(int fd, char *text, size_t room)
 {
 	size_t len = 0;
@@ -111,7 +111,7 @@ static void read_all(int fd, char *text, size_t room)
 	text[len] = '\0';
 }
 
-/* What it says until it ends, but for how long init took. */
+/* Reads what it says until it ends, without the time that init took. */
 static void read_control(struct trial *t)
 {
 	char *started, *line;
@@ -126,7 +126,7 @@ static void read_control(struct trial *t)
 	memmove(started, line, strlen(line) + 1);
 }
 
-/* What it prints and says until it ends. */
+/* Reads what it prints and says until it ends. */
 static void finish(struct trial *t)
 {
 	read_all(t->fd[GUEST_STDOUT], t->out, sizeof(t->out));
@@ -189,7 +189,7 @@ static const char *make(const char *name, const void *bytes, size_t len, mode_t 
 
 #define MAKE(name, text, mode) make(name, text, sizeof(text) - 1, mode)
 
-/* Ends with this status and nothing but the sentence, by which it was never started. */
+/* It ends with this status and only the sentence, which shows that it was never started. */
 static void cannot_run(const char *command, int status, const char *why)
 {
 	char said[512];
@@ -203,7 +203,7 @@ static void cannot_run(const char *command, int status, const char *why)
 	assert_string_equal(t.err, said);
 }
 
-/* The statuses of a shell: 127 for what isn't there, 126 for what is there and can't be run. */
+/* The statuses of a shell: 127 for a file that doesn't exist, 126 for one that can't be run. */
 static void what_cannot_run_ends_as_in_a_shell(void **state __unused)
 {
 	static const char elf[] = "\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\267\0\1\0\0\0";
@@ -243,7 +243,7 @@ static void a_script_needs_no_first_line(void **state __unused)
 	begin(&t, (const char *const[]){ path, NULL }, false);
 	finish(&t);
 	assert_string_equal(t.control, "started\nexit 0\n");
-	path = MAKE("late", "exit 3\n\0\1\2", 0755); /* data after a script, as of an installer */
+	path = MAKE("late", "exit 3\n\0\1\2", 0755); /* data after a script, as in an installer */
 	begin(&t, (const char *const[]){ path, NULL }, false);
 	finish(&t);
 	assert_string_equal(t.control, "started\nexit 3\n");
@@ -254,7 +254,7 @@ static void path_is_searched_as_execvp_does(void **state __unused)
 	char path[256], *env[] = { path, NULL };
 	struct trial t;
 
-	/* What may not be run there is passed over, if there is another. */
+	/* A file that may not be run is passed over if there is another. */
 	assert_int_equal(mkdir(in_folder("a"), 0755), 0);
 	assert_int_equal(mkdir(in_folder("b"), 0755), 0);
 	MAKE("a/found", "echo wrong\n", 0644);
@@ -267,7 +267,7 @@ static void path_is_searched_as_execvp_does(void **state __unused)
 	assert_string_equal(t.out, "right one\n");
 	cannot_run("only", 126, "Permission denied");
 	cannot_run("none", 127, "No such file or directory");
-	/* An empty part is the working directory; without any, there is a default. */
+	/* An empty part is the working directory; if PATH is missing, there is a default. */
 	snprintf(path, sizeof(path), "PATH=/no/such:");
 	wanted.folder = in_folder("b");
 	begin(&t, (const char *const[]){ "found", "two", NULL }, false);
@@ -280,7 +280,7 @@ static void path_is_searched_as_execvp_does(void **state __unused)
 	ordinary();
 }
 
-/* More than this kernel allows is as much as it allows. */
+/* A limit above what this kernel allows becomes what it allows. */
 static void limits_come_as_near_as_they_can(void **state __unused)
 {
 	struct rlimit was, less;
@@ -300,7 +300,7 @@ static void limits_come_as_near_as_they_can(void **state __unused)
 	assert_int_equal(sscanf(t.out, "%lu %lu", &soft, &hard), 2);
 	assert_true(soft == hard && hard >= was.rlim_max);
 	assert_string_equal(strrchr(t.out, '\n') - 2, "\n0\n");
-	/* What fits is kept as it is, the soft limit apart. */
+	/* A possible limit is kept, with its separate soft limit. */
 	wanted.limit[0].value = (struct rlimit){ 77, 99 };
 	begin_shell(&t, "ulimit -Sn; ulimit -Hn");
 	finish(&t);
@@ -319,7 +319,7 @@ static void each_stream_has_its_own(void **state __unused)
 	assert_string_equal(t.err, "err\ntoo\n");
 }
 
-/* Ten thousand lines in turn, of which the host takes its time. */
+/* Ten thousand lines in turn, which the host takes slowly. */
 static void one_output_keeps_its_order(void **state __unused)
 {
 	static char text[256 * KIB];
@@ -344,7 +344,7 @@ static void one_output_keeps_its_order(void **state __unused)
 	assert_string_equal(at, "late\n");
 }
 
-/* Its reader goes: the command hears of it by either. */
+/* Its reader goes away: the command notices with either stream. */
 static void one_output_can_be_closed(void **state __unused)
 {
 	struct trial t;
@@ -411,7 +411,7 @@ static void a_folder_that_is_not_there_is_said(void **state __unused)
 	assert_string_equal(
 		t.err, "minivmm: working directory /no-such-folder: No such file or directory\n");
 	assert_non_null(strstr(t.control, "exit 126\n"));
-	/* In what is the guest's own, the way out is named. */
+	/* In the guest's own directories, the message names the way out. */
 	wanted.folder = "/run/no-such-folder";
 	begin_shell(&t, "true");
 	ordinary();
@@ -422,7 +422,7 @@ static void a_folder_that_is_not_there_is_said(void **state __unused)
 	assert_non_null(strstr(t.control, "exit 126\n"));
 }
 
-/* Writes and reads at the same time, as slowly as it comes. */
+/* It writes and reads at the same time, at any speed. */
 static void much_goes_both_ways_unchanged(void **state __unused)
 {
 	static uint8_t in[3 * MIB], out[3 * MIB];
@@ -570,7 +570,7 @@ static void it_can_have_a_terminal(void **state __unused)
 	type(&t, "two\n\004"); /* Ctrl-D */
 	await(&t, "two\r\ntwo\r\nend\r\n");
 	type(&t, "three");
-	end_stream(&t, GUEST_STDIN); /* is another one, behind a line that has no end */
+	end_stream(&t, GUEST_STDIN); /* ends the stream, too, after a line without an end */
 	await(&t, "threethree");
 	finish(&t);
 	assert_string_equal(t.control, "started\nexit 0\n");

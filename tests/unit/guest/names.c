@@ -46,7 +46,7 @@ static void leases_come_together(void **state __unused)
 			  "search lan a b\noptions ndots:2 rotate\n");
 }
 
-/* The C library reads three. */
+/* The C library reads three servers. */
 static void a_server_by_ipv6_has_a_place_of_its_own(void **state __unused)
 {
 	const struct dhcp_lease l = lease("10.0.2.3", 3, "");
@@ -73,7 +73,7 @@ static void domains_that_have_no_room_are_left_out(void **state __unused)
 	assert_int_equal(strlen(n.search), 255);
 }
 
-/* What is mounted in the root is not the root's: here, the kernel's own file systems. */
+/* File systems that are mounted in the root don't belong to it: here, the kernel's own. */
 static void a_share_is_not_the_roots(void **state __unused)
 {
 	char dir[] = "/tmp/names-XXXXXX", below[64], link[64];
@@ -82,7 +82,7 @@ static void a_share_is_not_the_roots(void **state __unused)
 	snprintf(below, sizeof(below), "%s/etc", dir);
 	snprintf(link, sizeof(link), "%s/link", dir);
 	assert_int_equal(symlink("/proc/self", link), 0);
-	assert_true(names_folder_is_ours(dir, below)); /* there is none yet */
+	assert_true(names_folder_is_ours(dir, below)); /* there is no file yet */
 	assert_int_equal(mkdir(below, 0700), 0);
 	assert_true(names_folder_is_ours(dir, below));
 	assert_false(names_folder_is_ours(dir, link));

@@ -7,7 +7,7 @@
 #include "test.h"
 #include "vmm/types.h"
 
-/* Parses a copy that ends where it ends, for ASan. */
+/* Parses a copy that ends where the orders end, for ASan. */
 static char *copy;
 
 static const char *parse(struct orders *o, const char *text, size_t len)
@@ -105,7 +105,7 @@ static void what_makes_no_sense_is_refused(void **state __unused)
 		memcpy(text + len, "arg=true", 9);
 		assert_non_null(parse(&o, text, len + 9));
 	}
-	assert_non_null(parse(&o, "arg=true", 8)); /* without its end */
+	assert_non_null(parse(&o, "arg=true", 8)); /* without its terminating NUL */
 	assert_non_null(parse(&o, "", 0));
 	assert_non_null(PARSE(&o, "uid=1"));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Directories that the guest's init makes for what the environment names. */
+/* Directories that the guest's init makes for variables of the environment. */
 #include "guest/places.h"
 
 #include <errno.h>
@@ -47,7 +47,7 @@ static void what_is_the_guests_own_is_known(void **state __unused)
 		assert_false(place_is_guests(others[i]));
 }
 
-/* Another user, where we may make one the owner. */
+/* Another user, if we may make one the owner. */
 static uid_t user(void)
 {
 	return geteuid() ? geteuid() : 1234;
@@ -65,11 +65,11 @@ static void a_place_is_the_users_alone(void **state __unused)
 	assert_int_equal(place_make(below("/user/1000"), user(), group()), 0);
 	is("/user", 0755, first, getegid());
 	is("/user/1000", 0700, user(), group());
-	/* What is below is the user's, all of it. */
+	/* The directories below it all belong to the user. */
 	assert_int_equal(place_make(below("/user/1000/a/b/"), user(), group()), 0);
 	is("/user/1000/a", 0755, user(), group());
 	is("/user/1000/a/b", 0700, user(), group());
-	/* What is there stays as it is. */
+	/* Existing directories do not change. */
 	assert_int_equal(chmod(below("/user/1000"), 0711), 0);
 	assert_int_equal(place_make(below("/user/1000"), user(), group()), 0);
 	is("/user/1000", 0711, user(), group());
@@ -93,7 +93,7 @@ static void what_cant_be_made_is_said(void **state __unused)
 	assert_int_equal(errno, ENAMETOOLONG);
 }
 
-/* Nothing that is not the guest's own is touched, whatever the environment says. */
+/* Only the guest's own directories are touched, whatever the environment says. */
 static void other_places_are_left_alone(void **state __unused)
 {
 	char text[300],
@@ -105,7 +105,7 @@ static void other_places_are_left_alone(void **state __unused)
 	assert_int_equal(access(below("/never"), F_OK), -1);
 }
 
-/* Those of the XDG Base Directory Specification, and those for temporary files. */
+/* The variables of the XDG Base Directory Specification, and those for temporary files. */
 static void each_variable_counts(void **state __unused)
 {
 	static const char *const names[] = { "XDG_RUNTIME_DIR",

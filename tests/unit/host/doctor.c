@@ -12,7 +12,7 @@
 #include "test.h"
 #include "vmm/types.h"
 
-/* The host that the doctor sees: files in a folder, and what the fakes below answer. */
+/* The host that the doctor sees: files in a directory, and the answers of the fakes below. */
 static struct {
 	char root[64];
 	int api_version, missing_cap, try_guest, io_uring;
@@ -67,7 +67,7 @@ static void take(const char *path)
 	assert_int_equal(remove(full), 0);
 }
 
-/* That of setup(). */
+/* Removes the module that setup() made. */
 static void take_module(void)
 {
 	take("sys/module/kvm_intel/parameters/nested");
@@ -79,7 +79,7 @@ static void take_module(void)
 #define CPUINFO(flags)                                                                             \
 	"processor\t: 0\nvmx flags\t: vnmi svm\nflags\t\t: fpu vme " flags "\nbugs\t\t:\n\n"
 
-/* A machine where all is well. */
+/* Makes a machine where all is well. */
 static int setup(void **state __unused)
 {
 	strcpy(host.root, "/tmp/minivmm-doctor-XXXXXX");
@@ -240,7 +240,7 @@ static void a_missing_device_gets_its_command(void **state __unused)
 	assert_null(strstr(host.report, "guest kernel"));
 }
 
-/* Examines as somebody to whom the mode of a file means something, in no group but their own. */
+/* Examines as a user to whom the mode of a file matters, in no group but its own. */
 static void examine_as_nobody(const char *path, gid_t gid, mode_t mode)
 {
 	char full[256];
@@ -341,7 +341,7 @@ static void what_is_merely_useful_gets_its_command(void **state __unused)
 		"-> echo madvise | sudo tee /sys/kernel/mm/trans");
 	put("sys/kernel/mm/transparent_hugepage/enabled", "[always] madvise never\n");
 	CAN_RUN("  ok     transparent pages    ");
-	put("sys/kernel/mm/ksm/run", "2\n"); /* stopped, pages taken apart */
+	put("sys/kernel/mm/ksm/run", "2\n"); /* stopped, and pages are separate again */
 	CAN_RUN("  -      merging (KSM)        switched off",
 		"-> echo 1 | sudo tee /sys/kernel/mm/ksm/run\n");
 }

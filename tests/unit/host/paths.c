@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which paths lie where a guest may write, however they are written. */
+/* Which paths are where a guest may write, however they are written. */
 #include "host/paths.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ static const char *in_dir(const char *name)
 	return p;
 }
 
-/* What is said of a command line whose share is w, in dir; "" when it is none. */
+/* Returns what is said of a command line whose share is w, in dir; "" if it is accepted. */
 static const char *said(const char *option, const char *value)
 {
 	static struct capture c;
@@ -37,7 +37,7 @@ static const char *said(const char *option, const char *value)
 
 	snprintf(share, sizeof(share), "%s:/w:rw", in_dir("w"));
 	assert_int_equal(config_parse(&config, ARRAY_SIZE(argv) - 1, (char *const *)argv), 0);
-	whole = config; /* which owns nothing */
+	whole = config; /* it owns nothing */
 	config_complete_command(&whole);
 	capture_begin(&c);
 	rc = paths_check(&whole);
@@ -126,7 +126,7 @@ static void links_and_dots_are_looked_through(void **state __unused)
 	assert_int_equal(chdir(here), 0);
 }
 
-/* They may be nested, and then the names between them are the guest's. */
+/* They may be nested, and then the guest controls the names between them. */
 static void shares_may_be_nested_but_not_behind_a_link(void **state __unused)
 {
 	assert_string_equal(said("--share", in_dir("w/sub")), "");
@@ -156,7 +156,7 @@ static void what_is_shared_read_only_is_no_place_of_the_guests(void **state __un
 	config_destroy(&c);
 }
 
-/* The last test: this process has mounts of its own from here on. */
+/* This must be the last test: this process has mounts of its own from here on. */
 static void mounts_are_looked_through(void **state __unused)
 {
 	if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) {
@@ -179,7 +179,7 @@ static void mounts_are_looked_through(void **state __unused)
 	assert_int_equal(mount(in_dir("out"), in_dir("mount a"), NULL, MS_BIND, NULL), 0);
 	assert_string_equal(said("--json", in_dir("mount a/j")), "");
 	assert_int_equal(umount(in_dir("mount a")), 0);
-	/* And the other way round: it is the share that is mounted. */
+	/* The other way round: the share is what is mounted. */
 	assert_int_equal(mount(in_dir("out"), in_dir("w"), NULL, MS_BIND, NULL), 0);
 	assert_true(refused("--json", in_dir("out/j")));
 	assert_int_equal(umount(in_dir("w")), 0);

@@ -96,7 +96,7 @@ static void only_linux_gets_the_words_of_linux(void **state __unused)
 	assert_cmdline(&c, "");
 }
 
-/* What comes after "--" is init's, and what is in quotes belongs to another word. */
+/* Words after "--" are for init, and quoted text is part of another word. */
 static void words_are_cut_as_linux_does(void **state __unused)
 {
 	struct config c = { .serial.kind = HOST_STDIO,

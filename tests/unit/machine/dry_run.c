@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a run would be refused, a dry run is refused, too; and it changes nothing. */
+/* A dry run is refused what a run would be refused; and it changes nothing. */
 #include "minivmm.h"
 
 #include <arpa/inet.h>
@@ -63,7 +63,7 @@ static void rig_up(struct rig *t)
 	t->port = ntohs(a.sin_port);
 }
 
-/* And nothing has happened. */
+/* Checks that nothing has happened. */
 static void rig_down(struct rig *t)
 {
 	struct stat st;
@@ -79,10 +79,10 @@ static void rig_down(struct rig *t)
 	unlink(t->live);
 	unlink(t->stale);
 	rmdir(t->folder);
-	assert_int_equal(rmdir(t->dir), 0); /* nothing else in it */
+	assert_int_equal(rmdir(t->dir), 0); /* there is nothing else in it */
 }
 
-/* A dry run with this option: what it fails with, first; "" when it is content. */
+/* Returns the first error of a dry run with this option; "" if it has none. */
 static const char *dry_with(const char *kernel, const char *name, const char *value, bool command)
 {
 	struct minivmm_config *c = minivmm_config_new();
@@ -124,7 +124,7 @@ static void assert_path(const char *name, const char *before, const char *path, 
 	assert_dry(name, value, text);
 }
 
-/* And can be debugged still, as LeakSanitizer does it. */
+/* It can still be debugged, as LeakSanitizer does. */
 static void become(uid_t uid)
 {
 	assert_int_equal(seteuid(uid), 0);
@@ -225,7 +225,7 @@ static void interfaces_fit(void **state __unused)
 	assert_dry("net", "tap=auto", PASSES);
 	if (stat("/dev/net/tun", &st) < 0 || (st.st_mode & 6) != 6)
 		return;
-	become(65534); /* whose capabilities are none */
+	become(65534); /* it has no capabilities */
 	assert_dry("net", "tap=auto", "needs CAP_NET_ADMIN");
 	become(0);
 }
@@ -296,7 +296,7 @@ static void overlays_can_be_made(void **state __unused)
 	rig_down(&t);
 }
 
-/* What is read is read by both: the words are those of the run. */
+/* A run and a dry run read the same files: the words are the same. */
 static void files_are_read(void **state __unused)
 {
 	static const struct {
@@ -331,7 +331,7 @@ static void files_are_read(void **state __unused)
 			fail_msg("--%s %s: \"%s\" is not in \"%s\"", cases[i].name, cases[i].value,
 				 cases[i].text ?: "", said);
 	}
-	/* What memtest86+ says of itself, as Linux says its version. */
+	/* memtest86+ says its name where Linux has its version. */
 	fd = open(t.file, O_WRONLY | O_CLOEXEC);
 	assert_int_equal(pwrite(fd, "\x80\1", 2, VERSION_TEXT), 2);
 	assert_int_equal(pwrite(fd, "Memtest86+ v6.10", 17, 0x380), 17);

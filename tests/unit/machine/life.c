@@ -20,7 +20,7 @@ static void short_lives_wait_longer_and_longer(void **state __unused)
 		assert_int_equal(life_pause(&short_lives, 0), 5000 * MS);
 	capture_end(&c);
 	assert_non_null(strstr(c.text, "has reset itself 6 times"));
-	assert_null(strchr(strchr(c.text, '\n') + 1, '\n')); /* said once */
+	assert_null(strchr(strchr(c.text, '\n') + 1, '\n')); /* it is said once */
 }
 
 static void a_life_that_lasted_is_forgiven(void **state __unused)

@@ -82,7 +82,7 @@ static void ram_lies_below_and_above_the_hole(void **state __unused)
 
 /* -- the mapping ----------------------------------------------------------------------------- */
 
-/* One mapping of this process, as /proc/self/smaps has it. */
+/* One mapping of this process, from /proc/self/smaps. */
 struct vma {
 	uintptr_t start, end;
 	char perms[8];
@@ -159,7 +159,7 @@ static void a_guest_larger_than_the_host_costs_nothing_yet(void **state __unused
 	assert_guarded(&r);
 	r.host[0] = r.host[r.size - 1] = 1;
 	assert_true(resident() - before <
-		    8 * MIB); /* two huge pages, where the host always uses them */
+		    8 * MIB); /* two huge pages, if the host always uses them */
 	ram_free(&r);
 	assert_null(r.host);
 	ram_free(&r);
@@ -194,13 +194,13 @@ static void what_is_given_back_is_gone(void **state)
 	assert_int_equal(r.host[4 * KIB], 0);
 	assert_int_equal(r.host[32 * MIB + 4 * KIB - 1], 0);
 	assert_int_equal(r.host[32 * MIB + 4 * KIB], 1);
-	r.releasable = false; /* as huge pages of a fixed size are */
+	r.releasable = false; /* huge pages of a fixed size are like this */
 	assert_false(ram_release(&r, r.host, r.size));
 	assert_int_equal(r.host[0], 1);
 	ram_free(&r);
 }
 
-/* Another process sees what the guest writes, and can't take the memory from under us. */
+/* Another process sees what the guest writes, and can't take the memory away. */
 static void shared_memory_is_a_sealed_file(void **state __unused)
 {
 	const struct memory_config c = { .size = 32 * MIB, .shared = true };
@@ -250,7 +250,7 @@ static void transparent_huge_pages_and_merging_are_asked_for(void **state __unus
 		print_message("# SKIP: this kernel lacks KSM or transparent huge pages\n");
 		skip();
 	}
-	listen_to_stderr(); /* it may be told that the host doesn't merge now */
+	listen_to_stderr(); /* catches a message that the host doesn't merge now */
 	assert_int_equal(ram_alloc(&r, &c, false), 0);
 	stop_listening();
 	v = vma_of(r.host);
@@ -271,7 +271,7 @@ static void huge_pages_are_used_or_asked_for(void **state __unused)
 	}
 	listen_to_stderr();
 	rc = ram_alloc(&r, &c, false);
-	if (rc == 0) { /* somebody provided them */
+	if (rc == 0) { /* the host has some */
 		stop_listening();
 		assert_non_null(strstr(vma_of(r.host).flags, " ht"));
 		assert_guarded(&r);

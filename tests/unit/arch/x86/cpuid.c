@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What of a processor that has everything, and more than there is, gets to a guest. */
+/* Which features of a processor that has all, and more than there are, get to a guest. */
 #include "arch/x86/cpuid_bits.h"
 
 #include <linux/kvm.h>
@@ -8,7 +8,7 @@
 #include "test.h"
 #include "vmm/types.h"
 
-#define LEAVES    0x40 /* of each range: more than there are */
+#define LEAVES    0x40 /* in each range: more than there are */
 #define SUBLEAVES 32
 
 enum reg { EAX, EBX, ECX, EDX };
@@ -244,7 +244,7 @@ static void numbers_stay_as_they_are(void **state __unused)
 	free(c);
 }
 
-/* What isn't there is not made up. */
+/* Features that the host lacks are not made up. */
 static void nothing_comes_of_nothing(void **state __unused)
 {
 	struct kvm_cpuid2 *c = everything();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is told of a guest that can't go on: registers, those of a reset, and the last accesses that
- * the exits left. */
+/* The report about a guest that can't go on: its registers, or those of a reset, and the last
+ * accesses that the exits left. */
 #include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ struct rig {
 	struct bus pio, mmio;
 	union {
 		struct kvm_run run;
-		uint8_t page[4096 + 64]; /* with the data of I/O, as KVM has it */
+		uint8_t page[4096 + 64]; /* KVM's run page, then the data of I/O */
 	};
 	char *text;
 };
@@ -67,7 +67,7 @@ static void access_memory(struct rig *t, bool write, uint64_t addr, uint32_t len
 	assert_int_equal(vcpu_handle(&t->v), -1);
 }
 
-/* What is said of it, for free() by the next one. */
+/* Returns what is said, which the next call frees. */
 static const char *said(struct rig *t, const struct kvm_regs *r, const struct kvm_sregs *s)
 {
 	size_t len;
@@ -101,12 +101,12 @@ static void registers_of_a_reset_are_called_that(void **state __unused)
 	assert_null(strstr(t.text, "code at rip"));
 	sregs.cr0 = 0x10; /* an INIT keeps the cache bits as they were */
 	assert_non_null(strstr(said(&t, &regs, &sregs), RESET_TEXT));
-	/* Intel's are those of the fault. */
+	/* Intel's registers are those of the fault. */
 	regs.rip = 0xffffffff81000000;
 	sregs.cr0 = 0x80050033;
 	assert_null(strstr(said(&t, &regs, &sregs), RESET_TEXT));
 	assert_non_null(strstr(t.text, "  code at rip:"));
-	/* A guest that is there itself. */
+	/* A guest that has really run. */
 	regs = reset_regs;
 	regs.rsp = 0x7c00;
 	assert_null(strstr(said(&t, &regs, &reset_sregs), RESET_TEXT));
@@ -154,7 +154,7 @@ static void only_so_many_are_kept(void **state __unused)
 	assert_non_null(strstr(
 		t.text,
 		"at the end:\n    write port 0x70, 1 byte: 0xd8 0xd9 0xda 0xdb 0xdc 0xdd 0xde 0xdf 0xe0 0xe1 0xe2 0xe3 0xe4 0xe5 0xe6 0xe7\n"));
-	/* The count goes round. */
+	/* The counter wraps. */
 	t.v.nr_accesses = UINT32_MAX;
 	access_port(&t, true, 0x71, 1, 1, 1);
 	access_port(&t, true, 0x71, 1, 1, 2);

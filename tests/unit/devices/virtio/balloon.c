@@ -9,8 +9,8 @@
 
 enum { INFLATE, DEFLATE, STATS, HINTS, REPORT };
 
-/* The host: what it was asked to take, in order. It overwrites it, so that a test sees what was
- * touched. */
+/* The host's end: notes what it was asked to take, in order. It overwrites the memory, so that a
+ * test sees what was touched. */
 struct taken {
 	struct {
 		uint8_t *host;
@@ -42,7 +42,7 @@ struct bed {
 	struct driver d;
 	struct taken taken;
 	struct loop loop;
-	gpa_t free; /* 48 pages that are nobody's, page-aligned */
+	gpa_t free; /* 48 pages that nobody uses, page-aligned */
 };
 
 static void bed_init(struct bed *t, bool reporting, unsigned stats_s)
@@ -108,7 +108,7 @@ static void neighbours_are_taken_in_one_go(void **state __unused)
 	bed_init(&t, true, 0);
 
 	const uint32_t f = (uint32_t)(t.free / PAGE);
-	/* Upwards, downwards, one alone, and one again. */
+	/* Upwards, downwards, a single one, and a repeated one. */
 	const uint32_t page[] = { f, f + 1, f + 2, f + 9, f + 8, f + 7, f + 6, f + 20, f };
 
 	send_pages(&t, INFLATE, page, ARRAY_SIZE(page));
@@ -148,7 +148,7 @@ static void what_is_not_ram_is_ignored(void **state __unused)
 	bed_destroy(&t);
 }
 
-/* Trailing bytes, no bytes, numbers that are cut by the end of a buffer, nothing to read at all. */
+/* Trailing bytes, no bytes, numbers that the end of a buffer cuts, nothing to read at all. */
 static void odd_lengths_are_no_pages(void **state __unused)
 {
 	struct bed t;
@@ -194,7 +194,7 @@ static void one_kick_does_a_bounded_amount_of_work(void **state __unused)
 		buf[i] = (struct ring_buf){ gpa, sizeof(page), .in = false };
 	offer(&t, INFLATE, buf, ARRAY_SIZE(buf));
 	assert_int_equal(t.taken.nr, 8192);
-	/* And the next kick begins anew. */
+	/* The next kick begins anew. */
 	offer(&t, INFLATE, buf, 1);
 	assert_int_equal(t.taken.nr, 8192 + 2048);
 	bed_destroy(&t);
@@ -215,7 +215,7 @@ static void a_balloon_of_its_own_ring_harms_the_guest_alone(void **state __unuse
 	virtio_kick(&t.b.vd, INFLATE);
 	for (unsigned i = 0; i < 3; i++)
 		virtio_kick(&t.b.vd, INFLATE);
-	/* The index went back to 0, which is no amount that fits. */
+	/* The index went back to 0: no number of new buffers fits that. */
 	assert_true(t.b.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_true(driver_start(&t.d, t.b.vd.features));
 	bed_destroy(&t);
@@ -255,13 +255,13 @@ static void reported_ranges_are_taken(void **state __unused)
 	assert_taken(&t, 0, t.free, 6);
 	assert_taken(&t, 1, t.free + 11 * PAGE, 1);
 	assert_int_equal(t.b.reported, 7 * PAGE);
-	/* What the device may only read is no free memory. */
+	/* Memory that the device may only read is not free memory. */
 	offer(&t, REPORT, &(struct ring_buf){ t.free, PAGE, .in = false }, 1);
 	assert_int_equal(t.taken.nr, 2);
 	bed_destroy(&t);
 }
 
-/* Linux leaves out the numbers of queues that it doesn't have. */
+/* Linux does not number the queues that it doesn't have. */
 static void reports_come_on_any_queue_that_they_may_be_on(void **state __unused)
 {
 	const uint64_t report = VIRTIO_BIT(VIRTIO_BALLOON_F_REPORTING);
@@ -297,7 +297,7 @@ static void a_guest_that_poisons_its_pages_keeps_them(void **state __unused)
 	assert_int_equal(virtio_config_read(&t.b.vd, off, 4), 0xaaaaaaaa);
 	offer(&t, REPORT, &(struct ring_buf){ t.free, PAGE, .in = true }, 1);
 	assert_int_equal(t.taken.nr, 0);
-	/* Zeroes are what they would come back with. */
+	/* The pages would come back as zeroes. */
 	virtio_config_write(&t.b.vd, off, 4, 0);
 	offer(&t, REPORT, &(struct ring_buf){ t.free, PAGE, .in = true }, 1);
 	assert_int_equal(t.taken.nr, 1);
@@ -321,7 +321,7 @@ static void without_reporting_there_is_no_queue_for_it(void **state __unused)
 	bed_destroy(&t);
 }
 
-/* A guest chooses how often it resets its device, but not how often that is said. */
+/* A guest chooses how often it resets its device, but not how often this is logged. */
 static void that_the_target_is_reached_is_said_once(void **state __unused)
 {
 	struct message_count count = { .sink = { count_message, LOG_INFO } };
@@ -484,7 +484,7 @@ static void the_driver_says_how_far_it_is(void **state __unused)
 	bed_init(&t, true, 0);
 	virtio_config_write(&t.b.vd, offsetof(struct virtio_balloon_config, actual), 4, 5);
 	assert_int_equal(t.b.actual_pages, 5);
-	/* All else is not the driver's to write, nor in parts. */
+	/* The driver can write nothing else, and no part of it. */
 	virtio_config_write(&t.b.vd, offsetof(struct virtio_balloon_config, actual), 2, 9);
 	virtio_config_write(&t.b.vd, offsetof(struct virtio_balloon_config, actual) + 1, 4, 9);
 	virtio_config_write(&t.b.vd, 0, 4, 9);

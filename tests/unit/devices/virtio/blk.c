@@ -18,16 +18,16 @@
 #define MODERN                                                                                     \
 	(VIRTIO_BIT(VIRTIO_BLK_F_FLUSH) | VIRTIO_BIT(VIRTIO_BLK_F_DISCARD) |                       \
 	 VIRTIO_BIT(VIRTIO_BLK_F_WRITE_ZEROES) | VIRTIO_BIT(VIRTIO_BLK_F_CONFIG_WCE))
-#define NO_STATUS 0xee /* what the status byte is before the device writes it */
+#define NO_STATUS 0xee /* value of the status byte before the device writes it */
 
-/* An engine in the hands of the test: requests wait until fake_finish(), or until they are drained.
- */
+/* An engine that the test controls: requests wait until fake_finish(), or until they are
+ * drained. */
 struct fake {
 	struct disk_request *waiting[2 * DISK_MAX_IN_FLIGHT];
 	unsigned nr, drains;
 };
 
-/* A disk of SECTORS on a memfd, each sector filled with its number's low byte, and its driver. */
+/* A disk of SECTORS on a memfd, each sector filled with its number's low byte; and its driver. */
 struct rig {
 	struct virtio_blk b;
 	struct driver d;
@@ -62,7 +62,7 @@ static void fake_end(struct rig *t, unsigned i, int result)
 	disk_finish(&t->b.disk, r, result);
 }
 
-/* Ends waiting request i; what comes of that is begun. */
+/* Finishes waiting request i, and begins what follows from that. */
 static void fake_finish(struct rig *t, unsigned i, int result)
 {
 	struct round round = round_begin();
@@ -135,8 +135,8 @@ static enum disk_engine engine_of(void **state)
 	return *(const enum disk_engine *)*state;
 }
 
-/* Kicks, and plays the loop until nothing is in flight. */
-/* Another round, if the last one was too short. */
+/* Kicks, and acts as the loop until no request is in flight. */
+/* Runs another round if the last one was too short. */
 static bool run_again(struct rig *t)
 {
 	if (t->d.kick_fd[0] < 0 || !loop_take_event(t->d.kick_fd[0]))
@@ -163,8 +163,8 @@ static bool needs_reset(const struct rig *t)
 	return t->b.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET;
 }
 
-/* A request in the driver's memory: header and out_len bytes to read, in_len bytes to write,
- * status. */
+/* A request in the driver's memory: header and out_len bytes to read; in_len bytes and the status
+ * to write. */
 struct request {
 	gpa_t header, out, in, status;
 	uint32_t out_len, in_len;
@@ -236,7 +236,7 @@ static void assert_on_disk(struct rig *t, uint64_t sector, uint8_t with)
 	assert_memory_equal(got, want, sizeof(got));
 }
 
-/* -- what it is for -- */
+/* -- what it is for -------------------------------------------------------------------------- */
 
 static void sectors_are_read_and_written(void **state)
 {
@@ -287,7 +287,7 @@ static void a_full_queue_is_served(void **state)
 	rig_down(&t);
 }
 
-/* Buffers of piece bytes for [gpa, gpa + len). Returns how many. */
+/* Makes buffers of piece bytes for [gpa, gpa + len). Returns how many. */
 static unsigned cut(struct ring_buf *buf, gpa_t gpa, uint32_t len, uint32_t piece, bool in)
 {
 	unsigned n = 0;
@@ -300,7 +300,7 @@ static unsigned cut(struct ring_buf *buf, gpa_t gpa, uint32_t len, uint32_t piec
 	return n;
 }
 
-/* §2.7.4.1: what matters is the bytes, not how they are cut into buffers. */
+/* §2.7.4.1: only the bytes matter, not how they are cut into buffers. */
 static void framing_does_not_matter(void **state)
 {
 	struct rig t;
@@ -311,7 +311,7 @@ static void framing_does_not_matter(void **state)
 	rig_up(&t, engine_of(state));
 	for (unsigned i = 0; i < ARRAY_SIZE(pieces); i++) {
 		uint32_t piece = pieces[i];
-		/* Header and data in one run of memory, as are data and status. */
+		/* Header and data are adjacent in memory, and so are data and status. */
 		struct virtio_blk_outhdr h = { .type = htole32(VIRTIO_BLK_T_OUT),
 					       .sector = htole64(i) };
 
@@ -356,7 +356,7 @@ static void the_name_is_told(void **state __unused)
 		{ "vol-1", 20, "vol-1", 21 },
 		{ "exactly-twenty-bytes", 20, "exactly-twenty-bytes", 21 },
 		{ "more-than-twenty-bytes", 20, "more-than-twenty-byt", 21 },
-		{ "vol-1", 3, "vol", 4 }, /* a buffer too short */
+		{ "vol-1", 3, "vol", 4 }, /* too short a buffer */
 		{ "vol-1", 64, "vol-1", 20 },
 		{ "vol-1", 0, "", 1 },
 	};
@@ -389,7 +389,7 @@ static void without_a_name_the_file_s_is_told(void **state __unused)
 	rig_down(&t);
 }
 
-/* -- what a driver gets wrong -- */
+/* -- what a driver gets wrong ---------------------------------------------------------------- */
 
 static void nothing_leaves_the_disk(void **state)
 {
@@ -439,7 +439,7 @@ static void nothing_leaves_the_disk(void **state)
 	rig_down(&t);
 }
 
-/* The same memory many times over is not much memory, but much data. */
+/* The same memory many times over is not much memory, but it is much data. */
 static void data_is_bounded(void **state __unused)
 {
 	struct rig t;
@@ -449,7 +449,7 @@ static void data_is_bounded(void **state __unused)
 	rig_up(&t, DISK_ENGINE_SYNC);
 	assert_int_equal(ftruncate(t.image, (off_t)(8 * GIB)), 0);
 	t.b.disk.size = 8 * GIB;
-	t.d.ram.mem.region[0].size = GIB; /* in name only: nothing may be touched */
+	t.d.ram.mem.region[0].size = GIB; /* only in name: nothing may be touched */
 
 	struct request r = request_make(&t, VIRTIO_BLK_T_IN, 0, NULL, 0, 0);
 
@@ -491,14 +491,14 @@ static void what_can_not_be_answered_stops_the_device(void **state __unused)
 		assert_int_equal(t.d.config_interrupts, 1);
 		assert_false(ring_take(&t.d.ring[0], &used));
 		assert_on_disk(&t, 0, 0);
-		assert_true(driver_start(&t.d, MODERN)); /* and a reset mends it */
+		assert_true(driver_start(&t.d, MODERN)); /* and a reset repairs it */
 		assert_int_equal(request(&t, VIRTIO_BLK_T_FLUSH, 0, NULL, 0, 0, NULL, NULL),
 				 VIRTIO_BLK_S_OK);
 		rig_down(&t);
 	}
 }
 
-/* A driver that offers one descriptor again and again while it is in flight. */
+/* The driver offers one descriptor again and again while it is in flight. */
 static void more_in_flight_than_the_queue_holds_stops_the_device(void **state __unused)
 {
 	struct rig t;
@@ -533,13 +533,13 @@ static struct virtio_blk_discard_write_zeroes range_of(uint64_t sector, uint32_t
 							 htole32(flags) };
 }
 
-/* -- rounds -- */
+/* -- rounds ---------------------------------------------------------------------------------- */
 
 /* An engine that does each request while it is waited for. */
 static struct {
 	unsigned done;
 	uint64_t bytes;
-	bool slow; /* each takes all of a round's time */
+	bool slow; /* each request takes all of a round's time */
 	struct disk_request *r;
 } works;
 
@@ -577,8 +577,8 @@ static void rig_up_works(struct rig *t, bool slow)
 	works.slow = slow;
 }
 
-/* However much a driver asks for at once, the loop, and with it a stop, has its turn after a round;
- * nothing is forgotten, and what was not begun is dropped by a reset. */
+/* However much a driver asks for at once, the loop has its turn after a round, and so has a stop;
+ * nothing is forgotten, and a reset drops what was not begun. */
 static void a_kick_is_as_long_as_a_round(void **state __unused)
 {
 	const unsigned nr = 200, len = SECTORS * DISK_SECTOR;
@@ -662,7 +662,7 @@ static void a_readonly_disk_refuses_writes(void **state)
 	assert_false(t.b.vd.features & VIRTIO_BIT(VIRTIO_BLK_F_DISCARD));
 	assert_false(t.b.vd.features & VIRTIO_BIT(VIRTIO_BLK_F_WRITE_ZEROES));
 	capture_begin(&c);
-	/* Whether the driver accepts the feature or not. */
+	/* Whether or not the driver accepts the feature. */
 	for (unsigned ro = 0; ro < 2; ro++) {
 		assert_true(driver_start(&t.d, (uint64_t)ro << VIRTIO_BLK_F_RO));
 		assert_int_equal(request(&t, VIRTIO_BLK_T_OUT, 0, buf, 512, 0, NULL, NULL),
@@ -680,12 +680,12 @@ static void a_readonly_disk_refuses_writes(void **state)
 		assert_int_equal(buf[0], 7);
 	}
 	capture_end(&c);
-	assert_string_equal(c.text, ""); /* not even tried */
+	assert_string_equal(c.text, ""); /* it was not even tried */
 	assert_on_disk(&t, 0, 0);
 	rig_down(&t);
 }
 
-/* -- discard and write zeroes -- */
+/* -- discard and write zeroes ---------------------------------------------------------------- */
 
 static void ranges_are_discarded(void **state)
 {
@@ -774,7 +774,7 @@ static void bad_ranges_touch_nothing(void **state __unused)
 	rig_down(&t);
 }
 
-/* Limits that this disk of SECTORS is too small to meet by its size. */
+/* The limits: this disk of SECTORS is too small to reach them by its size. */
 static void ranges_are_bounded(void **state __unused)
 {
 	const uint32_t most[] = { (uint32_t)(GIB / 512), (uint32_t)(64 * MIB / 512) };
@@ -844,7 +844,7 @@ static void the_ranges_of_a_discard_fail_together(void **state __unused)
 	rig_down(&t);
 }
 
-/* -- the cache -- */
+/* -- the cache ------------------------------------------------------------------------------- */
 
 /* Sends a write, and returns whether it was flushed before it was answered. */
 static bool write_is_flushed(struct rig *t)
@@ -898,7 +898,7 @@ static void the_driver_chooses_the_cache(void **state __unused)
 	assert_int_equal(read_wce(&t), 1);
 	write_wce(&t, 0); /* not negotiated */
 	assert_false(write_is_flushed(&t));
-	/* A driver that can't flush gets a cache that needs none. */
+	/* A driver that can't flush gets a cache that needs no flush. */
 	assert_true(driver_start(&t.d, wce));
 	assert_int_equal(read_wce(&t), 0);
 	assert_true(write_is_flushed(&t));
@@ -927,7 +927,7 @@ static void a_write_is_not_answered_when_its_flush_failed(void **state __unused)
 	rig_down(&t);
 }
 
-/* -- errors of the host, order, reset -- */
+/* -- errors of the host, order, reset -------------------------------------------------------- */
 
 static void an_error_of_the_host_is_told_and_survived(void **state __unused)
 {
@@ -1055,7 +1055,7 @@ static void a_reset_drops_what_is_in_flight(void **state __unused)
 	}
 }
 
-/* The device as in life: its loop on a thread of its own, kicks and resets from others. */
+/* The device as in reality: its loop on a thread of its own, kicks and resets from others. */
 static void *loop_thread(void *arg)
 {
 	assert_int_equal(loop_run(arg), 0);
@@ -1083,7 +1083,7 @@ static void resets_race_with_completions(void **state)
 		}
 		driver_kick(&t.d, 0);
 		pthread_mutex_unlock(&t.d.lock);
-		if (round % 2) /* let all of them come back */
+		if (round % 2) /* this lets all of them come back */
 			while (__atomic_load_n(&t.d.ring[0].used->idx, __ATOMIC_ACQUIRE) !=
 			       htole16(ARRAY_SIZE(r))) {
 				pthread_mutex_lock(&t.d.lock);
@@ -1105,7 +1105,7 @@ static void resets_race_with_completions(void **state)
 	rig_down(&t);
 }
 
-/* -- configuration -- */
+/* -- configuration --------------------------------------------------------------------------- */
 
 static void the_configuration_describes_the_disk(void **state __unused)
 {
@@ -1135,7 +1135,7 @@ static void the_configuration_describes_the_disk(void **state __unused)
 	assert_int_equal(c.write_zeroes_may_unmap, 1);
 	assert_int_equal(virtio_config_read(&t.b.vd, 0, 8), SECTORS);
 	assert_int_equal(virtio_config_read(&t.b.vd, 56, 4), 1);
-	/* Nothing but the cache mode can be written. */
+	/* Only the cache mode can be written. */
 	for (unsigned i = 0; i < t.b.vd.ops->config_size; i++)
 		if (i != offsetof(struct virtio_blk_config, wce))
 			virtio_config_write(&t.b.vd, i, 1, 0);
@@ -1144,7 +1144,7 @@ static void the_configuration_describes_the_disk(void **state __unused)
 	rig_down(&t);
 }
 
-/* 512 and 4096: what the driver is told, and that it need not keep to it. */
+/* 512 and 4096: the driver is told, and need not keep to it. */
 static void the_block_size_is_the_user_s(void **state __unused)
 {
 	const uint32_t blk_size = offsetof(struct virtio_blk_config, blk_size);

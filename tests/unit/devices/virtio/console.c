@@ -62,7 +62,7 @@ static void finish(struct fixture *f)
 	free(f);
 }
 
-/* An input buffer for queue q. */
+/* Offers an input buffer on queue q. */
 static gpa_t offer(struct fixture *f, unsigned q, uint32_t len)
 {
 	gpa_t gpa = driver_alloc(&f->d, len);
@@ -88,7 +88,7 @@ static void tell(struct fixture *f, uint32_t id, uint16_t event, uint16_t value)
 	assert_int_equal(e.len, 0);
 }
 
-/* The device's next control message is this one, in the buffer at gpa. */
+/* Checks that the device's next control message is this one, in the buffer at gpa. */
 static void assert_told(struct fixture *f, gpa_t gpa, uint32_t id, uint16_t event, uint16_t value,
 			const char *name)
 {
@@ -120,12 +120,12 @@ static bool more(struct fixture *f)
 	return true;
 }
 
-/* A port that the guest has made, named and opened; no control buffer is left. */
+/* Makes a port that the guest has made, named and opened; no control buffer is left. */
 static void port_up(struct fixture *f, unsigned id)
 {
 	struct ring_elem e;
 
-	offer(f, CONTROL_RX, 64); /* its name, and that there is a client */
+	offer(f, CONTROL_RX, 64); /* for its name, and for the client's coming */
 	if (f->end[id].connections & 1)
 		offer(f, CONTROL_RX, 64);
 	tell(f, id, VIRTIO_CONSOLE_PORT_READY, 1);
@@ -134,7 +134,7 @@ static void port_up(struct fixture *f, unsigned id)
 		;
 }
 
-/* -- the console -- */
+/* -- the console ----------------------------------------------------------------------------- */
 
 static void output_reaches_the_stream(void **state __unused)
 {
@@ -155,7 +155,7 @@ static void a_slow_reader_loses_nothing(void **state __unused)
 	struct fixture *f = start(0);
 	gpa_t gpa = driver_put(&f->d, "0123456789abcdef", 16);
 
-	/* Two pieces a chain, of which the stream takes three bytes at a time. */
+	/* Each chain has two pieces, of which the stream takes three bytes at a time. */
 	for (unsigned i = 0; i < 4; i++)
 		ring_send(&f->d.ring[1],
 			  (struct ring_buf[]){ { gpa + 4 * i, 1, false },
@@ -171,7 +171,7 @@ static void a_slow_reader_loses_nothing(void **state __unused)
 	assert_int_equal(ring_used(&f->d.ring[1]), 4);
 	assert_int_equal(f->end[0].written, 16);
 	assert_memory_equal(f->end[0].output, "0123456789abcdef", 16);
-	assert_true(f->d.interrupts[1] > 0); /* though not from a kick */
+	assert_true(f->d.interrupts[1] > 0); /* but not from a kick */
 	finish(f);
 }
 
@@ -202,7 +202,7 @@ static void input_waits_for_buffers(void **state __unused)
 	assert_true(ring_take(&f->d.ring[0], &e));
 	assert_int_equal(e.len, 1); /* no break in it */
 	assert_memory_equal(ram_at(&f->d.ram, gpa, 1), "x", 1);
-	assert_true(f->d.interrupts[0] > interrupts); /* though not from a kick */
+	assert_true(f->d.interrupts[0] > interrupts); /* but not from a kick */
 	finish(f);
 }
 
@@ -211,7 +211,7 @@ static void the_size_is_told_with_an_interrupt(void **state __unused)
 	struct fixture *f = start(0);
 	const unsigned at_start = f->d.config_interrupts;
 
-	assert_int_equal(at_start, 1); /* else Linux doesn't look */
+	assert_int_equal(at_start, 1); /* otherwise Linux doesn't look */
 	assert_int_equal(virtio_config_read(&f->c.vd, 0, 2), 80);
 	assert_int_equal(virtio_config_read(&f->c.vd, 2, 2), 24);
 	assert_int_equal(virtio_config_read(&f->c.vd, 4, 4), 1);
@@ -246,7 +246,7 @@ static void one_callback_does_so_much_and_no_more(void **state __unused)
 	finish(f);
 }
 
-/* -- ports -- */
+/* -- ports ----------------------------------------------------------------------------------- */
 
 static void ports_are_announced_named_and_opened(void **state __unused)
 {
@@ -255,7 +255,7 @@ static void ports_are_announced_named_and_opened(void **state __unused)
 
 	assert_int_equal(virtio_config_read(&f->c.vd, 4, 4), 1 + PORTS);
 	tell(f, VIRTIO_CONSOLE_BAD_ID, VIRTIO_CONSOLE_DEVICE_READY, 1);
-	for (unsigned i = 0; i < 5; i++) /* buffers may come later than what is to be said */
+	for (unsigned i = 0; i < 5; i++) /* buffers may come after the messages */
 		at[i] = offer(f, CONTROL_RX, 64);
 	for (unsigned i = 0; i < PORTS; i++)
 		assert_told(f, at[i], i + 1, VIRTIO_CONSOLE_PORT_ADD, 1, NULL);
@@ -350,12 +350,12 @@ static void what_a_client_sent_ends_before_the_next(void **state __unused)
 	assert_int_equal(end->read, 0);
 	at = offer(f, CONTROL_RX, 64);
 	assert_told(f, at, 1, VIRTIO_CONSOLE_PORT_OPEN, 0, NULL);
-	assert_int_equal(end->read, 0); /* until the guest knows */
+	assert_int_equal(end->read, 0); /* it waits until the guest knows */
 	at = offer(f, CONTROL_RX, 64);
 	assert_told(f, at, 1, VIRTIO_CONSOLE_PORT_OPEN, 1, NULL);
 	assert_int_equal(end->read, 3);
 
-	end->connections += 1001; /* of many, the last */
+	end->connections += 1001; /* of many, only the last is told */
 	fake_stream_ready(end);
 	offer(f, CONTROL_RX, 64);
 	assert_int_equal(f->c.port[1].state.told, end->connections);
@@ -373,7 +373,7 @@ static void a_driver_without_multiport_has_a_console(void **state __unused)
 					    htole16(1) };
 
 	assert_true(driver_start(&f->d, 0));
-	put(f, 1, "hello", 5); /* which takes everything: such a driver may wait for that */
+	put(f, 1, "hello", 5); /* it takes everything: such a driver may wait for that */
 	assert_int_equal(ring_used(&f->d.ring[1]), 1);
 	put(f, CONTROL_TX, &m, sizeof(m));
 	put(f, TX(1), "x", 1);
@@ -382,20 +382,20 @@ static void a_driver_without_multiport_has_a_console(void **state __unused)
 	finish(f);
 }
 
-/* -- the end -- */
+/* -- the end --------------------------------------------------------------------------------- */
 
 static void what_was_written_before_a_reset_goes_out(void **state __unused)
 {
 	struct fixture *f = start(PORTS);
 
 	port_up(f, 1);
-	for (unsigned i = 0; i < 2; i++) { /* with the first chain begun, then with none seen */
+	for (unsigned i = 0; i < 2; i++) { /* first with one chain begun, then with none seen */
 		f->end[1].room = i ? 0 : 3;
 		if (i == 0)
 			put(f, TX(1), "0123456789", 10);
 		ring_send(&f->d.ring[TX(1)],
 			  &(struct ring_buf){ driver_put(&f->d, "abcdef", 6), 6, false }, 1);
-		assert_true(driver_start(&f->d, MULTIPORT)); /* a reset first */
+		assert_true(driver_start(&f->d, MULTIPORT)); /* the reset comes first */
 		memset(ram_at(&f->d.ram, RAM_LOW_SIZE / 2, 4096), 0, 4096);
 	}
 	f->end[1].room = 8;
@@ -458,7 +458,7 @@ static void a_queue_alone_can_be_reset(void **state __unused)
 	finish(f);
 }
 
-/* -- what no honest driver would do -- */
+/* -- what no honest driver would do ---------------------------------------------------------- */
 
 static void bad_control_messages_are_ignored(void **state __unused)
 {
@@ -501,7 +501,7 @@ static void odd_buffers_do_no_harm(void **state __unused)
 	ring_send(&f->d.ring[RX(1)], &(struct ring_buf){ 0, 0, true }, 1);
 	driver_kick(&f->d, RX(1));
 	assert_int_equal(ring_used(&f->d.ring[RX(1)]), 2);
-	/* A control buffer that is too small is the driver's loss. */
+	/* If a control buffer is too small, that is the driver's loss. */
 	for (unsigned i = 0; i < 8; i++)
 		offer(f, CONTROL_RX, 3);
 	tell(f, VIRTIO_CONSOLE_BAD_ID, VIRTIO_CONSOLE_DEVICE_READY, 1);
@@ -525,7 +525,7 @@ static void malformed_rings_break_the_device(void **state __unused)
 		driver_kick(&f->d, q);
 		assert_true(broken(f));
 		fake_stream_feed(&f->end[1], "x", 1);
-		fake_stream_ready(&f->end[1]); /* and nothing moves any more */
+		fake_stream_ready(&f->end[1]); /* nothing moves any more */
 		assert_int_equal(f->end[1].read, 0);
 		finish(f);
 	}

@@ -22,7 +22,7 @@
 /* A request's fixed part, and its size. */
 #define WITH(type, ...) ((struct type[]){ { __VA_ARGS__ } }), sizeof(struct type)
 
-static struct client c; /* the one of each test */
+static struct client c; /* each test has its own */
 
 static const struct fuse_options writable = { 0 }, readonly = { .readonly = true };
 
@@ -43,7 +43,7 @@ static int lookup(uint64_t dir, const char *name)
 	return ask(&c, FUSE_LOOKUP, dir, NULL, 0, name);
 }
 
-/* The node of what is there. */
+/* Returns the node of a file that exists. */
 static uint64_t node_of(uint64_t dir, const char *name)
 {
 	assert_int_equal(lookup(dir, name), sizeof(c.out.entry));
@@ -58,7 +58,7 @@ static int open_node(uint64_t node, uint32_t flags)
 	return ask_bytes(&c, FUSE_OPEN, node, &in, sizeof(in));
 }
 
-/* The handle of a file that can be opened. */
+/* Returns the handle of a file that can be opened. */
 static uint64_t opened(uint64_t node, uint32_t flags)
 {
 	assert_int_equal(open_node(node, flags), sizeof(c.out.open));
@@ -228,7 +228,7 @@ static void test_reset_forgets_all(void **state __unused)
 			assert_int_equal(client_hello(&c), sizeof(c.out.init));
 			break;
 		}
-		assert_int_equal(count_fds(), before + 1); /* the root's */
+		assert_int_equal(count_fds(), before + 1); /* the root has one */
 		assert_int_equal(getattr(node), -ESTALE);
 		assert_int_equal(read_at(fh, 0, 4), -EBADF);
 	}
@@ -257,7 +257,7 @@ static void test_read(void **state __unused)
 	assert_int_equal(read_at(fh, 19, 10), 0);
 	assert_int_equal(read_at(fh, 1ull << 62, 10), 0);
 	assert_int_equal(read_at(fh, UINT64_MAX, 10), -EINVAL);
-	assert_int_equal(read_at(fh, 0, UINT32_MAX), 19); /* no more than there is room for */
+	assert_int_equal(read_at(fh, 0, UINT32_MAX), 19); /* no more than it has room for */
 	assert_int_equal(write_at(fh, 0, "x", 0), -EBADF);
 	assert_int_equal(release_file(fh), 0);
 	assert_int_equal(release_file(fh), -EBADF);
@@ -278,7 +278,7 @@ static void test_read_scattered(void **state __unused)
 	in.fh = opened(node_of(ROOT, "file"), O_RDONLY);
 	req = driver_put(&c.d, &h, sizeof(h));
 	driver_put(&c.d, &in,
-		   sizeof(in)); /* right behind it, or a little later: 40 is 8 modulo 16 */
+		   sizeof(in)); /* directly after it, or a little later: 40 is 8 modulo 16 */
 	memcpy(ram_at(&c.d.ram, req + sizeof(h), sizeof(in)), &in, sizeof(in));
 	out = driver_alloc(&c.d, 64);
 	for (unsigned i = 0; i < 80; i++)
@@ -297,7 +297,7 @@ static void test_read_scattered(void **state __unused)
 
 static void test_create_write(void **state __unused)
 {
-	const mode_t mask = umask(077); /* the monitor's own doesn't count */
+	const mode_t mask = umask(077); /* the monitor's own must not count */
 	uint64_t fh, node;
 	struct stat st;
 
@@ -322,7 +322,7 @@ static void test_create_write(void **state __unused)
 	down();
 }
 
-/* Forbids unshare(2) to this thread, as Docker does. */
+/* Forbids unshare(2) in this thread, as Docker does. */
 static void forbid_unshare(void)
 {
 	struct sock_filter code[] = {
@@ -351,7 +351,7 @@ static void *make_without_unshare(void *unused __unused)
 	return NULL;
 }
 
-/* The thread's umask is the process's, then: it counts too, and stays as it is. */
+/* Then the thread's umask is the process's: it counts, too, and does not change. */
 static void test_no_umask_of_its_own(void **state __unused)
 {
 	const mode_t mask = umask(05);
@@ -368,7 +368,8 @@ static void test_no_umask_of_its_own(void **state __unused)
 	down();
 }
 
-/* The guest's kernel asks for a file that isn't there, and checks nobody's right to what is. */
+/* The guest's kernel asks for a file that doesn't exist, and checks nobody's right to one that
+ * does. */
 static void test_create_opens_nothing(void **state __unused)
 {
 	const uint32_t flags[] = { O_RDONLY, O_RDWR, O_RDWR | O_TRUNC };
@@ -388,7 +389,7 @@ static void test_create_opens_nothing(void **state __unused)
 	down();
 }
 
-/* What couldn't be told isn't made. */
+/* A file whose handle couldn't be reported is not made. */
 static void test_create_without_a_handle(void **state __unused)
 {
 	struct fuse_handles *t, before;
@@ -457,7 +458,7 @@ static void test_whole_life(void **state __unused)
 	assert_int_equal(ask(&c, FUSE_UNLINK, ROOT, NULL, 0, "hard"), 0);
 	assert_int_equal(ask(&c, FUSE_UNLINK, ROOT, NULL, 0, "moved"), 0);
 	assert_int_equal(stat(host_path(&c, "share/moved"), &st), -1);
-	assert_int_equal(getattr(file), sizeof(c.out.attr)); /* gone, and still known */
+	assert_int_equal(getattr(file), sizeof(c.out.attr)); /* gone, but still known */
 	assert_int_equal(c.out.attr.attr.nlink, 0);
 	assert_int_equal(ask_bytes(&c, FUSE_STATFS, ROOT, NULL, 0), sizeof(c.out.statfs));
 	assert_int_not_equal(c.out.statfs.st.blocks, 0);
@@ -494,7 +495,7 @@ static void test_file_operations(void **state __unused)
 	assert_int_equal(ask_bytes(&c, FUSE_FALLOCATE, ROOT, &room, sizeof(room)), -EOPNOTSUPP);
 	assert_int_equal(ask_bytes(&c, FUSE_FSYNC, ROOT, WITH(fuse_fsync_in, .fh = from)), 0);
 	assert_int_equal(ask_bytes(&c, FUSE_FSYNCDIR, ROOT, WITH(fuse_fsync_in, .fh = from)),
-			 -EBADF); /* a file's */
+			 -EBADF); /* of a file */
 	down();
 }
 
@@ -505,7 +506,7 @@ static void test_tmpfile(void **state __unused)
 	int rc;
 
 	up(&writable);
-	rc = ask(&c, FUSE_TMPFILE, ROOT, &in, sizeof(in), "/"); /* as Linux calls it */
+	rc = ask(&c, FUSE_TMPFILE, ROOT, &in, sizeof(in), "/"); /* the name that Linux uses */
 	if (rc != -EOPNOTSUPP) {
 		assert_int_equal(rc, sizeof(c.out.create));
 		link.oldnodeid = c.out.create.entry.nodeid;
@@ -545,7 +546,7 @@ static void test_caches(void **state __unused)
 		host_write(&c, "share/file", "text, and more");
 		opened(node, O_RDONLY);
 		assert_int_equal(c.out.open.open_flags, want[i].changed);
-		/* What isn't there is an answer, too. */
+		/* That a name does not exist is an answer, too. */
 		if (want[i].valid) {
 			assert_int_equal(lookup(ROOT, "none"), sizeof(c.out.entry));
 			assert_int_equal(c.out.entry.nodeid, 0);
@@ -605,7 +606,7 @@ static int opendir_node(uint64_t node)
 	return ask_bytes(&c, FUSE_OPENDIR, node, WITH(fuse_open_in, 0));
 }
 
-/* Reads a folder of files called 0 to nr - 1, so many bytes at a time. */
+/* Reads a directory of files called 0 to nr - 1, so many bytes at a time. */
 static void list_all(uint64_t fh, uint32_t size, bool plus, unsigned nr)
 {
 	bool seen[400] = { 0 };
@@ -665,14 +666,14 @@ static void test_readdir(void **state __unused)
 	in.offset = UINT64_MAX - 5;
 	in.size = 4096;
 	assert_true(ask_bytes(&c, FUSE_READDIR, ROOT, &in, sizeof(in)) <= 0);
-	/* another folder's, for which the share's root would have a ".." */
+	/* in another directory, for which the share's root would have a ".." */
 	assert_int_equal(mkdir(host_path(&c, "share/dir"), 0755), 0);
 	in.offset = 0;
 	assert_int_equal(ask_bytes(&c, FUSE_READDIR, node_of(ROOT, "dir"), &in, sizeof(in)),
 			 -EBADF);
 	assert_int_equal(ask_bytes(&c, FUSE_READDIRPLUS, node_of(ROOT, "7"), &in, sizeof(in)),
 			 -EBADF);
-	assert_int_equal(read_at(fh, 0, 10), -EBADF); /* no file's */
+	assert_int_equal(read_at(fh, 0, 10), -EBADF); /* not of a file */
 	assert_int_equal(release_file(fh), -EBADF);
 	assert_int_equal(ask_bytes(&c, FUSE_RELEASEDIR, ROOT, WITH(fuse_release_in, .fh = fh)), 0);
 	assert_int_equal(opendir_node(node_of(ROOT, "7")), -ENOTDIR);
@@ -715,7 +716,7 @@ static void test_forget(void **state __unused)
 	down();
 }
 
-/* So many files that the guest knows, called 0 and so on. */
+/* Makes the guest know so many files, called 0 and so on. */
 static void fill(unsigned nr, uint64_t node[])
 {
 	char name[32];
@@ -738,7 +739,7 @@ static void test_more_files_than_descriptors(void **state __unused)
 	before = count_fds();
 	fill(300, node);
 	open = opened(node[7], O_RDWR);
-	assert_int_equal(unlink(host_path(&c, "share/7")), 0); /* held by nothing but us */
+	assert_int_equal(unlink(host_path(&c, "share/7")), 0); /* only we hold it */
 	for (unsigned i = 0; i < 300; i += 1 + (i == 6)) {
 		int len = snprintf(name, sizeof(name), "share/%u", i);
 		uint64_t fh = opened(node[i], O_RDONLY);
@@ -756,7 +757,7 @@ static void test_more_files_than_descriptors(void **state __unused)
 	down();
 }
 
-/* What is found under the name must be the file that the guest means. */
+/* The file that is found under the name must be the one that the guest means. */
 static void test_descriptors_that_return(void **state __unused)
 {
 	uint64_t node[100], dir;
@@ -770,14 +771,14 @@ static void test_descriptors_that_return(void **state __unused)
 	fill(98, node);
 	assert_int_equal(getattr(node[0]), sizeof(c.out.attr));
 	fill(98, node);
-	/* moved by the host: the guest's kernel asks for the path again, and all is well */
+	/* the host moved it: the guest's kernel looks the path up again, and finds it */
 	assert_int_equal(rename(host_path(&c, "share/0"), host_path(&c, "share/dir/0")), 0);
 	for (unsigned i = 1; i < 98; i++)
 		getattr(node[i]);
 	assert_int_equal(getattr(node[0]), -ESTALE);
 	assert_int_equal(node_of(dir, "0"), node[0]);
 	assert_int_equal(getattr(node[0]), sizeof(c.out.attr));
-	/* a link in its place, and another file */
+	/* there are a link and another file in their places */
 	for (unsigned i = 1; i < 98; i++)
 		getattr(node[i]);
 	assert_int_equal(unlink(host_path(&c, "share/dir/0")), 0);
@@ -785,7 +786,7 @@ static void test_descriptors_that_return(void **state __unused)
 	assert_int_equal(getattr(node[0]), -ESTALE);
 	assert_int_equal(open_node(node[0], O_RDWR | O_TRUNC), -ESTALE);
 	assert_int_not_equal(node_of(dir, "0"), node[0]);
-	/* its folder is gone */
+	/* its directory is gone */
 	ask(&c, FUSE_FORGET, dir, WITH(fuse_forget_in, UINT64_MAX));
 	for (unsigned i = 1; i < 98; i++)
 		getattr(node[i]);
@@ -821,7 +822,7 @@ static void test_more_folders_than_descriptors(void **state __unused)
 	assert_true(lookup(deep[11], "file") > 0 && c.out.entry.nodeid);
 	for (unsigned i = 0; i < ARRAY_SIZE(wide); i++)
 		assert_int_equal(getattr(wide[i]), sizeof(c.out.attr));
-	/* The guest moves a folder that it is in: nothing has to be looked up again. */
+	/* The guest moves a directory that the file is in: nothing has to be looked up again. */
 	from = deep[3], to = wide[5];
 	assert_int_equal(ask(&c, FUSE_RENAME, from, &to, sizeof(to), "deep", "moved"), 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(wide); i++)
@@ -836,7 +837,7 @@ static void test_more_folders_than_descriptors(void **state __unused)
 		assert_int_equal(getattr(wide[i]), sizeof(c.out.attr));
 	assert_true(lookup(deep[11], "file") > 0 && c.out.entry.nodeid);
 	assert_true(count_fds() <= before + 20);
-	/* The host puts another in its place: what is in that is not shown. */
+	/* The host puts another directory in its place: the contents of that are not shown. */
 	for (unsigned i = 10; i < ARRAY_SIZE(wide); i++)
 		getattr(wide[i]);
 	assert_int_equal(rename(host_path(&c, "share/6"), host_path(&c, "outside")), 0);
@@ -847,7 +848,7 @@ static void test_more_folders_than_descriptors(void **state __unused)
 	down();
 }
 
-/* The host turned two folders inside out, and the guest knows one half of it. */
+/* The host turned two directories inside out, and the guest knows one half of it. */
 static void test_folders_in_a_circle(void **state __unused)
 {
 	uint64_t a, b, node[100];
@@ -867,7 +868,7 @@ static void test_folders_in_a_circle(void **state __unused)
 	down();
 }
 
-/* This process has no more, which others may have used up. */
+/* This process has no more descriptors: others may have used them up. */
 static void test_descriptors_of_the_process(void **state __unused)
 {
 	struct rlimit before, few;
@@ -876,9 +877,9 @@ static void test_descriptors_of_the_process(void **state __unused)
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	up(&writable);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &few), 0);
-	assert_int_equal(few.rlim_cur, before.rlim_cur); /* which isn't ours to change */
+	assert_int_equal(few.rlim_cur, before.rlim_cur); /* which we may not change */
 	for (unsigned i = 0; i < 20; i++)
-		host_write(&c, "share/file", "text"); /* what the C library opens once is open */
+		host_write(&c, "share/file", "text"); /* the C library keeps it open from here on */
 	few.rlim_cur = count_fds() + 20;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 	for (unsigned i = 0; i < 100; i++) {
@@ -899,8 +900,8 @@ static void test_descriptors_of_the_process(void **state __unused)
 	down();
 }
 
-/* The root lent its descriptor, and got none back when its last handle was closed: the process had
- * none left. Without a root there would be nothing any more. */
+/* The root lent its descriptor, and got none back when its last handle was closed, because the
+ * process had none. Without a root nothing could be served any more. */
 static void test_root_returns(void **state __unused)
 {
 	struct rlimit before, few;
@@ -922,7 +923,7 @@ static void test_root_returns(void **state __unused)
 	for (unsigned i = 0; i < ARRAY_SIZE(node); i++)
 		ask(&c, FUSE_FORGET, node[i], WITH(fuse_forget_in, UINT64_MAX));
 	ask(&c, FUSE_FORGET, dir, WITH(fuse_forget_in, UINT64_MAX));
-	assert_int_equal(c.fs.server->fds.taken, 1); /* the handle */
+	assert_int_equal(c.fs.server->fds.taken, 1); /* for the handle */
 	few = (struct rlimit){ 1, before.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 	assert_int_equal(ask(&c, FUSE_RELEASEDIR, ROOT, WITH(fuse_release_in, .fh = fh)), 0);
@@ -933,7 +934,7 @@ static void test_root_returns(void **state __unused)
 	down();
 }
 
-/* All are in use by open files, and what the guest only knows goes on with what is left. */
+/* Open files use all of them, and what the guest only knows goes on with what is left. */
 static void test_nothing_to_take(void **state __unused)
 {
 	struct fuse_read_in in = { .size = 4096 };
@@ -962,7 +963,8 @@ static void test_nothing_to_take(void **state __unused)
 	down();
 }
 
-/* Several handles of one file, closed in any order; one that no name leads to any more. */
+/* Several handles of one file are closed in any order; no name leads to one of the files any
+ * more. */
 static void test_handles_that_lend(void **state __unused)
 {
 	uint64_t node[50], fh[3];
@@ -996,7 +998,7 @@ static void test_handles_that_lend(void **state __unused)
 	down();
 }
 
-/* A find over many files, then as many open ones as there may be, with little. */
+/* A find over many files, then as many open ones as possible, with few descriptors. */
 static void test_a_budget_of_forty(void **state __unused)
 {
 	static uint64_t node[3000], fh[40];
@@ -1075,7 +1077,8 @@ static void test_readonly(void **state __unused)
 	down();
 }
 
-/* A server of one file, which is at top/NAME: whatever else is in its directory isn't there. */
+/* Starts a server of one file, top/NAME: whatever else is in its directory does not exist for the
+ * guest. */
 static void up_with_file(bool rdonly)
 {
 	struct fuse_options o = { .readonly = rdonly, .files = true };
@@ -1091,7 +1094,7 @@ static void up_with_file(bool rdonly)
 	client_start(&c);
 }
 
-/* Bytes that can be read of it. */
+/* Returns how many bytes can be read of it. */
 static int length(uint64_t node)
 {
 	const struct fuse_read_in in = { .fh = opened(node, O_RDONLY), .size = 100 };
@@ -1149,7 +1152,7 @@ static void test_one_file(void **state __unused)
 	down();
 }
 
-/* What the host puts in its place is found, if it is a file. */
+/* If the host puts another file in its place, that is found. */
 static void test_one_file_that_the_host_replaces(void **state __unused)
 {
 	up_with_file(false);
@@ -1215,7 +1218,7 @@ static void test_names_lead_nowhere_else(void **state __unused)
 		}
 		assert_int_equal(ask(&c, FUSE_RENAME, ROOT, in, 8, "dir", bad[i]), want);
 	}
-	assert_int_equal(ask_bytes(&c, FUSE_LOOKUP, ROOT, "dir", 3), -EINVAL); /* without its end */
+	assert_int_equal(ask_bytes(&c, FUSE_LOOKUP, ROOT, "dir", 3), -EINVAL); /* without its NUL */
 	assert_int_equal(ask_bytes(&c, FUSE_LOOKUP, ROOT, "", 0), -EINVAL);
 	assert_int_equal(ask_bytes(&c, FUSE_RENAME, ROOT, "\1\0\0\0\0\0\0\0dir", 12), -EINVAL);
 	assert_true(host_has(&c, "share/dir/file", "text"));
@@ -1249,14 +1252,14 @@ static void test_links_lead_nowhere(void **state __unused)
 		assert_int_equal(create(dir, "new", O_RDWR, 0600, 0), -ENOTDIR);
 		assert_int_equal(ask(&c, FUSE_UNLINK, dir, NULL, 0, "secret"), -ENOTDIR);
 	}
-	/* A hard link to a link is one to the link. */
+	/* A hard link to a link is one to the link itself. */
 	assert_int_equal(ask(&c, FUSE_LINK, ROOT, WITH(fuse_link_in, link), "hard"),
 			 sizeof(c.out.entry));
 	assert_true(S_ISLNK(c.out.entry.attr.mode));
 	down();
 }
 
-/* Whoever is faster: what the guest knows is the file, not the name. */
+/* The guest knows the file, not the name, whoever is faster. */
 static void test_swapped_for_a_link(void **state __unused)
 {
 	uint64_t dir, file, fh;
@@ -1379,7 +1382,7 @@ static void test_unanswerable(void **state __unused)
 	}
 }
 
-/* The answer goes where the request is: it was copied. */
+/* The answer overwrites the request, which was copied. */
 static void test_overlapping(void **state __unused)
 {
 	const struct fuse_in_header h = { .len = sizeof(h), .opcode = FUSE_STATFS, .nodeid = ROOT };
@@ -1456,7 +1459,7 @@ static int make_dir_as(uint32_t uid, uint32_t gid, const char *name)
 static void test_owner(void **state __unused)
 {
 	struct stat st;
-	bool may; /* we give files away; in a namespace, root may not have those users */
+	bool may; /* we may give files away; in a namespace, root may not have those users */
 
 	up(&writable);
 	host_write(&c, "share/given", "");
@@ -1469,7 +1472,7 @@ static void test_owner(void **state __unused)
 	} else {
 		assert_int_equal(make_dir_as(1234, 5678, "dir"), -EPERM);
 	}
-	/* And afterwards we are who we were. */
+	/* Afterwards we have our own rights again. */
 	assert_int_equal(make_dir_as(geteuid(), getegid(), "own"), 0);
 	assert_int_equal(stat(host_path(&c, "share/own"), &st), 0);
 	assert_int_equal(st.st_uid, geteuid());
@@ -1478,7 +1481,7 @@ static void test_owner(void **state __unused)
 	down();
 }
 
-/* What the host keeps for root isn't the guest's. */
+/* The guest can't use what the host keeps for root. */
 static void test_no_more_than_its_share(void **state __unused)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -1486,7 +1489,7 @@ static void test_no_more_than_its_share(void **state __unused)
 	const uint32_t not = CAP_TO_MASK(CAP_SYS_RESOURCE) | CAP_TO_MASK(CAP_LINUX_IMMUTABLE);
 
 	up(&writable);
-	make_dir_as(1234, 5678, "dir"); /* which takes some and gives them back */
+	make_dir_as(1234, 5678, "dir"); /* it takes some and gives them back */
 	assert_int_equal(syscall(SYS_capget, &head, caps), 0);
 	assert_int_equal((caps[0].effective | caps[0].permitted) & not, 0);
 	down();
@@ -1510,7 +1513,7 @@ static void test_set_id_bits_go(void **state __unused)
 	down();
 }
 
-/* Of these the guest's kernel says only who asks. */
+/* For these operations the guest's kernel only says who asks. */
 static void test_set_id_bits_go_with_a_user(void **state __unused)
 {
 	struct fuse_copy_file_range_in copy = { .len = 4 };

@@ -19,7 +19,7 @@
 #define CAT_F_PURR   5
 #define CAT_FEATURES VIRTIO_BIT(CAT_F_PURR)
 
-/* A device that answers each request with "meow", behind its transport, on a bus, with an interrupt
+/* A device that answers each request with "meow", with its transport, on a bus, with an interrupt
  * line that counts edges, and a loop. */
 struct cat {
 	struct virtio_dev vd;
@@ -30,9 +30,9 @@ struct cat {
 	struct ring ring[2];
 	bool level;
 	unsigned edges;      /* atomic */
-	unsigned stop_after; /* edges; then the loop stops */
+	unsigned stop_after; /* number of edges at which the loop stops */
 	unsigned lent_kicks, queue_resets, config_calls, last_size;
-	unsigned refills; /* requests that the driver adds while the device works */
+	unsigned refills; /* so many requests the driver adds while the device works */
 	uint8_t config[16];
 };
 
@@ -169,7 +169,7 @@ static bool kick_pending(struct cat *cat, unsigned queue)
 	return read(virtio_mmio_kick_fd(&cat->mmio, queue), &nr, sizeof(nr)) == sizeof(nr);
 }
 
-/* As a driver does, through registers only. The device then looks at what was offered before. */
+/* Acts as a driver does, through registers only. The device then looks at earlier offers. */
 static void bring_up(struct cat *cat, uint64_t features)
 {
 	features |= VIRTIO_BIT(VIRTIO_F_VERSION_1);
@@ -188,7 +188,7 @@ static void bring_up(struct cat *cat, uint64_t features)
 		assert_int_equal(rd(cat, VIRTIO_MMIO_QUEUE_READY), 1);
 	}
 	for (unsigned i = 0; i < 2; i++)
-		kick_pending(cat, i); /* of the driver before */
+		kick_pending(cat, i); /* from the previous driver */
 	wr(cat, VIRTIO_MMIO_STATUS, LIVE);
 	assert_int_equal(rd(cat, VIRTIO_MMIO_STATUS), LIVE);
 	for (unsigned i = 0; i < 2; i++)
@@ -220,7 +220,7 @@ static void the_registers_say_what_is_there(void **state __unused)
 		{ VIRTIO_MMIO_SHM_BASE_LOW, UINT32_MAX },
 		{ VIRTIO_MMIO_SHM_BASE_HIGH, UINT32_MAX },
 		{ VIRTIO_MMIO_CONFIG_GENERATION, 0 },
-		/* Written only, legacy only, or nothing at all. */
+		/* Registers that are write-only, legacy-only, or don't exist. */
 		{ VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0 },
 		{ VIRTIO_MMIO_DRIVER_FEATURES, 0 },
 		{ VIRTIO_MMIO_GUEST_PAGE_SIZE, 0 },
@@ -240,7 +240,7 @@ static void the_registers_say_what_is_there(void **state __unused)
 	}
 	virtio_config_changed(&cat.vd);
 	assert_int_equal(rd(&cat, VIRTIO_MMIO_CONFIG_GENERATION), 1);
-	/* No write changes what is read-only. */
+	/* A write changes nothing that is read-only. */
 	for (unsigned i = 0; i < 4; i++) {
 		wr(&cat, fresh[i].reg, 0xdeadbeef);
 		assert_int_equal(rd(&cat, fresh[i].reg), fresh[i].value);
@@ -277,7 +277,7 @@ static void only_aligned_words_are_registers(void **state __unused)
 			if (size == 4 && off % 4 == 0)
 				continue;
 			assert_int_equal(bus_read(&cat.bus, BASE + off, size, NULL), 0);
-			/* To the status register this would be ACKNOWLEDGE. */
+			/* Written to the status register this would be ACKNOWLEDGE. */
 			assert_true(bus_write(&cat.bus, BASE + off, size, 0x0101010101010101));
 		}
 	assert_int_equal(rd(&cat, VIRTIO_MMIO_STATUS), 0);
@@ -333,7 +333,7 @@ static void a_queue_that_is_not_there_has_no_registers(void **state __unused)
 	for (unsigned i = 0; i < ARRAY_SIZE(sel); i++)
 		wr(&cat, VIRTIO_MMIO_QUEUE_NOTIFY, sel[i]);
 	assert_false(kick_pending(&cat, 0));
-	assert_true(kick_pending(&cat, 1)); /* by the 1 that went to each register */
+	assert_true(kick_pending(&cat, 1)); /* each register got a 1 */
 	cat_destroy(&cat);
 }
 
@@ -398,13 +398,13 @@ static void a_queue_stops_and_starts(void **state __unused)
 	cat_init(&cat);
 	bring_up(&cat, VIRTIO_BIT(VIRTIO_F_RING_RESET));
 	wr(&cat, VIRTIO_MMIO_QUEUE_SEL, 0);
-	wr(&cat, VIRTIO_MMIO_QUEUE_READY, 2); /* means nothing */
+	wr(&cat, VIRTIO_MMIO_QUEUE_READY, 2); /* this value means nothing */
 	wr(&cat, QUEUE_RESET, 2);
 	assert_int_equal(rd(&cat, VIRTIO_MMIO_QUEUE_READY), 1);
 	wr(&cat, VIRTIO_MMIO_QUEUE_READY, 0);
 	assert_int_equal(rd(&cat, VIRTIO_MMIO_QUEUE_READY), 0);
 	assert_int_equal(cat.queue_resets, 1);
-	wr(&cat, VIRTIO_MMIO_QUEUE_READY, 0); /* as stopped as can be */
+	wr(&cat, VIRTIO_MMIO_QUEUE_READY, 0); /* it is stopped completely */
 	assert_int_equal(cat.queue_resets, 1);
 
 	ring_init(&cat.ring[0], &cat.ram, 0, 16);
@@ -423,7 +423,7 @@ static void a_queue_stops_and_starts(void **state __unused)
 	cat_destroy(&cat);
 }
 
-/* Runs the loop until the device has interrupted n times in all. */
+/* Runs the loop until the device has sent this many edges in all. */
 static void run_until(struct cat *cat, unsigned edges)
 {
 	cat->stop_after = edges;
@@ -476,7 +476,7 @@ static void work_that_comes_meanwhile_is_done(void **state __unused)
 	cat_init(&cat);
 	bring_up(&cat, VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX));
 	ring_set_used_event(&cat.ring[1], 3);
-	cat.refills = 3; /* without a kick, because the device is seen to be at it */
+	cat.refills = 3; /* there is no kick, because the device is seen to be working */
 	request(&cat, 1);
 	wr(&cat, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
 	run_until(&cat, 1);
@@ -485,7 +485,7 @@ static void work_that_comes_meanwhile_is_done(void **state __unused)
 	cat_destroy(&cat);
 }
 
-/* As vhost does: kicks of queue 1 are somebody else's, until the device is reset. */
+/* With vhost, others take the kicks of queue 1, until the device is reset. */
 static void kicks_can_be_left_to_others(void **state __unused)
 {
 	const struct virtio_transport_ops *ops;
@@ -503,14 +503,14 @@ static void kicks_can_be_left_to_others(void **state __unused)
 	wr(&cat, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
 	assert_int_equal(epoll_wait(cat.loop.epoll_fd, &ev, 1, 0), 1);
 	ops->watch_kicks(&cat.mmio, 1, false);
-	/* The loop was on its way to the queue, and nothing came of it. */
+	/* The loop was on its way to the queue, and nothing happened. */
 	((struct loop_source *)ev.data.ptr)->fn(ev.data.ptr, ev.events);
 	assert_false(loop_turn(&cat.loop));
 	assert_int_equal(ring_used(&cat.ring[1]), 0);
 	assert_int_equal(read(kick, &nr, sizeof(nr)), sizeof(nr)); /* it is still there */
 	request(&cat, 0);
 	wr(&cat, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
-	assert_true(loop_turn(&cat.loop)); /* the other queue is ours as before */
+	assert_true(loop_turn(&cat.loop)); /* the other queue is still ours */
 	assert_int_equal(ring_used(&cat.ring[0]), 1);
 
 	bring_up(&cat, 0);
@@ -541,7 +541,7 @@ static void others_can_call_the_driver(void **state __unused)
 	assert_int_equal(cat.edges, 1);
 	assert_int_equal(rd(&cat, VIRTIO_MMIO_INTERRUPT_STATUS), VIRTIO_MMIO_INT_VRING);
 	assert_false(loop_turn(&cat.loop));
-	/* What comes too late for one driver isn't the next one's. */
+	/* Signals that come too late for one driver are not for the next one. */
 	assert_int_equal(write(call, &one, sizeof(one)), sizeof(one));
 	wr(&cat, VIRTIO_MMIO_STATUS, 0);
 	assert_false(loop_turn(&cat.loop));
@@ -551,7 +551,7 @@ static void others_can_call_the_driver(void **state __unused)
 	cat_destroy(&cat);
 }
 
-/* A queue that another process serves: nothing that it does with its eventfds holds us up. */
+/* Another process serves a queue: nothing that it does with its eventfds blocks us. */
 static void what_is_lent_is_neither_read_nor_written(void **state __unused)
 {
 	const gpa_t bell = BASE + VIRTIO_MMIO_QUEUE_NOTIFY;
@@ -607,7 +607,7 @@ static void what_is_lent_is_neither_read_nor_written(void **state __unused)
 	cat_destroy(&cat);
 }
 
-/* KVM's ioeventfd keeps the file behind the descriptor open. */
+/* KVM's ioeventfd keeps the file of the descriptor open. */
 static void kicks_come_off_the_loop(void **state __unused)
 {
 	struct cat cat;
@@ -660,9 +660,9 @@ static void *run_loop(void *arg)
 	return (void *)(intptr_t)loop_run(&cat->loop);
 }
 
-/* A vCPU's side with EVENT_IDX while the loop runs on a thread of its own: kicks and interrupts
- * that are left out, each only when the other side looks again; one that is missed hangs the test.
- * Under TSan this also shows that the lock and the rings' barriers order everything. */
+/* A vCPU's side with EVENT_IDX while the loop runs on a thread of its own: kicks and interrupts are
+ * left out, each only if the other side looks again; a missed one hangs the test. Under TSan this
+ * also shows that the lock and the rings' barriers order everything. */
 static void it_works_across_threads(void **state __unused)
 {
 	struct cat cat;
@@ -686,8 +686,8 @@ static void it_works_across_threads(void **state __unused)
 				kicks++;
 			}
 		}
-		/* Ask for an interrupt at the next one, look once more, and rely on that interrupt.
-		 */
+		/* Ask for an interrupt at the next one, look once more, and rely on that
+		 * interrupt. */
 		ring_set_used_event(r, got);
 		if (ring_used(r) == 0)
 			while (__atomic_load_n(&cat.edges, __ATOMIC_ACQUIRE) == seen)

@@ -172,7 +172,7 @@ static const uint8_t *give_frame(struct bench *t, size_t len)
 	return f;
 }
 
-/* A buffer for frames. */
+/* Offers a buffer for frames. */
 static gpa_t offer(struct bench *t, uint32_t len)
 {
 	gpa_t gpa = driver_alloc(&t->d, len);
@@ -191,7 +191,7 @@ static bool broken(const struct bench *t)
 	return t->n.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET;
 }
 
-/* How often the device kicked its own queue, to go on later. */
+/* Did the device kick its own queue, to go on later? */
 static bool asked_again(struct bench *t, unsigned queue)
 {
 	uint64_t nr;
@@ -213,7 +213,7 @@ static unsigned num_buffers(struct bench *t, gpa_t gpa)
 	return (unsigned)load_le(ram_at(&t->d.ram, gpa + 10, 2), 2);
 }
 
-/* -- transmitting -- */
+/* -- transmitting ---------------------------------------------------------------------------- */
 
 /* Sends a frame of len bytes in one buffer. */
 static void transmit(struct bench *t, uint32_t len)
@@ -261,7 +261,7 @@ static void a_frame_waits_for_room(void **state __unused)
 	check_element(t, 1, 0, 0);
 	check_element(t, 1, 1, 0);
 
-	/* A reset in between forgets it. */
+	/* A reset in between makes the device forget it. */
 	t->plug.send_error = -EAGAIN;
 	transmit(t, 100);
 	driver_kick(&t->d, 1);
@@ -327,7 +327,7 @@ static void a_batch_has_an_end(void **state __unused)
 	bench_free(t);
 }
 
-/* -- receiving -- */
+/* -- receiving ------------------------------------------------------------------------------- */
 
 static void a_frame_comes_in(void **state __unused)
 {
@@ -385,8 +385,8 @@ static void frames_fill_merged_buffers(void **state __unused)
 	bench_free(t);
 }
 
-/* The header may lie in pieces of any size, and a chain may have readable parts that say nothing.
- */
+/* The header may be in pieces of any size, and a chain may have readable parts, which mean
+ * nothing. */
 static void odd_buffers_do(void **state __unused)
 {
 	struct bench *t = bench_new(1, MERGE);
@@ -409,7 +409,7 @@ static void frames_wait_for_buffers(void **state __unused)
 
 	give_frame(t, 100);
 	give_frame(t, 100);
-	ready(t); /* nobody there */
+	ready(t); /* there is no buffer */
 	assert_int_equal(t->plug.first, 0);
 	assert_false(t->plug.wanted[0]);
 	offer(t, 1000);
@@ -423,7 +423,7 @@ static void frames_wait_for_buffers(void **state __unused)
 	offer(t, 1000);
 	offer(t, 1000);
 	driver_kick(&t->d, 0);
-	assert_true(t->plug.wanted[0]);                       /* a buffer, and no frame */
+	assert_true(t->plug.wanted[0]);                       /* there is a buffer, and no frame */
 	assert_int_equal(ring_avail_event(&t->d.ring[0]), 2); /* and no kicks */
 	give_frame(t, 100);
 	ready(t);
@@ -455,7 +455,7 @@ static void a_long_frame_waits_for_more_buffers(void **state __unused)
 	assert_memory_equal(got + 12, f + 12, 2500 - 12);
 	assert_int_equal(num_buffers(t, gpa[0]), 3);
 
-	/* One that is held when the device is reset is gone. */
+	/* A reset of the device drops the frame that is held. */
 	give_frame(t, 2500);
 	offer(t, 1000);
 	driver_kick(&t->d, 0);
@@ -480,7 +480,7 @@ static void a_frame_that_never_fits_is_lost(void **state __unused)
 		offer(t, 16);
 	driver_kick(&t->d, 0);
 	assert_int_equal(t->n.rx_lost, 1);
-	assert_int_equal(ring_used(&t->d.ring[0]), 13); /* of 16 bytes: 200 */
+	assert_int_equal(ring_used(&t->d.ring[0]), 13); /* of 16 bytes each: 200 */
 	bench_free(t);
 }
 
@@ -574,7 +574,7 @@ static void any_mixture_arrives(void **state __unused)
 	bench_free(t);
 }
 
-/* -- hostile rings -- */
+/* -- hostile rings --------------------------------------------------------------------------- */
 
 static void malformed_chains_stop_the_device(void **state __unused)
 {
@@ -605,7 +605,7 @@ static void malformed_chains_stop_the_device(void **state __unused)
 	}
 }
 
-/* From a callback of the backend's, too. */
+/* The same in a callback of the backend's. */
 static void a_malformed_refill_is_noticed(void **state __unused)
 {
 	struct bench *t = bench_new(1, MERGE);
@@ -635,7 +635,7 @@ static void nothing_moves_before_the_driver_is_ready(void **state __unused)
 	bench_free(t);
 }
 
-/* -- the control queue -- */
+/* -- the control queue ----------------------------------------------------------------------- */
 
 /* Runs a command of len bytes, cut in two; returns its answer. */
 static unsigned command(struct bench *t, unsigned queue, const void *bytes, uint32_t len)
@@ -725,11 +725,11 @@ static void pairs_come_and_go(void **state __unused)
 	assert_int_equal(t->n.vd.nr_queues, 5);
 	assert_int_equal(t->plug.pairs, 1);
 	ring_send(&t->d.ring[3], (struct ring_buf[]){ { driver_alloc(&t->d, 50), 50, false } }, 1);
-	driver_kick(&t->d, 3); /* not in use yet */
+	driver_kick(&t->d, 3); /* it is not in use yet */
 	assert_int_equal(t->plug.sent, 0);
 	assert_int_equal(COMMAND(t, 4, 4, 0, 2, 0), VIRTIO_NET_OK);
 	assert_int_equal(t->plug.pairs, 2);
-	assert_true(asked_again(t, 3)); /* what was there already */
+	assert_true(asked_again(t, 3)); /* for what was there already */
 	driver_kick(&t->d, 3);
 	assert_int_equal(t->plug.sent, 1);
 	assert_int_equal(COMMAND(t, 4, 4, 0, 0, 0), VIRTIO_NET_ERR);
@@ -740,7 +740,7 @@ static void pairs_come_and_go(void **state __unused)
 	bench_free(t);
 }
 
-/* Some take the host's kernel long. */
+/* Some take the host's kernel a long time. */
 static void commands_come_one_at_a_time(void **state __unused)
 {
 	struct bench *t = bench_new(2, CTRL | EVENT | VIRTIO_BIT(VIRTIO_NET_F_MQ));
@@ -775,7 +775,7 @@ static void without_mq_the_control_queue_is_number_2(void **state __unused)
 	bench_free(t);
 }
 
-/* -- the rest -- */
+/* -- the rest -------------------------------------------------------------------------------- */
 
 static void the_configuration_describes_the_card(void **state __unused)
 {

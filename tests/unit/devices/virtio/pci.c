@@ -39,7 +39,7 @@ struct cat {
 	struct ring ring[QUEUES];
 	unsigned queue_resets, lent_kicks;
 	uint8_t config[12];
-	gpa_t bar, common, notify, isr, device, table, pba; /* addresses, as the guest finds them */
+	gpa_t bar, common, notify, isr, device, table, pba; /* addresses as the guest finds them */
 	unsigned msix, window;                              /* capabilities */
 };
 
@@ -107,7 +107,7 @@ static uint64_t get(struct cat *cat, unsigned reg, unsigned size)
 	return rd(cat, cat->common + reg, size);
 }
 
-/* Goes through the list as a driver does, with memory decoded at bar from now on. */
+/* Goes through the capabilities as a driver does; from now on memory is decoded at bar. */
 static void find(struct cat *cat, gpa_t bar)
 {
 	gpa_t *const place[] = { NULL, &cat->common, &cat->notify, &cat->isr, &cat->device };
@@ -192,7 +192,7 @@ static bool kick_pending(struct cat *cat, unsigned queue)
 	return read(virtio_kicks_fd(&cat->t.kicks, queue), &nr, sizeof(nr)) == sizeof(nr);
 }
 
-/* As a driver does. The device then looks at what was offered before. */
+/* Acts as a driver does. The device then looks at earlier offers. */
 static void bring_up(struct cat *cat, uint64_t features)
 {
 	features |= VIRTIO_BIT(VIRTIO_F_VERSION_1);
@@ -210,7 +210,7 @@ static void bring_up(struct cat *cat, uint64_t features)
 	for (unsigned i = 0; i < QUEUES; i++)
 		set_queue(cat, i);
 	for (unsigned i = 0; i < QUEUES; i++)
-		kick_pending(cat, i); /* of the driver before */
+		kick_pending(cat, i); /* from the previous driver */
 	put(cat, VIRTIO_PCI_COMMON_STATUS, 1, LIVE);
 	assert_int_equal(get(cat, VIRTIO_PCI_COMMON_STATUS, 1), LIVE);
 	for (unsigned i = 0; i < QUEUES; i++)
@@ -230,7 +230,7 @@ static void set_vector(struct cat *cat, unsigned i, uint64_t address, uint32_t d
 	wr(cat, cat->table + 16 * i + 12, 4, mask);
 }
 
-/* MSI-X as kernels switch it on: all masked, then what is used. */
+/* Switches MSI-X on as kernels do: first all vectors are masked, then those in use unmasked. */
 static void interrupts_on(struct cat *cat)
 {
 	control(cat, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
@@ -250,8 +250,6 @@ static void config_changed(struct cat *cat)
 	virtio_config_changed(&cat->vd);
 	pthread_mutex_unlock(cat->vd.lock);
 }
-
-/* -- */
 
 static void the_function_says_what_it_is(void **state)
 {
@@ -308,7 +306,7 @@ static void the_registers_say_what_is_there(void **state)
 	assert_int_equal(cat->vd.driver_features, 0);
 	config_changed(cat);
 	assert_int_equal(get(cat, VIRTIO_PCI_COMMON_CFGGENERATION, 1), 1);
-	/* No write changes what is read-only. */
+	/* A write changes nothing that is read-only. */
 	put(cat, VIRTIO_PCI_COMMON_DF, 4, 7);
 	put(cat, VIRTIO_PCI_COMMON_NUMQ, 2, 7);
 	put(cat, VIRTIO_PCI_COMMON_CFGGENERATION, 1, 7);
@@ -318,7 +316,7 @@ static void the_registers_say_what_is_there(void **state)
 	assert_int_equal(get(cat, VIRTIO_PCI_COMMON_Q_NOFF, 2), 0);
 }
 
-/* Only the width that a register has reaches it. */
+/* Only accesses of its own width reach a register. */
 static void other_widths_do_nothing(void **state)
 {
 	struct cat *cat = *state;
@@ -397,7 +395,7 @@ static void a_ready_queue_stays_where_it_is(void **state)
 	put(cat, VIRTIO_PCI_COMMON_Q_SIZE, 2, 8);
 	for (unsigned off = 32; off < 56; off += 4)
 		put(cat, off, 4, 0x4000);
-	put(cat, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 0); /* which no driver writes */
+	put(cat, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 0); /* no driver writes this */
 	put(cat, VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
 	put(cat, Q_RESET, 2, 1); /* not negotiated */
 	assert_memory_equal(&before, &cat->vd.q[1], sizeof(before));
@@ -499,7 +497,7 @@ static void doorbells_follow_the_bar(void **state)
 	assert_int_equal(ring_used(&cat->ring[2]), 1);
 	wr(cat, ECAM + PCI_COMMAND, 2, 0);
 	assert_int_equal(cat->wires.nr_bells, 0);
-	/* Without them the exits will do. */
+	/* Without doorbells the exits will do. */
 	cat->wires.no_bells = true;
 	find(cat, LOW + 0x10000);
 	assert_int_equal(cat->wires.nr_bells, 0);
@@ -523,7 +521,7 @@ static void without_msix_there_is_the_isr(void **state)
 	assert_true(loop_turn(&cat->loop));
 	assert_int_equal(rd(cat, cat->isr, 2), 0); /* no such register */
 	assert_int_equal(rd(cat, cat->isr, 1), 1);
-	assert_int_equal(rd(cat, cat->isr, 1), 0); /* reading took it */
+	assert_int_equal(rd(cat, cat->isr, 1), 0); /* reading cleared it */
 	config_changed(cat);
 	request(cat, 0);
 	wr(cat, cat->notify, 2, 0);
@@ -557,7 +555,7 @@ static void each_queue_has_its_interrupt(void **state)
 	for (unsigned n = 0; n <= QUEUES; n++)
 		assert_int_equal(test_wires_sent(&cat->wires, FIRST + n), n == 0);
 	assert_int_equal(rd(cat, cat->isr, 1), 0);
-	/* Two can share one, and one have none. */
+	/* Two queues can share a vector, and one can have none. */
 	put(cat, VIRTIO_PCI_COMMON_Q_SELECT, 2, 2);
 	put(cat, VIRTIO_PCI_COMMON_Q_MSIX, 2, 0);
 	put(cat, VIRTIO_PCI_COMMON_MSIX, 2, 0xffff);
@@ -601,7 +599,7 @@ static void what_is_masked_is_pending(void **state)
 		else
 			control(cat, how == 1 ? on | PCI_MSIX_FLAGS_MASKALL : 0);
 		for (unsigned twice = 0; twice < 2; twice++) {
-			if (how == 2) /* while it is off nothing is sent, now or later */
+			if (how == 2) /* while MSI-X is off nothing is sent, now or later */
 				msix_signal(&cat->t.msix, 2);
 			request(cat, 1);
 			wr(cat, cat->notify + 4, 2, 1);
@@ -620,7 +618,7 @@ static void what_is_masked_is_pending(void **state)
 		assert_int_equal(rd(cat, cat->pba, 8), 0);
 		assert_int_equal(test_wires_sent(&cat->wires, FIRST + 2), 2);
 	}
-	assert_int_equal(cat->wires.tells, 4); /* the first, and what was routed once more */
+	assert_int_equal(cat->wires.tells, 4); /* the first, and the one that was routed again */
 }
 
 static void the_table_takes_words(void **state)
@@ -649,7 +647,7 @@ static void the_table_takes_words(void **state)
 	assert_int_equal(cat->wires.connects, 0); /* MSI-X is off */
 }
 
-/* Software must mask a vector before it changes it; one that doesn't is understood, too. */
+/* Software must mask a vector before it changes it; this works without it, too. */
 static void a_message_can_change(void **state)
 {
 	struct cat *cat = *state;
@@ -658,7 +656,7 @@ static void a_message_can_change(void **state)
 	wr(cat, cat->table + 8, 4, 0x99);
 	assert_int_equal(cat->wires.msi[FIRST].told_data, 0x99);
 	assert_true(cat->wires.msi[FIRST].fd >= 0);
-	wr(cat, cat->table + 8, 4, 0x99); /* the same: nothing to do */
+	wr(cat, cat->table + 8, 4, 0x99); /* the same value: nothing is to be done */
 	assert_int_equal(cat->wires.connects, QUEUES + 2);
 	cat->wires.no_routes = true;
 	wr(cat, cat->table + 8, 4, 0xaa);
@@ -699,7 +697,7 @@ static void a_shortage_of_descriptors_is_said_now_and_then(void **state)
 	assert_int_equal(cat->wires.connects, QUEUES + 1);
 }
 
-/* A driver learns that there is none for its interrupt, and may do without (§4.1.5.1.2.1). */
+/* A driver learns that it can't have an interrupt, and may do without (§4.1.5.1.2.1). */
 static void a_vector_that_cant_be_had_reads_back_as_none(void **state)
 {
 	struct cat *cat = *state;
@@ -747,7 +745,7 @@ static void others_serve_and_call(void **state)
 	assert_true(loop_turn(&cat->loop));
 }
 
-/* What its process can make of an eventfd: one that blocks, and is full. */
+/* The worst that its process can make of an eventfd: it blocks, and is full. */
 static void spoil(const struct shared_fd *s)
 {
 	const uint64_t most = UINT64_MAX - 1;
@@ -769,11 +767,11 @@ static void what_is_lent_is_kvms_to_signal(void **state)
 	bring_up(cat, 0);
 	interrupts_on(cat);
 	assert_int_equal(ops->lend_kick(&cat->t, 1, &kick), 0);
-	assert_true(loop_take_event(shared_fd_hand_on(&kick))); /* for what came before */
+	assert_true(loop_take_event(shared_fd_hand_on(&kick))); /* for earlier kicks */
 	assert_true(test_wires_store(&cat->wires, bell));
 	assert_true(loop_take_event(shared_fd_hand_on(&kick)));
 	assert_false(loop_turn(&cat->loop));
-	wr(cat, bell, 4, 1); /* what KVM doesn't know is the device's to tell */
+	wr(cat, bell, 4, 1); /* the device tells it what KVM doesn't know */
 	assert_false(loop_take_event(shared_fd_hand_on(&kick)));
 	assert_true(loop_turn(&cat->loop));
 	assert_int_equal(cat->lent_kicks, 1);
@@ -799,7 +797,7 @@ static void what_is_lent_is_kvms_to_signal(void **state)
 	control(cat, PCI_MSIX_FLAGS_ENABLE);
 	assert_int_equal(test_wires_sent(&cat->wires, FIRST + 2), 1);
 
-	/* Nothing that is done with them holds us up; and a reset takes them back. */
+	/* Nothing that the process does with them blocks us; and a reset takes them back. */
 	control(cat, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
 	spoil(&again);
 	spoil(&call);
@@ -825,7 +823,7 @@ static void reads_and_writes_go_through_the_window(void **state)
 	static const uint32_t bad_len[] = { 0, 3, 5, 8, 0x10001, UINT32_MAX };
 	static const uint32_t bad_off[] = { 0x8000, 0x7fff, 0x12, UINT32_MAX, UINT32_MAX - 3 };
 
-	wr(cat, ECAM + PCI_COMMAND, 2, 0); /* works without memory */
+	wr(cat, ECAM + PCI_COMMAND, 2, 0); /* works without memory decoding */
 	wr(cat, cap + VIRTIO_PCI_CAP_OFFSET, 4, VIRTIO_PCI_COMMON_Q_SIZE);
 	wr(cat, cap + VIRTIO_PCI_CAP_LENGTH, 4, 2);
 	assert_int_equal(rd(cat, data, 2), 16);
@@ -855,7 +853,7 @@ static void reads_and_writes_go_through_the_window(void **state)
 	wr(cat, cap + VIRTIO_PCI_CAP_BAR, 1, 0);
 	wr(cat, data, 4, 42);
 	assert_int_equal(cat->t.regs.device_features_sel, 42);
-	/* A kick, too. */
+	/* A kick works, too. */
 	find(cat, LOW);
 	bring_up(cat, 0);
 	wr(cat, cap + VIRTIO_PCI_CAP_OFFSET, 4, 0x3004);
@@ -877,7 +875,7 @@ static void a_reset_clears_the_registers(void **state)
 	wr(cat, cat->notify, 2, 0);
 	assert_true(loop_turn(&cat->loop));
 	assert_int_equal(rd(cat, cat->pba, 1), 2);
-	/* Of the device: its interrupts are set up still, but nothing is pending. */
+	/* A reset of the device: its interrupts are still set up, but nothing is pending. */
 	put(cat, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	assert_int_equal(get(cat, VIRTIO_PCI_COMMON_STATUS, 1), 0);
 	assert_int_equal(get(cat, VIRTIO_PCI_COMMON_MSIX, 2), 0xffff);
@@ -886,7 +884,7 @@ static void a_reset_clears_the_registers(void **state)
 	assert_int_equal(rd(cat, cat->pba, 1), 0);
 	assert_int_equal(rd(cat, cat->table + 8, 4), 0x40);
 	bring_up(cat, 0);
-	/* Of the function: all of it. */
+	/* A reset of the function clears all of it. */
 	cat->t.fn.dev.ops->reset(&cat->t.fn.dev);
 	assert_int_equal(cat->wires.nr_bells, 0);
 	assert_int_equal(cat->wires.connects, cat->wires.disconnects);

@@ -74,7 +74,7 @@ static void a_request_without_room_gets_nothing(void **state __unused)
 	rng_init(&rng, &d);
 
 	gpa_t gpa = driver_put(&d, "read me", 7);
-	/* Nothing to write to: a readable buffer, and one of no bytes. */
+	/* There is nothing to write to: a readable buffer, and one of no bytes. */
 	const struct ring_buf buf[] = { { gpa, 7, .in = false }, { gpa, 0, .in = true } };
 
 	for (unsigned i = 0; i < 2; i++)

@@ -23,7 +23,7 @@
 #define TX      1u
 #define BUF_LEN (44 + 4096u)
 #define BUFS    32u
-#define CREDIT  (1u << 20) /* of the guest, unless a test says otherwise */
+#define CREDIT  (1u << 20) /* the guest's, unless a test says otherwise */
 #define LATER   (monotonic_ns() + 3600 * 1000000000ull)
 
 #define REQUEST        VIRTIO_VSOCK_OP_REQUEST
@@ -42,14 +42,14 @@ struct packet {
 	uint8_t data[4096];
 };
 
-/* A device that listens in a folder of its own, and its driver. */
+/* A device that listens in a directory of its own, and its driver. */
 struct rig {
 	struct virtio_vsock v;
 	struct driver d;
 	struct loop loop;
 	char folder[32], path[64];
 	gpa_t buffer[VIRTQ_MAX_SIZE]; /* of the receive queue, by head */
-	bool keep;                    /* buffers that are used are not offered again */
+	bool keep;                    /* used buffers are not offered again */
 	gpa_t out;                    /* the packet that is being sent */
 };
 
@@ -70,7 +70,7 @@ static void rig_start(struct rig *t)
 	driver_kick(&t->d, RX);
 }
 
-static struct fd_budget *budget; /* of the next rig; or NULL */
+static struct fd_budget *budget; /* the next rig's; or NULL */
 
 static void rig_open(struct rig *t)
 {
@@ -101,7 +101,8 @@ static void rig_down(struct rig *t)
 	assert_int_equal(rmdir(t->folder), 0);
 }
 
-/* The loop, until it would wait. UNIX sockets tell everything at once, so nothing is missed. */
+/* Runs the loop until it would wait. UNIX sockets report everything at once, so nothing is
+ * missed. */
 static void settle(struct rig *t)
 {
 	struct epoll_event ev;
@@ -127,7 +128,7 @@ static bool needs_reset(const struct rig *t)
 	return t->v.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET;
 }
 
-/* -- the guest -- */
+/* -- the guest ------------------------------------------------------------------------------- */
 
 static struct packet packet(uint16_t op, uint32_t guest_port, uint32_t host_port)
 {
@@ -194,7 +195,7 @@ static void say_credit(struct rig *t, uint32_t guest_port, uint32_t host_port, u
 	send_raw(t, &p.h, NULL, 0);
 }
 
-/* The next packet for the guest; false: there is none. */
+/* Gets the next packet for the guest; false: there is none. */
 static bool hear(struct rig *t, struct packet *p)
 {
 	struct ring_elem e;
@@ -234,7 +235,7 @@ static struct packet expect(struct rig *t, uint16_t op, uint32_t guest_port, uin
 	return p;
 }
 
-/* -- the host -- */
+/* -- the host -------------------------------------------------------------------------------- */
 
 static struct sockaddr_un address(const struct rig *t, int port)
 {
@@ -283,7 +284,7 @@ static int client(struct rig *t, const char *text)
 	return fd;
 }
 
-/* What can be read from fd now is just that. */
+/* Checks that exactly this text can be read from fd now. */
 static void assert_reads(int fd, const char *text)
 {
 	char buf[256] = { 0 };
@@ -307,7 +308,7 @@ static bool nothing_yet(int fd)
 	return recv(fd, &c, 1, 0) < 0 && errno == EAGAIN;
 }
 
-/* A client that the guest accepted at port 5000. */
+/* Returns a client that the guest accepted at port 5000. */
 static int connected(struct rig *t, uint32_t *host_port)
 {
 	char ok[32];
@@ -323,7 +324,7 @@ static int connected(struct rig *t, uint32_t *host_port)
 	return fd;
 }
 
-/* -- what it is for -- */
+/* -- what it is for -------------------------------------------------------------------------- */
 
 static void a_client_reaches_the_guest(void **state __unused)
 {
@@ -340,7 +341,7 @@ static void a_client_reaches_the_guest(void **state __unused)
 	assert_int_equal(p.h.dst_port, 5000);
 	assert_int_equal(p.h.type, VIRTIO_VSOCK_TYPE_STREAM);
 	assert_int_equal(p.h.buf_alloc, VSOCK_BUFFER);
-	assert_true(quiet(&t)); /* data wait for the answer */
+	assert_true(quiet(&t)); /* data waits for the answer */
 	assert_true(nothing_yet(fd));
 	say(&t, RESPONSE, 5000, port);
 	p = expect(&t, RW, 5000, port);
@@ -392,7 +393,7 @@ static void the_guest_reaches_a_listener(void **state __unused)
 	assert_int_equal(send(fd, "pong", 4, 0), 4);
 	p = expect(&t, RW, 1024, 7);
 	assert_memory_equal(p.data, "pong", 4);
-	say(&t, REQUEST, 1024, 8); /* nobody is there */
+	say(&t, REQUEST, 1024, 8); /* nobody listens there */
 	expect(&t, RST, 1024, 8);
 	assert_int_equal(in_use(&t), 1);
 	close(fd);
@@ -562,7 +563,7 @@ static void clients_wait_for_a_driver_and_without_one_are_refused(void **state _
 	rig_down(&t);
 }
 
-/* -- credit -- */
+/* -- credit ---------------------------------------------------------------------------------- */
 
 static void the_guest_is_never_sent_more_than_it_has_room_for(void **state __unused)
 {
@@ -583,11 +584,11 @@ static void the_guest_is_never_sent_more_than_it_has_room_for(void **state __unu
 	assert_int_equal(p.h.len, 5000 - 4096);
 	expect(&t, CREDIT_REQUEST, 5000, port);
 	assert_true(quiet(&t));
-	say_credit(&t, 5000, port, 5000, 1); /* a byte more */
+	say_credit(&t, 5000, port, 5000, 1); /* one byte more */
 	p = expect(&t, RW, 5000, port);
 	assert_int_equal(p.h.len, 1);
 	expect(&t, CREDIT_REQUEST, 5000, port);
-	say_credit(&t, 5000, port, 100, 2); /* a smaller buffer than what is in flight */
+	say_credit(&t, 5000, port, 100, 2); /* the buffer is smaller than what is in flight */
 	assert_true(quiet(&t));
 	say_credit(&t, 5000, port, UINT32_MAX, 5001);
 	for (unsigned left = sizeof(data) - 5001; left; left -= p.h.len)
@@ -603,8 +604,8 @@ static void credit_counters_that_lie_end_the_connection(void **state __unused)
 		uint32_t fwd_cnt;
 		bool fine;
 	} cases[] = {
-		{ 3, true },  { 2, true },          /* overtaken on its way */
-		{ 0, true },  { UINT32_MAX, true }, /* as old as can be told */
+		{ 3, true },  { 2, true },          /* was overtaken on its way */
+		{ 0, true },  { UINT32_MAX, true }, /* the oldest that still counts as old */
 		{ 4, false }, { 100000, false },    { INT32_MAX, false },
 	};
 
@@ -631,8 +632,8 @@ static void credit_counters_that_lie_end_the_connection(void **state __unused)
 	}
 }
 
-/* The guest sends until the host's socket and the buffer are full. How many bytes: byte i is i
- * modulo 251. */
+/* The guest sends until the host's socket and the buffer are full. Returns how many bytes: byte i
+ * is i modulo 251. */
 static uint32_t fill(struct rig *t, uint32_t port)
 {
 	const struct vsock_conn *c = vsock_conn_find(&t->v, 5000, port);
@@ -715,7 +716,7 @@ static void a_guest_that_sends_beyond_its_credit_is_cut_off(void **state __unuse
 	rig_down(&t);
 }
 
-/* -- ends -- */
+/* -- ends ------------------------------------------------------------------------------------ */
 
 static void each_direction_closes_alone(void **state __unused)
 {
@@ -789,7 +790,7 @@ static void a_host_that_reads_no_more_says_so(void **state __unused)
 	p = expect(&t, SHUTDOWN, 5000, port);
 	assert_int_equal(p.h.flags, SHUT_RCV);
 	assert_int_equal(p.h.fwd_cnt, 4);
-	say_data(&t, 5000, port, "lost, too", 9); /* was on its way */
+	say_data(&t, 5000, port, "lost, too", 9); /* it was on its way */
 	assert_true(quiet(&t));
 	assert_int_equal(send(fd, "on", 2, 0), 2);
 	p = expect(&t, RW, 5000, port);
@@ -815,7 +816,7 @@ static void data_come_before_the_end(void **state __unused)
 	p = expect(&t, RW, 5000, port);
 	assert_int_equal(p.h.len, 1000);
 	expect(&t, CREDIT_REQUEST, 5000, port);
-	assert_true(quiet(&t)); /* however gone the host is */
+	assert_true(quiet(&t)); /* even though the host is gone */
 	say_credit(&t, 5000, port, CREDIT, 1000);
 	for (unsigned left = sizeof(data) - 1000; left; left -= p.h.len)
 		p = expect(&t, RW, 5000, port);
@@ -900,7 +901,7 @@ static void nobody_drains_for_ever(void **state __unused)
 	rig_down(&t);
 }
 
-/* The guest chooses how many there are of them. */
+/* The guest chooses how many of them there are. */
 static void those_who_never_drain_do_not_flood_the_log(void **state __unused)
 {
 	struct rig t;
@@ -975,7 +976,7 @@ static void a_host_that_goes_while_data_wait_costs_them(void **state __unused)
 	rig_up(&t);
 	fd = connected(&t, &port);
 	sent = fill(&t, port);
-	close(fd); /* with unread data: a reset, for a UNIX socket, too */
+	close(fd); /* there are unread data, so it is a reset for a UNIX socket, too */
 	do
 		assert_true(hear(&t, &p));
 	while (p.h.op == SHUTDOWN);
@@ -987,7 +988,7 @@ static void a_host_that_goes_while_data_wait_costs_them(void **state __unused)
 	rig_down(&t);
 }
 
-/* -- what a guest gets wrong -- */
+/* -- what a guest gets wrong ----------------------------------------------------------------- */
 
 static void a_packet_for_nobody_is_answered(void **state __unused)
 {
@@ -1000,7 +1001,7 @@ static void a_packet_for_nobody_is_answered(void **state __unused)
 		say(&t, ops[i], 10 + i, 20 + i);
 		expect(&t, RST, 10 + i, 20 + i);
 	}
-	say(&t, RST, 1, 2); /* but not this */
+	say(&t, RST, 1, 2); /* but this is not */
 	assert_true(quiet(&t));
 	assert_int_equal(t.v.nr_touched, 0);
 	assert_false(needs_reset(&t));
@@ -1125,7 +1126,7 @@ static void a_buffer_without_room_is_malformed(void **state __unused)
 
 	assert_true(driver_start(&t.d, 0));
 	ring_send(&t.d.ring[RX], &(struct ring_buf){ t.out, sizeof(h), true }, 1);
-	driver_kick(&t.d, RX); /* nothing to send: it isn't looked at */
+	driver_kick(&t.d, RX); /* there is nothing to send, so it isn't looked at */
 	assert_false(needs_reset(&t));
 	say(&t, CREDIT_REQUEST, 1, 2);
 	assert_true(needs_reset(&t));
@@ -1134,7 +1135,7 @@ static void a_buffer_without_room_is_malformed(void **state __unused)
 	rig_down(&t);
 }
 
-/* -- limits -- */
+/* -- limits ---------------------------------------------------------------------------------- */
 
 static void many_connections_at_once_and_no_more(void **state __unused)
 {
@@ -1169,7 +1170,7 @@ static void many_connections_at_once_and_no_more(void **state __unused)
 	rig_down(&t);
 }
 
-/* Of 40 descriptors: the guest is refused, clients wait, and what ends makes room. */
+/* With 40 descriptors: the guest is refused, clients wait, and connections that end make room. */
 static void connections_have_a_budget(void **state __unused)
 {
 	struct fd_budget ten;
@@ -1230,7 +1231,7 @@ static void a_full_table_refuses(void **state __unused)
 	say(&t, REQUEST, 5000, 7);
 	expect(&t, RST, 5000, 7);
 	say(&t, RST, 17, 7);
-	say(&t, REQUEST, 5000, 7); /* there is room now */
+	say(&t, REQUEST, 5000, 7); /* now there is room */
 	assert_true(quiet(&t));
 	assert_int_equal(in_use(&t), VSOCK_MAX_CONNS);
 	for (unsigned i = 0; i < VSOCK_MAX_CONNS; i++)
@@ -1339,7 +1340,7 @@ static void a_flood_of_nonsense_waits_for_the_answers(void **state __unused)
 	rig_down(&t);
 }
 
-/* -- resets -- */
+/* -- resets ---------------------------------------------------------------------------------- */
 
 static void a_reset_ends_all_of_it(void **state __unused)
 {
@@ -1365,7 +1366,7 @@ static void a_reset_ends_all_of_it(void **state __unused)
 	rig_start(&t);
 	((struct loop_source *)ev.data.ptr)->fn(ev.data.ptr, ev.events);
 	fd = connected(&t, &port);
-	/* In that slot is another one now. */
+	/* Another connection is in that slot now. */
 	((struct loop_source *)ev.data.ptr)->fn(ev.data.ptr, EPOLLHUP);
 	assert_true(quiet(&t));
 	assert_int_equal(in_use(&t), 1);
@@ -1430,7 +1431,7 @@ static void a_reset_may_come_at_any_time(void **state __unused)
 	rig_down(&t);
 }
 
-/* -- set-up -- */
+/* -- set-up ---------------------------------------------------------------------------------- */
 
 static void the_guest_reads_its_cid(void **state __unused)
 {
@@ -1484,7 +1485,7 @@ static void a_socket_left_behind_is_replaced_and_no_other(void **state __unused)
 	rig_down(&t);
 }
 
-/* Somebody made room for another machine, while this one went on without its socket. */
+/* Somebody moved the socket to make room for another machine, while this one went on. */
 static void a_socket_in_its_place_is_not_removed(void **state __unused)
 {
 	struct rig t;
@@ -1501,9 +1502,9 @@ static void a_socket_in_its_place_is_not_removed(void **state __unused)
 	assert_int_equal(rmdir(t.folder), 0);
 }
 
-/* -- names that a guest can change -- */
+/* -- names that a guest can change ----------------------------------------------------------- */
 
-/* Listens at path, in another directory: what no guest was to reach. */
+/* Listens at path, in another directory, which a guest must not reach. */
 static int listen_elsewhere(char folder[32], char path[64], const char *name)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -1535,12 +1536,12 @@ static void a_link_is_not_dialled(void **state __unused)
 	say(&t, REQUEST, 1024, 77);
 	expect(&t, RST, 1024, 77);
 	assert_non_null(strstr(capture_end(&said), "v_77 is a symbolic link"));
-	/* Nor one to what the guest could reach by another name. */
+	/* The same for a link to a socket that the guest could reach by another name. */
 	assert_int_equal(unlink(link.sun_path), 0);
 	assert_int_equal(symlink("v", link.sun_path), 0);
 	say(&t, REQUEST, 1024, 77);
 	expect(&t, RST, 1024, 77);
-	/* Nor two of them. */
+	/* The same for two links. */
 	assert_int_equal(symlink(secret, between), 0);
 	assert_int_equal(unlink(link.sun_path), 0);
 	assert_int_equal(symlink("between", link.sun_path), 0);
@@ -1572,7 +1573,7 @@ static void a_file_of_another_kind_is_not_dialled(void **state __unused)
 	rig_down(&t);
 }
 
-/* The directory that it began in is the one that counts: for what is dialled, and removed. */
+/* The directory of the start counts, for dialling and for removing. */
 static void another_directory_in_its_place_is_not_entered(void **state __unused)
 {
 	char folder[32], secret[64], moved[64], own[80];
@@ -1605,7 +1606,7 @@ static void another_directory_in_its_place_is_not_entered(void **state __unused)
 	rmdir(folder);
 }
 
-/* Machines whose sockets are called web and web_2, or a console's that is called so. */
+/* Two machines have sockets called web and web_2, or a console's socket has such a name. */
 static void the_socket_of_another_machine_is_not_dialled(void **state __unused)
 {
 	const int console = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -1616,14 +1617,14 @@ static void the_socket_of_another_machine_is_not_dialled(void **state __unused)
 
 	rig_up(&t);
 	assert_int_equal(init_at(&other, address(&t, 2).sun_path, &said), 0);
-	/* Opened to a group, as people do it; and called otherwise meanwhile. */
+	/* People open it to a group like this; and it is renamed meanwhile. */
 	assert_int_equal(chmod(address(&t, 2).sun_path, 0660), 0);
 	capture_begin(&said);
 	say(&t, REQUEST, 1024, 2);
 	expect(&t, RST, 1024, 2);
 	assert_non_null(strstr(capture_end(&said), "v_2 is where a monitor listens"));
 	virtio_vsock_destroy(&other);
-	/* By a path that isn't absolute. */
+	/* By a relative path. */
 	assert_non_null(getcwd(here, sizeof(here)));
 	assert_int_equal(chdir(t.folder), 0);
 	assert_int_equal(unix_file_bind(console, "v_3"), 0);
@@ -1668,7 +1669,7 @@ static void vhost_needs_the_host_s_module(void **state __unused)
 			"--vsock: this host has no /dev/vhost-vsock; load its module, as in sudo modprobe vhost_vsock"));
 		vsock_vhost_destroy(&v);
 	}
-	/* A dry run's: there, and can't be started. */
+	/* A dry run's device exists, and can't be started. */
 	assert_int_equal(vsock_vhost_init(&v, CID, false, NULL), 0);
 	driver_init(&d, &v.vd);
 	assert_int_equal(virtio_config_read(&v.vd, 0, 8), CID);
@@ -1681,7 +1682,7 @@ static void vhost_needs_the_host_s_module(void **state __unused)
 	vsock_vhost_destroy(&v);
 }
 
-/* -- ports that a descriptor answers -- */
+/* -- ports that a descriptor answers --------------------------------------------------------- */
 
 struct told {
 	unsigned nr;
@@ -1696,7 +1697,7 @@ static void note_delivered(void *ctx, uint32_t port)
 	told->port = port;
 }
 
-/* The host's end of port 9, that the guest's port 80 is connected to. */
+/* Returns the host's end of port 9, to which the guest's port 80 is connected. */
 static int offered(struct rig *t, struct told *told)
 {
 	int fd[2];
@@ -1752,7 +1753,7 @@ static void delivered_means_all_of_it(void **state __unused)
 	fd = offered(&t, &told);
 	for (; sent < 768 * KIB && !t.v.conn[0].len; sent += sizeof(data))
 		say_data(&t, 80, 9, data, sizeof(data));
-	assert_true(t.v.conn[0].len); /* nobody has read */
+	assert_true(t.v.conn[0].len); /* nobody has read it */
 	say_shutdown(&t, 80, 9, SHUT_SEND);
 	assert_int_equal(told.nr, 0);
 	while (got < sent) {
@@ -1815,7 +1816,7 @@ static void what_nobody_took_is_closed_in_the_end(void **state __unused)
 	rig_down(&t);
 }
 
-/* A kernel that refuses everything, and a guest that tries again and again. */
+/* The kernel refuses everything, and the guest tries again and again. */
 static void a_guest_can_t_flood_the_log_by_vhost(void **state __unused)
 {
 	struct message_count count = { .sink = { count_message, LOG_INFO } };
@@ -1832,7 +1833,7 @@ static void a_guest_can_t_flood_the_log_by_vhost(void **state __unused)
 	for (unsigned i = 0; i < tries; i++)
 		assert_false(driver_start(&d, 0));
 	log_use(NULL);
-	assert_in_range(count.nr, 1, tries); /* two each, if they weren't limited */
+	assert_in_range(count.nr, 1, tries); /* there would be two each, if they weren't limited */
 	driver_destroy(&d);
 	vsock_vhost_destroy(&v);
 }

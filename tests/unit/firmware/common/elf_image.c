@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ELF kernels: by their 64-bit entry point, by their PVH note; and everything that can be wrong. */
+/* ELF kernels, by their 64-bit entry point and by their PVH note; and everything that can be
+ * wrong. */
 #include <asm/bootparam.h>
 
 #include "images.h"
@@ -35,7 +36,7 @@ static struct image pvh64(uint64_t entry)
 	struct image f = elf64_new(0x100000, 0x2700, two, 3);
 
 	memset(f.data + NOTE_AT, 0, 0x40);
-	put_note(&f, NOTE_AT, "Xen", 6, 0, 4); /* another one before it */
+	put_note(&f, NOTE_AT, "Xen", 6, 0, 4); /* another note before it */
 	put_note(&f, NOTE_AT + 20, "Xen", 18, entry, 8);
 	return f;
 }
@@ -149,7 +150,7 @@ static void bad_notes_are_no_notes(void **state __unused)
 	}
 }
 
-/* Notes at the very end of a file, shorter than a note's header. */
+/* Notes at the very end of a file that are shorter than a note's header. */
 static void short_notes_are_not_read(void **state __unused)
 {
 	for (uint64_t len = 0; len < 16; len++) {
@@ -165,7 +166,7 @@ static void short_notes_are_not_read(void **state __unused)
 	}
 }
 
-/* Segments may touch, in any order; what isn't to be loaded may say what it likes. */
+/* Segments may touch, in any order; those that aren't loaded may contain anything. */
 static void segments_touch_and_others_are_ignored(void **state __unused)
 {
 	static const struct part parts[] = {
@@ -188,7 +189,7 @@ static void segments_touch_and_others_are_ignored(void **state __unused)
 	guest_free(g);
 }
 
-/* Segments may lie in high RAM; the entry point may not, for neither mode reaches it. */
+/* Segments may be in high RAM; the entry point may not, because neither mode can reach it. */
 static void entry_points_above_4_gib_are_refused(void **state __unused)
 {
 	struct guest *g = guest_new(32 * MIB);
@@ -223,7 +224,7 @@ static void pvh_command_lines_have_64_kib(void **state __unused)
 	guest_free(g);
 }
 
-/* One field changed in a good file: what the refusal says. */
+/* One field of a good file is changed; the refusal has these words. */
 static void damaged_headers_are_refused(void **state __unused)
 {
 	const size_t ph = sizeof(Elf64_Ehdr), ph2 = ph + sizeof(Elf64_Phdr);
@@ -321,7 +322,7 @@ static void plain_32_bit_files_are_refused(void **state __unused)
 	guest_free(g);
 }
 
-/* As a linker gives it to a kernel that runs high: the entry point, too, is a virtual address. */
+/* As a linker makes a kernel that runs high: the entry point, too, is a virtual address. */
 static void virtual_entry_points_are_translated(void **state __unused)
 {
 	static const struct {
@@ -375,14 +376,14 @@ static void linux_is_known(void **state __unused)
 	put_note(&f, NOTE_AT, "Xen", 6, 0x72466565, 4);
 	assert_false(is_linux(&f));
 	strcpy((char *)f.data + 0x2000, "x Linux version Linux version 6.1.0");
-	assert_false(is_linux(&f)); /* Xen's note says what it is, whatever it speaks of */
+	assert_false(is_linux(&f)); /* Xen's note names it, whatever other text says */
 	put_note(&f, NOTE_AT, "Xen", 5, 0, 4);
 	assert_true(is_linux(&f));
 	strcpy((char *)f.data + 0x2000, "Linux version %s");
 	assert_false(is_linux(&f));
 	memcpy(f.data + 0x2700 - 14, "Linux version ", 14);
 	assert_false(is_linux(&f));
-	/* "Linux" has six characters with its 0, and so a description further on. */
+	/* "Linux" has six bytes with its NUL, and so has a description further on. */
 	memset(f.data + NOTE_AT, 0, 0x40);
 	store_le(f.data + NOTE_AT, 4, 6);
 	store_le(f.data + NOTE_AT + 8, 4, 0x100);
@@ -431,7 +432,7 @@ static void a_bss_over_the_first_page_is_empty(void **state __unused)
 	guest_free(g);
 }
 
-/* Of a segment that has nothing in the file, the offset says nothing. */
+/* If a segment has nothing in the file, its offset means nothing. */
 static void a_bss_may_be_anywhere_in_the_file(void **state __unused)
 {
 	const struct part parts[] = { { PT_LOAD, 0x1000, 0x100000, 0x800, 0x1000 },
@@ -445,7 +446,7 @@ static void a_bss_may_be_anywhere_in_the_file(void **state __unused)
 	guest_free(g);
 }
 
-/* It would start in 32-bit mode, and does in 64-bit mode by its entry point. */
+/* It would start in 32-bit mode, but its entry point starts it in 64-bit mode. */
 static void multiboot_2_is_refused(void **state __unused)
 {
 	const size_t at = 0x1008;

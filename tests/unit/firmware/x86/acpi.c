@@ -15,7 +15,7 @@
 #define MAX_CPUS   64
 #define MAX_VIRTIO 18
 
-/* RAM in which every byte was written by somebody before, as it is after a reset. */
+/* RAM in which every byte was written before, as it is after a reset. */
 struct board {
 	uint8_t ram[0x100000];
 	struct gmem mem;
@@ -67,7 +67,7 @@ static uint8_t sum(const uint8_t *p, size_t len)
 	return total;
 }
 
-/* The whole table at that address, of that signature and with a good checksum. */
+/* Returns the table at that address after checking its signature and checksum. */
 static const uint8_t *table_at(const struct board *b, gpa_t at, const char *signature,
 			       uint32_t *len)
 {
@@ -88,7 +88,7 @@ struct found {
 	uint32_t xsdt_len, fadt_len, madt_len, dsdt_len, mcfg_len;
 };
 
-/* Goes the way of a kernel that knows only where the RSDP is. */
+/* Follows the pointers like a kernel that only knows where the RSDP is. */
 static struct found find_tables(const struct board *b)
 {
 	struct found f = { .rsdp = b->ram + AT };
@@ -197,7 +197,7 @@ static void what_does_not_fit_is_refused(void **state __unused)
 	free(b);
 }
 
-/* -- with ACPICA's tools -- */
+/* -- with ACPICA's tools --------------------------------------------------------------------- */
 
 static bool have(const char *tool)
 {
@@ -210,7 +210,7 @@ static bool have(const char *tool)
 /* What the last run() printed. */
 static char printed[1 << 20];
 
-/* Runs a command line in dir. It has to exit with status 0. */
+/* Runs a command line in dir, which must exit with status 0. */
 static void run(const char *dir, const char *command)
 {
 	char line[512];
@@ -250,8 +250,8 @@ static void save(const char *dir, const char *name, const uint8_t *p, size_t len
 	assert_int_equal(fclose(f), 0);
 }
 
-/* A folder with the tables of a machine in files, for remove_files(): virtio-mmio devices, or PCI.
- */
+/* Returns a directory with the tables of a machine in files, for remove_files(): virtio-mmio
+ * devices, or PCI. */
 static char *tables_in_files(unsigned cpus, size_t nr_virtio)
 {
 	struct board *b = board_new(cpus, nr_virtio);
@@ -280,8 +280,8 @@ static void remove_files(char *dir)
 	free(dir);
 }
 
-/* iasl takes every table apart and puts it together again, with nothing to say about either. Leaves
- * the source of the DSDT printed. */
+/* iasl disassembles every table and compiles it again, without a warning. Afterwards printed has
+ * the DSDT's source. */
 static void take_apart(const char *dir, const char *const *table, size_t nr)
 {
 	char command[128];
@@ -329,7 +329,8 @@ static void iasl_reads_every_table(void **state __unused)
 	remove_files(dir);
 }
 
-/* What the kernel asks to control it gets, if it asks for PCI Express; else that isn't known. */
+/* The kernel gets the control that it asks for, if it asks about PCI Express; otherwise the answer
+ * is that the UUID is unknown. */
 static void osc_gives_what_is_asked_for(void **state __unused)
 {
 	char *dir;
@@ -348,8 +349,8 @@ static void osc_gives_what_is_asked_for(void **state __unused)
 	remove_files(dir);
 }
 
-/* ACPICA's interpreter runs the method of the Generic Event Device over a register of that value.
- */
+/* ACPICA's interpreter runs the method of the Generic Event Device with that value in the
+ * register. */
 static void run_event(const char *dir, unsigned events)
 {
 	char command[128];

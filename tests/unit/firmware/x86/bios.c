@@ -30,7 +30,7 @@ static void the_entry_point_writes_the_port(void **state __unused)
 	assert_memory_equal(ram + 0xffff0, "\xba\x02\x06\xb0\x01\xee\xfa\xf4\xeb\xfd", 10);
 }
 
-/* What kernels look for: Xen puts its trampoline below the EBDA or the end of base memory. */
+/* Kernels look for this: Xen puts its trampoline below the EBDA or the end of base memory. */
 static void the_data_area_says_what_there_is(void **state __unused)
 {
 	const struct bios_config none = { .reset_port = 0x602 };
@@ -51,7 +51,7 @@ static void the_data_area_says_what_there_is(void **state __unused)
 	assert_int_equal(load_le(ram + 0x410, 2), 0x002);
 }
 
-/* The host's address of what a vector points at. */
+/* Returns the host's address of a vector's handler. */
 static const uint8_t *handler(unsigned vector)
 {
 	return ram + load_le(ram + 4 * vector + 2, 2) * 16 + load_le(ram + 4 * vector, 2);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What every kind of kernel gets: tables, memory map, initrd; and what is not a kernel at all. */
+/* What every kind of kernel gets: tables, memory map, initrd; and files that are not a kernel at
+ * all. */
 #include <asm/bootparam.h>
 
 #include "images.h"
 
 static const struct part one[] = { { PT_LOAD, 0x1000, 0x100000, 0x100, 0x2000 } };
 
-/* Where the processor would find gpa, by the tables in guest RAM (SDM 3A §4.5). */
+/* Returns where the processor finds va, by the tables in guest RAM (SDM 3A §4.5). */
 static gpa_t translate(const struct guest *g, uint64_t va)
 {
 	uint64_t entry = g->e.cr3 | 1;
@@ -76,7 +77,7 @@ static void memory_above_the_hole_is_told(void **state __unused)
 	assert_int_equal(p->e820_table[3].addr, 4 * GIB);
 	assert_int_equal(p->e820_table[3].size, 7 * GIB);
 	assert_int_equal(p->e820_table[3].type, 1);
-	/* What is reserved in the hole comes in its place. */
+	/* A reserved range in the hole comes in its place. */
 	g->r.reserved = 0xe0000000;
 	g->r.reserved_len = 0x100000;
 	assert_int_equal(guest_load(g, &f), 0);
@@ -108,7 +109,7 @@ static void command_lines_have_a_limit(void **state __unused)
 	guest_free(g);
 }
 
-/* Up to our own tables, and between them and the reserved area, all of low RAM can be had. */
+/* All of low RAM can be had up to our own tables, and between them and the reserved area. */
 static void low_ram_is_the_kernels_but_for_our_tables(void **state __unused)
 {
 	static const struct {
@@ -127,7 +128,7 @@ static void low_ram_is_the_kernels_but_for_our_tables(void **state __unused)
 			assert_int_equal(guest_load(g, &f), 0);
 		else
 			check_refused(g, &f, "minivmm needs");
-		/* The initrd stays clear of all that, even where the kernel ends below. */
+		/* The initrd keeps clear of all that, even if the kernel ends below. */
 		g->r.initrd = initrd;
 		g->r.initrd_len = 31 * MIB + 1;
 		assert_true(guest_load(g, &f) < 0);
@@ -199,7 +200,7 @@ static void what_is_no_kernel_is_named(void **state __unused)
 
 		memcpy(f.data + cases[i].at, cases[i].bytes, cases[i].len);
 		check_refused(g, &f, cases[i].words);
-		f.len -= !!f.len; /* one byte less: still known, or nothing known */
+		f.len -= !!f.len; /* one byte less: still known, or not known */
 		assert_true(guest_load(g, &f) < 0);
 		free(f.data);
 	}

@@ -40,7 +40,7 @@ static void unpacked_by_us(void **state __unused)
 	guest_free(g);
 }
 
-/* Where there is no room below for the headers, they come first and everything moves. */
+/* If there is no room below for the headers, they come first and everything moves. */
 static void unpacked_by_us_at_a_low_address(void **state __unused)
 {
 	struct guest *g = guest_new(RAM);
@@ -68,7 +68,7 @@ static void boot_params_are_filled(void **state __unused)
 	set(&f, LOADFLAGS, 1, 0xff);
 	g->r.cmdline = "quiet x=1";
 	g->r.rsdp = 0xe0000;
-	g->r.initrd = f.data; /* any bytes do */
+	g->r.initrd = f.data; /* any bytes will do */
 	g->r.initrd_len = 0x1801;
 	memset(g->r.rng_seed, 0x5a, sizeof(g->r.rng_seed));
 	assert_int_equal(guest_load(g, &f), 0);
@@ -98,7 +98,7 @@ static void boot_params_are_filled(void **state __unused)
 	guest_free(g);
 }
 
-/* Everything that sends it to its own decompressor. */
+/* Everything that makes us leave it to its own decompressor. */
 static void unpacks_itself(void **state __unused)
 {
 	static const struct {
@@ -127,7 +127,7 @@ static void unpacks_itself(void **state __unused)
 
 		g->r.kaslr = cases[i].kaslr;
 		if (cases[i].mode == BOOT_PROT32)
-			set(&f, XLOADFLAGS, 2, 0); /* not known yet */
+			set(&f, XLOADFLAGS, 2, 0); /* the field doesn't exist yet */
 		set(&f, cases[i].at, cases[i].size, cases[i].value);
 		assert_int_equal(guest_load(g, &f), 0);
 		assert_int_equal(g->e.kernel_start, at);
@@ -143,7 +143,7 @@ static void unpacks_itself(void **state __unused)
 	}
 }
 
-/* What is unpacked, but isn't a kernel to be placed, leaves no trace. */
+/* A payload that is unpacked but can't be placed as a kernel leaves no trace. */
 static void strange_payloads_unpack_themselves(void **state __unused)
 {
 	const struct part up = { PT_LOAD, 0x1000, PREF, 0x9000, 0xa000 };
@@ -191,7 +191,7 @@ static void bad_images_are_refused(void **state __unused)
 		{ PAYLOAD_AT, 4, UINT32_MAX, false, "payload lies outside" },
 		{ PAYLOAD_LEN, 4, UINT32_MAX, false, "payload lies outside" },
 		{ PAYLOAD_LEN, 4, 7, false, "payload lies outside" },
-		{ PAYLOAD_LEN, 4, 1000, false, "no RAM" }, /* the size is 4 bytes of it */
+		{ PAYLOAD_LEN, 4, 1000, false, "no RAM" }, /* the size takes 4 bytes of it */
 		{ PREF_ADDRESS, 8, UINT64_MAX, false, "4 GiB" },
 		{ PREF_ADDRESS, 8, 0xffffffff, true, "4 GiB" },
 		{ PREF_ADDRESS, 8, 34 * MIB, false, "needs 35 MiB|--memory" },
@@ -200,7 +200,7 @@ static void bad_images_are_refused(void **state __unused)
 		{ INIT_SIZE, 4, 0x10000000, true, "needs 260 MiB|32" },
 		{ CMDLINE_SIZE, 4, 3, false, "command line|3 at most|--append" },
 		{ INITRD_MAX, 4, 0xffffff, false, "initrd|smaller" },
-		{ INITRD_MAX, 4, 0x7fffff, false, "initrd|smaller" }, /* in the kernel */
+		{ INITRD_MAX, 4, 0x7fffff, false, "initrd|smaller" }, /* inside the kernel */
 		{ INIT_SIZE, 4, RAM - PREF - 0x1000, false, "initrd|--memory" },
 	};
 
@@ -219,7 +219,7 @@ static void bad_images_are_refused(void **state __unused)
 	}
 }
 
-/* iPXE's image is real-mode code, and says so by a 32-bit entry point at 0. */
+/* iPXE's image is real-mode code, which shows by a 32-bit entry point at 0. */
 static void images_for_a_bios_are_refused(void **state __unused)
 {
 	static const uint16_t version[] = { 0x0206, 0x0207, 0x020b };
@@ -277,7 +277,7 @@ static void payloads_of_32_bits_are_refused(void **state __unused)
 	guest_free(g);
 }
 
-/* A first segment far below the others: what lies between isn't touched. */
+/* The first segment is far below the others: what is in between isn't touched. */
 static void low_segments_leave_firmware_alone(void **state __unused)
 {
 	const struct part low[] = { { PT_LOAD, 0x200000, 0x10000, 0x1000, 0x1000 },
@@ -295,7 +295,7 @@ static void low_segments_leave_firmware_alone(void **state __unused)
 	guest_free(g);
 }
 
-/* Two values that stand for others: 0 sectors of set-up code are 4, and a small init_size is the
+/* Two values stand for others: 0 sectors of set-up code are 4, and a small init_size is the
  * code's. */
 static void odd_headers_are_understood(void **state __unused)
 {
@@ -339,7 +339,7 @@ static void the_last_paragraph_may_be_short(void **state __unused)
 	}
 }
 
-/* Not every bzImage is one: what it says that it is decides. */
+/* Not every bzImage is Linux: its version string decides. */
 static void linux_is_known_by_its_version(void **state __unused)
 {
 	static const struct {
@@ -355,7 +355,7 @@ static void linux_is_known_by_its_version(void **state __unused)
 
 	g->r.kernel = f.data;
 	g->r.kernel_len = f.len;
-	assert_true(boot_is_linux(&g->r)); /* says nothing */
+	assert_true(boot_is_linux(&g->r)); /* it says nothing */
 	set(&f, VERSION_TEXT, 2, 0x300 - 0x200);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		strcpy((char *)f.data + 0x300, cases[i].version);
@@ -363,12 +363,12 @@ static void linux_is_known_by_its_version(void **state __unused)
 	}
 	set(&f, VERSION_TEXT, 2, 0xffff);
 	g->r.kernel_len = 0x280;
-	assert_false(boot_is_linux(&g->r)); /* beyond the end */
+	assert_false(boot_is_linux(&g->r)); /* it is beyond the end */
 	free_images(&v, &f);
 	guest_free(g);
 }
 
-/* What an image has of the first page is its own, not the BIOS's. */
+/* The first page of an image is its own there, not the BIOS's. */
 static void a_bss_over_the_first_page_is_empty(void **state __unused)
 {
 	const struct part low[] = { { PT_LOAD, 0x200000, 0x100, 0x100, 0x1000 },
@@ -445,8 +445,7 @@ int main(void)
 		cmocka_unit_test(short_files_are_refused),
 	};
 
-	if (!codec_find("\x02\x21\x4c\x18", 4)
-		     ->unpack) { /* LZ4, which all these images have inside */
+	if (!codec_find("\x02\x21\x4c\x18", 4)->unpack) { /* LZ4, which all these images contain */
 		puts("1..0 # SKIP built without liblz4");
 		return 0;
 	}

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A hand-made bzImage: a vmlinux of three segments inside. */
+/* A hand-made bzImage: inside is a vmlinux of three segments. */
 #pragma once
 
 #include <asm/bootparam.h>
 
 #include "images.h"
 
-/* Where the fields of the setup header are (arch/x86/boot.rst), and our image's parts. */
+/* The places of the setup header's fields (arch/x86/boot.rst), and our image's parts. */
 #define SETUP_SECTS  0x1f1
 #define SYSSIZE      0x1f4
 #define BOOT_FLAG    0x1fe
@@ -29,8 +29,8 @@
 #define INIT (12 * MIB)
 #define RAM  (32 * MIB)
 
-/* The parts of a vmlinux as Linux links it: 2 MiB into the file; then one that has to move down by
- * less than its size; one that moves down further and has a bss. Gaps and what follows are symbols
+/* The parts of a vmlinux as Linux links it: one 2 MiB into the file; one that has to move down by
+ * less than its size; one that moves down further and has a bss. Between and after them are symbols
  * and the like. */
 static const struct part parts[] = {
 	{ PT_LOAD, 0x200000, PREF, 0x3000, 0x38000 },
@@ -47,7 +47,7 @@ static inline struct image vmlinux_new(void)
 	return elf64_new(PREF + 0x10, VMLINUX_LEN, p, ARRAY_SIZE(p));
 }
 
-/* LZ4's legacy frame with one block of nothing but literals, and the size. */
+/* Writes LZ4's legacy frame with one block of only literals, and the size. */
 static inline size_t put_lz4(uint8_t *out, const struct image *f)
 {
 	uint8_t *p = out + 8;

@@ -174,7 +174,7 @@ static void what_cannot_be_given_is_refused(void **state __unused)
 	guest_free(g);
 }
 
-/* GNU Mach's case: linked high, loaded low. */
+/* This is GNU Mach's case: linked high, loaded low. */
 static void virtual_entry_points_are_translated(void **state __unused)
 {
 	static const struct part high[] = { { PT_LOAD, 0x1000, 0x1000000, 0x800, 0x2000 } };
@@ -189,7 +189,7 @@ static void virtual_entry_points_are_translated(void **state __unused)
 	guest_free(g);
 }
 
-/* The kernel's name is its first word, and only that. */
+/* Its first word is the kernel's name, and only that. */
 static void the_command_line_begins_with_the_name(void **state __unused)
 {
 	struct guest *g = guest_new(32 * MIB);
@@ -212,7 +212,7 @@ static void the_command_line_begins_with_the_name(void **state __unused)
 	guest_free(g);
 }
 
-/* What the header says to place counts, whatever else the file is. */
+/* The header's addresses count, whatever else the file is. */
 static void addresses_count_before_anything_else(void **state __unused)
 {
 	struct guest *g = guest_new(32 * MIB);
@@ -222,7 +222,7 @@ static void addresses_count_before_anything_else(void **state __unused)
 	memcpy(f.data,
 	       "\x7f"
 	       "ELF\2\1\1",
-	       7); /* one that is damaged */
+	       7); /* a damaged one */
 	assert_int_equal(guest_load(g, &f), 0);
 	assert_int_equal(g->e.rip, 0x200fff);
 	memcpy(f.data, "MZ", 2);
@@ -235,7 +235,7 @@ static void addresses_count_before_anything_else(void **state __unused)
 	guest_free(g);
 }
 
-/* The header counts within 8192 bytes, on a multiple of 4, with a right checksum. */
+/* The header must be in the first 8192 bytes, at a multiple of 4, with a right checksum. */
 static void headers_are_found(void **state __unused)
 {
 	static const struct {

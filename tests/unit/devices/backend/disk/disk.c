@@ -19,7 +19,7 @@
 
 #define BLOCK 4096u
 
-/* An image in a folder of its own, and what its disk has reported. */
+/* An image in a directory of its own, and what its disk has reported. */
 struct image {
 	struct disk d;
 	char dir[32], path[48];
@@ -60,7 +60,7 @@ static int image_open(struct image *im, struct disk *d, bool readonly, enum disk
 	return disk_open(d, &o, count_done);
 }
 
-/* A disk of size bytes on engine *state; the test is skipped where the host has no such engine. */
+/* Makes a disk of size bytes with engine *state; skips the test if the host has no such engine. */
 static void image_up(struct image *im, const char *parent, off_t size, void **state)
 {
 	const enum disk_engine engine = *(const enum disk_engine *)*state;
@@ -185,7 +185,7 @@ static void many_are_in_flight_at_once(void **state)
 	image_remove(&im);
 }
 
-/* Zeroes that have to be written are, a piece at a time; what a round left can be dropped. */
+/* Zeroes that must be written are written a piece at a time; what a round left can be dropped. */
 static void zeroes_by_hand_take_many_rounds(void **state)
 {
 	struct disk_request r = { .op = DISK_ZERO, .len = 64 * MIB };
@@ -219,7 +219,7 @@ static void *start_them(void *arg)
 	return NULL;
 }
 
-/* The end of a thread does not take along what it started in the kernel. */
+/* When a thread ends, what it started in the kernel goes on. */
 static void what_a_thread_left_behind_is_done(void **state)
 {
 	static uint8_t buf[DISK_MAX_IN_FLIGHT][BLOCK];
@@ -265,7 +265,7 @@ static void a_discard_gives_storage_back(void **state)
 
 static void zeroes_are_written(struct image *im)
 {
-	const uint64_t off = 512, len = 600 * KIB + 512; /* of no round number of anything */
+	const uint64_t off = 512, len = 600 * KIB + 512; /* not round numbers of anything */
 
 	for (int unmap = 0; unmap < 2; unmap++) {
 		fill(im, 0, 1 * MIB, 0xaa);
@@ -313,7 +313,7 @@ static void what_was_cut_off_the_file_fails(void **state)
 	fill(&im, 0, 2048, 0x55);
 	assert_int_equal(ftruncate(im.d.fd, 1000), 0);
 	assert_int_equal(perform(&im, &r), -ENODATA);
-	assert_int_equal(r.off, 1000); /* where it failed, and what is missing */
+	assert_int_equal(r.off, 1000); /* the place of the failure, and what is missing */
 	assert_int_equal(r.len, 1048);
 	assert_int_equal(buf[999], 0x55);
 	assert_int_equal(buf[1000], 0);
@@ -360,7 +360,8 @@ static void a_readonly_disk_is_not_written(void **state)
 	image_remove(&im);
 }
 
-/* A loop device on im's file, its descriptor in *loop_fd; it goes away with that. Needs root. */
+/* Makes a loop device on im's file, with its descriptor in *loop_fd; it disappears with that. Needs
+ * root. */
 static bool loop_up(struct image *im, int *loop_fd, char *path, size_t len, uint32_t block)
 {
 	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
@@ -409,7 +410,7 @@ static void a_block_device_is_a_disk(void **state)
 		assert_filled(&im, 512 + 64 * KIB, 64 * KIB, 0xaa);
 	}
 	assert_int_equal(range(&im, DISK_DISCARD, false, 512 * KIB, 512 * KIB), 0);
-	assert_filled(&im, 512 * KIB, 512 * KIB, 0); /* where the loop device punched a hole */
+	assert_filled(&im, 512 * KIB, 512 * KIB, 0); /* the loop device punched a hole there */
 	assert_int_equal(range(&im, DISK_FLUSH, false, 0, 0), 0);
 	disk_close(&im.d);
 	close_fd(&loop_fd);
@@ -417,7 +418,7 @@ static void a_block_device_is_a_disk(void **state)
 	image_remove(&im);
 }
 
-/* Sectors of 512 bytes on a device of 4096: neighbours stay as they are. */
+/* Sectors of 512 bytes on a device of 4096: neighbours don't change. */
 static void smaller_sectors_than_the_device_s_work(void **state)
 {
 	const enum disk_engine engine = *(const enum disk_engine *)*state;
@@ -454,7 +455,7 @@ static void smaller_sectors_than_the_device_s_work(void **state)
 		assert_filled(&im, 128 * KIB + 512, 64 * KIB, 0);
 		assert_filled(&im, 128 * KIB + 512 + 64 * KIB, 63 * KIB, 0xaa);
 	}
-	/* A discard is a hint: whole blocks of the device's. */
+	/* A discard is a hint: only whole blocks of the device are discarded. */
 	assert_int_equal(range(&im, DISK_DISCARD, false, 512 * KIB + 512, 512), 0);
 	assert_int_equal(range(&im, DISK_DISCARD, false, 600 * KIB + 3584, 1024), 0);
 	assert_int_equal(range(&im, DISK_DISCARD, false, 700 * KIB - 512, 64 * KIB), 0);
@@ -473,7 +474,7 @@ static void smaller_sectors_than_the_device_s_work(void **state)
 	image_remove(&im);
 }
 
-/* -- opening -- */
+/* -- opening --------------------------------------------------------------------------------- */
 
 static void a_disk_has_whole_sectors(void **state __unused)
 {
@@ -499,10 +500,10 @@ static void a_disk_has_whole_sectors(void **state __unused)
 	fill(&im, 512, 512, 1); /* whatever the guest was told */
 	assert_filled(&im, 512, 512, 1);
 	disk_close(&im.d);
-	/* Of an overlay it is the same. */
+	/* It is the same for an overlay. */
 	setenv("TMPDIR", im.dir, 1);
 	o.temp = true;
-	log_set_level(LOG_ERROR); /* that it is a tmpfs, perhaps */
+	log_set_level(LOG_ERROR); /* hides that it is a tmpfs, perhaps */
 	assert_int_equal(disk_open(&im.d, &o, count_done), 0);
 	log_set_level(LOG_WARN);
 	unsetenv("TMPDIR");
@@ -559,7 +560,8 @@ static void an_image_is_used_by_one_writer_or_by_readers(void **state __unused)
 	image_remove(&im);
 }
 
-/* From one life of the guest to the next it is never free, and its name is not asked for again. */
+/* From one life of the guest to the next it is always locked, and it is not opened by name
+ * again. */
 static void a_kept_image_stays_locked_and_the_same(void **state __unused)
 {
 	struct kept kept = { 0 };
@@ -590,8 +592,8 @@ static void a_kept_image_stays_locked_and_the_same(void **state __unused)
 	image_remove(&im);
 }
 
-/* QEMU says by locks of single bytes what it does: 100 it reads, 101 it writes, 201 it does not
- * suffer others to. */
+/* QEMU says by locks of single bytes what it does: 100 it reads, 101 it writes, 201 it forbids
+ * others to write. */
 static void readers_agree_with_qemu(void **state __unused)
 {
 	static const struct {
@@ -613,10 +615,10 @@ static void readers_agree_with_qemu(void **state __unused)
 		else
 			assert_int_equal(image_open(&im, &im.d, true, DISK_ENGINE_AUTO), 0);
 		disk_close(&im.d);
-		assert_refused(&im, false, -EBUSY, "in use"); /* nobody else, when we write */
+		assert_refused(&im, false, -EBUSY, "in use"); /* nobody else may, when we write */
 		close(fd);
 	}
-	/* What QEMU looks for before it writes, and before it reads. */
+	/* The locks that QEMU looks for before it writes, and before it reads. */
 	assert_int_equal(image_open(&im, &im.d, true, DISK_ENGINE_AUTO), 0);
 	for (off_t byte = 200; byte < 204; byte++) {
 		struct flock l = {
@@ -683,7 +685,7 @@ static void the_way_out_of_no_permission_is_named(void **state __unused)
 	image_remove(&im);
 }
 
-/* Out of descriptors when it is the ring's turn: one of many reasons. */
+/* There are no descriptors when the ring needs one: one of many reasons. */
 static void without_io_uring_it_works(void **state __unused)
 {
 	struct rlimit was, tight;
@@ -720,7 +722,7 @@ static void no_range_leaves_the_disk(void **state __unused)
 	assert_false(disk_covers(&d, 0, 511));
 	assert_false(disk_covers(&d, 0, UINT64_MAX & ~511ull));
 	assert_false(disk_covers(&d, UINT64_MAX, 512));
-	assert_false(disk_covers(&d, UINT64_MAX / 512 + 1, 512)); /* byte 0, were it multiplied */
+	assert_false(disk_covers(&d, UINT64_MAX / 512 + 1, 512)); /* times 512: byte 0 */
 }
 
 static void closing_what_never_was_is_safe(void **state __unused)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* An image of another kind that is given as a raw one is told of, and used as it is. */
+/* An image of another format that is given as a raw one is reported, and used as it is. */
 #include "qcow2_image.h"
 
 #include "capture.h"
@@ -42,7 +42,7 @@ static void assert_said(struct rig *t, const struct disk_options *how, const cha
 	}
 }
 
-/* 64 KiB of zeroes with len bytes of what at off. */
+/* Makes a file of 64 KiB of zeroes, with len bytes of what at off. */
 static void make(struct rig *t, const void *what, size_t len, off_t off)
 {
 	int fd = open(t->path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
@@ -115,7 +115,7 @@ static void packed_files_are_told_of(void **state __unused)
 		{ "7z\xbc\xaf\x27\x1c", "7z x", 6, 0 },
 		{ "# Disk DescriptorFile\nversion=1\n", "is a VMDK descriptor", 32, 0 },
 		{ "koly\0\0\0\4", "is a DMG image", 8, 64 * KIB - DISK_SECTOR },
-		/* Contents of a disk's. */
+		/* These are ordinary contents of a disk. */
 		{ "\1CD001", NULL, 6, 32768 },
 		{ "\x53\xef", NULL, 2, 1080 },
 		{ "\x55\xaa", NULL, 2, 510 },
@@ -138,8 +138,8 @@ static void packed_files_are_told_of(void **state __unused)
 	rig_down(&t);
 }
 
-/* A packed file seldom has whole sectors, and a descriptor may have less than one: what it is comes
- * first, and nobody is told to make it longer. */
+/* A packed file seldom has whole sectors, and a descriptor may be shorter than one: its format is
+ * reported first, and nobody is told to make it longer. */
 static void an_odd_size_is_told_after_it(void **state __unused)
 {
 	struct rig t;

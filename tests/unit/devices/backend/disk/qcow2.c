@@ -6,11 +6,11 @@
 #include "capture.h"
 
 #define CLUSTER_SECTORS 128ull                     /* of 64 KiB */
-#define SECTORS         (37 * CLUSTER_SECTORS + 5) /* the last cluster is a part of one */
+#define SECTORS         (37 * CLUSTER_SECTORS + 5) /* the last cluster is only a part */
 
 /* What the host refuses: all calls pass through here (-Wl,--wrap). */
 static struct {
-	int write, sync; /* errno, while it does; or 0 */
+	int write, sync; /* these fail with that errno; 0: they don't */
 } refuse;
 
 ssize_t __real_pwrite64(int fd, const void *buf, size_t len, off_t off);
@@ -37,7 +37,7 @@ int __wrap_fdatasync(int fd)
 	return refuse.sync ? -1 : __real_fdatasync(fd);
 }
 
-/* How much is looked at before a cluster is taken. */
+/* How many lookups are done before a cluster is taken. */
 static struct {
 	uint64_t searches, steps;
 	int (*compare)(const void *a, const void *b);
@@ -95,7 +95,7 @@ static void reopen(struct rig *t)
 	assert_int_equal(rig_open(t, &(struct disk_options){ .overlay = t->overlay }), 0);
 }
 
-/* Nothing was written to the base, and QEMU finds the overlay in order. */
+/* Checks that nothing was written to the base, and that QEMU finds the overlay in order. */
 static void rig_down(struct rig *t)
 {
 	disk_close(&t->d);
@@ -162,7 +162,8 @@ static void what_is_written_stays_in_the_overlay(void **state __unused)
 	rig_down(&t);
 }
 
-/* Each over: base, written, partly written, zeroes; whole and in part; and it stays so. */
+/* Over each kind of cluster: base, written, partly written, zeroes; whole and in part; and it
+ * lasts. */
 static void zeroes_hide_the_base(void **state __unused)
 {
 	struct rig t;
@@ -179,7 +180,7 @@ static void zeroes_hide_the_base(void **state __unused)
 			reopen(&t);
 		}
 		assert_disk(&t.d, 3, CLUSTER_SECTORS * 6 - 9, 0);
-		/* In a cluster that was kept, and one that was not. */
+		/* In a cluster that was kept, and in one that was not. */
 		assert_int_equal(disk_fill(&t.d, 4 * CLUSTER_SECTORS + 1, 1, 3), 0);
 		assert_int_equal(disk_fill(&t.d, 2 * CLUSTER_SECTORS + 1, 1, 3), 0);
 		assert_disk(&t.d, 4 * CLUSTER_SECTORS, 1, 0);
@@ -212,7 +213,7 @@ static void a_discard_does_not_show_the_base_again(void **state __unused)
 		value = sector_value(buf, s);
 		assert_true(value == 2 || (value == 0 && s >= 1 && s <= 6 * CLUSTER_SECTORS));
 	}
-	/* What was given back is used again. */
+	/* Clusters that were given back are used again. */
 	assert_int_equal(disk_fill(&t.d, 20 * CLUSTER_SECTORS, 5 * CLUSTER_SECTORS, 3), 0);
 	assert_int_equal(disk_range(&t.d, DISK_FLUSH, false, 0, 0), 0);
 	assert_int_equal(stat(t.overlay, &before), 0);
@@ -221,7 +222,7 @@ static void a_discard_does_not_show_the_base_again(void **state __unused)
 	rig_down(&t);
 }
 
-/* It was shared, and somebody cut it: not to be taken for zeroes. */
+/* The base was shared, and somebody cut it: what is missing must not be taken for zeroes. */
 static void what_was_cut_off_the_base_fails(void **state __unused)
 {
 	struct rig t;
@@ -267,7 +268,7 @@ static void a_temporary_overlay_leaves_nothing(void **state __unused)
 
 	rig_files(&t);
 	setenv("TMPDIR", t.dir, 1);
-	log_set_level(LOG_ERROR); /* that it is a tmpfs, perhaps */
+	log_set_level(LOG_ERROR); /* hides that it is a tmpfs, perhaps */
 	assert_int_equal(rig_open(&t, &(struct disk_options){ .temp = true }), 0);
 	other = t;
 	assert_int_equal(rig_open(&other, &(struct disk_options){ .temp = true }), 0);
@@ -280,7 +281,7 @@ static void a_temporary_overlay_leaves_nothing(void **state __unused)
 	assert_disk(&other.d, 5, 7, 3);
 	disk_close(&other.d);
 	unsetenv("TMPDIR");
-	rig_down(&t); /* removes the folder: there is no other file in it */
+	rig_down(&t); /* removes the directory, so there is no other file in it */
 }
 
 /* A guest that restarts gets another struct disk. */
@@ -334,11 +335,11 @@ static void a_loss_is_not_forgotten_by_a_restart(void **state __unused)
 	assert_non_null(strstr(c.text, "what was written last is lost"));
 	assert_non_null(strstr(c.text, "the guest is not restarted on that"));
 	kept_end(&kept);
-	unlink(t.overlay); /* counts what nothing uses */
+	unlink(t.overlay); /* it counts what nothing uses */
 	rig_down(&t);
 }
 
-/* A child of the program's has copies of all descriptors, until it ends or calls exec. */
+/* A child of the program has copies of all descriptors, until it ends or calls exec. */
 static void a_child_keeps_no_lock(void **state __unused)
 {
 	struct disk_options o = { 0 };
@@ -394,7 +395,7 @@ static void an_overlay_is_used_once_and_over_its_base(void **state __unused)
 	other = t;
 	assert_refused(&other, &o, -EBUSY,
 		       "the overlay is in use by another minivmm or given twice");
-	/* The base may be read by others, not written. */
+	/* Others may read the base, but not write it. */
 	assert_refused(&other, &(struct disk_options){ 0 }, -EBUSY, "in use");
 	assert_int_equal(rig_open(&other, &(struct disk_options){ .readonly = true }), 0);
 	disk_close(&other.d);
@@ -455,7 +456,7 @@ static void a_link_to_an_overlay_is_not_followed(void **state __unused)
 	rig_down(&t);
 }
 
-/* What an image says of its base is not put into a command. */
+/* An image's own words about its base are not put into a command. */
 static void hints_are_safe_to_paste(void **state __unused)
 {
 	struct disk_options o = { 0 };
@@ -524,7 +525,8 @@ static void a_dry_run_makes_no_file(void **state __unused)
 	rig_down(&t);
 }
 
-/* All that the one refcount block counts is in use: the next clusters need a block of their own. */
+/* The only refcount block counts nothing but used clusters: the next clusters need a block of their
+ * own. */
 static void a_large_file_has_more_refcount_blocks(void **state __unused)
 {
 	struct rig t;
@@ -544,7 +546,7 @@ static void a_large_file_has_more_refcount_blocks(void **state __unused)
 	assert_disk(&t.d, SECTORS - 5, 5, 2);
 	disk_close(&t.d);
 	assert_int_equal(peek(t.overlay, peek(t.overlay, 48) + 8), 2 * GIB);
-	if (have_qemu_img()) /* what we said is in use */
+	if (have_qemu_img()) /* as we reported, it is in use */
 		assert_in_range(assert_sound(t.overlay, t.log), 32000, 32768);
 	unlink(t.overlay);
 	rig_down(&t);
@@ -596,7 +598,7 @@ static void an_image_of_qemus_is_a_disk(void **state __unused)
 	}
 }
 
-/* Below an overlay of ours: the base is qcow2 itself. And over ours is one of QEMU's. */
+/* Our overlay has a qcow2 base, and QEMU has an overlay over ours. */
 static void chains_with_qemu(void **state __unused)
 {
 	struct rig t;
@@ -622,7 +624,7 @@ static void chains_with_qemu(void **state __unused)
 	disk_close(&t.d);
 	unlink(t.raw);
 	unlink(t.overlay);
-	/* QEMU's overlay, larger than its base, with a name that is relative to it. */
+	/* QEMU's overlay is larger than its base, whose name is relative to it. */
 	qemu(&t, (char *[]){ "qemu-img", "create", "-f", "qcow2", "-F", "raw", "-b", "base.img",
 			     t.overlay, "4M", NULL });
 	assert_int_equal(rig_open(&t, &(struct disk_options){ .overlay = t.overlay }), 0);
@@ -727,7 +729,7 @@ static void damage_is_told(void **state __unused)
 	rig_down(&t);
 }
 
-/* The image, whose first cluster can't be read. */
+/* Checks that the image can be read except for its first cluster. */
 static void assert_read_only(struct rig *t, const char *path)
 {
 	const struct disk_options o = { .path = path, .format = DISK_QCOW2, .readonly = true };
@@ -742,8 +744,8 @@ static void assert_read_only(struct rig *t, const char *path)
 	disk_close(&t->d);
 }
 
-/* Tables that make no sense: whatever is written might make it worse (qcow2-damage.c has more).
- * What is only read fails where it is met, and other parts go on. */
+/* With tables that make no sense, any write might make the image worse (qcow2_damage.c has more).
+ * An image that is only read fails at those places, and its other parts can be read. */
 static void damaged_tables_fail(void **state __unused)
 {
 	static const uint64_t values[] = { 0x200, 1ull << 55, 0x00fffffffffff000, 65536 + 512,
@@ -782,7 +784,7 @@ static void damaged_tables_fail(void **state __unused)
 	rig_down(&t);
 }
 
-/* However many tables an image names, a guest's write doesn't go through them all. */
+/* However many tables an image names, a guest's write doesn't look at all of them. */
 static void a_new_cluster_is_found_in_few_steps(void **state __unused)
 {
 	const unsigned entries = 8192, clusters = 20;
@@ -821,7 +823,7 @@ static uint64_t file_size(const char *path)
 	return (uint64_t)st.st_size;
 }
 
-/* What a session gave back is used by those after it, and so is what a crash left. */
+/* What a session gave back is used by later ones, and so is what a crash left. */
 static void what_is_given_back_is_used_again(void **state __unused)
 {
 	struct rig t;
@@ -880,7 +882,7 @@ static void reads_go_on_when_the_host_is_full(void **state __unused)
 		for (uint32_t i = 0; i < 40; i++)
 			assert_int_equal(disk_fill(&t.d, i * step + 1, 3, i + 2), 0);
 		reopen(&t);
-		for (uint32_t i = 0; i < 40; i++) /* each table is changed, as far as they may be */
+		for (uint32_t i = 0; i < 40; i++) /* each table is changed, as far as possible */
 			assert_int_equal(disk_fill(&t.d, i * step + CLUSTER_SECTORS, 3, i + 2), 0);
 		*(k ? &refuse.sync : &refuse.write) = errors[k];
 		for (written = 40; written < 80; written++)
@@ -893,7 +895,7 @@ static void reads_go_on_when_the_host_is_full(void **state __unused)
 		}
 		assert_int_equal(disk_range(&t.d, DISK_FLUSH, false, 0, 0), -errors[k]);
 		refuse.write = refuse.sync = 0;
-		/* Room again; but what became of a sync that failed is never known. */
+		/* There is room again, but nobody knows what a failed sync has written. */
 		assert_int_equal(disk_range(&t.d, DISK_FLUSH, false, 0, 0), k ? -EIO : 0);
 		assert_int_equal(disk_fill(&t.d, 60 * step, 3, 4), k ? -EIO : 0);
 		log_set_level(LOG_QUIET);
@@ -907,7 +909,8 @@ static void reads_go_on_when_the_host_is_full(void **state __unused)
 	}
 }
 
-/* Every write fails once, and is then done: nothing is lost, nor counted for nothing. */
+/* Every write fails once, and then succeeds: nothing is lost, and no cluster is counted without a
+ * use. */
 static void a_full_host_leaks_nothing(void **state __unused)
 {
 	struct rig t;
@@ -929,7 +932,7 @@ static void a_full_host_leaks_nothing(void **state __unused)
 	rig_down(&t);
 }
 
-/* One that is refused, too: the bits stand for what another program knows of it. */
+/* Not even by a refused write: the bits stand for what another program knows of it. */
 static void an_image_is_changed_by_writes_only(void **state __unused)
 {
 	struct rig t;

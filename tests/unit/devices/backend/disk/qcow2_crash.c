@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An overlay survives the end of its process at any moment, and of its host's power.
+ * An overlay survives the end of its process at any moment, and a loss of power of its host.
  *
- * A kill: a child process makes random requests to an overlay and tells of each in shared memory,
+ * A kill: a child process makes random requests to an overlay and reports each in shared memory,
  * before and after it; the parent kills it, has qemu-img check the file, and compares every sector
  * with what it may be: what the last flush made stable, or what came after it. Then the next child
  * goes on.
@@ -21,8 +21,8 @@
 #define CLUSTER_SECTORS 128u
 #define MAX_OPS         (1u << 20)
 
-/* Only a part of each L2 table's range is used: every sector of it is compared each time. Sectors
- * are numbered through, and this is where they are. */
+/* Only a part of each L2 table's range is used: each time, every sector of it is compared. Sectors
+ * are numbered consecutively; this finds their places. */
 #define REGIONS        16u
 #define REGION_SECTORS (6 * CLUSTER_SECTORS)
 #define SECTORS        (REGIONS * REGION_SECTORS)
@@ -41,8 +41,8 @@ static uint32_t number_below(uint32_t n)
 	return (uint32_t)((seed >> 33) % n);
 }
 
-/* What the child tells. begun grows before an operation, ended after it, and flushed is how many
- * had ended when a flush began that has ended well. */
+/* The child's report. begun grows before an operation, ended after it; flushed is how many had
+ * ended when the last successful flush began. */
 struct op {
 	enum disk_op op;
 	uint32_t sector, nr, value;
@@ -58,7 +58,7 @@ struct rig {
 	char dir[32], base[48], overlay[48], raw[48], log[48];
 	struct story *story;
 	uint32_t next_value;
-	uint32_t now[SECTORS]; /* what the disk holds, when no child runs */
+	uint32_t now[SECTORS]; /* what the disk holds when no child runs */
 };
 
 static void rig_open(struct rig *t)
@@ -140,7 +140,7 @@ static int do_op(struct disk *d, const struct op *o)
 	return disk_range(d, o->op, o->value & 1, place(o->sector), o->nr);
 }
 
-/* One operation, told of. */
+/* Does one operation, and reports it. */
 static void step(struct rig *t)
 {
 	struct story *st = t->story;
@@ -156,12 +156,12 @@ static void step(struct rig *t)
 		__atomic_store_n(&st->flushed, n + 1, __ATOMIC_SEQ_CST);
 }
 
-/* What sector s may hold: stable, by what the flush covered, or by anything later. */
+/* May sector s hold value: the stable one, by the last flush, or any later one? */
 static bool may_hold(const struct rig *t, uint32_t s, uint32_t value)
 {
 	const struct story *st = t->story;
 	uint32_t sure = t->now[s];
-	bool zero_too = false; /* a discard: as it was, or zeroes */
+	bool zero_too = false; /* a discard leaves it as it was, or zeroes */
 	bool ok;
 
 	for (uint32_t i = 0; i < st->flushed; i++) {
@@ -186,9 +186,8 @@ static bool may_hold(const struct rig *t, uint32_t s, uint32_t value)
 	return ok;
 }
 
-/* The disk is what it may be; and that is what it is from now on. The raw copy agrees, if there is
- * one.
- */
+/* Checks that the disk is what it may be, and remembers what it is. The raw copy agrees, if there
+ * is one. */
 static void compare(struct rig *t, const char *raw)
 {
 	static uint8_t buf[REGION_SECTORS * SECTOR], copy[REGION_SECTORS * SECTOR];
@@ -258,14 +257,14 @@ static void kills_leave_the_image_in_order(void **state __unused)
 		seed = i;
 		start_story(&t);
 		pid = start_child(&t);
-		/* Some operations in, and some part of a millisecond. */
+		/* Some operations later, and some part of a millisecond. */
 		for (uint32_t n = number_below(60);
 		     __atomic_load_n(&t.story->begun, __ATOMIC_SEQ_CST) < n;)
 			usleep(50);
 		nanosleep(&(struct timespec){ .tv_nsec = number_below(1000000) }, NULL);
 		assert_int_equal(kill(pid, SIGKILL), 0);
 		assert_int_equal(waitpid(pid, &status, 0), pid);
-		assert_true(WIFSIGNALED(status)); /* not a failure of its own */
+		assert_true(WIFSIGNALED(status)); /* it did not fail by itself */
 		lost = assert_sound(t.overlay, t.log);
 		leaks += (unsigned)lost;
 		leaky += lost > 0;
@@ -275,7 +274,7 @@ static void kills_leave_the_image_in_order(void **state __unused)
 		disk_close(&t.d);
 		operations += t.story->begun;
 		t.next_value += t.story->begun;
-		if (lost) /* or the next round finds them again */
+		if (lost) /* otherwise the next round would find them again */
 			run_tool(t.log, (char *[]){ "qemu-img", "check", "-f", "qcow2", "-r",
 						    "leaks", t.overlay, NULL });
 	}
@@ -299,13 +298,13 @@ static struct {
 	uint64_t stable_len;
 	struct pending w[8192];
 	unsigned nr;
-	unsigned countdown; /* writes and syncs until the power goes */
+	unsigned countdown; /* writes and syncs before the power fails */
 	void (*off)(void);
 } power = { .fd = -1 };
 
 #define FILE_MAX (64 * MIB)
 
-/* Every disk writes in pieces of its own, in any order. */
+/* Every disk writes in its own pieces, in any order. */
 #define PIECE 4096
 
 static void tick(void)
@@ -387,7 +386,7 @@ int __wrap_fdatasync(int fd)
 {
 	if (fd != power.fd)
 		return __real_fdatasync(fd);
-	tick(); /* before anything of it is stable */
+	tick(); /* before any part of it is stable */
 	for (unsigned i = 0; i < power.nr; i++)
 		apply(power.stable, &power.stable_len, &power.w[i], 0, power.w[i].len);
 	forget();
@@ -406,13 +405,13 @@ static void write_image(const char *path, const uint8_t *image, uint64_t len)
 	close(fd);
 }
 
-/* The file as the host finds it when the power is back: all that was synced, and any part of what
- * was not. */
+/* Makes the file as the host finds it when the power is back: all that was synced, and any part of
+ * the rest. */
 static void check_loss(void)
 {
 	struct rig *t = powered, after = *t;
 	const uint32_t now = t->story->begun;
-	const unsigned chance = number_below(5); /* none of it to all of it */
+	const unsigned chance = number_below(5); /* from none of it to all of it */
 	const int recorded = power.fd;
 	uint8_t *image = malloc(FILE_MAX);
 	uint64_t len = power.stable_len;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writing makes no damage worse. Each image here is one of QEMU's that something happened to. It is
- * refused for writing, by a dry run, too; or qemu-img check finds no more errors after the writes
- * than before them, and what was there and was not written is what it was.
+ * Writing makes no damage worse. Each image here is QEMU's, and something happened to it. It is
+ * refused for writing, also by a dry run; or qemu-img check finds no more errors after the writes
+ * than before them, and sectors that were not written have not changed.
  */
 #include "qcow2_image.h"
 
@@ -12,7 +12,7 @@
 
 #define CLUSTER         65536ull
 #define CLUSTER_SECTORS (CLUSTER / SECTOR)
-#define USED            37u /* clusters of the disk that have data */
+#define USED            37u /* number of the disk's clusters that have data */
 #define SECTORS         (64 * CLUSTER_SECTORS)
 #define OFFSET          0x00fffffffffffe00ull
 #define COPIED          (1ull << 63)
@@ -30,7 +30,7 @@ ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t off)
 struct rig {
 	struct disk d;
 	char dir[32], base[48], image[48], log[48];
-	uint64_t l1, l2, reftable, block; /* where they are in the image */
+	uint64_t l1, l2, reftable, block; /* their places in the image */
 };
 
 static void rig_up(struct rig *t)
@@ -49,7 +49,7 @@ static void qemu(struct rig *t, char *const argv[])
 		fail_msg("%s %s failed", argv[0], argv[1]);
 }
 
-/* An image of QEMU's with USED clusters, and room for more. */
+/* Makes an image with QEMU's tools: USED clusters, and room for more. */
 static void make_image(struct rig *t)
 {
 	qemu(t, (char *[]){ "qemu-img", "convert", "-f", "raw", "-O", "qcow2", t->base, t->image,
@@ -78,7 +78,7 @@ static int rig_open(struct rig *t, bool readonly, bool dry)
 	return disk_open(&t->d, &o, disk_done);
 }
 
-/* How many errors (not: leaks) qemu-img check finds. */
+/* Returns how many errors (not leaks) qemu-img check finds. */
 static long errors_of(struct rig *t)
 {
 	static char text[4 << 20];
@@ -124,8 +124,8 @@ static void set_count(struct rig *t, uint64_t off, uint64_t count)
 	poke(t->image, t->block + off / CLUSTER * 2, count, 2);
 }
 
-/* Everything that changes tables: new clusters, in whole and in part, old ones, discards, zeroes.
- */
+/* Does everything that changes tables: new clusters, whole and in part, old ones, discards,
+ * zeroes. */
 static void write_all_over(struct rig *t)
 {
 	assert_int_equal(disk_fill(&t->d, 40 * CLUSTER_SECTORS, 20 * CLUSTER_SECTORS, 2), 0);
@@ -312,7 +312,7 @@ static void l2_is_shared(struct rig *t)
 	poke(t->image, t->l1, t->l2, 8);
 }
 
-/* A second L1 entry is more than the disk's size needs; its table counts nevertheless. */
+/* The disk's size doesn't need a second L1 entry; its table counts nevertheless. */
 static void same_l2_twice(struct rig *t)
 {
 	poke(t->image, 36, 2, 4);
@@ -366,7 +366,7 @@ static void damage_is_refused(void **state __unused)
 	static const struct {
 		void (*happens)(struct rig *t);
 		const char *text;
-		bool repairs; /* the command that the message has is enough */
+		bool repairs; /* the command in the message is enough */
 	} cases[] = {
 		{ cut_data, "it ends before what its tables refer to (copy it again, or save ", 0 },
 		{ cut_l2, "it ends within a table", 0 },
@@ -424,7 +424,7 @@ static void damage_is_refused(void **state __unused)
 
 /* -- what harms nobody ----------------------------------------------------------------------- */
 
-/* As a crash leaves them: counted, not used, and not even there. */
+/* Clusters as a crash leaves them: counted, not used, and beyond the file's end. */
 static void counted_beyond_end(struct rig *t)
 {
 	const uint64_t end = (length_of(t) + CLUSTER - 1) / CLUSTER * CLUSTER;
@@ -433,7 +433,7 @@ static void counted_beyond_end(struct rig *t)
 		set_count(t, end + i * CLUSTER, 1);
 }
 
-/* QEMU's image ends where the last of its data does. */
+/* QEMU's image ends with the last of its data. */
 static void counted_in_gaps(struct rig *t)
 {
 	cut(t, length_of(t) + 30 * CLUSTER);
@@ -455,7 +455,7 @@ static void not_copied(struct rig *t)
 
 static void not_counted_and_not_used(struct rig *t)
 {
-	cut(t, 3 * CLUSTER + (1ull << 31)); /* ends in what no block counts */
+	cut(t, 3 * CLUSTER + (1ull << 31)); /* it ends in a range that no block counts */
 }
 
 static void bitmap(struct rig *t)
@@ -490,7 +490,7 @@ static void writes_make_nothing_worse(void **state __unused)
 	}
 }
 
-/* Also beyond the end of the file, where nothing is that could be seen. */
+/* Not even beyond the end of the file, where there are no data to see. */
 static void what_is_counted_is_not_taken(void **state __unused)
 {
 	struct rig t;
@@ -512,8 +512,8 @@ static void what_is_counted_is_not_taken(void **state __unused)
 	rig_down(&t);
 }
 
-/* A file of some kilobytes whose tables are half a gigabyte of holes: what has to be read is what
- * there is. */
+/* A file of some kilobytes whose tables are half a gigabyte of holes: only what exists must be
+ * read. */
 static void holes_take_no_time(void **state __unused)
 {
 	struct rig t;
@@ -566,7 +566,7 @@ static void what_is_left_can_be_read(void **state __unused)
 		assert_true(disk_transfer(&t.d, DISK_READ, i * CLUSTER_SECTORS, buf, 1) < 0);
 	assert_disk(&t.d, 40 * CLUSTER_SECTORS, CLUSTER_SECTORS, 0);
 	disk_close(&t.d);
-	/* Half a table is none: what it is said not to have was there. */
+	/* Half a table is no table: what it seems not to have was there. */
 	cut_l2(&t);
 	capture_begin(&c);
 	assert_int_equal(rig_open(&t, true, false), 0);

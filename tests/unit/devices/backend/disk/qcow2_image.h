@@ -18,7 +18,7 @@
 
 #define SECTOR DISK_SECTOR
 
-/* What a sector holds is told by a number: 0 is zeroes, BASE what the base had. */
+/* A number says what a sector holds: 0 is zeroes, BASE what the base had. */
 #define BASE 1u
 
 static inline void sector_fill(uint8_t *p, uint64_t sector, uint32_t value)
@@ -34,7 +34,7 @@ static inline void sector_fill(uint8_t *p, uint64_t sector, uint32_t value)
 		memcpy(p, &value, sizeof(value));
 }
 
-/* The number of the sector at p; it must hold all of it. */
+/* Returns the number of the sector at p, which must hold all of it. */
 static inline uint32_t sector_value(const uint8_t *p, uint64_t sector)
 {
 	uint8_t want[SECTOR];
@@ -71,7 +71,7 @@ static inline int disk_range(struct disk *d, enum disk_op op, bool unmap, uint64
 	return disk_perform(d, &r);
 }
 
-/* In two pieces, cut at an odd place. */
+/* Transfers it in two pieces, cut at an odd place. */
 static inline int disk_transfer(struct disk *d, enum disk_op op, uint64_t sector, void *buf,
 				uint64_t nr)
 {
@@ -86,7 +86,7 @@ static inline int disk_transfer(struct disk *d, enum disk_op op, uint64_t sector
 
 static inline int disk_fill(struct disk *d, uint64_t sector, uint64_t nr, uint32_t value)
 {
-	/* On pages, as a guest's are: a write that is killed may end where one of its pages does. */
+	/* On pages, as a guest's are: a killed write may end where one of its pages ends. */
 	uint8_t *buf = aligned_alloc(4096, (nr * SECTOR + 4095) & ~4095ull);
 	int rc;
 
@@ -109,7 +109,7 @@ static inline void assert_disk(struct disk *d, uint64_t sector, uint64_t nr, uin
 	free(buf);
 }
 
-/* A raw file of sectors with that value. */
+/* Makes a raw file of sectors with that value. */
 static inline void make_raw(const char *path, uint64_t sectors, uint32_t value)
 {
 	uint8_t *buf = malloc(sectors * SECTOR);
@@ -122,7 +122,7 @@ static inline void make_raw(const char *path, uint64_t sectors, uint32_t value)
 	free(buf);
 }
 
-/* Changes size bytes at off of a file to a big-endian number; and reads 8. */
+/* poke changes size bytes at off of a file to a big-endian number; peek reads 8. */
 static inline void poke(const char *path, uint64_t off, uint64_t value, unsigned size)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -142,7 +142,7 @@ static inline uint64_t peek(const char *path, uint64_t off)
 	return be64toh(v);
 }
 
-/* Runs a program, its output to a file: the exit status. */
+/* Runs a program with its output in a file. Returns the exit status. */
 static inline int run_tool(const char *output, char *const argv[])
 {
 	posix_spawn_file_actions_t to;
@@ -164,8 +164,8 @@ static inline bool have_qemu_img(void)
 	return run_tool("/dev/null", (char *[]){ "qemu-img", "--version", NULL }) == 0;
 }
 
-/* qemu-img check finds no error in the image. Returns how many clusters are counted and not used.
- */
+/* Checks that qemu-img check finds no error in the image. Returns how many clusters are counted and
+ * not used. */
 static inline int assert_sound(const char *image, const char *log)
 {
 	int status = run_tool(log, (char *[]){ "qemu-img", "check", "-f", "qcow2", (char *)image,
@@ -174,7 +174,7 @@ static inline int assert_sound(const char *image, const char *log)
 	const char *leaks;
 	FILE *f = fopen(log, "r");
 
-	assert_non_null(f); /* or it was not even started: status */
+	assert_non_null(f); /* otherwise it was not even started: status */
 	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
 	fclose(f);
 	if (status != 0 && status != 3)
@@ -186,7 +186,7 @@ static inline int assert_sound(const char *image, const char *log)
 	return leaks ? atoi(leaks) : 1;
 }
 
-/* A raw copy by qemu-img, of an image that nobody has open. */
+/* Makes a raw copy with qemu-img, of an image that nobody has open. */
 static inline void convert(const char *image, const char *raw, const char *log)
 {
 	if (run_tool(log, (char *[]){ "qemu-img", "convert", "-f", "qcow2", "-O", "raw",
@@ -194,7 +194,7 @@ static inline void convert(const char *image, const char *raw, const char *log)
 		fail_msg("qemu-img convert %s failed: see %s", image, log);
 }
 
-/* Every sector of a raw copy is what d reads. */
+/* Checks that d reads the same as the raw copy in every sector. */
 static inline void assert_same(struct disk *d, const char *raw)
 {
 	uint8_t *a = malloc(d->size), *b = malloc(d->size);

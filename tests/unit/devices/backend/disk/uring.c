@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the ring of a disk does not do: a filter of system calls would not see it. */
+/* What the ring of a disk refuses to do: a filter of system calls would not see it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -46,7 +46,7 @@ static struct disk *disk(void **state)
 	return *state;
 }
 
-/* The result of what the next entry asks for. */
+/* Returns the result of the next entry's request. */
 static int result(struct io_uring *ring)
 {
 	struct io_uring_cqe *cqe;
@@ -71,7 +71,7 @@ static void it_opens_and_connects_nothing(void **state)
 			continue;
 		sqe = io_uring_get_sqe(ring);
 		if (!sqe) {
-			fail(); /* which doesn't return, and the compiler doesn't know */
+			fail(); /* doesn't return, but the compiler doesn't know that */
 			return;
 		}
 		memset(sqe, 0, sizeof(*sqe));

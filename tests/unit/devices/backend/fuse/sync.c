@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What of the guest's the host writes to its disk, when, and what else: nothing. */
+/* Which of the guest's changes the host writes to its disk, when, and that it writes nothing
+ * else. */
 #include "fuse_client.h"
 #include "backend/fuse/fuse_impl.h"
 #include "test.h"
@@ -55,7 +56,7 @@ static int sync_all(void)
 	return ask_bytes(&c, FUSE_SYNCFS, ROOT, &in, sizeof(in));
 }
 
-/* What one costs the host. */
+/* Checks what one sync costs the host. */
 static void assert_sync(unsigned files, unsigned whole)
 {
 	assert_int_equal(sync_all(), 0);
@@ -94,7 +95,7 @@ static void who_changes_nothing_costs_nothing(void **state __unused)
 	const struct fuse_getattr_in in = { 0 };
 
 	up();
-	assert_sync(0, 1); /* what was changed before it started, perhaps by this guest */
+	assert_sync(0, 1); /* changes from before it started, perhaps by this guest */
 	for (unsigned i = 0; i < 100; i++) {
 		assert_int_equal(ask_bytes(&c, FUSE_GETATTR, ROOT, &in, sizeof(in)),
 				 sizeof(c.out.attr));
@@ -126,7 +127,7 @@ static void what_is_written_is_synced_alone(void **state __unused)
 		write_to(node[i], fh[i]);
 	assert_sync(0, 1);
 	assert_sync(0, 0);
-	/* It need not be open any more; nor known. */
+	/* A file need not be open any more, nor known. */
 	write_to(node[0], fh[0]);
 	release(fh[0]);
 	assert_sync(1, 0);
@@ -135,15 +136,15 @@ static void what_is_written_is_synced_alone(void **state __unused)
 	ask_bytes(&c, FUSE_FORGET, node[1], &(struct fuse_forget_in){ UINT64_MAX },
 		  sizeof(struct fuse_forget_in));
 	assert_sync(0, 1);
-	/* What is open in its place is another. */
+	/* The file that is open in its place is another one. */
 	create("new", &node[1]);
 	assert_sync(0, 1);
 	assert_sync(0, 0);
 	client_destroy(&c);
 }
 
-/* Another kernel goes on, or the device was reset: to sync is to sync what the last one wrote, too.
- */
+/* Another kernel goes on, or the device was reset: a sync also syncs what the previous one
+ * wrote. */
 static void what_was_changed_stays_so(void **state __unused)
 {
 	uint64_t node, fh;
@@ -214,7 +215,7 @@ static void an_error_is_told_and_tried_again(void **state __unused)
 	client_destroy(&c);
 }
 
-/* With the descriptor taken back, and its name gone. */
+/* Its descriptor was taken back, and its name is gone. */
 static void what_is_lost_is_synced_with_the_rest(void **state __unused)
 {
 	uint64_t node, fh;
@@ -263,7 +264,7 @@ static void a_stop_ends_what_takes_long(void **state __unused)
 	assert_int_equal(ask_bytes(&c, FUSE_FALLOCATE, node, &in, sizeof(in)), -EINVAL);
 	in.length = UINT64_MAX;
 	assert_int_equal(ask_bytes(&c, FUSE_FALLOCATE, node, &in, sizeof(in)), -EFBIG);
-	/* More than there is: nothing of it is begun. */
+	/* There is not so much room: no part of it is begun. */
 	in.length = 1ull << 60;
 	slices = 0;
 	assert_int_equal(ask_bytes(&c, FUSE_FALLOCATE, node, &in, sizeof(in)), -ENOSPC);
@@ -271,7 +272,7 @@ static void a_stop_ends_what_takes_long(void **state __unused)
 	client_destroy(&c);
 }
 
-/* How far a hole may reach here. */
+/* Returns how far a hole may reach here. */
 static off_t end_of_files(int fd)
 {
 	const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
@@ -279,8 +280,8 @@ static off_t end_of_files(int fd)
 	return __real_fallocate64(fd, mode, 0, INT64_MAX) == 0 ? INT64_MAX : 15ll * 1024 * GIB;
 }
 
-/* "From here to the end of all files", as programs ask for it: slices are counted by what there is.
- */
+/* A hole "from here to the end of all files", as programs ask for it: only what exists is done in
+ * slices. */
 static void a_hole_without_end_is_soon_made(void **state __unused)
 {
 	const off_t at[] = { 4096, 100 * MIB, 10ll * 1024 * GIB };

@@ -16,12 +16,12 @@ struct net_end {
 	struct net_backend *b;
 	struct loop loop;
 	pthread_mutex_t lock;
-	bool greedy; /* takes frames, one by one, as they come */
+	bool greedy; /* takes frames one by one, as they come */
 	bool up;
 	unsigned readies, links, frames;
 
-	uint16_t align __attribute__((aligned(4))); /* what follows an Ethernet header is */
-	uint8_t frame[NET_MAX_FRAME];               /* the last one, without virtio's header */
+	uint16_t align __attribute__((aligned(4))); /* aligns what follows an Ethernet header */
+	uint8_t frame[NET_MAX_FRAME];               /* the last frame, without virtio's header */
 	size_t len;
 	/* Which frame to stop at; NULL: any. */
 	bool (*match)(const struct net_end *e);
@@ -31,7 +31,7 @@ struct net_end {
 static inline bool net_end_receive(struct net_end *e)
 {
 	uint8_t header[NET_HDR_LEN];
-	/* In three pieces, of which one is empty. */
+	/* In three pieces, one of which is empty. */
 	struct iovec iov[] = { { header, 5 },
 			       { header + 5, NET_HDR_LEN - 5 },
 			       { e->frame, 0 },
@@ -96,7 +96,7 @@ static inline void net_end_free(struct net_end *e)
 	free(e);
 }
 
-/* The loop's wake-up stays pending otherwise, and every turn of the loop sees it. */
+/* Runs the loop. Otherwise its wake-up stays pending, and every turn of the loop sees it. */
 static inline void net_end_run(struct net_end *e)
 {
 	uint64_t n;
@@ -106,7 +106,7 @@ static inline void net_end_run(struct net_end *e)
 	assert_int_equal(loop_run(&e->loop), 0);
 }
 
-/* One turn of the loop that does not wait. False: nothing is pending. */
+/* Does one turn of the loop without waiting. False: nothing is pending. */
 static inline bool net_end_turn(struct net_end *e)
 {
 	return loop_turn(&e->loop);
@@ -117,7 +117,7 @@ static inline void net_end_await(struct net_end *e, bool (*match)(const struct n
 {
 	e->match = match;
 	e->matched = false;
-	if (e->greedy) { /* what is there already, no event tells of */
+	if (e->greedy) { /* no event reports what is there already */
 		while (!e->matched && net_end_receive(e))
 			e->matched = !match || match(e);
 	}
@@ -139,7 +139,7 @@ static inline void net_end_await_link(struct net_end *e, bool up)
 		net_end_run(e);
 }
 
-/* What the backend says to a frame, header not included. */
+/* Returns what the backend answers to a frame, header not included. */
 static inline ssize_t net_end_try_send(struct net_end *e, const void *frame, size_t len)
 {
 	struct virtio_net_hdr_v1 header = { 0 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Frames over a stream socket: whole and in order however the stream is cut, and a peer that goes,
- * comes back and lies. */
+/* Frames over a stream socket arrive whole and in order however the stream is cut; and a peer may
+ * go, come back and lie. */
 #include "backend/net/socket.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include "net_end.h"
 #include "vmm/log.h"
 
-/* The peer, its socket in a folder of its own. */
+/* The peer, with its socket in a directory of its own. */
 struct fixture {
 	char dir[32], path[64];
 	int listener, peer;
@@ -69,7 +69,7 @@ static void finish(struct fixture *x)
 	rmdir(x->dir);
 }
 
-/* A frame of len bytes of which each tells its number and place. */
+/* Fills a frame of len bytes that differ by its number and their place. */
 static void fill(uint8_t *frame, size_t len, unsigned number)
 {
 	for (size_t i = 0; i < len; i++)
@@ -161,7 +161,8 @@ static void frames_go_out_with_their_length(void **state __unused)
 	finish(&x);
 }
 
-/* A peer that does not read: what was taken is sent in full, and ready() tells when to go on. */
+/* If a peer does not read, what was taken is still sent in full, and ready() tells when to go
+ * on. */
 static void a_slow_peer_loses_no_byte(void **state __unused)
 {
 	static uint8_t frame[65000], got[4 + 65000], want[4 + 65000];
@@ -184,7 +185,7 @@ static void a_slow_peer_loses_no_byte(void **state __unused)
 			memset(frame, 0xff, sizeof(frame)); /* it's ours again */
 		}
 		assert_int_equal(net_end_try_send(x.e, frame, 1000), -EAGAIN);
-		/* All but the last frame, of which the end is perhaps with the backend. */
+		/* All but the last frame: the backend may still have its end. */
 		for (; received + 1 < sent; received++) {
 			size_t len = put(want, 1000 + received * 977 % 64000, received);
 
@@ -207,7 +208,7 @@ static void frames_wait_for_a_guest_without_buffers(void **state __unused)
 		len += put(stream + len, 100, i);
 	x.e->greedy = false;
 	peer_write(&x, stream, len);
-	net_end_await(x.e, NULL); /* it has read all of them, and tells */
+	net_end_await(x.e, NULL); /* the peer has read all of them; ready() says so */
 	x.e->b->ops->want_frames(x.e->b, 0, false);
 	x.e->greedy = true;
 	x.e->b->ops->want_frames(x.e->b, 0, true);
@@ -222,8 +223,8 @@ static void frames_wait_for_a_guest_without_buffers(void **state __unused)
 	finish(&x);
 }
 
-/* A broken device takes nothing: the socket is read until the buffer is full, and then left alone.
- */
+/* A broken device takes nothing: the socket is read until the buffer is full, and then not any
+ * more. */
 static void a_device_that_takes_nothing_costs_nothing(void **state __unused)
 {
 	static uint8_t stream[4 + 1500];
@@ -301,7 +302,8 @@ static void await_event(struct net_end *e)
 	assert_true(net_end_turn(e));
 }
 
-/* Whoever can write to the directory puts a link in the socket's place, or in the directory's. */
+/* Somebody who can write to the directory puts a link in the socket's place, or in the
+ * directory's. */
 static void a_link_in_its_place_is_not_followed(void **state __unused)
 {
 	struct fixture x = start(), victim = start();
@@ -355,7 +357,7 @@ static void choke(struct fixture *x)
 	x->e->match = net_end_never;
 }
 
-/* The device holds a frame back until it is told: nobody else would ever have it go on. */
+/* The device holds a frame back until ready(): nothing else would make it go on. */
 static void a_device_without_room_is_told_when_the_peer_goes(void **state __unused)
 {
 	static uint8_t frame[60000];
@@ -370,7 +372,7 @@ static void a_device_without_room_is_told_when_the_peer_goes(void **state __unus
 	finish(&x);
 }
 
-/* Its socket has room again, and takes nothing: that is an event without an end. */
+/* Its socket has room again but takes nothing: that event never ends. */
 static void a_peer_that_reads_no_more_costs_nothing(void **state __unused)
 {
 	static uint8_t frame[60000];
@@ -405,7 +407,7 @@ static void a_peer_out_of_step_is_disconnected(void **state __unused)
 		size_t len = put(stream, 100, i);
 		uint32_t length = htobe32(lengths[i]);
 
-		/* A good frame before it is delivered, what follows is not. */
+		/* A good frame before the bad one is delivered, what follows is not. */
 		memcpy(stream + len, &length, 4);
 		len += 4;
 		len += put(stream + len, 100, 99);

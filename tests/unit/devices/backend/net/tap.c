@@ -42,7 +42,7 @@ static void need_namespace(void)
 		skip();
 }
 
-/* The network's side: a socket that sees PROTOCOL on the interface. */
+/* Opens the network's side: a socket that sees PROTOCOL on the interface. */
 static int open_wire(const char *name)
 {
 	struct sockaddr_ll a = {
@@ -63,7 +63,7 @@ static int open_wire(const char *name)
 static void make_frame(uint8_t frame[100], uint8_t mark)
 {
 	memset(frame, mark, 100);
-	memset(frame, 0xff, ETH_ALEN); /* to all */
+	memset(frame, 0xff, ETH_ALEN); /* to everybody */
 	frame[ETH_ALEN] = 2;
 	store_le(frame + 2 * ETH_ALEN, 2, htons(PROTOCOL));
 }
@@ -103,7 +103,7 @@ static void start(struct net_backend *b, struct heard *h)
 	assert_int_equal(b->ops->start(b, &h->loop), 0);
 }
 
-/* Frames from the wire come in other than those that the kernel sends by itself; until ours. */
+/* Receives frames from the wire until ours comes: the kernel sends some by itself. */
 static void receive_ours(struct net_backend *b, struct heard *h, const uint8_t want[100])
 {
 	uint8_t got[2][1000];
@@ -141,7 +141,7 @@ static void exchange(struct net_backend *b, const char *name)
 	make_frame(in, 0x22);
 	assert_int_equal(send(wire, in, sizeof(in), 0), 100);
 	receive_ours(b, &h, in);
-	/* A header that lies loses its frame, and that is all. */
+	/* A header that lies loses its frame, and has no other effect. */
 	memset(out, 0xff, NET_HDR_LEN);
 	if (b->features)
 		assert_int_equal(b->ops->send(b, 0, &(struct iovec){ out, sizeof(out) }, 1),
@@ -182,7 +182,7 @@ static void queues_are_attached_as_used(void **state __unused)
 	exchange(b, "many");
 }
 
-/* A guest that restarts: the same interface, as it was at first, and its script has run once. */
+/* A guest restarts: the interface is the same, as it was at first, and its script has run once. */
 static void a_kept_tap_is_like_new(void **state __unused)
 {
 	static const char script[] = "#!/bin/sh\necho ran >>$0.log\n";
@@ -381,7 +381,7 @@ static void a_program_may_ignore_its_children(void **state __unused)
 	b->ops->destroy(b);
 }
 
-/* Last: what this gives up does not come back. */
+/* This comes last: dropped privileges don't come back. */
 static void without_privileges_there_are_commands(void **state __unused)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };

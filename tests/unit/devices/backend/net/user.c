@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The user-mode network, from the guest's side: what it offers, what goes out and comes in, and
- * that restricted means it. */
+ * that restricted networks are. */
 #include "backend/net/user.h"
 
 #include <arpa/inet.h>
@@ -26,7 +26,7 @@
 
 static const uint8_t guest_mac[6] = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 };
 
-/* -- frames -- */
+/* -- frames ---------------------------------------------------------------------------------- */
 
 struct packet {
 	uint16_t align __attribute__((aligned(4)));
@@ -135,7 +135,7 @@ static void put_arp(struct packet *p, uint32_t target)
 	put(p, &arp, sizeof(arp));
 }
 
-/* Of the frame that came. */
+/* Returns the header of the frame that came. */
 static const struct iphdr *got_ip(const struct net_end *e, uint8_t protocol)
 {
 	const struct iphdr *ip = (const void *)(e->frame + 14);
@@ -178,7 +178,7 @@ static bool is_router(const struct net_end *e)
 	       e->frame[54] == ND_ROUTER_ADVERT;
 }
 
-/* -- the test's ends -- */
+/* -- the test's ends ------------------------------------------------------------------------- */
 
 static struct net_end *start(const struct net_user_options *o)
 {
@@ -194,7 +194,7 @@ static void send_packet(struct net_end *e, const struct packet *p)
 	net_end_send(e, p->bytes, p->len);
 }
 
-/* The network answers frames in order: what was sent before was dealt with. */
+/* The network answers frames in order: after this, earlier ones were dealt with. */
 static void fence(struct net_end *e)
 {
 	struct packet p;
@@ -204,7 +204,7 @@ static void fence(struct net_end *e)
 	net_end_await(e, is_arp);
 }
 
-/* A socket on the host's loopback interface, and its port. */
+/* Makes a socket on the host's loopback interface; *port is its port. */
 static int host_socket(int type, uint16_t *port)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -243,20 +243,20 @@ static struct net_end *start_forward(struct net_user_options o, bool udp, uint16
 	log_set_level(LOG_QUIET);
 	o.forward = &f;
 	o.nr_forwards = 1;
-	do { /* somebody else may take it in between */
+	do { /* another process may take it in between */
 		close(host_socket(udp ? SOCK_DGRAM : SOCK_STREAM, &f.host_port));
 		rc = net_user_open(&b, &o);
 	} while (rc == -EADDRINUSE);
 	assert_int_equal(rc, 0);
 	*port = f.host_port;
 	e = net_end_new(b);
-	fence(e); /* now it knows the guest's address */
+	fence(e); /* now the network knows the guest's address */
 	return e;
 }
 
-/* -- tests -- */
+/* -- tests ----------------------------------------------------------------------------------- */
 
-/* The DHCP option, or NULL. */
+/* Returns the DHCP option, or NULL. */
 static const uint8_t *dhcp_option(const struct net_end *e, uint8_t code)
 {
 	for (size_t i = 14 + 20 + 8 + 240; i + 2 < e->len && e->frame[i] != 255;
@@ -351,7 +351,8 @@ static void udp_goes_out_and_back(void **state __unused)
 	net_end_free(e);
 }
 
-/* The rest of a handshake of which the other end's segment is in e; then some data each way. */
+/* Completes a handshake, in which the other end's segment is in e; then sends some data each
+ * way. */
 static void talk(struct net_end *e, int fd, uint16_t sport, uint16_t dport, uint32_t seq)
 {
 	const uint32_t ack = ntohl(got_tcp(e)->seq) + 1;
@@ -386,7 +387,7 @@ static void tcp_goes_out(void **state __unused)
 	net_end_free(e);
 }
 
-/* libslirp 4.7 sends as many bytes as the guest calls urgent, whatever lies behind its data. */
+/* libslirp 4.7 sends as many bytes as the guest calls urgent, even beyond the end of its data. */
 static void urgent_data_are_as_any_others(void **state __unused)
 {
 	static const uint16_t urgent[] = { 1000, 0, 1, 60000, 65535 };
@@ -425,7 +426,7 @@ static void urgent_data_are_as_any_others(void **state __unused)
 static const struct in6_addr guest6 = { { { 0xfe, 0xc0, [4] = 1, 2, 3, 4, [15] = 15 } } };
 static const struct in6_addr host6 = { { { 0xfe, 0xc0, [15] = 2 } } };
 
-/* An IPv6 packet, with its checksum sum_off bytes into the payload. */
+/* Makes an IPv6 packet, with its checksum sum_off bytes into the payload. */
 static void put_ip6_to(struct packet *p, const struct in6_addr *to, uint8_t protocol, void *payload,
 		       size_t len, size_t sum_off)
 {
@@ -511,7 +512,7 @@ static void ip6_has_no_urgent_data_either(void **state __unused)
 	fence(e);
 	assert_int_equal(recv(fd, text, sizeof(text), 0), 5);
 
-	/* What is 0 with IPv4 is in the guest's address. */
+	/* The number that is 0 with IPv4 is part of the guest's address. */
 	memcpy(&end, guest6.s6_addr + 4, sizeof(end));
 	put_tcp6(&p, ntohs(a.sin6_port), end - 5, ack, TH_ACK, "hello");
 	assert_int_equal(net_end_try_send(e, p.bytes, p.len), -EPROTONOSUPPORT);
@@ -520,7 +521,7 @@ static void ip6_has_no_urgent_data_either(void **state __unused)
 	net_end_free(e);
 }
 
-/* The other end's answer to a guest's SYN from that port. */
+/* Sends a guest's SYN from that port. Returns the other end's answer. */
 static uint32_t dial(struct net_end *e, uint16_t sport, uint16_t port, uint32_t first)
 {
 	struct packet p;
@@ -554,7 +555,7 @@ static void segments_do_not_end_at_zero(void **state __unused)
 	fd = accept(listener, NULL, NULL);
 	put_tcp(&p, 5000, port, (uint32_t)-5, ack, TH_ACK | TH_PUSH, "world", 5);
 	assert_int_equal(net_end_try_send(e, p.bytes, p.len), -EPROTONOSUPPORT);
-	/* Beyond it they may go, in whatever order. */
+	/* Segments may go beyond it, in any order. */
 	put_tcp(&p, 5000, port, (uint32_t)-5, ack, TH_ACK | TH_PUSH, "worlds", 6);
 	send_packet(e, &p);
 	put_tcp(&p, 5000, port, (uint32_t)-10, ack, TH_ACK | TH_PUSH, "hello", 5);
@@ -566,14 +567,14 @@ static void segments_do_not_end_at_zero(void **state __unused)
 	assert_int_equal(net_end_try_send(e, p.bytes, p.len), -EPROTONOSUPPORT);
 	close(fd);
 
-	/* But not beyond the window, where libslirp would cut them: perhaps there. */
+	/* But not beyond the window, where libslirp would cut them: perhaps at that number. */
 	ack = dial(e, 5001, port, 50u - window);
 	fd = accept(listener, NULL, NULL);
 	put_tcp(&p, 5001, port, (uint32_t)-100, ack, TH_ACK, data, 151);
 	assert_int_equal(net_end_try_send(e, p.bytes, p.len), -EPROTONOSUPPORT);
 	put_tcp(&p, 5001, port, (uint32_t)-100, ack, TH_ACK, data, 150);
 	send_packet(e, &p);
-	/* A SYN that comes again may be another connection's. */
+	/* A repeated SYN may belong to another connection. */
 	put_tcp(&p, 5001, port, 50u - window - 1, 0, TH_SYN, NULL, 0);
 	send_packet(e, &p);
 	put_tcp(&p, 5001, port, (uint32_t)-100, ack, TH_ACK, data, 150);
@@ -679,7 +680,7 @@ static void the_queue_has_an_end(void **state __unused)
 	net_end_free(e);
 }
 
-/* Each source port is a socket of this process: when those run out, what is there goes on. */
+/* Each source port is a socket of this process: when they run out, existing ones go on. */
 static void a_guest_may_use_up_the_descriptors(void **state __unused)
 {
 	struct net_end *e = start(&(struct net_user_options){ 0 });
@@ -720,8 +721,8 @@ static void settle(struct net_end *e)
 		;
 }
 
-/* Other source addresses and ports, connections, echo requests: as many sockets as the share has,
- * and what has one goes on. */
+/* Other source addresses and ports, connections, echo requests get as many sockets as the share
+ * has, and what has a socket goes on. */
 static void a_guest_has_its_share_of_sockets(void **state __unused)
 {
 	struct fd_budget budget;
@@ -732,7 +733,7 @@ static void a_guest_has_its_share_of_sockets(void **state __unused)
 	int fd = host_socket(SOCK_DGRAM, &port), listener = host_socket(SOCK_STREAM, &tcp_port);
 	unsigned before;
 
-	fd_budget_init(&budget, 400); /* one share: all 100 */
+	fd_budget_init(&budget, 400); /* all 100 are one share */
 	e = start(&(struct net_user_options){ .fds = &budget });
 	fence(e);
 	before = count_fds();
@@ -790,7 +791,7 @@ static void put_echo6(struct packet *p, const char *to)
 		   offsetof(struct icmp6_hdr, icmp6_cksum));
 }
 
-/* What looks like a question to one of libslirp's own servers, but is for somebody else. */
+/* Datagrams that look like questions to libslirp's own servers, but are for others. */
 static void only_the_servers_of_a_network_need_no_socket(void **state __unused)
 {
 	struct fd_budget budget;
@@ -824,7 +825,7 @@ static void only_the_servers_of_a_network_need_no_socket(void **state __unused)
 	assert_int_equal(budget.common, 0);
 }
 
-/* Many machines, which know nothing of each other, leave some for the rest of the process. */
+/* Many machines, which don't know of each other, leave some for the rest of the process. */
 static void networks_leave_some_to_the_process(void **state __unused)
 {
 	struct fd_budget budget[10];
@@ -858,7 +859,7 @@ static void networks_leave_some_to_the_process(void **state __unused)
 	close(fd);
 }
 
-/* With all that the process may have, a network has no more than what libslirp can walk through. */
+/* Even if the process may have many, a network has only as many as libslirp can walk through. */
 static void there_is_a_most(void **state __unused)
 {
 	struct net_end *e = start(&(struct net_user_options){ 0 });
@@ -922,7 +923,7 @@ static void a_client_waits_for_a_socket(void **state __unused)
 	assert_int_equal(budget.common, 0);
 }
 
-/* libslirp 4.7 as Debian builds it writes where a lone last fragment says. */
+/* In Debian's build, libslirp 4.7 writes to an address that a lone last fragment contains. */
 static void fragments_are_lost(void **state __unused)
 {
 	static const uint16_t offsets[] = { 0x2000, 0x2001, 1, 8, 0x1f00, 0x1fff };
@@ -954,7 +955,7 @@ static void fragments_are_lost(void **state __unused)
 	net_end_free(e);
 }
 
-/* Frames of any length and content, sockets that wait meanwhile: it goes on. */
+/* Frames of any length and content, while sockets wait: the network goes on. */
 static void hostile_frames_are_survived(void **state __unused)
 {
 	static uint8_t junk[NET_MAX_FRAME];

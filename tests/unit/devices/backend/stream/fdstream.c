@@ -84,7 +84,7 @@ static uint8_t pattern(size_t i)
 	return (uint8_t)(i * 7 + (i >> 8) * 13 + (i >> 16));
 }
 
-/* Reads with the lock as a device does, waiting for ready() when there is nothing. */
+/* Reads with the lock held as a device does; waits for ready() when there is nothing. */
 static size_t device_read(struct fixture *x, uint8_t *buf, size_t len)
 {
 	ssize_t n;
@@ -100,7 +100,7 @@ static size_t device_read(struct fixture *x, uint8_t *buf, size_t len)
 struct transfer {
 	int fd;
 	size_t len;
-	size_t allowed; /* bytes to read; atomic */
+	size_t allowed; /* so many bytes it may read; atomic */
 };
 
 #define TOTAL (1024 * 1024u)
@@ -151,8 +151,8 @@ static void stall(bool nonblocking)
 		sent += n;
 		if (n == len)
 			continue;
-		/* Pipe and buffer are full, and we were not made to wait. Some of it is read now.
-		 */
+		/* Pipe and buffer are full, and we were not made to wait. Some of it is read
+		 * now. */
 		assert_true(sent >= FDSTREAM_OUTPUT);
 		stalls++;
 		__atomic_fetch_add(&t.allowed, 10000, __ATOMIC_RELEASE);
@@ -207,7 +207,7 @@ static void input_that_is_too_fast_is_held_back(void **state __unused)
 	t.fd = fd[1];
 	x = start(fd[0], -1);
 	pthread_create(&writer, NULL, fast_writer, &t);
-	/* The pipe fills up behind our buffer, and then nothing is watched: until it is so. */
+	/* Our buffer and then the pipe fill up, and nothing is watched: wait until that is so. */
 	for (bool held_back = false; !held_back; usleep(1000)) {
 		assert_int_equal(ioctl(fd[0], FIONREAD, &waiting), 0);
 		pthread_mutex_lock(&x->lock);
@@ -233,7 +233,7 @@ static void an_event_that_is_stale_does_not_wait(void **state __unused)
 	assert_int_equal(pipe(fd), 0);
 	x = start(fd[0], -1);
 	pthread_mutex_lock(&x->lock);
-	real_input_ready(&x->f.in.src, EPOLLIN); /* somebody else has read it meanwhile */
+	real_input_ready(&x->f.in.src, EPOLLIN); /* another process has read it meanwhile */
 	assert_int_equal(x->readies, 0);
 	pthread_mutex_unlock(&x->lock);
 	finish(x);
@@ -381,11 +381,11 @@ static void closing_gives_up_on_who_does_not_read(void **state __unused)
 	assert_true(x->f.out.armed);
 	pthread_mutex_unlock(&x->lock);
 	log_set_level(LOG_QUIET);
-	finish(x); /* returns at all */
+	finish(x); /* it returns at all */
 	close(fd[0]);
 }
 
-/* However many streams a machine has, and whatever each would wait for. */
+/* However many streams a machine has, they share one time. */
 static void the_end_waits_no_longer_than_it_has_patience(void **state __unused)
 {
 	static const uint8_t data[FDSTREAM_OUTPUT];
@@ -408,7 +408,7 @@ static void the_end_waits_no_longer_than_it_has_patience(void **state __unused)
 	for (int i = 0; i < 3; i++) {
 		loop_stop(&x[i]->loop);
 		pthread_join(x[i]->thread, NULL);
-		/* Now there is room, and it is not even looked at. */
+		/* Now there is room, but nobody looks. */
 		assert_true(read(out[i][0], (uint8_t[FDSTREAM_OUTPUT]){ 0 }, FDSTREAM_OUTPUT) > 0);
 		assert_false(stream_flush(&x[i]->f.stream));
 		pthread_create(&x[i]->thread, NULL, run, &x[i]->loop);

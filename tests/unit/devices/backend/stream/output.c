@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Files that are written: no link is followed, nothing that was there is lost, nothing waits. */
+/* Files that are written: links are not followed, what was there is not lost, and nothing waits. */
 #include "backend/stream/output.h"
 
 #include <errno.h>
@@ -145,7 +145,7 @@ static void a_descriptor_is_written_to_where_it_stands(void **state __unused)
 	assert_true(o.given && !o.regular);
 	assert_int_equal(output_write_all(&o, "ours\n", 5, 0), 0);
 	output_close(&o);
-	assert_int_equal(write(fd, "after\n", 6), 6); /* and the next one goes on there */
+	assert_int_equal(write(fd, "after\n", 6), 6); /* and the next bytes follow */
 	assert_has("f", "what the command wrote\nours\nafter\n");
 	close(fd);
 	assert_int_equal(output_open(&o, path_of(fd), O_TRUNC), -EBADF);
@@ -155,7 +155,7 @@ static void a_descriptor_is_written_to_where_it_stands(void **state __unused)
 	unlink(in_dir("f"));
 }
 
-/* Somebody else has it, too: it stays without O_NONBLOCK, and we don't wait for all that. */
+/* Others have it, too: it stays without O_NONBLOCK, and we still don't wait. */
 static void a_descriptor_that_would_wait_does_not(void **state __unused)
 {
 	char bytes[60000] = "";
@@ -175,7 +175,7 @@ static void a_descriptor_that_would_wait_does_not(void **state __unused)
 		close(fds[0]);
 		close(fds[1]);
 	}
-	/* One that may not be opened anew. */
+	/* A descriptor that can't be opened anew. */
 	assert_int_equal(pipe(fds), 0);
 	o = (struct output){ .fd = fds[1], .given = true };
 	do

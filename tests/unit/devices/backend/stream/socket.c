@@ -16,7 +16,7 @@
 #include "capture.h"
 #include "vmm/log.h"
 
-/* A device on a loop of its own thread, which reads only as much as it is told to. */
+/* A device on a loop with a thread of its own, which reads only as much as it is told to. */
 struct fixture {
 	struct loop loop;
 	pthread_t thread;
@@ -26,7 +26,7 @@ struct fixture {
 	char folder[64], path[80];
 	char got[200000];
 	size_t nr_got, wants;
-	unsigned seen; /* of stream_connections() */
+	unsigned seen; /* value of stream_connections() */
 };
 
 static void on_ready(void *ctx)
@@ -76,7 +76,7 @@ static void finish(struct fixture *f)
 	free(f);
 }
 
-/* Until the device has seen at least so many connections, and just so many bytes. */
+/* Waits until the device has seen at least so many connections, and exactly so many bytes. */
 static void await(struct fixture *f, unsigned connections, size_t nr_got)
 {
 	pthread_mutex_lock(&f->lock);
@@ -95,7 +95,7 @@ static unsigned seen(struct fixture *f)
 	return n;
 }
 
-/* The device reads on. */
+/* Lets the device read wants more bytes. */
 static void want(struct fixture *f, size_t wants)
 {
 	pthread_mutex_lock(&f->lock);
@@ -224,7 +224,7 @@ static void a_client_that_reads_nothing_is_waited_for(void **state __unused)
 	}
 	close(fd);
 	await(f, 2, 0);
-	pthread_mutex_lock(&f->lock); /* and when it has left, nobody waits for it */
+	pthread_mutex_lock(&f->lock); /* and when it has left, no client is waiting */
 	assert_int_equal(stream_write(f->s, much, sizeof(much)), sizeof(much));
 	pthread_mutex_unlock(&f->lock);
 	finish(f);
@@ -245,14 +245,14 @@ static void a_client_that_leaves_without_reading_holds_up_nobody(void **state __
 	await(f, 2, 0);
 	fd = client(f);
 	await(f, 3, 0);
-	device_says(f, "clean"); /* nothing of what the other has not read */
+	device_says(f, "clean"); /* without what the other client has not read */
 	assert_hears(fd, "clean");
 	close(fd);
 	await(f, 4, 0);
 	finish(f);
 }
 
-/* A guest may use up the descriptors; then it lets go of them. */
+/* A guest may use up the descriptors; later it closes some. */
 static void a_client_waits_while_descriptors_are_short(void **state __unused)
 {
 	struct fixture *f = start();
@@ -293,7 +293,7 @@ static void the_file_is_ours_alone(void **state __unused)
 	finish(f);
 }
 
-/* Listens once more at f's path, which gives rc and a line with why. */
+/* Listens once more at f's path, which fails with rc and a line that has why. */
 static void assert_refused(struct fixture *f, int rc, const char *why)
 {
 	struct capture c;
@@ -324,7 +324,7 @@ static void what_is_there_is_looked_at(void **state __unused)
 	assert_int_equal(access(f->path, F_OK), 0);
 	unlink(f->path);
 
-	pid = fork(); /* dies without tidying up */
+	pid = fork(); /* it dies without tidying up */
 	if (pid == 0)
 		_exit(socket_listen(&s, &f->loop, "test", f->path, NULL) == 0 ? 0 : 1);
 	assert_int_equal(waitpid(pid, &fd, 0), pid);
@@ -340,7 +340,7 @@ static void what_is_there_is_looked_at(void **state __unused)
 	finish(f);
 }
 
-/* A guest that restarts: whoever comes between two lives is served by the next one. */
+/* A guest restarts: a client that comes between two lives is served in the next one. */
 static void a_kept_listener_goes_on(void **state __unused)
 {
 	struct fixture *f = start();

@@ -30,21 +30,21 @@ static bool is_raw(int fd)
 	       !(t.c_oflag & OPOST);
 }
 
-/* -- the child: a device on the other end of tty_stdio() -- */
+/* -- the child: a device on the other end of tty_stdio() ------------------------------------- */
 
 static struct {
 	struct loop loop;
 	pthread_mutex_t lock;
 	struct stream *s;
 	size_t left;  /* bytes to echo, then it ends */
-	bool obeys;   /* does not only echo, but also what the bytes say */
-	bool neglect; /* never reads */
+	bool obeys;   /* it also does what the bytes say */
+	bool neglect; /* it never reads */
 } child = { .lock = PTHREAD_MUTEX_INITIALIZER, .left = SIZE_MAX };
 
 static void say(const void *text, size_t len)
 {
 	if (stream_write(child.s, text, len) != len)
-		_exit(99); /* no test here is that slow to read */
+		_exit(99); /* a test here is never that slow to read */
 }
 
 static int *volatile nowhere;
@@ -86,7 +86,7 @@ static void child_power(void *ctx, enum power_event what, unsigned value)
 		loop_stop(&child.loop);
 }
 
-/* Another device on standard output says the terminal's size. */
+/* Another device prints the terminal's size on standard output. */
 static void say_beside(void)
 {
 	struct stream *s;
@@ -143,7 +143,7 @@ static void become(const char *mode, int in, int out, int err)
 	_exit(95);
 }
 
-/* -- helpers of the parent -- */
+/* -- helpers of the parent ------------------------------------------------------------------- */
 
 #define PATIENCE 30000 /* in ms: longer than any machine takes */
 
@@ -164,7 +164,7 @@ static int wait_for(pid_t pid, int flags)
 	return status;
 }
 
-/* Reads from fd until it has said text; false when it ends before. */
+/* Reads from fd until it has said text; false if it ends before that. */
 static bool says(int fd, const char *text)
 {
 	static char said[65536];
@@ -194,7 +194,7 @@ static void terminal_open(struct terminal *t)
 {
 	assert_int_equal(openpty(&t->master, &t->slave, NULL, NULL, NULL), 0);
 	assert_int_equal(tcgetattr(t->slave, &t->before), 0);
-	t->before.c_cc[VERASE] = '#'; /* somebody's taste, which must survive */
+	t->before.c_cc[VERASE] = '#'; /* a user's preference, which must survive */
 	t->before.c_iflag |= IXANY;
 	assert_int_equal(tcsetattr(t->slave, TCSANOW, &t->before), 0);
 	assert_int_equal(tcgetattr(t->slave, &t->before), 0);
@@ -208,7 +208,7 @@ static void terminal_close(struct terminal *t)
 	close(t->null);
 }
 
-/* A child that has the terminal to itself. */
+/* Starts a child that has the terminal to itself. */
 static pid_t terminal_start(struct terminal *t, const char *mode)
 {
 	pid_t pid = fork();
@@ -220,7 +220,7 @@ static pid_t terminal_start(struct terminal *t, const char *mode)
 		become(mode, t->slave, t->slave, t->null);
 	}
 	assert_true(wait_raw(t->slave, true));
-	assert_true(says(t->master, "hello\n")); /* no \r: what the guest says is not changed */
+	assert_true(says(t->master, "hello\n")); /* without a \r: the guest's output is unchanged */
 	return pid;
 }
 
@@ -234,7 +234,7 @@ static bool is_as_before(const struct terminal *t)
 	       now.c_lflag == b->c_lflag && memcmp(now.c_cc, b->c_cc, sizeof(now.c_cc)) == 0;
 }
 
-/* -- terminals -- */
+/* -- terminals ------------------------------------------------------------------------------- */
 
 static void typed_ends_restore_the_terminal(void **state __unused)
 {
@@ -272,7 +272,7 @@ static void signals_restore_the_terminal(void **state __unused)
 		pid = terminal_start(&term, "obey");
 		kill(pid, sig[i]);
 		status = wait_for(pid, 0);
-		/* By the signal itself, but for a sanitizer's report. */
+		/* The signal itself ended it, except after a sanitizer's report. */
 		assert_true(WIFSIGNALED(status) ? WTERMSIG(status) == sig[i] : status != 0);
 		assert_true(is_as_before(&term));
 		terminal_close(&term);
@@ -348,7 +348,7 @@ static void an_orphan_is_not_stopped(void **state __unused)
 	type(term.master, "[still here]");
 	assert_true(says(term.master, "[still here]"));
 	assert_true(is_raw(term.slave));
-	kill(pid, SIGTSTP); /* and so again */
+	kill(pid, SIGTSTP); /* once more */
 	type(term.master, "[still here]");
 	assert_true(says(term.master, "[still here]"));
 	assert_true(is_raw(term.slave));
@@ -409,14 +409,14 @@ static void shell(struct terminal *t, bool background)
 	STEP(!is_raw(t->slave));
 	STEP(is_as_before(t));
 	STEP(tcsetpgrp(t->slave, getpgrp()) == 0);
-	STEP(kill(job, SIGCONT) == 0); /* "bg": the terminal is not its to change */
+	STEP(kill(job, SIGCONT) == 0); /* "bg": it may not change the terminal */
 	usleep(20000);
 	STEP(!is_raw(t->slave));
 	cfmakeraw(&t->before); /* an editor in the foreground */
 	STEP(tcsetattr(t->slave, TCSANOW, &t->before) == 0);
 	STEP(kill(job, SIGTERM) == 0);
 	STEP(waitpid(job, &status, WUNTRACED) == job && WIFSIGNALED(status));
-	STEP(is_raw(t->slave)); /* is not disturbed */
+	STEP(is_raw(t->slave)); /* it is not disturbed */
 	_exit(0);
 }
 
@@ -438,9 +438,9 @@ static void job_control_works(void **state __unused)
 	}
 }
 
-/* -- pipes and files -- */
+/* -- pipes and files ------------------------------------------------------------------------- */
 
-/* Runs a child in mode with standard input in (-1: closed); what it says is returned in *said. */
+/* Runs a child in mode with standard input in (-1: closed), and returns what it says in *said. */
 static void run_child(const char *mode, int in, char *said, size_t size, size_t *len)
 {
 	int out[2];
@@ -473,7 +473,7 @@ static void a_pipe_is_passed_on_byte_by_byte(void **state __unused)
 	run_child("echo512", in[0], said, sizeof(said), &len);
 	assert_int_equal(len, 6 + sizeof(bytes));
 	assert_memory_equal(said + 6, bytes, sizeof(bytes));
-	assert_int_equal(fcntl(in[0], F_GETFL) & O_NONBLOCK, 0); /* ours alone to set */
+	assert_int_equal(fcntl(in[0], F_GETFL) & O_NONBLOCK, 0); /* only we may set it */
 	close(in[0]);
 	close(in[1]);
 }
@@ -546,7 +546,7 @@ static void a_file_gets_the_output(void **state __unused)
 	loop_destroy(&loop);
 }
 
-/* Ours is a copy: the caller's stays as it is, and may be closed. */
+/* Ours is a copy: the caller's descriptor does not change, and may be closed. */
 static void a_descriptor_is_used_as_it_was_opened(void **state __unused)
 {
 	int pair[2], fds[2];
@@ -574,7 +574,7 @@ static void a_descriptor_is_used_as_it_was_opened(void **state __unused)
 	assert_int_equal(fcntl(fds[1], F_GETFL) & O_NONBLOCK, 0);
 	assert_int_equal(tty_fd(&s, &loop, "serial port", fds[0], NULL), 0);
 	stream_attach(s, child_ready, NULL, &child.lock);
-	assert_int_equal(stream_write(s, "no way out", 10), 10); /* is forgotten */
+	assert_int_equal(stream_write(s, "no way out", 10), 10); /* is lost */
 	stream_destroy(s);
 	close(fds[0]);
 	close(fds[1]);
@@ -586,7 +586,7 @@ static void a_descriptor_is_used_as_it_was_opened(void **state __unused)
 	loop_destroy(&loop);
 }
 
-/* -- a pseudo-terminal of ours -- */
+/* -- a pseudo-terminal of ours --------------------------------------------------------------- */
 
 static void *run(void *loop)
 {
@@ -594,7 +594,7 @@ static void *run(void *loop)
 	return NULL;
 }
 
-/* Opens one; its path is taken from the line on standard error that tells of it. */
+/* Opens one; finds its path in the line on standard error. */
 static void pty_open(struct stream **s, struct loop *loop, char *path, size_t size)
 {
 	int err[2], saved = dup(STDERR_FILENO);
@@ -637,7 +637,7 @@ static void a_pty_is_opened_and_closed_at_will(void **state __unused)
 		type(fd, "echo"); /* the child's device above, on our loop */
 		assert_true(says(fd, "echo"));
 		type(fd, "\001x");
-		assert_true(says(fd, "\001x")); /* no escapes here */
+		assert_true(says(fd, "\001x")); /* there are no escapes here */
 		close(fd);
 	}
 	loop_stop(&loop);
@@ -670,7 +670,7 @@ int main(int argc, char **argv)
 	printf("1..0 # SKIP TSan holds signals back and runs handlers later, which is what most of these test; one thread here\n");
 	return 0;
 #endif
-	/* Under nohup(1) and the like some are ignored, and so they would be in the children. */
+	/* nohup(1) and the like make some signals ignored, and the children would inherit that. */
 	for (int sig = 1; sig < SIGRTMIN; sig++)
 		signal(sig, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);

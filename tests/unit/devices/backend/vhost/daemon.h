@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What both ends of vhost-user say, for tests: written anew from the specification, so that ours is
- * checked against something else. And a driver whose memory a daemon can share. */
+/* The messages of vhost-user, for tests: written anew from the specification, so that ours are
+ * checked against an independent definition. And a driver whose memory a daemon can share. */
 #pragma once
 
 #include <sys/mman.h>
@@ -51,8 +51,8 @@ enum {
 
 #define SHARED_SIZE (1 * MIB + 64 * KIB)
 
-/* As driver_init(), in one file: the second region follows the first there, but not in the guest.
- */
+/* Like driver_init(), but in one file: there the second region follows the first, but not in the
+ * guest. */
 static inline int shared_driver_init(struct driver *d, struct virtio_dev *vd, uint8_t **host)
 {
 	int fd = memfd_create("ram", MFD_CLOEXEC), rc;

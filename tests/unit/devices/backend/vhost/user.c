@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The front end of vhost-user against a daemon of the test's own, which is a thread. */
+/* The front end of vhost-user with a daemon of the test's own, which is a thread. */
 #include "daemon.h"
 
 #include "count_fds.h"
@@ -42,8 +42,8 @@ struct vu_ring {
 struct daemon {
 	pthread_t thread;
 	int fd;
-	uint64_t features, protocol; /* that it has */
-	enum fault fault;            /* in the answer to */
+	uint64_t features, protocol; /* those that it has */
+	enum fault fault;            /* in the answer to this request */
 	uint32_t at;
 	bool deaf; /* it never looks at kicks */
 
@@ -55,8 +55,8 @@ struct daemon {
 	} region[8];
 	unsigned nr;
 	struct vu_ring ring[2];
-	bool bad;             /* we were told something that the specification does not allow */
-	pthread_mutex_t lock; /* around obey(), and while somebody else looks */
+	bool bad;             /* we were sent something that the specification does not allow */
+	pthread_mutex_t lock; /* held during obey(), and while others look */
 };
 
 static void expect(struct daemon *m, bool ok, const char *what)
@@ -78,7 +78,7 @@ static void *daemon_at(struct daemon *m, uint64_t address, bool guest)
 	return NULL;
 }
 
-/* Every chain's only buffer gets its own number. */
+/* Writes a new number to every chain, which has only one buffer. */
 static void serve(struct daemon *m, struct vu_ring *r)
 {
 	struct vring_desc *desc = daemon_at(m, r->desc, false);
@@ -117,7 +117,7 @@ static void take_memory(struct daemon *m, const struct vu_message *msg, const in
 	m->nr = nr;
 }
 
-/* Returns whether there is an answer of its own, in *msg. */
+/* Returns whether there is a special answer, in *msg. */
 static bool obey(struct daemon *m, struct vu_message *msg, int *fds, unsigned nr)
 {
 	struct vu_ring *r = &m->ring[msg->state.index & 1];
@@ -177,7 +177,7 @@ static bool obey(struct daemon *m, struct vu_message *msg, int *fds, unsigned nr
 	return false;
 }
 
-/* The answer, with what is to be wrong in it. False: no more answers. */
+/* Sends the answer, with the wanted fault. False: there are no more answers. */
 static bool answer(struct daemon *m, struct vu_message *msg, enum fault fault)
 {
 	union {
@@ -206,7 +206,7 @@ static bool answer(struct daemon *m, struct vu_message *msg, enum fault fault)
 	return fault == NONE || fault == WITH_FDS;
 }
 
-/* A message and its descriptors. False: the other end has gone. */
+/* Receives a message and its descriptors. False: the other end has gone. */
 static bool hear(struct daemon *m, struct vu_message *msg, int fds[8], unsigned *nr)
 {
 	union {
@@ -232,7 +232,7 @@ static bool hear(struct daemon *m, struct vu_message *msg, int fds[8], unsigned 
 	       recv(m->fd, &msg->u64, msg->size, MSG_WAITALL) == (ssize_t)msg->size;
 }
 
-/* Without protocol features a ring needs not be enabled. */
+/* Without protocol features a ring need not be enabled. */
 static int kick_of(const struct daemon *m, unsigned i)
 {
 	if (m->deaf)
@@ -295,7 +295,7 @@ struct rig {
 	int memfd;
 };
 
-/* A device and a daemon, which agree unless the daemon errs. */
+/* Makes a device and a daemon, which agree unless the daemon has a fault. */
 static int rig_up(struct rig *t, uint64_t features, uint64_t protocol, enum fault fault,
 		  uint32_t at)
 {
@@ -362,7 +362,7 @@ static uint32_t ask(struct rig *t, unsigned queue, gpa_t gpa)
 	return *(uint32_t *)ram_at(&t->d.ram, gpa, 4);
 }
 
-/* What it holds now. */
+/* The current value. */
 #define SEEN(t, field)                                                                             \
 	({                                                                                         \
 		pthread_mutex_lock(&(t)->m.lock);                                                  \
@@ -397,7 +397,7 @@ static void the_daemon_serves_the_queues(void **state __unused)
 	}
 }
 
-/* Features of rings are those that both have; and no single queue comes back. */
+/* Features of rings are those that both have; single queues don't come back. */
 static void features_are_those_of_both(void **state __unused)
 {
 	struct rig t;
@@ -414,7 +414,7 @@ static void features_are_those_of_both(void **state __unused)
 	rig_down(&t);
 }
 
-/* Each fault at each message: the device fails, in time, and nothing else does. */
+/* Each fault at each message: the device fails in time, and nothing else does. */
 static void a_daemon_that_errs_is_given_up(void **state __unused)
 {
 	static const uint32_t requests[] = {
@@ -471,7 +471,7 @@ static void a_daemon_that_dies_or_speaks_unasked_breaks_the_device(void **state 
 		assert_int_equal(rig_up(&t, VU_FEATURES, 0xff, NONE, 0), 0);
 		assert_true(driver_start(&t.d, 0));
 		assert_true(t.s.daemon.watched);
-		/* Nothing has come: an event that was the answer to something. */
+		/* Nothing has come: the event was about an answer that has been read. */
 		t.s.daemon.hangup.fn(&t.s.daemon.hangup, EPOLLIN);
 		assert_int_equal(t.s.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
 		if (speaks)
@@ -515,7 +515,7 @@ struct board {
 	int memfd;
 };
 
-/* As bus_write(). */
+/* The same as bus_write(). */
 static void store(struct board *b, unsigned off, unsigned size, uint64_t v)
 {
 	struct dev *d = &b->t.fn.dev;
@@ -642,7 +642,7 @@ static void await_answer(struct board *b)
 	assert_int_equal(used.len, 4);
 }
 
-/* The doorbell is KVM's. What isn't the doorbell reaches the daemon, too. */
+/* KVM has the doorbell. Kicks by other ways reach the daemon, too. */
 static void every_way_to_kick_reaches_the_daemon(void **state __unused)
 {
 	struct board b = { 0 };
@@ -671,8 +671,8 @@ static int take_dup(struct board *b, bool kick)
 	return fd;
 }
 
-/* It makes what it was given blocking, and fills it. Neither a vCPU nor the loop waits for it: else
- * this test doesn't end. */
+/* It makes its eventfds blocking, and fills them. Neither a vCPU nor the loop waits for it:
+ * otherwise this test doesn't end. */
 static void a_daemon_that_fills_its_eventfds_holds_nobody_up(void **state __unused)
 {
 	const uint64_t most = UINT64_MAX - 1;
