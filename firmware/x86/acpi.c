@@ -140,7 +140,7 @@ static void dsdt_processor(struct aml *a, unsigned id)
 	aml_close(a, dev);
 }
 
-static void dsdt_virtio(struct aml *a, unsigned uid, const struct acpi_virtio *v)
+static void dsdt_virtio(struct aml *a, unsigned uid, const struct virtio_place *v)
 {
 	char name[5];
 	size_t dev, crs;
@@ -152,7 +152,7 @@ static void dsdt_virtio(struct aml *a, unsigned uid, const struct acpi_virtio *v
 	aml_name_int(a, "_UID", uid);
 	crs = aml_open_crs(a);
 	aml_crs_memory(a, (uint32_t)v->base, v->len);
-	aml_crs_irq(a, v->gsi);
+	aml_crs_irq(a, v->pin);
 	aml_close_crs(a, crs);
 	aml_close(a, dev);
 }
@@ -244,7 +244,7 @@ static void dsdt_osc(struct aml *a)
 
 /* The host bridge, and a motherboard resource that keeps others from using configuration space:
  * kernels use the MCFG only if there is one. */
-static void dsdt_pci(struct aml *a, const struct acpi_pci *pci)
+static void dsdt_pci(struct aml *a, const struct pci_place *pci, uint16_t ports)
 {
 	size_t dev, crs;
 
@@ -257,7 +257,7 @@ static void dsdt_pci(struct aml *a, const struct acpi_pci *pci)
 	aml_name_int(a, "_UID", 0);
 	crs = aml_open_crs(a);
 	aml_crs_buses(a, 0, 0);
-	aml_crs_ports(a, pci->ports, 8);
+	aml_crs_ports(a, ports, 8);
 	aml_crs_window(a, pci->low, pci->low_len);
 	aml_crs_window(a, pci->high, pci->high_len);
 	aml_close_crs(a, crs);
@@ -289,10 +289,10 @@ static gpa_t write_dsdt(struct tables *t, const struct acpi_config *c)
 		dsdt_rtc(a, c);
 	if (c->pvpanic_port)
 		dsdt_pvpanic(a, c);
-	if (c->pci.ecam)
-		dsdt_pci(a, &c->pci);
-	for (unsigned i = 0; i < c->nr_virtio; i++)
-		dsdt_virtio(a, i, &c->virtio[i]);
+	if (c->devices.pci.ecam)
+		dsdt_pci(a, &c->devices.pci, c->pci_ports);
+	for (unsigned i = 0; i < c->devices.nr_virtio; i++)
+		dsdt_virtio(a, i, &c->devices.virtio[i]);
 	aml_close(a, sb);
 	return table_close(t, open);
 }
@@ -352,7 +352,7 @@ static gpa_t write_madt(struct tables *t, const struct acpi_config *c)
 	return table_close(t, open);
 }
 
-static gpa_t write_mcfg(struct tables *t, const struct acpi_pci *pci)
+static gpa_t write_mcfg(struct tables *t, const struct pci_place *pci)
 {
 	struct aml *a = &t->a;
 	size_t open = table_open(t, "MCFG", 1);
@@ -409,7 +409,7 @@ int acpi_build(const struct gmem *mem, const struct acpi_config *c, gpa_t at, ui
 	write_rsdp(&t.a);
 	fadt = write_fadt(&t, c, write_dsdt(&t, c));
 	madt = write_madt(&t, c);
-	mcfg = c->pci.ecam ? write_mcfg(&t, &c->pci) : 0;
+	mcfg = c->devices.pci.ecam ? write_mcfg(&t, &c->devices.pci) : 0;
 	finish_rsdp(&t.a, write_xsdt(&t, fadt, madt, mcfg));
 	if (t.a.len > t.a.size)
 		return log_ret(-ENOSPC, "acpi: the tables need %zu bytes, and have %zu", t.a.len,

@@ -6,23 +6,8 @@
  */
 #pragma once
 
+#include "common/devices.h"
 #include "vmm/mem.h"
-
-/* A virtio-mmio transport (virtio 1.2 §4.2): its registers, below 4 GiB, and its interrupt. */
-struct acpi_virtio {
-	gpa_t base;
-	uint32_t len;
-	uint32_t gsi; /* edge-triggered, active high */
-};
-
-/* A PCI host bridge and its one bus: configuration space in memory (ECAM, 1 MiB) and by ports, and
- * the windows for BARs, one below 4 GiB and one above all RAM. Functions have no interrupt pins. */
-struct acpi_pci {
-	gpa_t ecam; /* 0: there is no PCI */
-	gpa_t low, high;
-	uint64_t low_len, high_len;
-	uint16_t ports; /* CONFIG_ADDRESS and CONFIG_DATA */
-};
 
 /* The machine as the tables describe it. A port of 0 means that the device isn't there. */
 struct acpi_config {
@@ -30,9 +15,8 @@ struct acpi_config {
 	gpa_t lapic, ioapic;
 	uint8_t ioapic_id;
 
-	const struct acpi_virtio *virtio;
-	size_t nr_virtio;
-	struct acpi_pci pci;
+	struct device_places devices;
+	uint16_t pci_ports; /* of PCI: CONFIG_ADDRESS and CONFIG_DATA */
 
 	uint16_t com1_port; /* eight ports of a 16550A */
 	uint32_t com1_gsi;

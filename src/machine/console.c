@@ -112,7 +112,7 @@ static void close_end(struct stream **s)
 
 void machine_console_close(struct machine *m)
 {
-	uart_detach(&m->com1);
+	board_close_serial(&m->board);
 	virtio_console_detach(&m->console);
 	virtio_console_detach(&m->ports);
 	close_end(&m->serial);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine's life, and its board: machine_wire() is a list that can be read from top to bottom.
- * Adding a device is one file in devices/, its member in struct machine, its init below and its row
- * in the list (docs/adding-a-device.md).
+ * The machine's parts, one after the other. What is at I/O ports and the like is the architecture's
+ * board (board.h); how a device is added, docs/adding-a-device.md says.
  */
 #include "machine/machine.h"
 
@@ -12,9 +11,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "x86/acpi.h"
-#include "x86/bios.h"
-#include "arch/x86/board.h"
+#include "arch/arch.h"
 #include "machine/cmdline.h"
 #include "machine/console.h"
 #include "machine/dry_run.h"
@@ -135,83 +132,43 @@ static int init_virtio(struct machine *m)
 	return rc;
 }
 
-/* The whole address map: ports are listed here, and memory is mapped by transport_wire(). */
 static int machine_wire(struct machine *m)
 {
-	const bool serial = m->config->serial.kind != HOST_NONE || m->config->command.argv;
-	const bool debug = m->config->debug_exit;
-	const struct {
-		struct bus *bus;
-		uint64_t base, len;
-		struct dev *dev;
-	} map[] = {
-		{ &m->pio, PORT_I8042, I8042_PORTS, &m->i8042.dev },
-		{ &m->pio, PORT_RTC, RTC_PORTS, &m->rtc.dev },
-		{ &m->pio, PORT_DEBUG_EXIT, debug ? DEBUG_EXIT_PORTS : 0, &m->debug_exit.dev },
-		{ &m->pio, PORT_COM1, serial ? UART_PORTS : 0, &m->com1.dev },
-		{ &m->pio, PORT_PVPANIC, PVPANIC_PORTS, &m->pvpanic.dev },
-		{ &m->pio, PORT_PM, PM_PORTS, &m->pm.dev },
-		{ &m->pio, PORT_PCI, PCI_PORTS, &m->pci.ports },
-	};
-	int rc = 0;
+	int rc = board_wire(&m->board, &m->mmio);
 
-	for (size_t i = 0; i < ARRAY_SIZE(map) && rc == 0; i++)
-		if (map[i].len)
-			rc = bus_add(map[i].bus, map[i].base, map[i].len, map[i].dev);
 	if (rc == 0)
 		rc = transport_wire(m);
-	bus_freeze(&m->pio);
 	bus_freeze(&m->mmio);
 	return rc;
 }
 
 static int init_devices(struct machine *m)
 {
-	const struct power power = { .event = machine_on_power, .ctx = m };
-	struct irq_line com1_irq = vm_irq_line(&m->vm, GSI_COM1);
-	struct irq_line pm_irq = vm_irq_line(&m->vm, GSI_PM);
-	int rc = machine_console_open(m, &power);
+	struct board_host host = {
+		.vm = &m->vm,
+		.pci = &m->pci,
+		.power = { .event = machine_on_power, .ctx = m },
+	};
+	int rc = machine_console_open(m, &host.power);
 
 	if (rc < 0)
 		return rc;
-	uart_init(&m->com1, &com1_irq, m->serial);
-	i8042_init(&m->i8042, &power);
-	rtc_init(&m->rtc, NULL);
-	pvpanic_init(&m->pvpanic, &power);
-	pm_init(&m->pm, &pm_irq, &power);
+	host.serial = m->serial;
+	board_init(&m->board, m->config, &host);
 	transport_init(m);
-	m->pci.power = power;
-	debug_exit_init(&m->debug_exit, &power);
+	m->pci.power = host.power;
 	return init_virtio(m);
 }
 
 /* -- what firmware would do ------------------------------------------------------------------ */
 
-static int place_firmware(struct machine *m)
+static int place_tables(struct machine *m)
 {
-	struct acpi_virtio virtio[MACHINE_MAX_VIRTIO];
-	const bool serial = m->config->serial.kind != HOST_NONE;
-	struct acpi_config c = {
-		.cpus = m->config->cpus,
-		.lapic = BOARD_LAPIC,
-		.ioapic = BOARD_IOAPIC,
-		.com1_port = serial ? PORT_COM1 : 0,
-		.com1_gsi = GSI_COM1,
-		.rtc_port = PORT_RTC,
-		.pvpanic_port = PORT_PVPANIC,
-		.pm_port = PORT_PM,
-		.pm_gsi = GSI_PM,
-	};
-	const struct bios_config bios = {
-		.com1_port = c.com1_port,
-		.reset_port = PORT_PM + PM_RESET,
-		.reset_value = PM_RESET_VALUE,
-	};
-	int rc;
+	struct virtio_place virtio[MACHINE_MAX_VIRTIO];
+	struct device_places places = { 0 };
 
-	transport_describe(m, &c, virtio);
-	rc = acpi_build(&m->mem, &c, BOARD_ACPI, BIOS_INTERRUPTS - BOARD_ACPI);
-	return rc == 0 ? bios_build(&m->mem, &bios) : rc;
+	transport_describe(m, &places, virtio);
+	return board_place_tables(&m->board, &m->mem, &places);
 }
 
 /* Reads the files of a Linux kernel that runs a command: if there is a command, our initrd follows
@@ -253,7 +210,7 @@ static int place_kernel(struct machine *m)
 	struct initramfs archive = { 0 };
 	struct boot_request r = {
 		.mem = &m->mem,
-		.rsdp = BOARD_ACPI,
+		.rsdp = arch_layout.tables.base,
 		.kaslr = c->kaslr,
 		.kernel_name = c->kernel,
 	};
@@ -302,7 +259,7 @@ static int init_vcpus(struct machine *m)
 	for (unsigned i = 0; i < m->config->cpus && rc == 0; i++) {
 		struct vcpu *v = &m->vcpu[m->nr_vcpus++];
 
-		rc = vcpu_init(v, &m->vm, i, m->config->cpus, &m->pio, &m->mmio, &m->mem);
+		rc = vcpu_init(v, &m->vm, i, m->config->cpus, &m->board.pio, &m->mmio, &m->mem);
 		v->timed = m->config->stats || m->config->command.json;
 	}
 	return rc == 0 ? vcpu_boot(&m->vcpu[0], &m->entry) : rc;
@@ -350,7 +307,7 @@ int machine_init(struct machine *m, const struct config *c, struct machine_kept 
 	if (rc == 0)
 		rc = machine_wire(m);
 	if (rc == 0)
-		rc = place_firmware(m);
+		rc = place_tables(m);
 	m->times.devices = monotonic_ns();
 	if (rc == 0)
 		rc = place_kernel(m);
@@ -376,12 +333,7 @@ void machine_destroy(struct machine *m)
 	vsock_vhost_destroy(&m->vsock_vhost);
 	machine_fs_destroy(m);
 	machine_console_destroy(m);
-	uart_destroy(&m->com1);
-	i8042_destroy(&m->i8042);
-	rtc_destroy(&m->rtc);
-	pvpanic_destroy(&m->pvpanic);
-	pm_destroy(&m->pm);
-	debug_exit_destroy(&m->debug_exit);
+	board_destroy(&m->board);
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
 		vcpu_destroy(&m->vcpu[i]);
 	vm_destroy(&m->vm);
@@ -435,7 +387,7 @@ void machine_stop_guest(struct machine *m)
 static void stop_threads(struct machine *m)
 {
 	__atomic_store_n(&m->stopping, true, __ATOMIC_RELAXED);
-	uart_stop(&m->com1); /* a vCPU may wait for room there */
+	board_stop(&m->board); /* a vCPU may wait in there */
 	machine_stop_guest(m);
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
 		vcpu_join(&m->vcpu[i]);
@@ -474,7 +426,7 @@ void machine_stop(struct machine *m)
 
 void machine_press_power_button(struct machine *m)
 {
-	pm_press_power_button(&m->pm);
+	board_press_power_button(&m->board);
 }
 
 int64_t machine_move_balloon(struct machine *m, int64_t bytes)

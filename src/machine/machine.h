@@ -9,18 +9,13 @@
 #pragma once
 
 #include "config/config.h"
-#include "debug_exit.h"
+#include "board.h"
 #include "host/file.h"
 #include "backend/kept.h"
 #include "x86/boot.h"
-#include "i8042.h"
 #include "pci.h"
-#include "pm.h"
-#include "pvpanic.h"
 #include "machine/ram.h"
-#include "rtc.h"
 #include "command/command.h"
-#include "uart8250.h"
 #include "kvm/vcpu.h"
 #include "virtio/balloon.h"
 #include "virtio/blk.h"
@@ -98,21 +93,16 @@ struct machine {
 	struct ram ram;
 	struct gmem mem;
 	struct vm vm;
-	struct bus pio, mmio;
+	struct bus mmio;
 	struct loop loop;                               /* run by the machine's own thread */
 	struct io_thread io[CONFIG_MAX_IO_THREADS + 1]; /* the last: for shared directories */
 	struct vcpu vcpu[CONFIG_MAX_CPUS];
 	unsigned nr_vcpus;
 
 	struct stream *serial, *console_end, *port_end[CONFIG_MAX_PORTS];
-	struct uart com1;
-	struct i8042 i8042;
-	struct rtc rtc;
-	struct pvpanic pvpanic;
-	struct pm pm;
+	struct board board; /* the architecture's */
 	struct pci pci;
 	unsigned nr_msis; /* how many the PCI functions have */
-	struct debug_exit debug_exit;
 	struct virtio_blk disk[CONFIG_MAX_DISKS];
 	size_t nr_disks;
 	struct virtio_net net[CONFIG_MAX_NETS];

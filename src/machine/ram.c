@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "arch/arch.h"
 #include "host/hostmem.h"
 
 static uint64_t page_size(enum huge_pages huge)
@@ -175,10 +176,16 @@ void ram_free(struct ram *r)
 
 int ram_layout(const struct ram *r, struct gmem *m)
 {
-	const uint64_t low = min(r->size, RAM_HOLE_START);
-	int rc = gmem_add(m, 0, low, r->host);
+	uint64_t done = 0, len;
+	int rc = 0;
 
-	if (rc == 0 && r->size > low)
-		rc = gmem_add(m, RAM_HOLE_END, r->size - low, r->host + low);
+	for (unsigned i = 0; i < LAYOUT_RAM && done < r->size && rc == 0; i++) {
+		const struct layout_ram *part = &arch_layout.ram[i];
+
+		len = min(r->size - done, part->len);
+		if (len)
+			rc = gmem_add(m, part->base, len, r->host + done);
+		done += len;
+	}
 	return rc;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The guest's RAM on the host: one mapping, laid out below and above the device hole of the guest's
- * 32-bit address space.
+ * The guest's RAM on the host: one mapping, which the guest may see in several parts.
  *
  * The mapping is anonymous and private, not a memfd: only such memory is merged by KSM, gets
  * transparent huge pages by the host's default settings, and faults in without a file's page cache
@@ -15,10 +14,6 @@
 
 #include "config/config.h"
 #include "vmm/mem.h"
-
-/* Device registers are here, and no RAM. */
-#define RAM_HOLE_START (3 * GIB)
-#define RAM_HOLE_END   (4 * GIB)
 
 struct ram {
 	uint8_t *host;   /* NULL: none */
@@ -43,7 +38,7 @@ void ram_free(struct ram *r);
  * again, which would kill us. Any thread. */
 bool ram_release(const struct ram *r, void *host, uint64_t len);
 
-/* Adds r to m: from 0 to the hole, and the rest from the hole's end. The offset in r of any guest
- * address above the hole is that address minus the hole's size, so that huge pages of the host and
- * of the guest coincide. Returns what gmem_add() returns. */
+/* Adds r to m where the architecture has RAM (arch_layout). Each part begins at a multiple of 1 GiB,
+ * in r as for the guest, so that huge pages of the host and of the guest coincide. Returns what
+ * gmem_add() returns. */
 int ram_layout(const struct ram *r, struct gmem *m) __must_check;

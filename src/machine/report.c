@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Describes the machine in words: what it is made of (--dry-run) and what it did (--stats). */
+#include <limits.h>
 #include <stdio.h>
 
-#include "arch/x86/board.h"
+#include "arch/arch.h"
 #include "machine/console.h"
 #include "machine/machine.h"
 #include "config/options.h"
@@ -14,6 +15,8 @@ typedef unsigned long long ull;
 
 static void print_memory(FILE *out, const struct machine *m)
 {
+	const struct layout_tables *tables = &arch_layout.tables;
+
 	fprintf(out, "memory map\n");
 	for (size_t i = 0; i < m->mem.nr; i++) {
 		const struct gmem_region *r = &m->mem.region[i];
@@ -21,8 +24,9 @@ static void print_memory(FILE *out, const struct machine *m)
 		fprintf(out, "  0x%010llx-0x%010llx  RAM, %llu MiB\n", (ull)r->base,
 			(ull)(r->base + r->size - 1), (ull)(r->size / MIB));
 	}
-	fprintf(out, "  0x%010llx-0x%010llx  ACPI tables, BIOS entry point\n", BOARD_ACPI,
-		BOARD_ACPI + BOARD_ACPI_LEN - 1);
+	if (tables->what)
+		fprintf(out, "  0x%010llx-0x%010llx  %s\n", (ull)tables->base,
+			(ull)(tables->base + tables->len - 1), tables->what);
 	fprintf(out, "  0x%010llx-0x%010llx  kernel: %s\n", (ull)m->entry.kernel_start,
 		(ull)m->entry.kernel_end - 1, m->entry.how);
 	if (m->entry.initrd_start != m->entry.initrd_end)
@@ -30,8 +34,10 @@ static void print_memory(FILE *out, const struct machine *m)
 			(ull)m->entry.initrd_end - 1, m->config->initrd ?: "of run");
 	fprintf(out, "  0x%010llx             entry, %s\n", (ull)m->entry.rip,
 		m->entry.mode == BOOT_LONG64 ? "64-bit mode" : "32-bit protected mode");
-	fprintf(out, "  0x%010llx             IO-APIC\n", BOARD_IOAPIC);
-	fprintf(out, "  0x%010llx             local APIC of each vCPU\n", BOARD_LAPIC);
+	for (size_t i = 0; i < LAYOUT_CHIP; i++)
+		if (arch_layout.chip[i].what)
+			fprintf(out, "  0x%010llx             %s\n", (ull)arch_layout.chip[i].at,
+				arch_layout.chip[i].what);
 }
 
 static void print_net(FILE *out, const struct net_config *n)
@@ -104,29 +110,20 @@ static void print_virtio(FILE *out, const struct machine *m, size_t i)
 
 static void print_devices(FILE *out, const struct machine *m)
 {
-	fprintf(out, "devices\n");
-	for (size_t i = 0; i < m->pio.nr; i++) {
-		const struct bus_range *r = &m->pio.range[i];
+	const struct host_end *serial = &m->config->serial;
+	char where[PATH_MAX + 64];
 
-		fprintf(out, "  port 0x%03llx    ", (ull)r->base);
-		if (r->dev == &m->com1.dev)
-			fprintf(out, "irq %2u  %s: %s%s\n", GSI_COM1, r->dev->ops->name,
-				machine_console_where(&m->config->serial),
-				m->config->serial.path ?: "");
-		else if (r->dev == &m->pm.dev)
-			fprintf(out, "irq %2u  %s\n", GSI_PM, r->dev->ops->name);
-		else
-			fprintf(out, "        %s\n", r->dev->ops->name);
-	}
+	snprintf(where, sizeof(where), "%s%s", machine_console_where(serial), serial->path ?: "");
+	fprintf(out, "devices\n");
+	board_print_devices(&m->board, where, out);
 	for (size_t i = 0; i < m->nr_virtio; i++)
 		print_virtio(out, m, i);
 }
 
 void machine_print(const struct machine *m, FILE *out)
 {
-	fprintf(out, "processors\n  %u vCPU%s, APIC ids 0 to %u%s\n", m->config->cpus,
-		m->config->cpus == 1 ? "" : "s", m->config->cpus - 1,
-		m->config->nested ? ", VT-x or AMD-V for guests of the guest's own" : "");
+	fprintf(out, "processors\n");
+	board_print_processors(&m->board, out);
 	print_memory(out, m);
 	print_devices(out, m);
 	fprintf(out, "command line\n  %s\n", m->cmdline);
@@ -239,7 +236,8 @@ void machine_print_stats(const struct machine *m, FILE *out)
 	print_exits(out, m);
 	print_rows(out, m);
 	fprintf(out, "accesses           reads   writes\n");
-	print_accesses(out, &m->pio);
+	if (board_bus(&m->board))
+		print_accesses(out, board_bus(&m->board));
 	print_accesses(out, &m->mmio);
 	if (m->config->balloon.on)
 		print_balloon(out, &m->balloon);

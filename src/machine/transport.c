@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "arch/x86/board.h"
+#include "arch/arch.h"
 
 typedef unsigned long long ull;
 
@@ -18,7 +18,7 @@ static bool on_pci(const struct machine *m)
 
 static gpa_t mmio_base(size_t i)
 {
-	return BOARD_VIRTIO + i * BOARD_VIRTIO_LEN;
+	return arch_layout.virtio + i * VIRTIO_MMIO_SIZE;
 }
 
 /* The high window lies above all RAM, at a multiple of its size. */
@@ -26,7 +26,8 @@ static gpa_t high_window(const struct machine *m)
 {
 	const struct gmem_region *last = &m->mem.region[m->mem.nr - 1];
 
-	return align_up(max(last->base + last->size, RAM_HOLE_END), BOARD_PCI_HIGH_LEN);
+	return align_up(max(last->base + last->size, arch_layout.pci_high),
+			arch_layout.pci_high_len);
 }
 
 void transport_init(struct machine *m)
@@ -34,8 +35,8 @@ void transport_init(struct machine *m)
 	/* There is always a host bridge: kernels look for one, and complain if they don't find
 	 * it. */
 	if (on_pci(m))
-		pci_init(&m->pci, BOARD_PCI_LOW, BOARD_PCI_LOW_LEN, high_window(m),
-			 BOARD_PCI_HIGH_LEN);
+		pci_init(&m->pci, arch_layout.pci_low, arch_layout.pci_low_len, high_window(m),
+			 arch_layout.pci_high_len);
 	else
 		pci_init(&m->pci, 0, 0, 0, 0);
 }
@@ -51,7 +52,7 @@ static int add_mmio(struct machine *m, size_t i, struct virtio_dev *vd, struct l
 	int rc = t ? 0 : log_ret(-ENOMEM, "virtio-%s: out of memory", vd->ops->name);
 
 	if (rc == 0 && live)
-		rc = vm_irqfd_line(&m->vm, board_virtio_gsi[i], &irq);
+		rc = vm_irqfd_line(&m->vm, arch_layout.virtio_pin[i], &irq);
 	if (rc == 0)
 		rc = virtio_mmio_init(t, vd, &m->mem, &irq, loop);
 	if (rc == 0 && live) {
@@ -90,7 +91,7 @@ int machine_add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *lo
 			-ENOSPC,
 			"virtio-%s: there are %zu virtio devices already, which is the most; leave one out",
 			vd->ops->name, i);
-	if (!on_pci(m) && i == ARRAY_SIZE(board_virtio_gsi))
+	if (!on_pci(m) && i == arch_layout.nr_virtio_pins)
 		return log_ret(
 			-ENOSPC,
 			"virtio-%s: --transport mmio has interrupts for %zu virtio devices (one is for random numbers); use --transport pci or leave one out",
@@ -109,10 +110,10 @@ int transport_wire(struct machine *m)
 
 	for (size_t i = 0; i < m->nr_virtio && rc == 0; i++)
 		if (m->virtio[i].mmio)
-			rc = bus_add(&m->mmio, mmio_base(i), BOARD_VIRTIO_LEN,
+			rc = bus_add(&m->mmio, mmio_base(i), VIRTIO_MMIO_SIZE,
 				     &m->virtio[i].mmio->dev);
 	if (rc == 0 && on_pci(m))
-		rc = bus_add(&m->mmio, BOARD_PCI_ECAM, PCI_ECAM_SIZE, &m->pci.ecam);
+		rc = bus_add(&m->mmio, arch_layout.pci_ecam, PCI_ECAM_SIZE, &m->pci.ecam);
 	if (rc == 0 && on_pci(m))
 		rc = bus_add(&m->mmio, w->low.base, w->low.len, &w->low.dev);
 	if (rc == 0 && on_pci(m))
@@ -120,35 +121,34 @@ int transport_wire(struct machine *m)
 	return rc;
 }
 
-void transport_describe(const struct machine *m, struct acpi_config *c,
-			struct acpi_virtio list[MACHINE_MAX_VIRTIO])
+void transport_describe(const struct machine *m, struct device_places *d,
+			struct virtio_place list[MACHINE_MAX_VIRTIO])
 {
 	if (on_pci(m)) {
-		c->pci = (struct acpi_pci){
-			.ecam = BOARD_PCI_ECAM,
+		d->pci = (struct pci_place){
+			.ecam = arch_layout.pci_ecam,
 			.low = m->pci.windows.low.base,
 			.low_len = m->pci.windows.low.len,
 			.high = m->pci.windows.high.base,
 			.high_len = m->pci.windows.high.len,
-			.ports = PORT_PCI,
 		};
 		return;
 	}
 	for (size_t i = 0; i < m->nr_virtio; i++)
-		list[i] = (struct acpi_virtio){
+		list[i] = (struct virtio_place){
 			.base = mmio_base(i),
-			.len = BOARD_VIRTIO_LEN,
-			.gsi = board_virtio_gsi[i],
+			.len = VIRTIO_MMIO_SIZE,
+			.pin = arch_layout.virtio_pin[i],
 		};
-	c->virtio = list;
-	c->nr_virtio = m->nr_virtio;
+	d->virtio = list;
+	d->nr_virtio = m->nr_virtio;
 }
 
 void transport_reserve(const struct machine *m, struct boot_request *r)
 {
 	if (!on_pci(m))
 		return;
-	r->reserved = BOARD_PCI_ECAM;
+	r->reserved = arch_layout.pci_ecam;
 	r->reserved_len = PCI_ECAM_SIZE;
 }
 
@@ -176,6 +176,6 @@ const char *transport_where(const struct machine *m, size_t i, char text[TRANSPO
 			 (ull)pci_bar(&m->virtio[i].pci->fn), i + 1);
 	else
 		snprintf(text, TRANSPORT_WHERE_LEN, "0x%010llx  irq %2u", (ull)mmio_base(i),
-			 board_virtio_gsi[i]);
+			 arch_layout.virtio_pin[i]);
 	return text;
 }

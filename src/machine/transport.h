@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "x86/acpi.h"
+#include "common/devices.h"
 #include "machine/machine.h"
 
 /* Makes the PCI bus, with nothing on it. Called before the first device. */
@@ -14,9 +14,9 @@ void transport_init(struct machine *m);
 /* Maps the registers of all devices. Returns 0 or -errno, logged. */
 int transport_wire(struct machine *m) __must_check;
 
-/* Tells a kernel in c, which then refers to list, where it finds them. */
-void transport_describe(const struct machine *m, struct acpi_config *c,
-			struct acpi_virtio list[MACHINE_MAX_VIRTIO]);
+/* Puts into d, which then refers to list, where a kernel finds them. */
+void transport_describe(const struct machine *m, struct device_places *d,
+			struct virtio_place list[MACHINE_MAX_VIRTIO]);
 
 /* Puts into r what a kernel must not use for anything else. */
 void transport_reserve(const struct machine *m, struct boot_request *r);

@@ -12,19 +12,16 @@
 
 #include "vmm/log.h"
 #include "arch/x86/cpuid_bits.h"
+#include "arch/x86/layout.h"
 #include "arch/x86/x86.h"
-
-/* Three pages for VMX's real mode emulation and one for its identity map, in the 32-bit device hole
- * where the board has nothing else (KVM api 4.23, 4.37). Other backends ignore them. */
-#define TSS_ADDR          0xfffbd000u
-#define IDENTITY_MAP_ADDR 0xfffbc000u
 
 static int create_interrupt_controllers(struct vm *vm)
 {
-	uint64_t identity = IDENTITY_MAP_ADDR;
+	uint64_t identity = BOARD_IDENTITY_MAP;
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 
-	if (vm_has(vm, KVM_CAP_SET_TSS_ADDR) && ioctl(vm->fd, KVM_SET_TSS_ADDR, (long)TSS_ADDR) < 0)
+	if (vm_has(vm, KVM_CAP_SET_TSS_ADDR) &&
+	    ioctl(vm->fd, KVM_SET_TSS_ADDR, (long)BOARD_TSS) < 0)
 		return log_errno("KVM: set TSS address");
 	if (vm_has(vm, KVM_CAP_SET_IDENTITY_MAP_ADDR) &&
 	    ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)

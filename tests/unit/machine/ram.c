@@ -47,39 +47,6 @@ static void assert_said_nothing(void)
 	assert_string_equal(said, "");
 }
 
-/* -- layout ---------------------------------------------------------------------------------- */
-
-static void ram_lies_below_and_above_the_hole(void **state __unused)
-{
-	static const struct {
-		uint64_t size, low, high;
-	} row[] = {
-		{ 128 * MIB, 128 * MIB, 0 },
-		{ 3 * GIB, 3 * GIB, 0 },
-		{ 3 * GIB + 4 * KIB, 3 * GIB, 4 * KIB },
-		{ 3584 * MIB, 3 * GIB, 512 * MIB },
-		{ 1 * TIB, 3 * GIB, 1 * TIB - 3 * GIB },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
-		const struct ram r = { .host = (uint8_t *)0x10000000, .size = row[i].size };
-		struct gmem m = { 0 };
-
-		assert_int_equal(ram_layout(&r, &m), 0);
-		assert_int_equal(m.nr, row[i].high ? 2 : 1);
-		assert_int_equal(m.region[0].size + (row[i].high ? m.region[1].size : 0),
-				 row[i].size);
-		assert_int_equal(m.region[0].base, 0);
-		assert_int_equal(m.region[0].size, row[i].low);
-		assert_ptr_equal(m.region[0].host, r.host);
-		if (!row[i].high)
-			continue;
-		assert_int_equal(m.region[1].base, 4 * GIB);
-		assert_int_equal(m.region[1].size, row[i].high);
-		assert_ptr_equal(m.region[1].host, r.host + row[i].low);
-	}
-}
-
 /* -- the mapping ----------------------------------------------------------------------------- */
 
 /* One mapping of this process, from /proc/self/smaps. */
@@ -422,7 +389,6 @@ static void a_child_has_none_of_it(void **state __unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ram_lies_below_and_above_the_hole),
 		cmocka_unit_test(a_guest_larger_than_the_host_costs_nothing_yet),
 		cmocka_unit_test(prefaulted_memory_is_there),
 		cmocka_unit_test(a_child_has_none_of_it),

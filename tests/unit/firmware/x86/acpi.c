@@ -19,7 +19,7 @@
 struct board {
 	uint8_t ram[0x100000];
 	struct gmem mem;
-	struct acpi_virtio virtio[MAX_VIRTIO];
+	struct virtio_place virtio[MAX_VIRTIO];
 	struct acpi_config config;
 };
 
@@ -31,31 +31,30 @@ static struct board *board_new(unsigned cpus, size_t nr_virtio)
 	memset(b->ram, 0xa5, sizeof(b->ram));
 	assert_int_equal(gmem_add(&b->mem, 0, sizeof(b->ram), b->ram), 0);
 	for (unsigned i = 0; i < nr_virtio; i++)
-		b->virtio[i] = (struct acpi_virtio){ 0xd0000000 + 0x1000 * i, 0x1000, 6 + i };
+		b->virtio[i] = (struct virtio_place){ 0xd0000000 + 0x1000 * i, 0x1000, 6 + i };
 	b->config = (struct acpi_config){
 		.cpus = cpus,
 		.lapic = 0xfee00000,
 		.ioapic = 0xfec00000,
 		.ioapic_id = 0xf0,
-		.virtio = b->virtio,
-		.nr_virtio = nr_virtio,
+		.devices = { .virtio = b->virtio, .nr_virtio = nr_virtio },
 		.com1_port = 0x3f8,
 		.com1_gsi = 4,
 		.rtc_port = 0x70,
 		.pvpanic_port = 0x505,
 		.pm_port = 0x600,
 		.pm_gsi = PM_GSI,
+		.pci_ports = 0xcf8,
 	};
 	return b;
 }
 
-static const struct acpi_pci pci = {
+static const struct pci_place pci = {
 	.ecam = 0xe0000000,
 	.low = 0xc0000000,
 	.low_len = 0x10000000,
 	.high = 0x140000000,
 	.high_len = 0x40000000,
-	.ports = 0xcf8,
 };
 
 static uint8_t sum(const uint8_t *p, size_t len)
@@ -99,10 +98,10 @@ static struct found find_tables(const struct board *b)
 	assert_int_equal(f.rsdp[15], 2);
 	assert_int_equal(load_le(f.rsdp + 20, 4), 36);
 	f.xsdt = table_at(b, load_le(f.rsdp + 24, 8), "XSDT", &f.xsdt_len);
-	assert_int_equal(f.xsdt_len, 36 + (b->config.pci.ecam ? 3 : 2) * 8);
+	assert_int_equal(f.xsdt_len, 36 + (b->config.devices.pci.ecam ? 3 : 2) * 8);
 	f.fadt = table_at(b, load_le(f.xsdt + 36, 8), "FACP", &f.fadt_len);
 	f.madt = table_at(b, load_le(f.xsdt + 44, 8), "APIC", &f.madt_len);
-	if (b->config.pci.ecam)
+	if (b->config.devices.pci.ecam)
 		f.mcfg = table_at(b, load_le(f.xsdt + 52, 8), "MCFG", &f.mcfg_len);
 	f.dsdt = table_at(b, load_le(f.fadt + 140, 8), "DSDT", &f.dsdt_len);
 	assert_int_equal(load_le(f.fadt + 40, 4), load_le(f.fadt + 140, 8));
@@ -172,7 +171,7 @@ static void mcfg_says_where_configuration_space_is(void **state __unused)
 	struct board *b = board_new(1, 0);
 	struct found f;
 
-	b->config.pci = pci;
+	b->config.devices.pci = pci;
 	assert_int_equal(acpi_build(&b->mem, &b->config, AT, ROOM), 0);
 	f = find_tables(b);
 	assert_int_equal(f.mcfg_len, 44 + 16);
@@ -261,7 +260,7 @@ static char *tables_in_files(unsigned cpus, size_t nr_virtio)
 
 	assert_non_null(mkdtemp(dir));
 	if (has_pci)
-		b->config.pci = pci;
+		b->config.devices.pci = pci;
 	assert_int_equal(acpi_build(&b->mem, &b->config, AT, ROOM), 0);
 	f = find_tables(b);
 	save(dir, "xsdt", f.xsdt, f.xsdt_len);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What an architecture gives to the rest of minivmm: every hook, once. Each directory beside this
+ * file has all of them, and meson picks one. Shared code includes this file, and "board.h" where it
+ * needs room for a struct board, which each architecture defines for itself; it sees nothing else
+ * of them.
+ *
+ * A hook is called by the thread that sets the machine up or takes it down, and by no other, unless
+ * its comment says which. What returns int gives 0, or -errno with one line logged.
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "common/devices.h"
+#include "vmm/bus.h"
+#include "vmm/mem.h"
+#include "vmm/power.h"
+
+struct board;
+struct config;
+struct pci;
+struct stream;
+struct vm;
+
+/* -- where things are ------------------------------------------------------------------------ */
+
+#define LAYOUT_RAM  2
+#define LAYOUT_CHIP 2
+
+/* The addresses that every board has, and its interrupts. Constant. */
+struct layout {
+	/* Guest RAM: the first len bytes of it are at base; and so on. len 0: there is no such
+	 * part. What is not in it are devices, or nothing. */
+	struct layout_ram {
+		gpa_t base;
+		uint64_t len;
+	} ram[LAYOUT_RAM];
+
+	/* virtio-mmio: a page for each device, from here on, and a pin of the interrupt controller
+	 * (edge-triggered) that nothing else uses. There are as many devices at most as pins. */
+	gpa_t virtio;
+	const uint8_t *virtio_pin;
+	size_t nr_virtio_pins;
+
+	/* virtio-pci: configuration space (ECAM), and the windows for BARs. The high one is at the
+	 * first multiple of its size that is neither below pci_high nor below any RAM's end. */
+	gpa_t pci_ecam, pci_low, pci_high;
+	uint64_t pci_low_len, pci_high_len;
+
+	/* For people (--dry-run): the tables that tell a kernel of the machine, and what KVM puts
+	 * in memory by itself. NULL: there is none. */
+	struct layout_tables {
+		gpa_t base;
+		uint64_t len;
+		const char *what;
+	} tables;
+	struct layout_chip {
+		gpa_t at;
+		const char *what;
+	} chip[LAYOUT_CHIP];
+};
+extern const struct layout arch_layout;
+
+/* -- the board: the devices that aren't virtio's --------------------------------------------- */
+
+/* What the board needs of the machine. All of it outlives the board. */
+struct board_host {
+	struct vm *vm; /* for its interrupt lines; without KVM (a dry run), nothing uses them */
+	struct stream *serial; /* behind the serial port; NULL: nothing is */
+	struct pci *pci;       /* the host bridge, which pci_init() need not have seen yet */
+	struct power power;    /* is told what the guest asks for */
+};
+
+/* Makes the board of the machine that c, which outlives it, asks for. board_destroy() is safe on
+ * zeroes, and due after this. */
+void board_init(struct board *b, const struct config *c, const struct board_host *host);
+void board_destroy(struct board *b);
+
+/* Puts its devices on mmio and on buses of its own, which it freezes; mmio stays open. */
+int board_wire(struct board *b, struct bus *mmio) __must_check;
+
+/* Writes what tells a kernel of the machine: tables, and what it finds of firmware. After
+ * board_wire(). */
+int board_place_tables(const struct board *b, const struct gmem *mem,
+		       const struct device_places *devices) __must_check;
+
+/* The vCPUs that wait in the serial port for room don't any longer, now and until the machine
+ * starts again. Any thread. */
+void board_stop(struct board *b);
+/* The serial port lets go of its stream, after the last bytes of it. No thread runs. */
+void board_close_serial(struct board *b);
+
+/* Any thread that holds no device's lock. */
+void board_press_power_button(struct board *b);
+
+/* -- for people ------------------------------------------------------------------------------ */
+
+/* Lines of --dry-run: processors; and the devices that are not virtio's. serial: what the serial
+ * port is connected to. */
+void board_print_processors(const struct board *b, FILE *out);
+void board_print_devices(const struct board *b, const char *serial, FILE *out);
+
+/* A bus of the board's own, for its counts of accesses; NULL: it has none. */
+const struct bus *board_bus(const struct board *b);
