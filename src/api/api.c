@@ -27,8 +27,6 @@ _Static_assert(MINIVMM_NOT_ENDED == (int)END_NONE && MINIVMM_POWER_OFF == (int)E
 		       MINIVMM_COMMAND == (int)END_COMMAND,
 	       "the same by another name");
 
-enum { STATUS_OK = 0, STATUS_FAILED = 1, STATUS_CRASHED = 3 }; /* docs/minivmm.1 */
-
 /* -- the machine's thread -------------------------------------------------------------------- */
 
 static int status_of(const struct machine *m, enum machine_end end)
@@ -39,9 +37,9 @@ static int status_of(const struct machine *m, enum machine_end end)
 	case END_POWER_OFF:
 	case END_RESET:
 	case END_QUIT:
-		return STATUS_OK;
+		return MINIVMM_EXIT_OK;
 	case END_CRASHED:
-		return STATUS_CRASHED;
+		return MINIVMM_EXIT_CRASHED;
 	case END_DEBUG_EXIT:
 		return (int)m->end_value;
 	case END_NONE:
@@ -50,7 +48,7 @@ static int status_of(const struct machine *m, enum machine_end end)
 	case END_COMMAND:
 		break;
 	}
-	return STATUS_FAILED;
+	return MINIVMM_EXIT_FAILED;
 }
 
 static void tell(struct minivmm *vm, enum minivmm_event event)
@@ -205,7 +203,7 @@ static bool revive(struct minivmm *vm)
 	machine_destroy(&vm->m);
 	pthread_mutex_lock(&vm->lock);
 	vm->end = END_FAILED;
-	vm->status = STATUS_FAILED;
+	vm->status = MINIVMM_EXIT_FAILED;
 	pthread_mutex_unlock(&vm->lock);
 	say_why(vm);
 	return false;

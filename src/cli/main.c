@@ -12,29 +12,8 @@
 #include "run.h"
 #include "minivmm.h"
 #include "signals.h"
+#include "take_terminal.h"
 #include "term.h"
-
-enum status {
-	STATUS_OK = 0,
-	STATUS_FAILED = 1,
-	STATUS_USAGE = 2,
-	STATUS_RUN_FAILED = 125
-}; /* minivmm_status() returns others, too */
-
-/* The terminal is put into raw mode, so that keys go to the guest as they are typed. */
-static int take_terminal(struct minivmm *vm)
-{
-	char text[128];
-	int rc = 0;
-
-	if (minivmm_on_stdio(vm) && isatty(STDIN_FILENO))
-		rc = term_raw(STDIN_FILENO);
-	if (rc < 0) {
-		snprintf(text, sizeof(text), "terminal: raw mode: %s", strerror(-rc));
-		minivmm_log(vm, MINIVMM_ERROR, text);
-	}
-	return rc;
-}
 
 /* This process is our own, and shared directories take many descriptors. */
 static void allow_descriptors(void)
@@ -47,17 +26,18 @@ static void allow_descriptors(void)
 	}
 }
 
-static int run(struct minivmm_config *c)
+static int boot(struct minivmm_config *c)
 {
-	int status = STATUS_FAILED;
+	int status = MINIVMM_EXIT_FAILED, rc;
 	struct minivmm *vm;
 
 	term_reserve_stdio();
 	signals_prepare();
 	if (minivmm_create(c, &vm) < 0)
-		return STATUS_FAILED;
+		return MINIVMM_EXIT_FAILED;
 	signals_block();
-	if (take_terminal(vm) == 0 && minivmm_start(vm) == 0 && signals_until_end(vm) == 0)
+	rc = minivmm_on_stdio(vm) ? take_terminal(vm) : 0;
+	if (rc == 0 && minivmm_start(vm) == 0 && signals_until_end(vm) == 0)
 		status = minivmm_status(vm);
 	minivmm_destroy(vm);
 	term_restore();
@@ -68,11 +48,11 @@ static int run(struct minivmm_config *c)
 static int print(const struct minivmm_config *c, enum minivmm_action what)
 {
 	char *text;
-	int status = minivmm_text(c, what, &text) < 0 ? STATUS_FAILED : STATUS_OK;
+	int status = minivmm_text(c, what, &text) < 0 ? MINIVMM_EXIT_FAILED : MINIVMM_EXIT_OK;
 
 	if (text && (fputs(text, stdout) < 0 || fflush(stdout) < 0)) {
 		fprintf(stderr, "minivmm: standard output: %s\n", strerror(errno));
-		status = STATUS_FAILED;
+		status = MINIVMM_EXIT_FAILED;
 	}
 	free(text);
 	return status;
@@ -83,23 +63,23 @@ int main(int argc, char **argv)
 	/* A failure of minivmm run itself must not look like the command's status. */
 	const bool for_command = argc > 1 && !strcmp(argv[1], "run");
 	struct minivmm_config *c = minivmm_config_new();
-	int status = STATUS_FAILED, action = -1;
+	int status = MINIVMM_EXIT_FAILED, action = -1;
 
 	if (c) {
 		minivmm_config_log(c, minivmm_log_stderr, NULL);
 		action = minivmm_config_args(c, argc, argv);
 		allow_descriptors(); /* not earlier: the command gets the limits that we had */
 		if (action < 0)
-			status = STATUS_USAGE;
+			status = MINIVMM_EXIT_USAGE;
 		else if (action == MINIVMM_ACTION_BOOT)
-			status = run(c);
+			status = boot(c);
 		else if (action == MINIVMM_ACTION_COMMAND)
 			status = run_command(c);
 		else
 			status = print(c, (enum minivmm_action)action);
 	}
 	minivmm_config_free(c);
-	return for_command && action != MINIVMM_ACTION_COMMAND && status != STATUS_OK
-		       ? STATUS_RUN_FAILED
+	return for_command && action != MINIVMM_ACTION_COMMAND && status != MINIVMM_EXIT_OK
+		       ? MINIVMM_EXIT_COMMAND_FAILED
 		       : status;
 }

@@ -20,9 +20,9 @@
 #include <unistd.h>
 
 #include "signals.h"
+#include "take_terminal.h"
 #include "term.h"
 
-enum { STATUS_TIMEOUT = 124, STATUS_FAILED = 125, STATUS_SIGNAL = 128 };
 /* How long we wait, after a second signal, for a machine that doesn't end, and for a reader of our
  * output. */
 #define PATIENCE_S 5
@@ -292,42 +292,29 @@ static void until_end(struct session *s)
 
 /* -- all of it ------------------------------------------------------------------------------- */
 
-static int take_terminal(struct minivmm *vm)
-{
-	char text[128];
-	int rc = 0;
-
-	if (minivmm_has_terminal(vm) && isatty(STDIN_FILENO))
-		rc = term_raw(STDIN_FILENO);
-	if (rc < 0) {
-		snprintf(text, sizeof(text), "terminal: raw mode: %s", strerror(-rc));
-		minivmm_log(vm, MINIVMM_ERROR, text);
-	}
-	return rc;
-}
-
 static int run(struct session *s)
 {
 	const sigset_t set = taken_signals();
 	int status;
 
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (s->signal_fd < 0 || take_terminal(s->vm) < 0 || take_streams(s) < 0 ||
-	    minivmm_start(s->vm) < 0 || start_copies(s) < 0)
-		return STATUS_FAILED;
+	if (s->signal_fd < 0 || (minivmm_has_terminal(s->vm) && take_terminal(s->vm) < 0) ||
+	    take_streams(s) < 0 || minivmm_start(s->vm) < 0 || start_copies(s) < 0)
+		return MINIVMM_EXIT_COMMAND_FAILED;
 	tell_size(s);
 	until_end(s);
 	signals_end_us(s);
 	if (s->left) {
 		minivmm_log(s->vm, MINIVMM_ERROR,
 			    "run: the machine does not end: leaving it as it is");
-		return STATUS_SIGNAL + s->signalled;
+		return MINIVMM_EXIT_SIGNAL + s->signalled;
 	}
 	status = minivmm_status(s->vm);
 	join_outputs(s, !s->ended_by_force && minivmm_end(s->vm) != MINIVMM_KILLED);
 	if (s->ended_by_force)
-		return STATUS_SIGNAL + s->signalled;
-	return all_written(s) || status == STATUS_TIMEOUT ? status : STATUS_FAILED;
+		return MINIVMM_EXIT_SIGNAL + s->signalled;
+	return all_written(s) || status == MINIVMM_EXIT_TIMEOUT ? status
+								: MINIVMM_EXIT_COMMAND_FAILED;
 }
 
 int run_command(struct minivmm_config *c)
@@ -340,7 +327,7 @@ int run_command(struct minivmm_config *c)
 	term_reserve_stdio();
 	signals_prepare();
 	if (minivmm_create(c, &s.vm) < 0)
-		return STATUS_FAILED;
+		return MINIVMM_EXIT_COMMAND_FAILED;
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	status = run(&s);
 	if (!s.left)

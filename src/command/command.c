@@ -11,12 +11,11 @@
 #include <sys/timerfd.h>
 
 #include "machine/machine.h"
+#include "minivmm.h"
 
 #define GRACE_SECONDS 5             /* from --timeout's SIGTERM to the end */
 #define MAX_INIT_US   1000000000000 /* no guest's init takes that long */
 #define OUTPUTS       (1u << GUEST_STDOUT | 1u << GUEST_STDERR)
-
-enum { STATUS_TIMEOUT = 124, STATUS_FAILED = 125, STATUS_SIGNAL = 128 };
 
 /* -- what the guest says --------------------------------------------------------------------- */
 
@@ -279,17 +278,17 @@ int command_take_stream(struct command *cmd, unsigned nr)
 int command_status(const struct command *cmd)
 {
 	if (cmd->timed_out)
-		return STATUS_TIMEOUT;
+		return MINIVMM_EXIT_TIMEOUT;
 	switch (cmd->ended) {
 	case COMMAND_EXITED:
 		return cmd->value;
 	case COMMAND_SIGNALLED:
-		return STATUS_SIGNAL + cmd->value;
+		return MINIVMM_EXIT_SIGNAL + cmd->value;
 	case COMMAND_ERROR:
 	case COMMAND_UNKNOWN:
 		break;
 	}
-	return STATUS_FAILED;
+	return MINIVMM_EXIT_COMMAND_FAILED;
 }
 
 /* -- what there is to say about it ----------------------------------------------------------- */
