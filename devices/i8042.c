@@ -15,16 +15,16 @@ enum { SELF_TEST_PASSED = 0x55, TEST_CLOCK_LOW = 1 };
 
 static void i8042_answer(struct i8042 *k, uint8_t value)
 {
-	k->output = value;
-	k->output_full = true;
+	k->state.output = value;
+	k->state.output_full = true;
 }
 
 static void i8042_command(struct i8042 *k, uint8_t command)
 {
-	k->command = command;
+	k->state.command = command;
 	switch (command) {
 	case COMMAND_READ_CONFIG:
-		i8042_answer(k, k->config);
+		i8042_answer(k, k->state.config);
 		break;
 	case COMMAND_SELF_TEST:
 		i8042_answer(k, SELF_TEST_PASSED);
@@ -44,12 +44,12 @@ static uint64_t i8042_read(struct dev *dev, uint64_t off, unsigned size __unused
 	struct i8042 *k = container_of(dev, struct i8042, dev);
 
 	if (off == I8042_COMMAND)
-		return STATUS_SELF_TESTED | (k->output_full ? STATUS_OUTPUT_FULL : 0u) |
-		       (k->command_written ? STATUS_COMMAND : 0u);
+		return STATUS_SELF_TESTED | (k->state.output_full ? STATUS_OUTPUT_FULL : 0u) |
+		       (k->state.command_written ? STATUS_COMMAND : 0u);
 	if (off != I8042_DATA)
 		return ~0ull;
-	k->output_full = false;
-	return k->output;
+	k->state.output_full = false;
+	return k->state.output;
 }
 
 static void i8042_write(struct dev *dev, uint64_t off, unsigned size __unused, uint64_t value)
@@ -59,20 +59,18 @@ static void i8042_write(struct dev *dev, uint64_t off, unsigned size __unused, u
 	if (off == I8042_COMMAND) {
 		i8042_command(k, (uint8_t)value);
 	} else if (off == I8042_DATA) {
-		if (k->command == COMMAND_WRITE_CONFIG)
-			k->config = (uint8_t)value;
-		k->command = 0;
+		if (k->state.command == COMMAND_WRITE_CONFIG)
+			k->state.config = (uint8_t)value;
+		k->state.command = 0;
 	}
-	k->command_written = off == I8042_COMMAND;
+	k->state.command_written = off == I8042_COMMAND;
 }
 
 static void i8042_reset(struct dev *dev)
 {
 	struct i8042 *k = container_of(dev, struct i8042, dev);
 
-	k->config = CONFIG_KEYBOARD_OFF | CONFIG_MOUSE_OFF;
-	k->output = k->command = 0;
-	k->output_full = k->command_written = false;
+	k->state = (struct i8042_state){ .config = CONFIG_KEYBOARD_OFF | CONFIG_MOUSE_OFF };
 }
 
 static const struct dev_ops i8042_ops = {

@@ -21,11 +21,14 @@ struct i8042 {
 	struct dev dev;
 	struct power power;
 
-	uint8_t config;       /* the configuration byte */
-	uint8_t output;       /* what the data port reads */
-	bool output_full;     /* status bit 0 */
-	bool command_written; /* status bit 3: the last write was a command */
-	uint8_t command;      /* the last one; the next byte at the data port belongs to it */
+	/* What a guest can see: all that a snapshot needs. */
+	struct i8042_state {
+		uint8_t config;       /* the configuration byte */
+		uint8_t output;       /* what the data port reads */
+		bool output_full;     /* status bit 0 */
+		bool command_written; /* status bit 3: the last write was a command */
+		uint8_t command; /* the last one; the next byte at the data port belongs to it */
+	} state;
 };
 
 /* *power is copied. */

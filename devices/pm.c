@@ -4,11 +4,11 @@
 static uint64_t pm_read(struct dev *dev, uint64_t off, unsigned size __unused)
 {
 	struct pm *p = container_of(dev, struct pm, dev);
-	uint8_t events = p->events;
+	uint8_t events = p->state.events;
 
 	if (off != PM_EVENTS)
 		return 0;
-	p->events = 0;
+	p->state.events = 0;
 	return events;
 }
 
@@ -30,7 +30,7 @@ static void pm_write(struct dev *dev, uint64_t off, unsigned size __unused, uint
 
 static void pm_reset(struct dev *dev)
 {
-	container_of(dev, struct pm, dev)->events = 0;
+	container_of(dev, struct pm, dev)->state.events = 0;
 }
 
 static const struct dev_ops pm_ops = {
@@ -51,7 +51,7 @@ void pm_destroy(struct pm *p)
 void pm_press_power_button(struct pm *p)
 {
 	pthread_mutex_lock(&p->dev.lock);
-	p->events |= PM_EVENT_POWER_BUTTON;
+	p->state.events |= PM_EVENT_POWER_BUTTON;
 	irq_pulse(&p->irq);
 	pthread_mutex_unlock(&p->dev.lock);
 }

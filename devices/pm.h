@@ -32,7 +32,10 @@ struct pm {
 	struct irq_line irq; /* edge-triggered: one edge for each event */
 	struct power power;
 
-	uint8_t events; /* PM_EVENTS */
+	/* What a guest can see: all that a snapshot needs. */
+	struct pm_state {
+		uint8_t events; /* PM_EVENTS */
+	} state;
 };
 
 /* *irq and *power are copied. */

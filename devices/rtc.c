@@ -29,64 +29,66 @@ static int64_t host_now(void)
 	return t.tv_sec;
 }
 
-static uint8_t rtc_encode(const struct rtc *r, int v)
+static uint8_t rtc_encode(const struct rtc_state *s, int v)
 {
-	return (uint8_t)(r->mem[REG_B] & B_BINARY ? v : v / 10 << 4 | v % 10);
+	return (uint8_t)(s->mem[REG_B] & B_BINARY ? v : v / 10 << 4 | v % 10);
 }
 
-static int rtc_decode(const struct rtc *r, uint8_t v)
+static int rtc_decode(const struct rtc_state *s, uint8_t v)
 {
-	return r->mem[REG_B] & B_BINARY ? v : (v >> 4) * 10 + (v & 0xf);
+	return s->mem[REG_B] & B_BINARY ? v : (v >> 4) * 10 + (v & 0xf);
 }
 
-static uint8_t rtc_encode_hours(const struct rtc *r, int hours)
+static uint8_t rtc_encode_hours(const struct rtc_state *s, int hours)
 {
-	if (r->mem[REG_B] & B_24H)
-		return rtc_encode(r, hours);
-	return (uint8_t)(rtc_encode(r, (hours + 11) % 12 + 1) | (hours >= 12 ? HOURS_PM : 0));
+	if (s->mem[REG_B] & B_24H)
+		return rtc_encode(s, hours);
+	return (uint8_t)(rtc_encode(s, (hours + 11) % 12 + 1) | (hours >= 12 ? HOURS_PM : 0));
 }
 
-static int rtc_decode_hours(const struct rtc *r, uint8_t v)
+static int rtc_decode_hours(const struct rtc_state *s, uint8_t v)
 {
-	if (r->mem[REG_B] & B_24H)
-		return rtc_decode(r, v);
-	return rtc_decode(r, v & ~HOURS_PM) % 12 + (v & HOURS_PM ? 12 : 0);
+	if (s->mem[REG_B] & B_24H)
+		return rtc_decode(s, v);
+	return rtc_decode(s, v & ~HOURS_PM) % 12 + (v & HOURS_PM ? 12 : 0);
 }
 
 /* Takes the time now and shows it in the registers. */
 static void rtc_take(struct rtc *r)
 {
+	struct rtc_state *s = &r->state;
 	struct tm tm;
 	int year;
 
-	r->taken = r->now() + r->offset;
-	gmtime_r(&(time_t){ r->taken }, &tm);
+	s->taken = r->now() + s->offset;
+	gmtime_r(&(time_t){ s->taken }, &tm);
 	year = tm.tm_year + 1900;
-	r->mem[SECONDS] = rtc_encode(r, tm.tm_sec);
-	r->mem[MINUTES] = rtc_encode(r, tm.tm_min);
-	r->mem[HOURS] = rtc_encode_hours(r, tm.tm_hour);
-	r->mem[WEEKDAY] = rtc_encode(r, tm.tm_wday + 1);
-	r->mem[DAY] = rtc_encode(r, tm.tm_mday);
-	r->mem[MONTH] = rtc_encode(r, tm.tm_mon + 1);
-	r->mem[YEAR] = rtc_encode(r, year % 100);
-	r->mem[RTC_CENTURY] = rtc_encode(r, year / 100);
+	s->mem[SECONDS] = rtc_encode(s, tm.tm_sec);
+	s->mem[MINUTES] = rtc_encode(s, tm.tm_min);
+	s->mem[HOURS] = rtc_encode_hours(s, tm.tm_hour);
+	s->mem[WEEKDAY] = rtc_encode(s, tm.tm_wday + 1);
+	s->mem[DAY] = rtc_encode(s, tm.tm_mday);
+	s->mem[MONTH] = rtc_encode(s, tm.tm_mon + 1);
+	s->mem[YEAR] = rtc_encode(s, year % 100);
+	s->mem[RTC_CENTURY] = rtc_encode(s, year / 100);
 }
 
 /* Makes the clock go on from what the registers say. */
 static void rtc_set(struct rtc *r)
 {
-	const uint8_t *m = r->mem;
+	struct rtc_state *s = &r->state;
+	const uint8_t *m = s->mem;
 	struct tm tm = {
-		.tm_sec = rtc_decode(r, m[SECONDS]),
-		.tm_min = rtc_decode(r, m[MINUTES]),
-		.tm_hour = rtc_decode_hours(r, m[HOURS]),
-		.tm_mday = rtc_decode(r, m[DAY]),
-		.tm_mon = rtc_decode(r, m[MONTH]) - 1,
-		.tm_year = rtc_decode(r, m[RTC_CENTURY]) * 100 + rtc_decode(r, m[YEAR]) - 1900,
+		.tm_sec = rtc_decode(s, m[SECONDS]),
+		.tm_min = rtc_decode(s, m[MINUTES]),
+		.tm_hour = rtc_decode_hours(s, m[HOURS]),
+		.tm_mday = rtc_decode(s, m[DAY]),
+		.tm_mon = rtc_decode(s, m[MONTH]) - 1,
+		.tm_year = rtc_decode(s, m[RTC_CENTURY]) * 100 + rtc_decode(s, m[YEAR]) - 1900,
 	};
 
 	/* gmtime() must never see a year below zero: digits can't show it. */
-	r->offset = max(timegm(&tm), 0l) - r->now();
+	s->offset = max(timegm(&tm), 0l) - r->now();
 }
 
 static bool is_time(uint8_t i)
@@ -97,27 +99,29 @@ static bool is_time(uint8_t i)
 
 static uint8_t rtc_read_register(struct rtc *r, uint8_t i)
 {
-	bool stale = i == REG_A || i == SECONDS || r->now() + r->offset - r->taken > 1;
+	const struct rtc_state *s = &r->state;
+	bool stale = i == REG_A || i == SECONDS || r->now() + s->offset - s->taken > 1;
 
 	if (i == REG_C)
 		return 0;
 	if (i == REG_D)
 		return D_POWER_GOOD;
-	if (stale && !(r->mem[REG_B] & B_SET))
+	if (stale && !(s->mem[REG_B] & B_SET))
 		rtc_take(r);
-	return r->mem[i];
+	return s->mem[i];
 }
 
 static void rtc_write_register(struct rtc *r, uint8_t i, uint8_t v)
 {
-	bool setting = r->mem[REG_B] & B_SET;
+	struct rtc_state *s = &r->state;
+	bool setting = s->mem[REG_B] & B_SET;
 
 	if (is_time(i) && !setting)
 		rtc_take(r);
 	if (i == REG_A)
 		v &= (uint8_t)~A_UIP;
 	if (i != REG_C && i != REG_D)
-		r->mem[i] = v;
+		s->mem[i] = v;
 	if (i == REG_B && !setting)
 		rtc_take(r); /* in the form that v asks for */
 	if (setting ? i == REG_B && !(v & B_SET) : is_time(i))
@@ -128,7 +132,7 @@ static uint64_t rtc_read(struct dev *dev, uint64_t off, unsigned size __unused)
 {
 	struct rtc *r = container_of(dev, struct rtc, dev);
 
-	return off == RTC_DATA ? rtc_read_register(r, r->index) : ~0ull;
+	return off == RTC_DATA ? rtc_read_register(r, r->state.index) : ~0ull;
 }
 
 static void rtc_write(struct dev *dev, uint64_t off, unsigned size __unused, uint64_t value)
@@ -136,9 +140,10 @@ static void rtc_write(struct dev *dev, uint64_t off, unsigned size __unused, uin
 	struct rtc *r = container_of(dev, struct rtc, dev);
 
 	if (off == RTC_DATA)
-		rtc_write_register(r, r->index, (uint8_t)value);
+		rtc_write_register(r, r->state.index, (uint8_t)value);
 	else
-		r->index = value & 0x7f; /* bit 7 masks the NMI, which this machine does not have */
+		r->state.index =
+			value & 0x7f; /* bit 7 masks the NMI, which this machine does not have */
 }
 
 /* The battery keeps time and memory, so a reset clears nothing of them. */
@@ -146,9 +151,9 @@ static void rtc_reset(struct dev *dev)
 {
 	struct rtc *r = container_of(dev, struct rtc, dev);
 
-	r->index = 0;
-	r->mem[REG_A] = A_32KHZ | A_1024HZ;
-	r->mem[REG_B] = B_24H;
+	r->state.index = 0;
+	r->state.mem[REG_A] = A_32KHZ | A_1024HZ;
+	r->state.mem[REG_B] = B_24H;
 }
 
 static const struct dev_ops rtc_ops = {

@@ -21,10 +21,15 @@ struct rtc {
 	struct dev dev;
 	int64_t (*now)(void); /* the host's time: seconds since 1970 */
 
-	uint8_t index;
-	int64_t offset;   /* seconds that this clock is ahead of the host's */
-	int64_t taken;    /* the moment that the registers show */
-	uint8_t mem[128]; /* registers A and B, memory; also the time while it is being set */
+	/* What a guest can see: all that a snapshot needs. This clock follows the host's, even if
+	 * that is another host. */
+	struct rtc_state {
+		uint8_t index;
+		int64_t offset; /* seconds that this clock is ahead of the host's */
+		int64_t taken;  /* the moment that the registers show */
+		/* Registers A and B, memory; also the time while it is being set. */
+		uint8_t mem[128];
+	} state;
 };
 
 /* now: the host's clock; NULL for CLOCK_REALTIME. */

@@ -38,50 +38,50 @@ static uint16_t *fifo_at(struct uart_fifo *f, unsigned i)
 	return &f->entry[(f->head + i) % UART_FIFO_SIZE];
 }
 
-static unsigned uart_capacity(const struct uart *u)
+static unsigned uart_capacity(const struct uart_state *s)
 {
-	return u->fcr & FCR_ENABLE ? UART_FIFO_SIZE : 1;
+	return s->fcr & FCR_ENABLE ? UART_FIFO_SIZE : 1;
 }
 
 /* The FIFO that the guest receives from; NULL while it is empty. */
-static struct uart_fifo *uart_received(struct uart *u)
+static struct uart_fifo *uart_received(struct uart_state *s)
 {
-	struct uart_fifo *f = u->mcr & MCR_LOOP ? &u->loop : &u->rx;
+	struct uart_fifo *f = s->mcr & MCR_LOOP ? &s->loop : &s->rx;
 
-	return f->len && (f == &u->loop || !u->deaf) ? f : NULL;
+	return f->len && (f == &s->loop || !s->deaf) ? f : NULL;
 }
 
-static uint8_t uart_lsr(struct uart *u)
+static uint8_t uart_lsr(struct uart_state *s)
 {
-	struct uart_fifo *f = uart_received(u);
+	struct uart_fifo *f = uart_received(s);
 	uint8_t lsr =
-		(uint8_t)((u->overrun ? LSR_OVERRUN : 0) | (u->tx.len ? 0 : LSR_THRE | LSR_TEMT));
+		(uint8_t)((s->overrun ? LSR_OVERRUN : 0) | (s->tx.len ? 0 : LSR_THRE | LSR_TEMT));
 
 	if (!f)
 		return lsr;
 	lsr |= LSR_READY;
 	if (*fifo_at(f, 0) & UART_BREAK)
 		lsr |= LSR_BREAK;
-	for (unsigned i = 0; i < f->len && u->fcr & FCR_ENABLE; i++)
+	for (unsigned i = 0; i < f->len && s->fcr & FCR_ENABLE; i++)
 		if (*fifo_at(f, i) & UART_BREAK)
 			lsr |= LSR_FIFO_ERROR;
 	return lsr;
 }
 
-static uint8_t uart_iir(struct uart *u)
+static uint8_t uart_iir(struct uart_state *s)
 {
 	static const uint8_t trigger[4] = { 1, 4, 8, 14 };
-	const struct uart_fifo *f = uart_received(u);
+	const struct uart_fifo *f = uart_received(s);
 
-	if (u->ier & IER_LINE && uart_lsr(u) & (LSR_OVERRUN | LSR_BREAK))
+	if (s->ier & IER_LINE && uart_lsr(s) & (LSR_OVERRUN | LSR_BREAK))
 		return IIR_LINE;
-	if (u->ier & IER_RX && f && (!(u->fcr & FCR_ENABLE) || f->len >= trigger[u->fcr >> 6]))
+	if (s->ier & IER_RX && f && (!(s->fcr & FCR_ENABLE) || f->len >= trigger[s->fcr >> 6]))
 		return IIR_RX;
-	if (u->ier & IER_RX && f && u->timeout)
+	if (s->ier & IER_RX && f && s->timeout)
 		return IIR_RX_TIMEOUT;
-	if (u->ier & IER_THRE && u->thr_emptied)
+	if (s->ier & IER_THRE && s->thr_emptied)
 		return IIR_THRE;
-	if (u->ier & IER_MODEM && u->msr & 0xf)
+	if (s->ier & IER_MODEM && s->msr & 0xf)
 		return IIR_MODEM;
 	return IIR_NONE;
 }
@@ -89,42 +89,46 @@ static uint8_t uart_iir(struct uart *u)
 /* Called whenever a source came or went: a line that went down and up again is a new edge. */
 static void uart_update_line(struct uart *u)
 {
-	bool level = uart_iir(u) != IIR_NONE;
+	struct uart_state *s = &u->state;
+	bool level = uart_iir(s) != IIR_NONE;
 
-	if (level != u->irq_level)
+	if (level != s->irq_level)
 		irq_set(&u->irq, level);
-	u->irq_level = level;
+	s->irq_level = level;
 }
 
 /* Takes as much input as the receiver holds. */
 static void uart_pull(struct uart *u)
 {
-	while (u->rx.len < uart_capacity(u)) {
+	struct uart_state *s = &u->state;
+
+	while (s->rx.len < uart_capacity(s)) {
 		uint8_t byte;
 		ssize_t n = stream_read(u->backend, &byte, 1);
 
 		if (n == 0)
 			break;
-		fifo_push(&u->rx, n == STREAM_BREAK ? UART_BREAK : byte, UART_FIFO_SIZE);
+		fifo_push(&s->rx, n == STREAM_BREAK ? UART_BREAK : byte, UART_FIFO_SIZE);
 	}
-	u->timeout = true;
+	s->timeout = true;
 	uart_update_line(u);
 }
 
 /* Writes as much output as the backend takes. */
 static void uart_push(struct uart *u)
 {
+	struct uart_state *s = &u->state;
 	uint8_t bytes[UART_FIFO_SIZE];
 
-	if (!u->tx.len)
+	if (!s->tx.len)
 		return;
-	for (unsigned i = 0; i < u->tx.len; i++)
-		bytes[i] = (uint8_t)*fifo_at(&u->tx, i);
-	fifo_drop(&u->tx, (unsigned)stream_write(u->backend, bytes, u->tx.len));
-	if (u->tx.len < UART_FIFO_SIZE)
+	for (unsigned i = 0; i < s->tx.len; i++)
+		bytes[i] = (uint8_t)*fifo_at(&s->tx, i);
+	fifo_drop(&s->tx, (unsigned)stream_write(u->backend, bytes, s->tx.len));
+	if (s->tx.len < UART_FIFO_SIZE)
 		pthread_cond_broadcast(&u->room);
-	if (!u->tx.len)
-		u->thr_emptied = true;
+	if (!s->tx.len)
+		s->thr_emptied = true;
 	uart_update_line(u);
 }
 
@@ -138,14 +142,15 @@ static void uart_ready(void *ctx)
 
 static uint8_t uart_receive(struct uart *u)
 {
-	struct uart_fifo *f = uart_received(u);
+	struct uart_state *s = &u->state;
+	struct uart_fifo *f = uart_received(s);
 	uint8_t byte = 0;
 
 	if (!f)
 		return 0;
 	byte = (uint8_t)*fifo_at(f, 0);
 	fifo_drop(f, 1);
-	u->timeout = false; /* until another character time has passed: at once, here */
+	s->timeout = false; /* until another character time has passed: at once, here */
 	uart_update_line(u);
 	uart_pull(u);
 	return byte;
@@ -153,125 +158,131 @@ static uint8_t uart_receive(struct uart *u)
 
 static void uart_transmit(struct uart *u, uint8_t byte)
 {
-	u->thr_emptied = false;
+	struct uart_state *s = &u->state;
+
+	s->thr_emptied = false;
 	uart_update_line(u);
-	if (u->mcr & MCR_LOOP) {
-		u->overrun |= !fifo_push(&u->loop, byte, uart_capacity(u));
-		u->thr_emptied = u->tx.len == 0;
+	if (s->mcr & MCR_LOOP) {
+		s->overrun |= !fifo_push(&s->loop, byte, uart_capacity(s));
+		s->thr_emptied = s->tx.len == 0;
 		uart_update_line(u);
 		return;
 	}
 	/* The lock is free meanwhile. A byte written after the stop is dropped: its OUT never
 	 * completes. */
-	while (u->tx.len == UART_FIFO_SIZE && !u->stopping)
+	while (s->tx.len == UART_FIFO_SIZE && !u->stopping)
 		pthread_cond_wait(&u->room, &u->dev.lock);
-	if (fifo_push(&u->tx, byte, UART_FIFO_SIZE))
+	if (fifo_push(&s->tx, byte, UART_FIFO_SIZE))
 		uart_push(u);
 }
 
 /* The modem's lines: in loopback those that the guest sets, otherwise of a modem that is always
  * there. */
-static void uart_update_modem(struct uart *u)
+static void uart_update_modem(struct uart_state *s)
 {
-	uint8_t m = u->mcr, lines = MSR_CTS | MSR_DSR | MSR_DCD, went, came;
+	uint8_t m = s->mcr, lines = MSR_CTS | MSR_DSR | MSR_DCD, went, came;
 
 	if (m & MCR_LOOP)
 		lines = (uint8_t)((m & MCR_RTS ? MSR_CTS : 0) | (m & MCR_DTR ? MSR_DSR : 0) |
 				  (m & MCR_OUT1 ? MSR_RI : 0) | (m & MCR_OUT2 ? MSR_DCD : 0));
-	went = u->msr & ~lines & 0xf0;
-	came = lines & ~u->msr & 0xf0 & ~MSR_RI; /* the ring indicator counts when it ends */
-	u->msr = (uint8_t)(lines | (u->msr & 0xf) | went >> 4 | came >> 4);
+	went = s->msr & ~lines & 0xf0;
+	came = lines & ~s->msr & 0xf0 & ~MSR_RI; /* the ring indicator counts when it ends */
+	s->msr = (uint8_t)(lines | (s->msr & 0xf) | went >> 4 | came >> 4);
 }
 
-static void uart_set_mcr(struct uart *u, uint8_t v)
+static void uart_set_mcr(struct uart_state *s, uint8_t v)
 {
-	if (v & ~u->mcr & MCR_LOOP)
-		fifo_drop(&u->loop, u->loop.len);
-	u->mcr = v & 0x1f;
+	if (v & ~s->mcr & MCR_LOOP)
+		fifo_drop(&s->loop, s->loop.len);
+	s->mcr = v & 0x1f;
 	if ((v & (MCR_LOOP | MCR_RTS)) == MCR_RTS)
-		u->deaf = false;
-	uart_update_modem(u);
+		s->deaf = false;
+	uart_update_modem(s);
 }
 
 /* Turning the FIFOs on or off clears nothing here: Linux does it while it already listens. Neither
  * does clearing the transmitter: for the guest, what it sent has left the UART. */
 static void uart_set_fcr(struct uart *u, uint8_t v)
 {
-	bool listening = (u->mcr & (MCR_LOOP | MCR_RTS)) == MCR_RTS || u->ier & IER_RX;
+	struct uart_state *s = &u->state;
+	bool listening = (s->mcr & (MCR_LOOP | MCR_RTS)) == MCR_RTS || s->ier & IER_RX;
 
 	if (v & FCR_ENABLE && v & FCR_CLEAR_RX) {
-		fifo_drop(&u->loop, u->loop.len);
+		fifo_drop(&s->loop, s->loop.len);
 		if (listening)
-			fifo_drop(&u->rx, u->rx.len);
+			fifo_drop(&s->rx, s->rx.len);
 		else
-			u->deaf = true;
+			s->deaf = true;
 	}
-	u->fcr = v & FCR_ENABLE ? v & FCR_KEPT : 0;
+	s->fcr = v & FCR_ENABLE ? v & FCR_KEPT : 0;
 	uart_pull(u);
 }
 
 static uint8_t uart_read_register(struct uart *u, unsigned reg)
 {
+	struct uart_state *s = &u->state;
 	uint8_t v;
 
 	switch (reg) {
 	case DATA:
-		return u->lcr & LCR_DLAB ? u->dll : uart_receive(u);
+		return s->lcr & LCR_DLAB ? s->dll : uart_receive(u);
 	case IER:
-		return u->lcr & LCR_DLAB ? u->dlm : u->ier;
+		return s->lcr & LCR_DLAB ? s->dlm : s->ier;
 	case IIR_FCR:
-		v = uart_iir(u);
+		v = uart_iir(s);
 		if (v == IIR_THRE)
-			u->thr_emptied = false;
-		return (uint8_t)(v | (u->fcr & FCR_ENABLE ? IIR_FIFOS : 0));
+			s->thr_emptied = false;
+		return (uint8_t)(v | (s->fcr & FCR_ENABLE ? IIR_FIFOS : 0));
 	case LCR:
-		return u->lcr;
+		return s->lcr;
 	case MCR:
-		return u->mcr;
+		return s->mcr;
 	case LSR:
-		v = uart_lsr(u);
-		u->overrun = false;
+		v = uart_lsr(s);
+		s->overrun = false;
 		if (v & LSR_BREAK)
-			*fifo_at(uart_received(u), 0) = 0;
+			*fifo_at(uart_received(s), 0) = 0;
 		return v;
 	case MSR:
-		v = u->msr;
-		u->msr &= 0xf0;
+		v = s->msr;
+		s->msr &= 0xf0;
 		return v;
 	default:
-		return u->scr;
+		return s->scr;
 	}
 }
 
 static void uart_write_register(struct uart *u, unsigned reg, uint8_t v)
 {
+	struct uart_state *s = &u->state;
+
 	switch (reg) {
 	case DATA:
-		if (u->lcr & LCR_DLAB)
-			u->dll = v;
+		if (s->lcr & LCR_DLAB)
+			s->dll = v;
 		else
 			uart_transmit(u, v);
 		break;
 	case IER:
-		if (u->lcr & LCR_DLAB) {
-			u->dlm = v;
+		if (s->lcr & LCR_DLAB) {
+			s->dlm = v;
 			break;
 		}
-		u->thr_emptied |= v & ~u->ier & IER_THRE && !u->tx.len;
-		u->ier = v & 0xf;
-		u->deaf &= !(v & IER_RX);
+		s->thr_emptied |= v & ~s->ier & IER_THRE && !s->tx.len;
+		s->ier = v & 0xf;
+		s->deaf &= !(v & IER_RX);
 		break;
 	case IIR_FCR:
 		uart_set_fcr(u, v);
 		break;
 	case LCR:
-		u->lcr = v;
+		s->lcr = v;
 		break;
 	case MCR:
-		uart_set_mcr(u, v);
+		uart_set_mcr(s, v);
 		break;
 	case SCR:
-		u->scr = v;
+		s->scr = v;
 		break;
 	}
 }
@@ -303,12 +314,14 @@ static void uart_write(struct dev *dev, uint64_t off, unsigned size, uint64_t va
 static void uart_reset(struct dev *dev)
 {
 	struct uart *u = container_of(dev, struct uart, dev);
+	struct uart_state *s = &u->state;
 
-	u->ier = u->fcr = u->lcr = u->mcr = u->scr = u->dll = u->dlm = 0;
-	u->loop.len = 0;
-	u->overrun = u->thr_emptied = u->deaf = u->stopping = false;
-	uart_update_modem(u);
-	u->msr &= 0xf0;
+	s->ier = s->fcr = s->lcr = s->mcr = s->scr = s->dll = s->dlm = 0;
+	s->loop.len = 0;
+	s->overrun = s->thr_emptied = s->deaf = false;
+	u->stopping = false;
+	uart_update_modem(s);
+	s->msr &= 0xf0;
 	uart_update_line(u);
 }
 
@@ -335,7 +348,7 @@ void uart_stop(struct uart *u)
 
 void uart_detach(struct uart *u)
 {
-	if (u->tx.len) {
+	if (u->state.tx.len) {
 		(void)stream_flush(u->backend);
 		uart_push(u);
 	}

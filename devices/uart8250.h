@@ -38,16 +38,18 @@ struct uart {
 	pthread_cond_t room;    /* signalled when tx has room, or stopping is set */
 	bool stopping;
 
-	/* All that a guest can see. */
-	uint8_t ier, fcr, lcr, mcr, scr, dll, dlm;
-	uint8_t msr;             /* lines and deltas */
-	struct uart_fifo rx, tx; /* tx is empty unless the backend is slow */
-	struct uart_fifo loop;   /* the receiver while in loopback */
-	bool overrun;            /* LSR OE */
-	bool timeout;            /* a character time has passed since the receiver was last read */
-	bool thr_emptied;        /* the THRE interrupt is pending */
-	bool deaf;               /* cleared while RTS was off; RTS and ERBFI are still off */
-	bool irq_level;          /* what the line was last set to */
+	/* What a guest can see: all that a snapshot needs. */
+	struct uart_state {
+		uint8_t ier, fcr, lcr, mcr, scr, dll, dlm;
+		uint8_t msr;             /* lines and deltas */
+		struct uart_fifo rx, tx; /* tx is empty unless the backend is slow */
+		struct uart_fifo loop;   /* the receiver while in loopback */
+		bool overrun;            /* LSR OE */
+		bool timeout;     /* a character time has passed since the receiver was last read */
+		bool thr_emptied; /* the THRE interrupt is pending */
+		bool deaf;        /* cleared while RTS was off; RTS and ERBFI are still off */
+		bool irq_level;   /* what the line was last set to */
+	} state;
 };
 
 /* A UART on the UART_PORTS ports of its range. Its line is edge-triggered: every new condition

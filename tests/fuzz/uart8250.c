@@ -80,10 +80,10 @@ static void write_register(struct fixture *f, unsigned reg, uint8_t value)
 {
 	struct uart *u = &f->uart;
 
-	if (reg == THR && !(u->lcr & 0x80) && !(u->mcr & 0x10)) {
-		if (f->nr_sent == MOST || (u->stopping && u->tx.len == UART_FIFO_SIZE))
+	if (reg == THR && !(u->state.lcr & 0x80) && !(u->state.mcr & 0x10)) {
+		if (f->nr_sent == MOST || (u->stopping && u->state.tx.len == UART_FIFO_SIZE))
 			return;
-		if (u->tx.len == UART_FIFO_SIZE) { /* otherwise it would wait for ever */
+		if (u->state.tx.len == UART_FIFO_SIZE) { /* otherwise it would wait for ever */
 			f->room++;
 			f->stream.ready(f->stream.ctx);
 		}
@@ -123,10 +123,10 @@ static void operate(struct fixture *f)
 		else
 			u->dev.ops->read(&u->dev, reg, 1u << (reg & 3));
 	}
-	check(u->rx.len <= UART_FIFO_SIZE && u->tx.len <= UART_FIFO_SIZE);
-	check(u->loop.len <= UART_FIFO_SIZE);
-	check(u->irq_level == f->line);
-	check(u->ier || !f->line);
+	check(u->state.rx.len <= UART_FIFO_SIZE && u->state.tx.len <= UART_FIFO_SIZE);
+	check(u->state.loop.len <= UART_FIFO_SIZE);
+	check(u->state.irq_level == f->line);
+	check(u->state.ier || !f->line);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -64,7 +64,7 @@ static void it_shows_the_hosts_time(void **state __unused)
 	digits(&r);
 	/* time(2) may be a tick late, and then shows the previous second. */
 	clock_gettime(CLOCK_REALTIME, &now);
-	assert_in_range(now.tv_sec - r.taken, 0, 60);
+	assert_in_range(now.tv_sec - r.state.taken, 0, 60);
 	rtc_destroy(&r);
 }
 
@@ -85,7 +85,7 @@ static void it_shows_binary_and_twelve_hours(void **state __unused)
 		assert_int_equal(get(&r, 4), t[i].shown);
 		assert_int_equal(get(&r, 0), t[i].reg_b & 4 ? 59 : 0x59);
 		set(&r, 4, t[i].shown); /* and reads it back the same way */
-		assert_int_equal(r.offset, 0);
+		assert_int_equal(r.state.offset, 0);
 		rtc_destroy(&r);
 	}
 }
@@ -148,7 +148,7 @@ static void nonsense_dates_are_dates_again(void **state __unused)
 		assert_in_range(get(&r, 8), 0x01, 0x12);
 		assert_in_range(get(&r, 7), 0x01, 0x31);
 		assert_in_range(get(&r, 4), 0x00, 0x23);
-		assert_true(r.taken >= 0);
+		assert_true(r.state.taken >= 0);
 		rtc_destroy(&r);
 	}
 }
@@ -169,7 +169,7 @@ static void memory_is_memory(void **state __unused)
 			assert_int_equal(get(&r, i), i ^ 0x55);
 	for (uint8_t i = 1; i < 6; i += 2)
 		assert_int_equal(get(&r, i), i);
-	assert_int_equal(r.offset, 0);
+	assert_int_equal(r.state.offset, 0);
 	set(&r, 0xa, 0xff);
 	assert_int_equal(get(&r, 0xa), 0x7f);
 	set(&r, 0xd, 0);

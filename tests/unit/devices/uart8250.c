@@ -241,7 +241,7 @@ static pthread_t stuck_writer(struct fixture *f)
 	while (len < 16) {
 		sched_yield();
 		pthread_mutex_lock(&f->uart.dev.lock);
-		len = f->uart.tx.len;
+		len = f->uart.state.tx.len;
 		pthread_mutex_unlock(&f->uart.dev.lock);
 	}
 	return thread;
