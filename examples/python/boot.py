@@ -22,7 +22,7 @@ def main():
         vm = minivmm.Machine(kernel=sys.argv[1], on_log=lambda text, _: print(text, file=sys.stderr), **options)
     except minivmm.Error:
         return 1  # on_log has said why
-    guests.close()  # the machine has its own copy: ours ends when the machine does
+    guests.close()  # the machine has its own copy, which ends with it
     with vm:
         vm.start()
         while said := ours.recv(65536):

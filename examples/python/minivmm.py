@@ -75,15 +75,15 @@ def _check(rc):
 
 
 class Machine:
-    """A virtual machine; close(), "with" or the end of the program ends it, and after that it is good for nothing. on_log(text, level)
-    and on_event(name) are called on threads of the machine.
+    """A virtual machine; close(), "with" or the end of the program ends it, and it can't be used after that.
+    on_log(text, level) and on_event(name) are called on threads of the machine.
 
     With command, a list of arguments, it runs that as minivmm run does.
     """
 
     def __init__(self, command=None, on_log=None, on_event=None, **options):
         self._pointer = c_void_p()
-        # ctypes calls these as long as they are referred to: by us, and we by _open.
+        # ctypes can call these as long as something refers to them: we do, and _open refers to us.
         self._log = _LOG(lambda _, level, text: on_log(text.decode(), LEVELS[level])) if on_log else _NO_LOG
         self._event = _EVENT(lambda _, event: on_event(EVENTS[event])) if on_event else _NO_EVENT
         config = _lib.minivmm_config_new()
@@ -147,11 +147,11 @@ class Machine:
         _check(_lib.minivmm_resume(self._vm))
 
     def stop(self, politely=False):
-        """Presses the power button (politely), or ends it at once."""
+        """Presses the power button (politely), or ends the machine at once."""
         _check(_lib.minivmm_stop(self._vm, 0 if politely else 1))
 
     def stream(self, which):
-        """The command's input (0), output (1) or errors (2): a descriptor, which is the caller's from here on."""
+        """Returns a descriptor of the command's input (0), output (1) or errors (2); the caller owns it from here on."""
         return _check(_lib.minivmm_stream(self._vm, which))
 
     def signal(self, number):
@@ -159,11 +159,11 @@ class Machine:
         _check(_lib.minivmm_signal(self._vm, number))
 
     def balloon(self, change):
-        """Moves the balloon by that many bytes; returns where it is to be."""
+        """Moves the balloon by that many bytes; returns its new target."""
         return _check(_lib.minivmm_balloon(self._vm, change))
 
     def fileno(self):
-        """Is readable once the machine has ended: for select and its like."""
+        """A descriptor that is readable once the machine has ended: for select and the like."""
         return _lib.minivmm_end_fd(self._vm)
 
     @property

@@ -1,12 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# in-bed.sh boot|block|net|fs|run WORK TINY DEBIAN-FOLDER: runs in the test bed for tests/bench/run; prints lines "KEY VALUE".
+# in-bed.sh boot|block|net|fs|run WORK TINY DEBIAN-DIRECTORY: runs in the test bed for
+# tests/bench/run; prints lines "KEY VALUE".
 set -uo pipefail
 part=$1 work=$2 tiny=$3 debian=$(echo "$4"/boot/vmlinuz-*)
-cp "$work/disk" "$work/initrd" "$work/init" "$work/minivmm" "$work/stopwatch" "$work/without-uring" "$work/net-peer" "$tiny" "$debian" /run/ # tmpfs: no virtiofs in what is measured
+cp "$work/disk" "$work/initrd" "$work/init" "$work/minivmm" "$work/stopwatch" "$work/without-uring" "$work/net-peer" "$tiny" "$debian" /run/ # on tmpfs, so that virtiofs is not measured
 cd /run || exit 1
 tiny=/run/$(basename "$tiny") debian=/run/$(basename "$debian")
-# The image is on an ext4 of its own, as images are kept on file systems like it; on tmpfs io_uring does worse: docs/benchmarks.md.
+# The image is on an ext4 of its own: images are usually kept on such file systems, and on tmpfs
+# io_uring is slower (docs/benchmarks.md).
 [[ -e /dev/loop-control ]] || insmod "$4"/lib/modules/*/kernel/drivers/block/loop.ko
 mke2fs -qF -t ext4 -O ^has_journal /run/fs 300M >/dev/null 2>&1 && mkdir /run/image && mount -o loop /run/fs /run/image || exit 1
 mv /run/disk /run/image/disk && cat /run/image/disk >/dev/null || exit 1
@@ -14,7 +16,8 @@ append="console=ttyS0 quiet panic=-1"
 early="earlyprintk=ttyS0 ignore_loglevel"
 qemu=(qemu-system-x86_64 -enable-kvm -cpu host -m 512 -nodefaults -no-user-config -display none -serial stdio -no-reboot)
 drive=(-drive "id=d,file=/run/image/disk,format=raw,if=none")
-# QEMU's microvm in its quickest form (without ACPI, or with PIT, PIC and RTC off, it takes 2 to 3 times as long), and its pc.
+# QEMU's microvm in its fastest form (without ACPI, or with PIT, PIC and RTC off, it takes 2 to 3
+# times as long), and its pc.
 microvm=("${qemu[@]}" -M microvm,acpi=on,x-option-roms=off "${drive[@]}" -device virtio-blk-device,drive=d)
 pc_machine=("${qemu[@]}" -M pc "${drive[@]}" -device virtio-blk-pci,drive=d)
 mmio=(./minivmm --disk /run/image/disk --initrd initrd --transport mmio)
@@ -27,7 +30,7 @@ watch_for() { # MARKER KEY COMMAND...: one run until the guest prints MARKER
 }
 watch() { watch_for bench-user-space "$@"; } # to user space's first output
 
-bench() { # KEY COMMAND...: one run of the guest's measurements, which results names
+bench() { # KEY COMMAND...: one run of the guest's measurements, which are called results
 	local key=$1 line n
 	shift
 	line=$(timeout 300 "$@" </dev/null 2>err | tr -d '\r' | grep -a bench-result) || { echo "bench: $key: no result: $(tail -n 1 err)" >&2 && return; }
@@ -35,7 +38,7 @@ bench() { # KEY COMMAND...: one run of the guest's measurements, which results n
 	printf '%s\n' "${results[0]}.$key ${n[1]}" "${results[1]}.$key ${n[2]}" "${results[2]}.$key ${n[3]}"
 }
 
-account() { # KIND OPTION...: a boot to the end, and where its time went
+account() { # KIND OPTION...: a boot to the end, and where its time was spent
 	timeout 120 "${mmio[@]}" "${@:2}" --stats </dev/null 2>err >out
 	awk '/^start, us/ { on = 1; next } /^first KVM_RUN at/ { on = 0 } on { v = $NF; $NF = ""; gsub(/[ ,]+/, "-"); print $0 " " v }' err |
 		sed "s/- / /; s/^-*/bed.$1./"
@@ -52,7 +55,8 @@ boot() {
 			watch "boot.$k.microvm" "${microvm[@]}" -kernel "${!k}" -initrd initrd -append "$append"
 			watch "boot.$k.pc" "${pc_machine[@]}" -kernel "${!k}" -initrd initrd -append "$append"
 		done
-		# The first line on the console, so that nothing but the decompressor is between the two.
+		# On the first line of the console, so that only the decompressor is between the
+		# two.
 		watch_for "ignoring loglevel" first.debian.minivmm "${mmio[@]}" --kernel "$debian" --append "$early"
 		watch_for "ignoring loglevel" first.debian.kaslr "${mmio[@]}" --kernel "$debian" --kaslr --append "$early"
 	done
@@ -75,7 +79,7 @@ block() {
 	done
 }
 
-# One TAP for all, one guest after the other.
+# One TAP for all guests, one after the other.
 net() {
 	local i v where="net=1" netdev=tap,id=n,ifname=t0,script=no,downscript=no kernel=(-kernel "$tiny" -initrd initrd)
 	ip tuntap add dev t0 mode tap vnet_hdr && ip addr add 10.8.0.1/24 dev t0 && ip link set t0 up || return 1
@@ -94,7 +98,7 @@ net() {
 	kill %1
 }
 
-# The same folders for all, on a tmpfs, read through a cold cache of the guest's.
+# The same directories for all, on a tmpfs, read with the guest's cache cold.
 fs() {
 	local i where="fs=1" daemon
 	local shared=(-object memory-backend-memfd,id=m,share=on,size=512M -chardev socket,id=c,path=/run/fs.socket)
@@ -118,7 +122,7 @@ fs() {
 	done
 }
 
-# The whole of a command, from its start to its exit status.
+# The whole time of a command, from its start to its exit status.
 run() {
 	local i
 	whole() { # KEY COMMAND...

@@ -4,7 +4,8 @@
 set -u
 boot=$1 images=$2 n=0
 
-# point NAME STATUS OUTPUT ERRORS ARGUMENT...: a run of it ends with STATUS, having printed OUTPUT and something like ERRORS.
+# point NAME STATUS OUTPUT ERRORS ARGUMENT...: a run ends with STATUS and has printed OUTPUT and
+# something like ERRORS.
 point() {
 	local out err got
 	err=$(mktemp)

@@ -1,14 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# install.sh BOOT.C BUILD COMPILER...: what is installed is enough to build examples/boot.c, with the shared library and with the
-# static one. TAP.
+# install.sh BOOT.C BUILD COMPILER...: checks that what is installed is enough to build
+# examples/boot.c, with the shared library and with the static one. TAP.
 set -u
 source=$1 build=$2 n=0
 shift 2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# try NAME FLAG...: builds and runs it; the library says that there is no such kernel, or before that, no such KVM.
+# try NAME FLAG...: builds and runs it; the library says that there is no such kernel, or even
+# before that, no KVM.
 try() {
 	local name=$1
 	shift

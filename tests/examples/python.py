@@ -81,7 +81,7 @@ point(all(map(closed, (vm.start, vm.stop, vm.wait, vm.fileno, lambda: vm.end, la
       "a closed machine is an exception")
 vm.close()
 
-# One that nobody refers to goes on, and calls us until the end of the program.
+# A machine to which nobody refers goes on, and calls us until the end of the program.
 done = subprocess.run([sys.executable, "-B", "-c", """
 import gc, sys
 sys.path.insert(0, sys.argv[1])

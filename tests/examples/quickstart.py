@@ -16,7 +16,7 @@ import termios
 import time
 
 QUICKSTART = sys.argv[1]
-# Guards, no measures: seconds until a command counts as hanging, and a terminal on which nothing was said meanwhile.
+# Guards, not measures: seconds until a command counts as hanging, and a terminal as silent.
 HANG, SILENCE = 400, 180
 BYTES = bytes(range(1, 256)) + b"it's \\'' $HOME \"quoted\"\n"
 
@@ -67,7 +67,7 @@ class Terminal:
         os.write(self.fd, keys)
 
     def examine(self):
-        """Who of those between us and the shell still answers?"""
+        """Finds out which of the programs between us and the shell still answer."""
         answers = []
         for who, keys in ('the monitor', b'\x01h'), ('the guest', b'\r'), ('the guest, interrupted', b'\x03'):
             self.type(keys)
@@ -85,12 +85,12 @@ class Terminal:
 
     def kill(self):
         if self.pid:
-            os.kill(self.pid, signal.SIGKILL)  # the test bed goes with it
+            os.kill(self.pid, signal.SIGKILL)  # the test bed ends with it
             os.waitpid(self.pid, 0)
 
 
 def tell(text):
-    """Where people see it, also those who are shown no output of tests."""
+    """Says it on both streams, so that people see it even if the output of tests is not shown."""
     print(f'# {text}', flush=True)
     print(f'quickstart.py: {text}', file=sys.stderr, flush=True)
 
@@ -113,7 +113,7 @@ def run(*command):
 
 
 def a_command_gets_its_words_and_gives_its_status():
-    """Any bytes get in and out as they are, and what is said last is not lost."""
+    """Any bytes get in and out unchanged, and the last output is not lost."""
     out, status = run('sh', '-c', 'printf %s "$1"; seq 1 200; echo error >&2; exit 7', 'sh', BYTES)
     numbers = b''.join(b'%d\n' % n for n in range(1, 201))
     equal(out, BYTES + numbers + b'error\n')
@@ -130,8 +130,9 @@ def a_shell_has_a_real_terminal():
         terminal.expect(rb'# ')
         terminal.type(b'stty size; tty; id -u\r')
         terminal.expect(rb'\n41 123\r\n/dev/ttyS0\r\n0\r\n')
-        # Whoever says that he sleeps must have the terminal already: for a moment after the start of a program, busybox's
-        # shell has it still, and waits for the program's end in spite of a Ctrl-C.
+        # A program that says it sleeps must have the terminal by then: for a moment after the start
+        # of a program, busybox's shell still has it, and waits for the program's end in spite of a
+        # Ctrl-C.
         terminal.type(b"sh -c 'echo asleep; exec sleep 1000'; echo status $?\r")
         terminal.expect(rb'\nasleep\r\n')
         terminal.type(b'\x03')
@@ -145,7 +146,8 @@ hangs = []
 
 
 def passes(test):
-    """A test that hangs runs again, once in all: a guest in the emulated host may (docs/testing.md). Nothing else does."""
+    """Runs a test. One that hangs runs again, but only once in all: a guest in the emulated host may
+    hang (docs/testing.md). Other failures count at once."""
     try:
         test()
         return True
@@ -172,7 +174,8 @@ def main():
     return 1 if failed else 0
 
 
-# A cache of our own, for the shell's disk is the user's; but the kernel and the test bed's parts needn't be got again.
+# We have our own cache, since the shell's disk belongs to the user; but the kernel and the test
+# bed's parts need not be made again.
 real = os.environ.get('MINIVMM_CACHE') or os.path.join(
     os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'minivmm')
 with tempfile.TemporaryDirectory() as cache:

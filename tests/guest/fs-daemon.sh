@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# fs-daemon.sh MINIVMM: Debian's kernel on a folder that Debian's virtiofsd serves (docs/testing.md). TAP.
+# fs-daemon.sh MINIVMM: Debian's kernel on a directory that Debian's virtiofsd serves
+# (docs/testing.md). TAP.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$(realpath "$0")")/lib.sh"
 prepare "$1" qemu-system-common

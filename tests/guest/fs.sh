@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# fs.sh MINIVMM: shared folders (--fs) in the test bed; bed/fs.sh does it. fs.c is what the guest does with them.
+# fs.sh MINIVMM: shared directories (--fs) in the test bed; bed/fs.sh does it. fs.c is what the
+# guest does with them.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$(realpath "$0")")/lib.sh"
 prepare "$1" gcc libc6-dev e2fsprogs

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# kvm.sh MINIVMM IMAGES: runs bare-metal guests on this machine's /dev/kvm and compares output and exit status. TAP.
+# kvm.sh MINIVMM IMAGES: runs bare-metal guests on this machine's /dev/kvm and compares output and
+# exit status. TAP.
 set -u
 minivmm=$1 images=$2
 work=$(mktemp -d)
-kernel= # another file than that of the guest's name
+kernel= # set for a file that hasn't the guest's name
 trap 'rm -rf "$work"' EXIT
 n=0
 
@@ -16,7 +17,8 @@ point() { # OK NAME
   fi
 }
 
-# run NAME STATUS OUTPUT INPUT [OPTION…]: the guest of that name ends with STATUS, having printed OUTPUT.
+# run NAME STATUS OUTPUT INPUT [OPTION…]: the guest of that name ends with STATUS and has printed
+# OUTPUT.
 run() {
   local name=$1 status=$2 output=$3 input=$4 got ok=0
   shift 4
@@ -44,7 +46,7 @@ run mmio 33 mmio '' --transport mmio
 point $? "device memory, claimed and not"
 run rng 33 rng '' --transport mmio --stats
 ok=$?
-# The kicks are ioeventfds: only a register access (set-up) may reach the device by an exit.
+# The kicks are ioeventfds: only register accesses (set-up) may reach the device by an exit.
 writes=$(awk '/virtio-mmio/ {print $3}' "$work/err")
 [[ $ok == 0 && ${writes:-99} -le 15 ]]
 point $? "a kick by ioeventfd reaches the device without an exit"
@@ -62,7 +64,7 @@ point $? "a disk is read, written and flushed"
 
 run triple 3 'about to fault' ''
 ok=$?
-# Where KVM is kvm_amd's, the registers are those of a reset, which is said instead of the code there.
+# With kvm_amd the registers are those of a reset: that is said instead of the code there.
 [[ $ok == 0 ]] && grep -q 'triple fault' "$work/err" && grep -q '^  rip ' "$work/err" &&
   { grep -q '^  code at rip' "$work/err" || grep -q 'KVM on AMD resets' "$work/err"; } &&
   grep -A 1 'last accesses' "$work/err" | grep -q '^    write port 0x3f8, 1 byte: .* 0x75 0x6c 0x74' # "...fault"
@@ -77,7 +79,7 @@ run power 3 '' c
 ok=$?
 [[ $ok == 0 ]] && grep -q 'panicked' "$work/err"
 point $? "a panic is told and ends with status 3"
-# panicked: it is said, and once.
+# panicked: the panic is said, and only once.
 panicked() { [[ $(grep -c "the guest's kernel panicked" "$work/err") == 1 ]]; }
 run power 0 '' mr
 point $? "a warm boot is a reset like any other, where the kernel is not Linux"
@@ -109,7 +111,7 @@ point $? "where the kernel was not told to mark a panic, no mark is looked for"
 run power 3 '' mr --no-default-cmdline --append reboot=panic_warm && panicked
 point $? "where the user told it to, it is"
 kernel=
-# The second life is told to power off only after the first has been reset.
+# The second life is told to power off only after the first was reset.
 mkfifo "$work/in"
 timeout 60 "$minivmm" --kernel "$images/power.bin" --memory 64M --on-reset restart --log-level info \
   <"$work/in" >"$work/out" 2>"$work/err" &
@@ -120,7 +122,8 @@ printf p >&3
 exec 3>&-
 wait $!
 point $? "--on-reset restart runs it again"
-# A guest must not outlive a signal by resetting itself, not even one that does so before the signal is looked at.
+# A guest must not outlive a signal by resetting itself, not even if it does so before the signal is
+# looked at.
 timeout -s KILL 60 "$minivmm" --kernel "$images/reset.bin" --memory 64M --on-reset restart --log-level info \
   </dev/null >"$work/out" 2>"$work/err" &
 until grep -q restart "$work/err" || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
@@ -139,7 +142,7 @@ wait $! 2>"$work/killed"
 [[ $? == 0 ]] && ! grep -q restart "$work/err"
 point $? "a reset after SIGTERM is the end"
 exec 3>&-
-# One whose making takes long can still be ended: a daemon that never answers.
+# A machine that takes long to make can still be ended: a daemon never answers.
 python3 -c 'import socket, sys, time
 s = socket.socket(socket.AF_UNIX)
 s.bind(sys.argv[1])

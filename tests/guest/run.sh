@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# run.sh MINIVMM: `minivmm run` in the test bed, as somebody who has no privileges but /dev/kvm; bed/run.sh does it. The guests'
-# root is that of the test bed, which is this machine's.
+# run.sh MINIVMM: `minivmm run` in the test bed, as a user whose only privilege is /dev/kvm;
+# bed/run.sh does it. The guests' root is that of the test bed, which is this machine's.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$(realpath "$0")")/lib.sh"
 prepare "$1" gcc libc6-dev make iproute2 python3
 
-# Where who has no privileges can read it.
+# In a place that a user without privileges can read.
 cp "$minivmm" "$work/minivmm"
 minivmm=$work/minivmm
 cp --remove-destination "$(realpath "$work/tiny")" "$work/tiny"

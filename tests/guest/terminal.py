@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """terminal.py MINIVMM IMAGES: minivmm as a shell's job on a terminal: stopped, continued, in the background. TAP.
 
-The threads that read the terminal and run the guest are the library's, the signals are the program's (tests/unit/devices/backend/stream/tty.c has the
-terminal's modes in detail). The guest is bare/talk.c.
+The threads that read the terminal and run the guest are the library's; the signals are the program's
+(tests/unit/devices/backend/stream/tty.c has the terminal's modes in detail). The guest is bare/talk.c.
 """
 import fcntl
 import os
@@ -18,7 +18,8 @@ import time
 
 
 def idle_linux(file):
-    """A kernel that passes for Linux, for minivmm run takes no other, and does nothing: a bzImage of protocol 2.06 (boot.rst)."""
+    """A kernel that does nothing but passes for Linux, as minivmm run takes no other: a bzImage of protocol 2.06
+    (boot.rst)."""
     image = bytearray(1024) + b"\xeb\xfe" * 2048  # jumps to itself
     for at, form, value in [(0x1f1, "<B", 1), (0x1f4, "<I", 4096 // 16), (0x1fe, "<H", 0xaa55), (0x200, "<H", 0x3aeb),
                             (0x202, "4s", b"HdrS"), (0x206, "<H", 0x206), (0x211, "<B", 1), (0x214, "<I", 1 << 20),
@@ -103,7 +104,7 @@ class Shell:
         self.point(os.WIFEXITED(status) and os.WEXITSTATUS(status) == 124, "a command in the background is not stopped for its input")
         self.start(restless, True)
         self.becomes_raw()
-        time.sleep(2)  # by then it waits most of the time
+        time.sleep(2)  # by then it mostly waits
         os.write(self.master, b"\x01x")
         status = os.waitpid(self.job, 0)[1]
         self.point(status == 0 and not self.is_raw(), "the keys that quit are heard between two lives of the guest, too")
@@ -121,7 +122,7 @@ def main():
     kernel = idle_linux(file)
     shell = os.fork()
     if shell == 0:
-        # No guest that runs a command: all that counts is before it would.
+        # The guest never runs a command: only what comes before that counts.
         command = [minivmm, "run", "--kernel", kernel, "--memory", "64M", "--timeout", "1", "--", "true"]
         restless = [minivmm, "--kernel", f"{images}/reset.bin", "--memory", "64M", "--on-reset", "restart"]
         Shell(master, slave, [minivmm, "--kernel", f"{images}/talk.bin", "--memory", "64M"]).run(command, restless)

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# vsock.sh MINIVMM: the guest's AF_VSOCK in the test bed, over UNIX sockets of the host and by vhost; bed/vsock.sh does it.
-# vsock.c is both ends.
+# vsock.sh MINIVMM: the guest's AF_VSOCK in the test bed, over UNIX sockets of the host and by
+# vhost; bed/vsock.sh does it. vsock.c is both ends.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$(realpath "$0")")/lib.sh"
 prepare "$1" gcc libc6-dev

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How every bare-metal guest starts: a Multiboot header with address fields, then 32-bit code that maps the
- * first 4 GiB one to one, enters long mode and goes to user mode, where guest() may touch device memory and,
- * by the TSS's permission bitmap (SDM 1 §19.5.2), all ports. User mode, because there a KVM without VT-x/AMD-V
- * runs at full speed.
+ * How every bare-metal guest starts: a Multiboot header with address fields, then 32-bit code that
+ * maps the first 4 GiB one to one, enters long mode and goes to user mode, where guest() may touch
+ * device memory and, by the TSS's permission bitmap (SDM 1 §19.5.2), all ports. It is user mode
+ * because a KVM without VT-x/AMD-V runs that at full speed.
  *
  * There is no interrupt table: any exception is a triple fault.
  */

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck disable=SC2016 # the guests' scripts are in quotes
 #
-# balloon.sh MINIVMM FOLDER: the part of ../balloon.sh that runs in the test bed.
+# balloon.sh MINIVMM DIRECTORY: the part of ../balloon.sh that runs in the test bed.
 # shellcheck source=tests/guest/bed/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# What minivmm takes of the host's memory, in MiB.
+# Prints how much of the host's memory minivmm uses, in MiB.
 resident() { awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$pid/status"; }
 # shellcheck disable=SC2317 # until_true calls it
 resident_below() { (($(resident) < $1)); }
@@ -20,7 +20,7 @@ mount -t tmpfs -o size=90% fill /root
 echo ready
 while read -r line; do eval "$line"; done'
 
-# start_obedient OPTION...: such a guest with a keyboard of its own.
+# start_obedient OPTION...: starts such a guest, with a keyboard of its own.
 start_obedient() {
 	exec 5>&-
 	rm -f "$work/keyboard"
@@ -31,7 +31,7 @@ start_obedient() {
 	await ready
 }
 
-# tell COMMAND: until the guest has done it.
+# tell COMMAND: waits until the guest has done it.
 told=0
 tell() {
 	told=$((told + 1))
@@ -39,7 +39,7 @@ tell() {
 	await "done $told"
 }
 
-# The guest fills 256 MiB and frees them again; $full is what minivmm took then.
+# The guest fills 256 MiB and frees them again; $full is what minivmm used in between.
 fill_and_free() {
 	tell 'dd if=/dev/zero of=/root/fill bs=1M count=256 2>/dev/null'
 	full=$(resident)
@@ -47,7 +47,7 @@ fill_and_free() {
 	tell 'rm /root/fill'
 }
 
-# move SIGNAL MIB...: the target goes there, one signal a step.
+# move SIGNAL MIB...: moves the target there, one signal for each step.
 move() {
 	local mib
 	for mib in "${@:2}"; do

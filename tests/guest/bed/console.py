@@ -22,7 +22,7 @@ def terminal(rows, columns, steps, *command):
     if pid == 0:
         set_size(0, rows, columns)
         os.execv(command[0], command)
-    # Whoever wants the command to end, means it.
+    # A SIGTERM is meant for the command.
     signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGTERM))
     said = b""
     while True:
@@ -40,7 +40,7 @@ def terminal(rows, columns, steps, *command):
             steps.pop(0)
         try:
             data = os.read(fd, 65536)
-        except OSError:  # EIO: the command has left its terminal
+        except OSError:  # EIO: the command has closed its terminal
             break
         if not data:
             break

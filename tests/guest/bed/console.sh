@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck disable=SC2016 # the guests' scripts are in quotes
 #
-# console.sh MINIVMM FOLDER: the part of ../console.sh that runs in the test bed.
+# console.sh MINIVMM DIRECTORY: the part of ../console.sh that runs in the test bed.
 # shellcheck source=tests/guest/bed/lib.sh
 here=$(dirname "$(realpath "$0")")
 . "$here/lib.sh"
 people=$here/console.py
 
-# on_terminal ROWS COLUMNS STEPS: the next guests have a terminal, and somebody at it (console.py).
+# on_terminal ROWS COLUMNS STEPS: the next guests have a terminal, with somebody at it (console.py).
 on_terminal() {
 	printf '#!/bin/bash\nexec %q terminal %q %q %q %q "$@"\n' "$people" "$@" "$plain" >"$work/on-terminal"
 	chmod +x "$work/on-terminal"
@@ -16,7 +16,7 @@ on_terminal() {
 }
 plain=$minivmm
 
-# How often the guest's terminal shows a text.
+# Counts how often the guest's terminal shows a text.
 shown() { is "lines with '$1'" "$(grep -acF -- "$1" "$lines")" "$2"; }
 
 # The guest's end of a port.
@@ -70,7 +70,7 @@ echo "<3>late message" >/dev/kmsg' --console stdio --append loglevel=7
 count=4194304
 head -c $count /dev/urandom >/data
 echo "sum $(md5sum </data)"
-dd if=/data of="$a" bs=4096 2>/dev/null & stalled=$! # small pieces, of which fewer fit into the queue
+dd if=/data of="$a" bs=4096 2>/dev/null & stalled=$! # small pieces, so that fewer bytes fit into the queue
 cat /data >"$b"
 echo "b is through"
 kill -0 $stalled && echo "a waits"
@@ -106,9 +106,9 @@ poweroff -f' --port "name=org.example.a,socket=$work/a" --port "name=org.example
 	point "$transport: what was written before the power-off arrives"
 
 	start_boot "$port"'
-exec 3<>"$a" # for good: what has come is dropped when the port is closed
+exec 3<>"$a" # until the end: a port that is closed drops what has come
 i=0
-while [ $i -lt 4 ]; do # the end of the file while nobody is there
+while [ $i -lt 4 ]; do # there is an end of file while nobody is there
 	if read -r line <&3; then echo "heard $line" && i=$((i + 1)); else sleep 0.1; fi
 done
 exec 3<>"$b"

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck disable=SC2016 # the guests' scripts are in quotes
 #
-# disk.sh MINIVMM FOLDER: the part of ../disk.sh that runs in the test bed. FOLDER also has a disk, base.
+# disk.sh MINIVMM DIRECTORY: the part of ../disk.sh that runs in the test bed. DIRECTORY also has a
+# disk, base.
 # shellcheck source=tests/guest/bed/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -11,14 +12,14 @@ cp --sparse=always "$from/base" "$base"
 before=$(md5sum <"$base")
 base_untouched() { is "the base" "$(md5sum <"$base")" "$before"; }
 
-# sound IMAGE: QEMU finds nothing wrong with it, not even a cluster that is lost.
+# sound IMAGE: QEMU finds no error in it, nor a lost cluster.
 sound() {
 	qemu-img check -q -f qcow2 "$1" >"$work/check" 2>&1 || wrong+=("qemu-img check $1: $(head -n 3 "$work/check")")
 }
 
 mounted='mount -t ext4 /dev/vda /root || echo "bad: no file system"'
-write='head -c 6000000 /dev/urandom >/root/random; md5sum </root/random >/root/sum; mkdir /root/folder; umount /root'
-verify='[ "$(md5sum </root/random)" = "$(cat /root/sum)" ] && [ -d /root/folder ] && echo "all there"'
+write='head -c 6000000 /dev/urandom >/root/random; md5sum </root/random >/root/sum; mkdir /root/directory; umount /root'
+verify='[ "$(md5sum </root/random)" = "$(cat /root/sum)" ] && [ -d /root/directory ] && echo "all there"'
 
 # ---- an overlay that is kept ----
 
@@ -36,7 +37,7 @@ base_untouched
 boot "$mounted; cat /root/later; ls -1 /root" --disk "$base,overlay=$work/over"
 ends 0
 prints "later"
-prints "folder"
+prints "directory"
 prints_not "random"
 qemu-img convert -f qcow2 -O raw "$work/over" "$work/raw" || wrong+=("qemu-img convert failed")
 e2fsck -fn "$work/raw" >"$work/check" 2>&1 || wrong+=("e2fsck: $(tail -n 3 "$work/check")")
@@ -88,7 +89,7 @@ is "left below TMPDIR" "$(ls -A "$work/tmp")" ""
 base_untouched
 point "two guests at once on one base, which nobody may write to; nothing is left of a temporary overlay after kill -9"
 
-# ---- a qcow2 image of QEMU's ----
+# ---- a qcow2 image made by QEMU ----
 
 guest image
 qemu-img create -q -f qcow2 "$work/qcow2" 64M
@@ -102,7 +103,8 @@ point "a qcow2 image of QEMU's as a disk: files, discards"
 
 # ---- sectors ----
 
-# partitions IMAGE SECTOR HOW: whether a guest with such sectors finds the one of the image's table: one or none.
+# partitions IMAGE SECTOR HOW: a guest with such sectors finds as many partitions in the image's
+# table as HOW says: one or none.
 partitions() {
 	guest "$1-$2"
 	boot '[ -b /dev/vda1 ] && echo one || echo none; echo "sector $(cat /sys/block/vda/queue/logical_block_size)"' \

@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck disable=SC2016,SC2154 # the guests' scripts are in quotes; bed/lib.sh has the rest
 #
-# embed.sh MINIVMM FOLDER: the part of ../embed.sh that runs in the test bed.
+# embed.sh MINIVMM DIRECTORY: the part of ../embed.sh that runs in the test bed.
 # shellcheck source=tests/guest/bed/lib.sh
 . "$(dirname "$0")/lib.sh"
 eval "arguments=($(<"$from/arguments"))"
 library=${arguments[0]} test=${arguments[1]} images=${arguments[2]} embed=${arguments[3]} preload=${arguments[4]:-}
 examples=$(dirname "$0")/../../../examples
 
-# python SCRIPT ARGUMENT...: with the library; what it says is in $work/said and $work/errors.
+# python SCRIPT ARGUMENT...: runs it with the library; what it says is in $work/said and
+# $work/errors.
 python() {
 	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$preload LIBMINIVMM=$library PYTHONPATH=$examples/python \
 		python3 -B "$@" >"$work/said" 2>"$work/errors"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck disable=SC2016 # the guests' scripts are in quotes
 #
-# fs-daemon.sh MINIVMM FOLDER: the part of ../fs-daemon.sh that runs in the test bed.
+# fs-daemon.sh MINIVMM DIRECTORY: the part of ../fs-daemon.sh that runs in the test bed.
 # shellcheck source=tests/guest/bed/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -11,11 +11,11 @@ mkdir "$shared"
 head -c 3000000 /dev/urandom >"$shared/random"
 
 if ((EUID != 0)); then
-	skip_point "Debian's virtiofsd serves a folder" "it needs root"
+	skip_point "Debian's virtiofsd serves a directory" "it needs root"
 	done_testing
 fi
 
-# One daemon for each guest: it ends with its only connection.
+# Each guest needs a daemon of its own: it ends with its only connection.
 start_daemon() {
 	[[ -z ${daemon:-} ]] || { kill "$daemon" && wait "$daemon"; } 2>/dev/null
 	rm -f "$socket"

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck disable=SC2016 # the guests' scripts are in quotes
 #
-# fs.sh MINIVMM FOLDER: the part of ../fs.sh that runs in the test bed. Root's test bed has a file system with all that one
-# can have (ext4), and boots guests as root and as a plain user; anybody else's, as that user, on what /tmp is.
+# fs.sh MINIVMM DIRECTORY: the part of ../fs.sh that runs in the test bed. If root runs it, the test
+# bed has a file system with all possible features (ext4), and boots guests as root and as a plain
+# user; otherwise it boots them as the user, on the file system of /tmp.
 # shellcheck source=tests/guest/bed/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -17,7 +18,7 @@ if ((EUID == 0)); then
 	mount -o loop "$work/disk" "$shares"
 fi
 
-# as_user: the next guests are run by a plain user, who can't look into root's folders.
+# as_user: a plain user runs the next guests, and can't look into root's directories.
 as_user() {
 	((EUID != 0)) || {
 		cp -L "$plain" "$work/minivmm"
@@ -30,7 +31,7 @@ as_user() {
 	}
 }
 
-# fresh: a folder to read from, and one to write to, of the user who runs the next guests.
+# fresh: makes a directory to read from, and one to write to, for the user who runs the next guests.
 fresh() {
 	rm -rf "$shares"/{ro,rw}
 	mkdir -p "$shares"/{ro/many,ro/sub/dir,rw}
@@ -60,7 +61,7 @@ done
 fs /rw
 '
 
-# What the guest left in the share that it may write to; of whom.
+# What the guest left in the share that it may write to, and who owns it.
 left_behind() {
 	local kept=$shares/rw/kept
 	is "file" "$(cat "$kept/file")" "from the guest"
@@ -94,7 +95,7 @@ mount -t virtiofs ro /ro && echo "rebound $(md5sum </ro/big | cut -d" " -f1)"
 	prints "names 10000"
 	prints "long 10000"
 	prints "below below"
-	point "$transport: big files, big folders, and a share that is read only"
+	point "$transport: big files, big directories, and a share that is read only"
 	left_behind "$EUID:$(id -g)"
 	point "$transport: all kinds of files in a share that is not"
 	prints "again remembered"
@@ -140,7 +141,7 @@ echo "set-id $(stat -c %a /rw/made/file)"
 cat /rw/made/file >/dev/null
 mkdir -p /also
 mount -t virtiofs also /also || echo "bad: mount"
-ls /also/late /also/shared 2>/dev/null # which it may believe are not there
+ls /also/late /also/shared 2>/dev/null # the guest may believe that there are none
 echo program >/rw/late && chmod 6711 /rw/late
 echo first >/rw/shared && chmod 666 /rw/shared
 su user -c "echo more >>/also/late" 2>&1 | grep -q denied || echo "bad: a file of somebody else was opened"

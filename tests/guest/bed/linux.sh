@@ -2,25 +2,25 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck disable=SC2016 # the guests' scripts are in quotes
 #
-# linux.sh MINIVMM FOLDER: the part of ../linux.sh that runs in the test bed. FOLDER also has the ELF file of Debian's kernel
-# (vmlinux) and a disk.
+# linux.sh MINIVMM DIRECTORY: the part of ../linux.sh that runs in the test bed. DIRECTORY also has
+# the ELF file of Debian's kernel (vmlinux) and a disk.
 # shellcheck source=tests/guest/bed/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# new_disk NAME SIZE: an empty one.
+# new_disk NAME SIZE: makes an empty one.
 new_disk() { truncate -s "$2" "$work/$1"; }
-# filled_disk NAME MIB: one with random bytes.
+# filled_disk NAME MIB: makes one with random bytes.
 filled_disk() { head -c "$(($2 << 20))" /dev/urandom >"$work/$1"; }
 
-# root_disk SCRIPT: a disk whose guest runs it, at $work/root.
+# root_disk SCRIPT: makes a disk whose guest runs the script, at $work/root.
 root_disk() {
 	printf '%s\n' "$1" >"$work/test"
 	cp --sparse=always "$from/disk" "$work/root"
 	debugfs -w -R "write $work/test test" "$work/root" >/dev/null 2>&1
 }
 
-# sees MIB: the firmware's map has all of it but what a PC keeps below 1 MiB, and so has the kernel but for what it takes
-# itself (code, tables).
+# sees MIB: the firmware's map has all of that except what a PC keeps below 1 MiB, and the kernel
+# has as much except what it takes itself (code, tables).
 sees() {
 	local start end total=0
 	while read -r start end; do
@@ -38,7 +38,7 @@ point "doctor finds that guests can run here"
 
 # ---- ways to boot, processors, memory ----
 
-# Where the kernel is: what it decides for itself is random.
+# The kernel's place: what it chooses itself is random.
 where='
 awk "/Kernel code/ { print \"code\", \$1 }" /proc/iomem | sed "s/-.*//"
 echo "text $(sed -n "/ _text$/{s/ .*//p;q}" /proc/kallsyms)"
@@ -67,7 +67,7 @@ run --kernel "$from/vmlinux" --initrd "$initrd" --cpus 2 --memory 6G
 ends 0
 prints "processors 0-1"
 sees 6144
-prints "loader  b0" # what Linux writes there itself when it is entered so
+prints "loader  b0" # Linux writes this there itself when it is entered so
 point "Debian's vmlinux by PVH: 2 processors, 6 GiB, which is more than the host has"
 
 boot '' --memory 256M,hugepages=on,prefault=on
@@ -85,7 +85,7 @@ ends 0
 prints "features: nx sse2 svm "
 point "--nested on: it has"
 
-# The power button's events wait for their reader from the moment the device is open.
+# The power button's events wait for their reader as soon as the device is open.
 root_disk "$look"'
 grep " / " /proc/mounts | tail -n 1
 exec 3</dev/input/event0
@@ -175,9 +175,9 @@ ends 137
 is "the host's checksum" "$(md5sum <"$work/kept")" "$(value sum)"
 point "kill -9 after a sync loses nothing"
 
-# A disk of which 4 KiB, from 4 MiB on, can't be read or written.
+# A disk with 4 KiB, at 4 MiB, that can't be read or written.
 broken=/dev/mapper/broken
-export DM_DISABLE_UDEV=1 # there is none in here: dmsetup makes the node itself
+export DM_DISABLE_UDEV=1 # there is no udev in here: dmsetup makes the node itself
 filled_disk below 8
 if ((EUID != 0)); then
 	skip_point "an I/O error is the guest's to handle" "only root can make such a disk"
@@ -230,16 +230,17 @@ point "--on-reset restart: the guest starts again"
 
 # ---- panics ----
 
-# A panic is told whatever drivers there are: Debian's kernel has that of pvpanic as a module, the tiny one built in.
+# A panic is reported whichever driver there is: Debian's kernel has pvpanic's as a module, the tiny
+# one has it built in.
 no_pvpanic="initcall_blacklist=pvpanic_mmio_driver_init no_pvpanic=1"
-# panics NAME [OPTION...]: the guest's kernel did, and that is said once.
+# panics NAME [OPTION...]: the guest's kernel panicked, and that is said once.
 panics() {
 	ends 3
 	is "how often it is said" "$(grep -ac "the guest's kernel panicked" "$err")" 1
 	prints_not "still here"
 	point "status 3 and a word: $1"
 }
-# tiny_boot SCRIPT OPTION...: the tiny kernel, with an initrd that has the script.
+# tiny_boot SCRIPT OPTION...: boots the tiny kernel, with an initrd that has the script.
 tiny_boot() {
 	with_script "$1"
 	run --kernel "$from/tiny" --initrd "$initrd" "${@:2}"

@@ -5,7 +5,7 @@
 . "$(dirname "$(realpath "$0")")/lib.sh"
 PATH=$PATH:/usr/sbin:/sbin
 
-# What an unprivileged user sees: as nobody, when we are root. Nobody needs files of his own.
+# What an unprivileged user sees: the user nobody, if we are root. It needs no files of its own.
 chmod 755 "$work"
 cp "$minivmm" "$work/minivmm"
 cp "$from/tiny" "$work/tiny"
@@ -28,7 +28,8 @@ if ((EUID)); then
 	done_testing
 fi
 
-# The host: 10.9.0.1 on whatever TAP there is, an iperf3, a file to fetch, and somebody who says the checksum of what he gets.
+# The host: 10.9.0.1 on any TAP that there is, an iperf3, a file to fetch, and a server that answers
+# with the checksum of what it gets.
 head -c 4M /dev/urandom >"$work/file"
 printf '#!/bin/bash\nexec cat %q\n' "$work/file" >"$work/give"
 printf '#!/bin/bash\nexec md5sum\n' >"$work/sum"
@@ -37,7 +38,7 @@ printf '#!/bin/bash\nip addr add 10.9.0.1/24 dev $1 && ethtool -K $1 tx off sg o
 printf '#!/bin/bash\necho "$1" >>%q && exec %q "$1"\n' "$work/ups" "$work/up" >"$work/up-once"
 chmod 755 "$work"/{give,sum,up,up-plain,up-once}
 filesum=$(md5sum <"$work/file")
-# A guest that was killed in the middle leaves an iperf3 behind that waits for it.
+# A guest that was killed in the middle leaves an iperf3 that waits for it.
 measure() {
 	[[ -z ${iperf-} ]] || kill -KILL "$iperf"
 	iperf3 -s >/dev/null 2>&1 &
@@ -48,7 +49,8 @@ before_retry=measure
 busybox nc -ll -p 7000 -e "$work/give" >/dev/null 2>&1 &
 busybox nc -ll -p 7001 -e "$work/sum" >/dev/null 2>&1 &
 
-# The guest's half: up ADDRESS; exchange WORD: 4 MiB each way, with their checksums; stream WORD BYTES OPTION...: iperf3 each way.
+# The guest's half: up ADDRESS; exchange WORD: 4 MiB each way, with checksums; stream WORD BYTES
+# OPTION...: iperf3 each way.
 guest_net='
 up() { ip addr add $1/24 dev eth0 && ip link set eth0 up; }
 exchange() {
@@ -193,7 +195,7 @@ point "two guests on one bridge reach each other, and the host"
 ip link del br0
 guest guest
 
-# ---- whose TAP it is ----
+# ---- TAPs of other users ----
 
 transport=
 minivmm=$work/as-nobody

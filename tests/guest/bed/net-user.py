@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""The host's services that guests of net-user.sh reach, or don't.
+"""Services of the host that guests of net-user.sh can reach, or can't.
 
-serve FOLDER    on the loopback interface, until killed: TCP port 7001 sends FOLDER/data, 7002 answers what it gets with its MD5
-                sum; UDP port 53, also of 127.0.0.53, answers every question for an IPv4 address of a name under example with
-                192.0.2.7. Each call is a line in FOLDER/calls; FOLDER/serving says that it has begun.
-fetch PORT      what a TCP port says, once it says anything: a guest may not be listening yet.
-rooted COMMAND  runs it in a mount namespace of its own that has our root as its root. The test bed is a chroot, in which
-                nobody makes a user namespace, and passt insists on one.
+serve DIRECTORY  serves on the loopback interface, until killed: TCP port 7001 sends DIRECTORY/data, 7002
+                 answers what it gets with its MD5 sum; UDP port 53, also of 127.0.0.53, answers every
+                 question for an IPv4 address of a name under example with 192.0.2.7. Each call is a line
+                 in DIRECTORY/calls; DIRECTORY/serving exists when it has begun.
+fetch PORT       prints what a TCP port says, as soon as it says anything: a guest may not listen yet.
+rooted COMMAND   runs it in a mount namespace of its own that has our root as its root. The test bed is a
+                 chroot, in which user namespaces can't be made, and passt insists on one.
 """
 import ctypes
 import hashlib
@@ -18,13 +19,13 @@ import threading
 import time
 
 
-def call(folder, line):
-    with open(folder + "/calls", "a") as calls:
+def call(directory, line):
+    with open(directory + "/calls", "a") as calls:
         calls.write(line + "\n")
 
 
-def send(folder, peer):
-    with open(folder + "/data", "rb") as data:
+def send(directory, peer):
+    with open(directory + "/data", "rb") as data:
         peer.sendfile(data)
 
 
@@ -36,7 +37,7 @@ def receive(_, peer):
     peer.sendall((md5.hexdigest() + "\n").encode())
 
 
-def listen(folder, family, address, port, answer):
+def listen(directory, family, address, port, answer):
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((address, port))
@@ -45,17 +46,17 @@ def listen(folder, family, address, port, answer):
     def loop():
         while True:
             peer, _ = listener.accept()
-            call(folder, f"tcp {port}")
+            call(directory, f"tcp {port}")
             with peer:
                 try:
-                    answer(folder, peer)
+                    answer(directory, peer)
                 except OSError as e:
-                    call(folder, f"tcp {port}: {e}")
+                    call(directory, f"tcp {port}: {e}")
 
     threading.Thread(target=loop, daemon=True).start()
 
 
-def names(folder, family, address):
+def names(directory, family, address):
     server = socket.socket(family, socket.SOCK_DGRAM)
     server.bind((address, 53))
 
@@ -67,7 +68,7 @@ def names(folder, family, address):
             while query[at]:
                 labels.append(query[at + 1:at + 1 + query[at]].decode().lower())
                 at += 1 + query[at]
-            call(folder, f"udp 53 {address} {'.'.join(labels)}")
+            call(directory, f"udp 53 {address} {'.'.join(labels)}")
             known = labels[-1:] == ["example"]
             ipv4 = known and query[end - 4:end - 2] == b"\0\1"
             answer = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\7" if ipv4 else b""
@@ -77,14 +78,14 @@ def names(folder, family, address):
     threading.Thread(target=loop, daemon=True).start()
 
 
-def serve(folder):
+def serve(directory):
     for family, address in (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"):
-        listen(folder, family, address, 7001, send)
-        listen(folder, family, address, 7002, receive)
+        listen(directory, family, address, 7001, send)
+        listen(directory, family, address, 7002, receive)
     if os.geteuid() == 0:
         for family, address in (socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "127.0.0.53"), (socket.AF_INET6, "::1"):
-            names(folder, family, address)
-    open(folder + "/serving", "w").close()
+            names(directory, family, address)
+    open(directory + "/serving", "w").close()
     threading.Event().wait()
 
 
@@ -93,7 +94,7 @@ def fetch(port):
         with socket.socket() as peer:
             try:
                 peer.connect(("127.0.0.1", int(port)))
-                peer.sendall(b"hello\n")  # passt acknowledges the guest's SYN with our first bytes only
+                peer.sendall(b"hello\n")  # passt acknowledges the guest's SYN only with our first bytes
                 got = b""
                 while not got.endswith(b"\n") and (data := peer.recv(4096)):
                     got += data
@@ -116,7 +117,7 @@ def rooted(*command):
     check(libc.unshare(0x20000))  # CLONE_NEWNS
     ours = os.open("/", os.O_RDONLY)
     os.chroot("/tmp")
-    os.fchdir(ours)  # outside of the root that we have now, so that .. leads on
+    os.fchdir(ours)  # this is outside of our present root, so that .. leads on
     while os.stat("..").st_ino != os.stat(".").st_ino or os.stat("..").st_dev != os.stat(".").st_dev:
         os.chdir("..")
     check(libc.syscall(429, ours, b"", -100, b".", 4))  # move_mount(2)

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck disable=SC2016 # the guests' scripts are in quotes
 #
-# net-user.sh MINIVMM FOLDER: the part of ../net-user.sh that runs in the test bed.
+# net-user.sh MINIVMM DIRECTORY: the part of ../net-user.sh that runs in the test bed.
 # shellcheck source=tests/guest/bed/lib.sh
 here=$(dirname "$(realpath "$0")")
 . "$here/lib.sh"
 
-# The host: services on the loopback interface, a name server for root, and what passt takes for the way to the world.
+# The host: services on the loopback interface, a name server for root, and an interface that passt
+# takes for the way to the world.
 host=$work/host root=$((EUID == 0))
 mkdir "$host"
 head -c 4194304 /dev/urandom >"$host/data"
@@ -25,7 +26,7 @@ fi
 services=$!
 until [[ -e $host/serving ]]; do sleep 0.1; done
 
-# The guest's part: an address by DHCP.
+# The guest's part: it gets an address by DHCP.
 network='
 cat >/lease <<"X"
 #!/bin/sh
@@ -39,15 +40,16 @@ ip link set lo up
 ip link set eth0 up
 udhcpc -i eth0 -n -q -s /lease 2>/dev/null
 '
-# transfers HOST: 4 MiB down, 1 MiB up, with checksums. The guest never closes its own end first: after that, the passt of Debian
-# 12 sends the same bytes again and again, under ever new sequence numbers, or forgets to say that the peer has closed, too.
+# transfers HOST: 4 MiB down, 1 MiB up, with checksums. The guest never closes its own end first:
+# after that, Debian 12's passt sends the same bytes again and again, with ever new sequence
+# numbers, or forgets to say that the peer has also closed.
 transfers='
 transfers() {
 	mkfifo /open
 	echo "down $(nc $1 7001 <>/open | md5sum)"
 	head -c 1048576 /dev/urandom >/data
 	echo "sum $(md5sum </data)"
-	cat /data >/open & # which nc opens
+	cat /data >/open & # nc opens it
 	echo "up $(nc $1 7002 <>/open)  -"
 }
 '
@@ -59,14 +61,14 @@ echo "listening"
 nc -l -p 22 <>/hello
 '
 
-# transferred: what the guest printed of its transfers.
+# transferred: prints what the guest printed of its transfers.
 transferred() {
 	is "what came down" "$(value "down")" "$sum"
 	is "what went up" "$(value "up")" "$(value sum)"
 	[[ -n $(value sum) ]] || wrong+=("nothing was transferred")
 }
 
-# ask PORT: what the guest says there, while it runs.
+# ask PORT: prints what the guest says there, while it runs.
 ask() { until_true timeout 20 "$here/net-user.py" fetch "$1" >"$work/answer"; }
 answered() { is "the guest's answer" "$(cat "$work/answer")" "hello from the guest"; }
 
@@ -125,13 +127,13 @@ is "calls from the guest" "$(cat "$host/calls")" ""
 answered
 point "restrict=on: nothing goes out, and a forwarded port is answered"
 
-# `minivmm run`: its init asks for addresses, and says in resolv.conf how the host looks for names.
-transport= # which start() would put after the command
-named() { # KERNEL COMMAND...: a guest that runs it, with a user network
+# With `minivmm run`, init asks for addresses, and writes the host's search domains to resolv.conf.
+transport= # start() would put this after the command
+named() { # KERNEL COMMAND...: starts a guest that runs it, with a user network
 	run run --kernel "$1" --memory 256M --net user -- "${@:2}"
 	ends 0
 }
-resolver() { # LINE...: how the host looks for names
+resolver() { # LINE...: sets how the host looks for names
 	printf '%s\n' "$@" >"$host/resolv.conf"
 	: >"$host/calls"
 }
@@ -174,7 +176,7 @@ if ((root)); then
 	is_asked 127.0.0.1 first.example
 	until [[ $(date +%s) -gt $(stat -c %Y "$host/resolv.conf") ]]; do sleep 0.2; done
 	resolver "nameserver 127.0.0.53"
-	sleep 2 # which libslirp takes an address for the present one
+	sleep 2 # libslirp believes an address to be current for so long
 	echo >&6
 	finish
 	exec 6>&-
@@ -210,10 +212,10 @@ else
 	skip_point "run: DHCP by dnsmasq" "needs root and dnsmasq"
 fi
 
-# passt, which drops root's rights and then makes its socket.
+# passt first drops root's rights and then makes its socket.
 if ((root)); then
 	socket=$(mktemp -u /tmp/passt.XXXXXX)
-	before_retry='sleep 2' # until passt has seen that the first guest went
+	before_retry='sleep 2' # until passt has noticed that the first guest is gone
 	start_passt() {
 		"$here/net-user.py" rooted passt --foreground --stderr -4 -i world -t 127.0.0.1/2223:22 -s "$socket" \
 			</dev/null >"$work/passt.log" 2>&1 &
@@ -244,7 +246,7 @@ transfers 192.0.2.254
 		point "$transport: passt: DHCP, TCP both ways, a forwarded port"
 	done
 	transport=
-	start_passt # whose offer is for the address that it offers, not for all
+	start_passt # it offers the address for the host's, not for all
 	run run --kernel "$from/tiny" --memory 256M --net "socket=$socket" -- ip -4 -o addr show dev eth0
 	end_passt
 	ends 0

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck disable=SC2016 # the guests' scripts are in quotes
 #
-# pci.sh MINIVMM FOLDER: the part of ../pci.sh that runs in the test bed.
+# pci.sh MINIVMM DIRECTORY: the part of ../pci.sh that runs in the test bed.
 # shellcheck source=tests/guest/bed/lib.sh
 . "$(dirname "$0")/lib.sh"
 transport=pci
@@ -10,7 +10,8 @@ transport=pci
 
 new_disk() { rm -f "$work/$1" && truncate -s 24M "$work/$1"; }
 
-# What a kernel says of PCI when something is wrong with it; where configuration space is; a disk's BAR and interrupts.
+# What a kernel says of PCI if something is wrong with it; the place of configuration space; a
+# disk's BAR and interrupts.
 bus='
 dmesg | grep -iE "pci|MMCONFIG|ECAM|BAR " | grep -iE "can.t|fail|invalid|unsupported|not support|conflict|bogus|no space|no compat|not reserved" |
 	sed "s/^/bad: /"
@@ -18,7 +19,7 @@ dmesg | sed -nE "s/.*(MMCONFIG|ECAM)[^[]*\[.*mem (0x[0-9a-f]+-0x[0-9a-f]+)\].*/c
 for i in /sys/bus/pci/devices/*; do
 	echo "function ${i##*/} $(cat $i/vendor) $(cat $i/device) $(cat $i/class)"
 done
-# at DISK, bar DISK: where it is.
+# at DISK, bar DISK: print its place and its BAR.
 at() { readlink -f /sys/block/$1/device/..; }
 bar() { head -n 1 "$(at $1)/resource" | cut -d " " -f 1; }
 use() { dd if=/dev/urandom of=/dev/$1 bs=1M count=8 conv=fsync 2>/dev/null; md5sum </dev/$1; }
@@ -85,13 +86,13 @@ is "the BAR at first" "$before" 0x00000000c0008000
 is "the host's checksum" "$(md5sum <"$work/two")" "$(value md5)"
 point "a BAR that the guest moves above 4 GiB works there"
 
-# The kernel itself goes by the ports where it can.
+# The kernel itself uses the ports if it can.
 boot '
 echo "id $(devmem 0xe0008000) $(devmem 0xe0008002 16) $(devmem 0xe0009000)"
 at=$(devmem 0xe0008010)
 devmem 0xe0008010 32 0xffffffff
 echo "size $(devmem 0xe0008010)"
-devmem 0xe0008010 32 $at # or the driver waits for ever for the end of a reset' --append iomem=relaxed
+devmem 0xe0008010 32 $at # otherwise the driver waits for ever for the end of a reset' --append iomem=relaxed
 ends 0
 prints "id 0x10441AF4 0x1044 0xFFFFFFFF"
 prints "size 0xFFFF8004"

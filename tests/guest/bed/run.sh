@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck disable=SC2016 # the guests' scripts are in quotes
 #
-# run.sh MINIVMM FOLDER: the part of ../run.sh that runs in the test bed.
+# run.sh MINIVMM DIRECTORY: the part of ../run.sh that runs in the test bed.
 # shellcheck source=tests/guest/bed/lib.sh
 here=$(dirname "$(realpath "$0")")
 . "$here/lib.sh"
@@ -10,7 +10,7 @@ people=$here/console.py
 kernel=$from/tiny memory=192M
 debian=$(echo "$from"/debian/boot/vmlinuz-*)
 
-# Nobody in particular, and where he is at home.
+# A user without privileges, and the user's home.
 home=$work/home
 mkdir "$home"
 chmod 755 "$work"
@@ -26,7 +26,7 @@ else
 	export COLOUR=blue
 fi
 
-# sandbox [OPTION...] -- COMMAND: minivmm run, until it has ended. begin: in the background.
+# sandbox [OPTION...] -- COMMAND: runs minivmm run to its end. begin: in the background.
 begin() { start run --kernel "$kernel" --memory "$memory" "$@"; }
 sandbox() { begin "$@" && finish; }
 sh() { sandbox "${@:2}" -- sh -c "$1"; } # sh SCRIPT OPTION...
@@ -37,7 +37,7 @@ ends 0
 is "messages" "$(cat "$err")" ""
 sandbox -- false
 ends 1
-# STATUSES=$(seq 0 255) for all, which takes ten minutes.
+# STATUSES=$(seq 0 255) tries all, which takes ten minutes.
 for code in ${STATUSES:-42 124 125 128 137 255}; do
 	sh "exit $code"
 	ends "$code"
@@ -80,7 +80,7 @@ mkfifo -m 666 "$home/fifo"
 sandbox --json "$home/fifo" -- true
 ends 125
 logs "fifo: is a FIFO that nobody reads"
-# A reader that takes nothing, of a FIFO that is full.
+# A FIFO that is full, with a reader that takes nothing.
 exec {full}<>"$home/fifo"
 dd if=/dev/zero of="$home/fifo" oflag=nonblock bs=4096 count=1000 2>/dev/null
 sh 'exit 42' --json "$home/fifo"
@@ -96,7 +96,7 @@ ends 143
 exec {full}>&-
 point "a summary behind the output, and to a FIFO that nobody reads"
 
-outside() { # a program of the host's, with its output where a guest's would be
+outside() { # runs a program of the host's, with its output where a guest's would be
 	"$@" >"$out" 2>"$err" </dev/null
 	status=$?
 	tr -d '\r\0' <"$out" >"$lines"
@@ -142,7 +142,7 @@ is "what it printed" "$(head -n 4 "$lines" | tr '\n' ' ')" \
 	"0 /usr A=2 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "
 says "$(hostname)"
 says "root writes"
-point "user, folder, environment; nothing that it writes stays"
+point "user, directory, environment; nothing that it writes stays"
 
 mkdir "$home/share" "$home/look"
 echo before >"$home/share/there"
@@ -170,15 +170,16 @@ is "owner" "$(stat -c %u:%g "$home/share/file")" "$(stat -c %u:%g "$home/look")"
 is "the other share" "$(cat "$home/look/file")" look
 point "files of every kind in a share, and one that is read-only"
 
-# What is more open in the guest than on a Debian host: udev's rules have these for everybody.
+# Devices that are more open in the guest than on a Debian host: udev's rules open these to
+# everybody.
 devices='find /dev ! -type l -printf "%m %p\n" | grep -vE "^[0-7]00 /|^0 /|^755 /dev(/[a-z0-9]+)*$|^1777 /dev/shm$|^644 /dev/kmsg$|\
 ^640 /dev/(mem|port|nvram)$|^666 /dev/(null|zero|full|u?random|tty|ptmx|fuse|vsock|net/tun)$" |
 	sed "s/^/bad: /"; stat -c "%a %n" /dev/fuse /dev/vsock'
-# A folder of the host is moved, emptied and made anew; a file is changed.
+# A directory of the host is moved, emptied and made again; a file is changed.
 layer='mv tree moved && cat moved/sub/file && rm -r moved/sub && mkdir moved/sub && ls moved/sub | wc -l
 chmod 755 moved/script && mv moved tree && [ $(stat -c %d tree) = $(stat -c %d tree/script) ] && echo "one device"'
 mkdir -p "$home/tree/sub"
-echo "in a folder" >"$home/tree/sub/file"
+echo "in a directory" >"$home/tree/sub/file"
 echo 'echo "script: $*"' >"$home/tree/script"
 chmod 644 "$home/tree/script"
 ((EUID != 0)) || chown -R 1234:1235 "$home/tree"
@@ -200,7 +201,7 @@ minivmm=$plain
 ((EUID != 0)) || minivmm=$work/as-user
 ends 0
 is "messages" "$(cat "$err")" ""
-says "in a folder"
+says "in a directory"
 says 0
 says "one device"
 says "script: one two three"
@@ -212,7 +213,7 @@ says "many descriptors"
 prints_not "bad: "
 says "666 /dev/fuse"
 says "666 /dev/vsock"
-point "folders of the root are renamed; scripts; what the environment names; devices as udev has them"
+point "directories of the root are renamed; scripts; what the environment names; devices as udev has them"
 
 mkdir -p "$home"/outer "$home"/inner
 echo outer >"$home/outer/file"
@@ -299,7 +300,8 @@ ends 130
 logs "second signal: ending the guest"
 point "signals are passed on, and the second one ends it"
 
-# nohup's, and those in the background of a script: the first of all would end it, if it were taken.
+# Signals that nohup or the background of a script ignores: the very first would end it if it were
+# not ignored.
 trap '' HUP
 begin -- sh -c 'echo ready; sleep 1000'
 trap - HUP
@@ -341,7 +343,8 @@ ends 125
 logs "switched itself off before the command had ended"
 point "a guest that panics or switches itself off"
 
-# Memory that is really short is slow to come by: the kernel's OOM killer is called, and finds the largest.
+# It takes long until memory is really short: the kernel's OOM killer is called, and finds the
+# largest process.
 sh 'text=$(head -c 8M /dev/zero | tr "\0" x); echo f >/proc/sysrq-trigger; sleep 1000' --user 0
 ends 137
 logs "the guest ran out of memory"
@@ -359,7 +362,7 @@ input=$home/text
 sandbox --net user -- sh -c "$layer;$devices"'; cat; ip -4 -o addr show eth0; cat /etc/resolv.conf; echo err >&2'
 input=/dev/null
 ends 0
-says "in a folder"
+says "in a directory"
 says "one device"
 prints_not "bad: "
 says "through Debian"

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck disable=SC2016 # the guest's script is in quotes
 #
-# vsock.sh MINIVMM FOLDER: the part of ../vsock.sh that runs in the test bed. FOLDER also has the program vsock, which the guest
-# has, too.
+# vsock.sh MINIVMM DIRECTORY: the part of ../vsock.sh that runs in the test bed. DIRECTORY also has
+# the program vsock, and so has the guest.
 # shellcheck source=tests/guest/bed/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 path=$work/v cid=42
 small=100000
 
-# What the guest does, whoever serves its device: $size bytes each way, and more.
+# The guest's actions, whoever serves its device: $size bytes each way, and more.
 script() {
 	echo "size=$1 small=$small $look"'
 	vsock listen:1000 take
@@ -23,7 +23,8 @@ script() {
 	echo "all done"'
 }
 
-# What the guest's connections meet: $(to P) is where the host listens for them, $(from_host P) how it reaches the guest.
+# The other ends of the guest's connections: $(to P) is where the host listens for them, $(from_host
+# P) how it reaches the guest.
 to() { [[ $mode = vhost ]] && echo "listen:$1" || echo "listen:${path}_$1"; }
 from_host() { [[ $mode = vhost ]] && echo "vsock:$cid:$1" || echo "connect:$path:$1"; }
 
@@ -39,7 +40,7 @@ serve() {
 	servers+=($!)
 }
 
-# host PORT EXPECTED WHAT [N]: the host connects to the guest, once that listens at the port.
+# host PORT EXPECTED WHAT [N]: the host connects to the guest as soon as that listens at the port.
 host() {
 	await "listening at $1"
 	is "the host at the guest's port $1" "$("$from/vsock" "$(from_host "$1")" "${@:3}" | tr '\n' ' ')" "$2 "
@@ -66,7 +67,7 @@ talk() {
 	rate+=", $(awk "BEGIN { print $size / 1e6 / ($EPOCHREALTIME - $begun) }")"
 	finish
 	ends 0
-	((${#wrong[@]} == 0)) || kill "${servers[@]}" 2>/dev/null # they would wait for ever
+	((${#wrong[@]} == 0)) || kill "${servers[@]}" 2>/dev/null # otherwise they would wait for ever
 	wait "${servers[@]}" 2>/dev/null
 	echo "# ${transport:-default}, $mode: $size bytes, MB/s to the guest and from it: $rate"
 	prints_not "bad: "
