@@ -79,6 +79,6 @@ static int put_entry(const struct gmem *mem, const struct bios_config *c)
 int bios_build(const struct gmem *mem, const struct bios_config *c)
 {
 	if (put_data_area(mem, c) < 0 || put_interrupts(mem) < 0 || put_entry(mem, c) < 0)
-		return log_ret(-EFAULT, "bios: no guest memory where a BIOS has its own");
+		return log_ret(-EFAULT, "bios: no guest memory where a BIOS's data is");
 	return 0;
 }

@@ -212,7 +212,7 @@ int boot_put_initrd(const struct boot_request *r, struct boot_entry *e, gpa_t fl
 			r->initrd_name, (ull)(align_up(len, MIB) / MIB),
 			(ull)(align_up(floor, MIB) / MIB), (ull)(top / MIB),
 			boot_low_end(r) < ceiling ? "give the guest more with --memory"
-						  : "it has to be smaller");
+						  : "make it smaller");
 	e->initrd_start = (top - len) & ~(page - 1);
 	e->initrd_end = e->initrd_start + len;
 	return gmem_write(r->mem, e->initrd_start, r->initrd, len);

@@ -168,8 +168,9 @@ int minivmm_config_command(struct minivmm_config *c, char *const argv[])
 	int rc;
 
 	if (c->used || c->c.command.argv)
-		return api_refuse(-EBUSY,
-				  "the configuration has a command, or a machine was made of it");
+		return api_refuse(
+			-EBUSY,
+			"the configuration has a command already, or a machine was made of it");
 	before = api_enter(&c->log);
 	rc = config_command(&c->c, argv, config_seen(c->seen, "memory"),
 			    config_seen(c->seen, "cpus"));

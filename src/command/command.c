@@ -367,7 +367,7 @@ static void say_how_it_ended(const struct command *cmd)
 			cmd->config->memory.size / MIB);
 	if (cmd->full)
 		log_msg(LOG_ERROR,
-			"run: the layer over the guest's root is full; --overlay-size makes it larger, and needs --memory");
+			"run: the layer over the guest's root is full; --overlay-size makes it larger, and may need more --memory");
 }
 
 void command_finish(struct command *cmd)

@@ -281,7 +281,7 @@ static int put_folder(const struct command_config *c, FILE *out)
 	if (from_here && !getcwd(here, sizeof(here)) && errno == ENOENT)
 		return log_ret(
 			-ENOENT,
-			"run: the directory where you are was removed; go to another, or write --chdir and a whole path");
+			"run: the directory where you are was removed; go to another, or write --chdir and an absolute path");
 	if (from_here && !*here)
 		return log_errno("run: the name of the directory where you are");
 	if (!c->directory)

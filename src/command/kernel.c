@@ -96,7 +96,7 @@ int command_find_kernel(struct command *cmd, const char **path)
 	if (!cmd->kernel)
 		return log_ret(
 			-ENOENT,
-			"run: there is no kernel to boot: none in /boot that you may read, none in the cache; say --kernel FILE, or let examples/quickstart download one");
+			"run: there is no kernel to boot: none in /boot that you may read, and none in the cache; write --kernel FILE, or let examples/quickstart download one");
 	*path = cmd->kernel;
 	return 0;
 }
@@ -107,6 +107,6 @@ int command_check_kernel(const struct boot_request *r)
 		return 0;
 	return log_ret(
 		-EINVAL,
-		"kernel %s: is not Linux, which is what runs commands; without \"run\", as in minivmm --kernel %s, it boots",
+		"kernel %s: is not Linux, and only Linux can run commands; minivmm --kernel %s, without \"run\", boots it",
 		r->kernel_name, r->kernel_name);
 }

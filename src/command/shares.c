@@ -147,8 +147,8 @@ static int check_twice(const struct place *p, const struct place *other)
 		return 0;
 	return log_ret(
 		-EINVAL,
-		"--share %s: at %s in the guest is --share %s already; give one of them another GUESTDIR",
-		p->share->path, p->guest, other->share->path);
+		"--share %s: --share %s is at %s in the guest already; give one of them another GUESTDIR",
+		p->share->path, other->share->path, p->guest);
 }
 
 static unsigned depth(const char *path)
@@ -217,7 +217,7 @@ static int check_missing(const struct place *p, const struct place *parent)
 		return 0;
 	return log_ret(
 		-EINVAL,
-		"--share %s: there is no %s in the guest, and --share %s, where it would be made, is read-only; make it here, or give that one :rw",
+		"--share %s: there is no %s in the guest, and --share %s, where it would be made, is read-only; make it here, or write :rw for that one",
 		p->share->path, p->guest, parent->share->path);
 }
 
@@ -232,7 +232,7 @@ static int check_kind(const struct place *p, int fd)
 		-EINVAL,
 		"--share %s: this is a %s, and %s in the guest is %s; give it another GUESTDIR",
 		p->share->path, file ? "file" : "directory", p->guest,
-		file ? "a directory" : "none");
+		file ? "a directory" : "not one");
 }
 
 /* Follows the links in the share that it lies in. Returns 0 or -ENOMEM, logged. */

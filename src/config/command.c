@@ -175,7 +175,7 @@ static int check_ends(const struct config *c)
 	if (stdio)
 		return log_ret(
 			-EINVAL,
-			"run: standard input and output are the command's; give --serial, --console and --port another end, as pty or socket=PATH");
+			"run: standard input and output are the command's; give --serial, --console and --port another end, such as pty or socket=PATH");
 	if (c->serial.kind != HOST_NONE && c->command.console_log)
 		return log_ret(
 			-EINVAL,
@@ -222,7 +222,7 @@ int config_check_command(const struct config *c)
 	if (c->vsock.vhost)
 		return log_ret(
 			-EINVAL,
-			"run: the command's streams need minivmm's own vsock; use --vsock with socket= in place of vhost=on");
+			"run: the command's streams need minivmm's own vsock; use --vsock with socket= instead of vhost=on");
 	if (c->on_reset != ON_RESET_EXIT)
 		return log_ret(-EINVAL, "run: a command runs once; leave out --on-reset");
 	return 0;

@@ -207,15 +207,15 @@ static const struct opt rows[] = {
 	OPTION("cpus", "N", opt_number, cpus, "virtual processors, 1 to 64 (1)",
 	       .kind = &cpus_range),
 	OPTION("nested", "on|off", opt_bool, nested,
-	       "VT-x or AMD-V for guests of the guest's own, where the host's KVM\n"
+	       "VT-x or AMD-V for guests of the guest's own, if the host's KVM\n"
 	       "can do that (off)"),
 	OPTION("disk", CONFIG_DISK_METAVAR, config_set_disk, nr_disks, CONFIG_DISK_HELP,
 	       .repeats = true),
 	OPTION("balloon", "[KEY=VALUE]...", set_balloon, balloon,
 	       "memory that the guest gives back to the host; keys:\n"
-	       "size=SIZE               how much from the start (0K)\n"
-	       "reporting=on|off        also what the guest frees, by itself (on)\n"
-	       "stats=SECONDS           log the guest's memory figures as often",
+	       "size=SIZE               how much of it at the start (0K)\n"
+	       "reporting=on|off        take back what the guest frees, too (on)\n"
+	       "stats=SECONDS           log the guest's memory figures every SECONDS",
 	       .optional = true),
 	OPTION("net", CONFIG_NET_METAVAR, config_set_net, nr_nets, CONFIG_NET_HELP,
 	       .repeats = true),
@@ -224,7 +224,7 @@ static const struct opt rows[] = {
 	       "cid=N                   the guest's address, from 3 on\n"
 	       "socket=PATH             CONNECT PORT there reaches the guest's port;\n"
 	       "                        the guest's connections go to PATH_PORT\n"
-	       "vhost=on|off            instead of it, the host's own AF_VSOCK (off)"),
+	       "vhost=on|off            use the host's own AF_VSOCK instead (off)"),
 	OPTION("fs", CONFIG_FS_METAVAR, config_set_fs, nr_fs, CONFIG_FS_HELP, .repeats = true),
 	OPTION("serial", "WHERE", config_set_host_end, serial,
 	       "the serial port: stdio, none, file=PATH (output only), socket=PATH\n"
@@ -234,7 +234,7 @@ static const struct opt rows[] = {
 	       "a virtio console, hvc0, which becomes the guest's console (none);\n"
 	       "when both are on stdio, the serial port has the early messages"),
 	OPTION("port", "name=NAME,WHERE", config_set_port, nr_ports,
-	       "a virtio port with that name; WHERE as above, but none", .repeats = true),
+	       "a virtio port with that name; WHERE as above, except none", .repeats = true),
 	OPTION("on-reset", "exit|restart", opt_choice, on_reset,
 	       "what to do when the guest resets (exit)", .kind = reset_choices),
 	OPTION("io-threads", "N", opt_number, io_threads,
@@ -252,21 +252,22 @@ static const struct opt rows[] = {
 	       "run: the directory that is the guest's root, read-only with a layer in\n"
 	       "memory on top (/)"),
 	OPTION("overlay-size", "SIZE", opt_size, command.overlay_size,
-	       "run: how much that layer takes at most (half of the memory)",
-	       .kind = &overlay_range),
+	       "run: the most that this layer takes (half of the memory)", .kind = &overlay_range),
 	OPTION("share", CONFIG_SHARE_METAVAR, config_set_share, command.nr_shares,
-	       "run: a directory or file for the guest, at GUESTDIR; :rw, it may write",
+	       "run: a directory or file for the guest, at GUESTDIR; :rw lets it write",
 	       .repeats = true),
 	OPTION("modules", "DIR", opt_path, command.modules,
-	       "run: the kernel's modules (lib/modules/RELEASE, near it or in /)"),
+	       "run: the kernel's modules (lib/modules/RELEASE near it, or in /)"),
 	OPTION("env", "NAME[=VALUE]", config_set_env, command.nr_env,
 	       "run: a variable of the command's environment", .repeats = true),
 	OPTION("clean-env", NULL, opt_switch, command.clean_env,
 	       "run: an environment without the caller's variables"),
-	OPTION("user", "NAME|UID[:GID]", opt_path, command.user, "run: who runs the command (you)"),
-	OPTION("chdir", "DIR", opt_path, command.directory, "run: where it runs (where you are)"),
+	OPTION("user", "NAME|UID[:GID]", opt_path, command.user,
+	       "run: the user who runs the command (you)"),
+	OPTION("chdir", "DIR", opt_path, command.directory,
+	       "run: the command's working directory (yours)"),
 	OPTION("timeout", "SECONDS", opt_number, command.timeout,
-	       "run: ends the command after that time, with exit status 124",
+	       "run: end the command after that time, with exit status 124",
 	       .kind = &timeout_range),
 	OPTION("terminal", NULL, opt_switch, command.terminal,
 	       "run: the command gets a terminal; -t for short"),
@@ -275,9 +276,9 @@ static const struct opt rows[] = {
 	       "or as two (auto: as they are here)",
 	       .kind = outputs_choices),
 	OPTION("console-log", "FILE", opt_path, command.console_log,
-	       "run: what the guest's kernel says"),
+	       "run: write what the guest's kernel prints to FILE"),
 	OPTION("json", "FILE", opt_path, command.json,
-	       "run: status, times and sizes, for programs"),
+	       "run: write status, times and sizes to FILE, for programs"),
 	OPTION("dry-run", NULL, set_dry_run, action,
 	       "check options and files, print the machine, start nothing"),
 	OPTION("version", NULL, set_version, action,
@@ -352,7 +353,7 @@ int config_check(const struct config *c)
 	if (!c->kernel && !c->command.argv)
 		return log_ret(
 			-EINVAL,
-			"--kernel is missing: say what to boot, as in minivmm --kernel bzImage; minivmm --help lists the options");
+			"--kernel is missing: name a file to boot, as in minivmm --kernel bzImage; minivmm --help lists the options");
 	if (c->memory.shared && c->memory.mergeable)
 		return log_ret(
 			-EINVAL,
@@ -360,7 +361,7 @@ int config_check(const struct config *c)
 	if (c->memory.shared && (c->memory.huge == HUGE_2M || c->memory.huge == HUGE_1G))
 		return log_ret(
 			-EINVAL,
-			"--memory hugepages=%s: a daemon that shares such pages (--fs socket=) could take them away, and that would be the end of minivmm; use hugepages=on",
+			"--memory hugepages=%s: a daemon that shares such pages (--fs socket=) could take them away, which would kill minivmm; use hugepages=on",
 			c->memory.huge == HUGE_2M ? "2M" : "1G");
 	rc = config_check_stdio(c);
 	if (rc == 0)
@@ -454,9 +455,9 @@ void config_help(FILE *out)
 	      "Sizes are whole numbers with K, M, G or T. A comma in a path is written ,,\n"
 	      "\n"
 	      "Exit status: 0 the guest powered off or reset, 1 minivmm failed, 2 bad usage,\n"
-	      "3 the guest crashed. Of run: the command's, 128 + N when signal N killed it,\n"
+	      "3 the guest crashed. With run: the command's, 128 + N when signal N killed it,\n"
 	      "124 --timeout, 125 minivmm or the guest failed, or bad usage, 126 the command\n"
-	      "can't be run, 127 it isn't there.\n"
+	      "can't be run, 127 it doesn't exist.\n"
 	      "Defaults of run: --memory a quarter of what is free, 256M to 2G; --cpus as many\n"
 	      "as you may use; --serial none; --kernel the host's. More: man minivmm\n",
 	      out);

@@ -69,7 +69,7 @@ int config_set_disk(const struct opt_value *v, void *field)
 	if (d->readonly && (d->overlay || d->temp))
 		return opt_fail(
 			v,
-			"with an overlay the disk itself is never written; leave out readonly=on, or overlay= when the guest shall not write");
+			"with an overlay the disk itself is never written; leave out readonly=on, or leave out overlay= if the guest must not write");
 	for (const struct disk_config *o = c->disk; o < d; o++) {
 		if (*d->id && !strcmp(o->id, d->id))
 			return opt_fail(v, "disk %s has this id already; give each disk its own",

@@ -11,7 +11,7 @@
 	"readonly=on|off         refuse writes, share the image (off)\n"                           \
 	"overlay=FILE|temp       share it and keep what is written in a qcow2\n"                   \
 	"                        FILE, or throw it away\n"                                         \
-	"format=raw|qcow2        what PATH has, never guessed (raw)\n"                             \
+	"format=raw|qcow2        the format of PATH, never guessed (raw)\n"                        \
 	"sector=512|4096         the guest's sectors (512, or the device's)\n"                     \
 	"id=STRING               serial number, 1 to 20 characters"
 

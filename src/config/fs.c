@@ -50,7 +50,7 @@ int config_set_fs(const struct opt_value *v, void *field)
 	int rc;
 
 	if (c->nr_fs == CONFIG_MAX_FS)
-		return opt_fail(v, "there are already %d --fs, which is the most; leave one out",
+		return opt_fail(v, "there are %d --fs already, which is the most; leave one out",
 				CONFIG_MAX_FS);
 	c->nr_fs++; /* before anything can fail: config_destroy() frees it */
 	f->readonly = true;
@@ -70,8 +70,7 @@ int config_set_fs(const struct opt_value *v, void *field)
 			v, "with socket= the daemon has the directory; leave out path= or socket=");
 	if (f->socket && f->limited)
 		return opt_fail(
-			v,
-			"with socket= that is an option of the daemon's; leave out readonly= and cache=");
+			v, "with socket= the daemon decides this; leave out readonly= and cache=");
 	if (f->socket && strlen(f->socket) > CONFIG_MAX_SOCKET_PATH)
 		return opt_fail(
 			v, "the path has %zu bytes, and a socket's may have %d; use a shorter one",

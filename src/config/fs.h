@@ -8,9 +8,9 @@
 #define CONFIG_FS_METAVAR "KEY=VALUE..."
 #define CONFIG_FS_HELP                                                                             \
 	"a directory of the host that the guest mounts as virtiofs; keys:\n"                       \
-	"tag=TAG                 how the guest calls it\n"                                         \
+	"tag=TAG                 the guest's name for it\n"                                        \
 	"path=DIR                the directory\n"                                                  \
-	"socket=PATH             instead of it, a daemon that has it: virtiofsd\n"                 \
+	"socket=PATH             instead of path=, a daemon's (virtiofsd's)\n"                     \
 	"readonly=on|off         refuse changes (on)\n"                                            \
 	"cache=auto|always|none  what the guest may remember (auto)"
 

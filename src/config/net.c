@@ -147,7 +147,7 @@ static int set_address(const struct opt_value *v, const char *text, uint32_t *ad
 	struct in_addr in;
 
 	if (inet_pton(AF_INET, text, &in) != 1)
-		return opt_fail(v, "'%.40s' in hostfwd is not an IPv4 address, as 127.0.0.1 is",
+		return opt_fail(v, "'%.40s' in hostfwd is not an IPv4 address such as 127.0.0.1",
 				text);
 	*address = ntohl(in.s_addr);
 	return 0;

@@ -18,7 +18,7 @@
 	"bridge=NAME             put the TAP into this bridge\n"                                   \
 	"script=PATH             run this with the TAP's name\n"                                   \
 	"vhost=on|off            let the host's kernel move the frames (off)\n"                    \
-	"hostfwd=RULE            user: PROTOCOL:HOST:PORT-GUEST:PORT comes in\n"                   \
+	"hostfwd=RULE            user: let in PROTOCOL:HOST:PORT-GUEST:PORT\n"                     \
 	"restrict=on|off         user: let nothing out (off)\n"                                    \
 	"id=STRING               the card's name"
 

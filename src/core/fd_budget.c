@@ -87,11 +87,11 @@ void fd_share_refused(struct fd_share *s)
 	if (s->taken >= s->most)
 		guest_err(
 			&s->log,
-			"%s: %u descriptors are in use, which is the most: what would need another is refused until some are free",
+			"%s: %u descriptors are in use, which is the most: what needs another is refused until some are free",
 			s->what, s->taken);
 	else
 		guest_err(
 			&s->log,
-			"%s: %u descriptors are in use, all that it may have of this process's: what would need another is refused until some are free; ulimit -n raises the limit, before minivmm is started",
+			"%s: %u descriptors are in use, all that it may have of this process's: what needs another is refused until some are free; ulimit -n, before minivmm starts, raises the limit",
 			s->what, s->taken);
 }

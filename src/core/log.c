@@ -216,7 +216,7 @@ static void limited_line(struct ratelimit *rl, const char *fmt, va_list ap, cons
 	n = snprintf(suffix, sizeof(suffix), "%s", why);
 	if (rl->missed)
 		snprintf(suffix + n, sizeof(suffix) - (size_t)n,
-			 " (and %u messages before, not shown)", rl->missed);
+			 " (%u messages before this one were left out)", rl->missed);
 	rl->missed = 0;
 	log_line(LOG_WARN, fmt, ap, suffix);
 }

@@ -168,7 +168,7 @@ static void check_nested(struct report *r)
 	} else {
 		say(r, ABSENT, "nested guests", "switched off in %s: --nested on is refused",
 		    r->backend);
-		mend(r, "sudo modprobe -r %s && sudo modprobe %s nested=1 (no guest may run)",
+		mend(r, "sudo modprobe -r %s && sudo modprobe %s nested=1 (while no guest runs)",
 		     r->backend, r->backend);
 	}
 }
@@ -183,7 +183,7 @@ static void mend_elsewhere(struct report *r)
 static void mend_missing_kvm(struct report *r)
 {
 	if (r->backend) {
-		mend(r, "in a container, hand it in: docker run --device /dev/kvm");
+		mend(r, "in a container, pass it in: docker run --device /dev/kvm");
 	} else if (r->vmx || r->svm) {
 		mend(r, "sudo modprobe %s", r->vmx ? "kvm_intel" : "kvm_amd");
 	} else {
@@ -232,7 +232,7 @@ static int check_device(struct report *r)
 	}
 	version = r->host->kvm(fd, KVM_GET_API_VERSION, 0);
 	if (version < 0) {
-		say(r, BAD, "/dev/kvm", "is there, but it is not KVM's");
+		say(r, BAD, "/dev/kvm", "exists, but is not KVM's");
 		mend(r,
 		     "sudo rm /dev/kvm && sudo mknod -m 660 /dev/kvm c 10 232 && sudo chgrp kvm /dev/kvm");
 		close(fd);
@@ -294,7 +294,7 @@ static void check_guest(struct report *r, int fd)
 		     "stop its machines (VirtualBox: sudo modprobe -r vboxnetadp vboxnetflt vboxdrv)");
 		return;
 	}
-	say(r, BAD, "guest kernel", "no virtual machine to be had: %s", why(rc));
+	say(r, BAD, "guest kernel", "a virtual machine can't be made: %s", why(rc));
 	mend(r, "look for KVM in the host's log: sudo dmesg | grep -i kvm");
 }
 

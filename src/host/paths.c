@@ -275,7 +275,7 @@ static int check(const struct places *p, const char *option, const char *path)
 		return 0;
 	return log_ret(
 		-EINVAL,
-		"%s%s: that is in %s, which the guest may write (%s), so that it could have a link to another file in its place; choose a path outside, or share the directory %s",
+		"%s%s: that is in %s, which the guest may write (%s): it could put a link to another file there; choose a path outside, or share the directory %s",
 		option, path, w.found->path, name_of(w.found), way_out(w.found));
 }
 

@@ -238,7 +238,7 @@ static int exit_fail_entry(struct vcpu *v)
 		 (unsigned long long)v->run_page->fail_entry.hardware_entry_failure_reason);
 	vcpu_explain(
 		v, why,
-		"The guest's control registers or segments hold a state that this CPU does not take.");
+		"The guest's control registers or segments are in a state that this CPU refuses.");
 	return VCPU_CRASHED;
 }
 

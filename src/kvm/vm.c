@@ -47,9 +47,8 @@ static int kvm_create_vm(struct vm *vm)
 	int size;
 
 	if (version < 0)
-		return log_ret(
-			-ENOTTY,
-			"/dev/kvm: is there, but is not KVM's ('minivmm doctor' tells more)");
+		return log_ret(-ENOTTY,
+			       "/dev/kvm: exists, but is not KVM's ('minivmm doctor' tells more)");
 	if (version != KVM_API_VERSION)
 		return log_ret(-ENOTSUP, "/dev/kvm: API version %d; minivmm needs %d", version,
 			       KVM_API_VERSION);

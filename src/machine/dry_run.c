@@ -296,7 +296,7 @@ static int look_at_kvm(const struct config *c)
 
 	if (rc == 0)
 		return c->nested ? vm_try_nested() : 0;
-	log_warn("/dev/kvm: %s: it can't run here (minivmm doctor says more)",
+	log_warn("/dev/kvm: %s: the machine can't run here ('minivmm doctor' tells more)",
 		 strerrordesc_np(-rc));
 	return 0;
 }

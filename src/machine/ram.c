@@ -71,7 +71,7 @@ static int map_huge(struct ram *r, uint64_t page, bool again)
 
 	if (mmap(r->host, r->size, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED)
 		return 0;
-	return again ? log_errno("memory: the huge pages of the guest's life before this one")
+	return again ? log_errno("memory: huge pages, which the guest had before its reset")
 		     : hostmem_no_huge_pages(errno, r->size, page, "");
 }
 

@@ -113,7 +113,7 @@ static void print_accesses(FILE *f, const struct vcpu *v)
 	const struct vcpu_access *last = NULL;
 
 	fprintf(f, nr ? "  its last accesses to devices, the latest at the end:"
-		      : "  it has accessed no device before");
+		      : "  it has not accessed a device before");
 	for (unsigned i = v->nr_accesses - nr; i != v->nr_accesses; i++) {
 		const struct vcpu_access *a = &v->access[i % VCPU_ACCESSES];
 
@@ -135,7 +135,7 @@ void explain_state(FILE *f, const struct vcpu *v, const struct kvm_regs *r,
 	print_registers(f, r, s);
 	if (v->run_page->exit_reason == KVM_EXIT_SHUTDOWN && are_reset(r, s))
 		fprintf(f,
-			"  These are the registers after a reset: KVM on AMD resets a processor before it tells of its shutdown. What they were is lost.\n");
+			"  These are the registers after a reset: KVM on AMD resets a processor before it reports its shutdown. What they were before is lost.\n");
 	else
 		print_code(f, s, r->rip, code, code_bytes(v, s->cs.base + r->rip, code));
 	print_accesses(f, v);

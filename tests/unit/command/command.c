@@ -207,7 +207,7 @@ static void a_folder_that_was_removed_is_told(void **state __unused)
 	assert_int_equal(BEGIN(&t, "--kernel", "k", "--", "x"), -ENOENT);
 	assert_string_equal(
 		capture_end(&c),
-		"minivmm: run: the directory where you are was removed; go to another, or write --chdir and a whole path\n");
+		"minivmm: run: the directory where you are was removed; go to another, or write --chdir and an absolute path\n");
 	end(&t);
 	assert_int_equal(BEGIN(&t, "--kernel", "k", "--chdir", "/usr", "--", "x"), 0);
 	end(&t);
@@ -297,10 +297,10 @@ static void shares_that_hide_others_are_refused(void **state __unused)
 {
 	refuses_shares(
 		"/usr:/w", "/etc:/w/./",
-		"minivmm: --share /etc: at /w in the guest is --share /usr already; give one of them another GUESTDIR\n");
+		"minivmm: --share /etc: --share /usr is at /w in the guest already; give one of them another GUESTDIR\n");
 	refuses_shares(
 		"/usr:/link/x", "/etc:/deep/down/x",
-		"minivmm: --share /etc: at /deep/down/x in the guest is --share /usr already; give one of them another GUESTDIR\n");
+		"minivmm: --share /etc: --share /usr is at /deep/down/x in the guest already; give one of them another GUESTDIR\n");
 	refuses_shares(
 		"/usr:/w", "/etc:/.",
 		"minivmm: --share /etc: / is the guest's root; write --root /etc, or --share /etc:GUESTDIR to have it elsewhere\n");
@@ -326,10 +326,10 @@ static void shares_that_have_no_place_are_refused(void **state __unused)
 	snprintf(in_one, sizeof(in_one), "%s/one:/w:rw", folder);
 	refuses_shares_in(
 		one, "/usr:/w/none/x",
-		"/one, where it would be made, is read-only; make it here, or give that one :rw");
+		"/one, where it would be made, is read-only; make it here, or write :rw for that one");
 	refuses_shares_in(one, "/etc/passwd:/w/none", "there is no /w/none in the guest");
 	refuses_shares_in(in_one, "/usr:/w/file",
-			  "this is a directory, and /w/file in the guest is none");
+			  "this is a directory, and /w/file in the guest is not one");
 	refuses_shares_in(in_one, "/etc/passwd:/w/sub",
 			  "this is a file, and /w/sub in the guest is a directory");
 	refuses_shares_in("/usr:/x", "/etc/passwd:/one",
@@ -358,7 +358,7 @@ static void links_of_shares_are_followed_for_that(void **state __unused)
 			       "/usr:/w/link", "--share", "/etc:/w/sub", "--", "x"),
 			 -EINVAL);
 	capture_end(&c);
-	if (!strstr(c.text, "at /w/sub in the guest is --share /usr already"))
+	if (!strstr(c.text, "--share /usr is at /w/sub in the guest already"))
 		fail_msg("%s", c.text);
 	end(&t);
 }

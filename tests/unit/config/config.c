@@ -141,7 +141,7 @@ static void overlays_and_formats_are_understood(void **state __unused)
 	REFUSES("--disk a,sector=4k: sector is 512 or 4096, not '4k'", "--disk=a,sector=4k");
 	REFUSES("--disk a,overlay=: the path is empty; name a file", "--disk=a,overlay=");
 	REFUSES("--disk a,format=vmdk: format is raw or qcow2, not 'vmdk'", "--disk=a,format=vmdk");
-	REFUSES("--disk a,overlay=temp,readonly=on: with an overlay the disk itself is never written; leave out readonly=on, or overlay= when the guest shall not write",
+	REFUSES("--disk a,overlay=temp,readonly=on: with an overlay the disk itself is never written; leave out readonly=on, or leave out overlay= if the guest must not write",
 		"--disk=a,overlay=temp,readonly=on");
 }
 
@@ -213,13 +213,13 @@ static void bad_folders_are_explained(void **state __unused)
 		"--fs=tag=a");
 	REFUSES("--fs tag=a,socket=s,path=p: with socket= the daemon has the directory; leave out path= or socket=",
 		"--fs=tag=a,socket=s,path=p");
-	REFUSES("--fs tag=a,socket=s,readonly=on: with socket= that is an option of the daemon's; leave out readonly= and cache=",
+	REFUSES("--fs tag=a,socket=s,readonly=on: with socket= the daemon decides this; leave out readonly= and cache=",
 		"--fs=tag=a,socket=s,readonly=on");
 	REFUSES("--memory mergeable=on: the host merges no memory that a daemon shares (--fs socket=); leave out one of them",
 		"--kernel=k", "--fs=tag=a,socket=s", "--memory=1G,mergeable=on");
-	REFUSES("--memory hugepages=2M: a daemon that shares such pages (--fs socket=) could take them away, and that would be the end of minivmm; use hugepages=on",
+	REFUSES("--memory hugepages=2M: a daemon that shares such pages (--fs socket=) could take them away, which would kill minivmm; use hugepages=on",
 		"--kernel=k", "--fs=tag=a,socket=s", "--memory=1G,hugepages=2M");
-	REFUSES("--memory hugepages=1G: a daemon that shares such pages (--fs socket=) could take them away, and that would be the end of minivmm; use hugepages=on",
+	REFUSES("--memory hugepages=1G: a daemon that shares such pages (--fs socket=) could take them away, which would kill minivmm; use hugepages=on",
 		"--kernel=k", "--memory=1G,hugepages=1G", "--fs=tag=a,socket=s");
 	REFUSES("--fs tag=,path=p: tag must have 1 to 36 bytes; this one has 0",
 		"--fs=tag=,path=p");
@@ -229,7 +229,7 @@ static void bad_folders_are_explained(void **state __unused)
 		"--fs=tag=a,path=p", "--fs=tag=a,path=q");
 	REFUSES("--fs tag=a,path=p,cache=no: cache is auto, always or none, not 'no'; did you mean none?",
 		"--fs=tag=a,path=p,cache=no");
-	REFUSES("--fs tag=i,path=p: there are already 8 --fs, which is the most; leave one out",
+	REFUSES("--fs tag=i,path=p: there are 8 --fs already, which is the most; leave one out",
 		"--fs=tag=a,path=p", "--fs=tag=b,path=p", "--fs=tag=c,path=p", "--fs=tag=d,path=p",
 		"--fs=tag=e,path=p", "--fs=tag=f,path=p", "--fs=tag=g,path=p", "--fs=tag=h,path=p",
 		"--fs=tag=i,path=p");
@@ -355,11 +355,11 @@ static void commands_are_checked(void **state __unused)
 
 static void a_kernel_is_asked_for(void **state __unused)
 {
-	REFUSES("--kernel is missing: say what to boot, as in minivmm --kernel bzImage; minivmm --help lists the options",
+	REFUSES("--kernel is missing: name a file to boot, as in minivmm --kernel bzImage; minivmm --help lists the options",
 		"--stats");
-	refuses("--kernel is missing: say what to boot, as in minivmm --kernel bzImage; minivmm --help lists the options",
+	refuses("--kernel is missing: name a file to boot, as in minivmm --kernel bzImage; minivmm --help lists the options",
 		(char *[]){ "minivmm", NULL });
-	refuses("--kernel is missing: say what to boot, as in minivmm --kernel bzImage; minivmm --help lists the options",
+	refuses("--kernel is missing: name a file to boot, as in minivmm --kernel bzImage; minivmm --help lists the options",
 		(char *[]){ NULL });
 }
 
@@ -555,7 +555,7 @@ static void bad_user_networks_are_explained(void **state __unused)
 	}
 	REFUSES("--net user,hostfwd=sctp::1-:2: hostfwd begins with tcp: or udp:, not 'sctp:'",
 		"--net=user,hostfwd=sctp::1-:2");
-	REFUSES("--net user,hostfwd=tcp:localhost:1-:2: 'localhost' in hostfwd is not an IPv4 address, as 127.0.0.1 is",
+	REFUSES("--net user,hostfwd=tcp:localhost:1-:2: 'localhost' in hostfwd is not an IPv4 address such as 127.0.0.1",
 		"--net=user,hostfwd=tcp:localhost:1-:2");
 	REFUSES("--net user,hostfwd=tcp::65536-:2: '65536' in hostfwd is not a port number, 1 to 65535",
 		"--net=user,hostfwd=tcp::65536-:2");
@@ -857,7 +857,7 @@ static void run_without_sense_is_refused(void **state __unused)
 	REFUSES("--share a:b: the directory in the guest must begin with a slash", "run", "--share",
 		"a:b", "--", "x");
 	REFUSES("--env =x: the name is missing; write NAME=VALUE", "run", "--env", "=x", "--", "x");
-	REFUSES("run: the command's streams need minivmm's own vsock; use --vsock with socket= in place of vhost=on",
+	REFUSES("run: the command's streams need minivmm's own vsock; use --vsock with socket= instead of vhost=on",
 		"run", "--vsock", "cid=3,vhost=on", "--", "x");
 	REFUSES("run: the guest's kernel needs run's own words; leave out --no-default-cmdline",
 		"run", "--no-default-cmdline", "--", "true");
@@ -869,9 +869,9 @@ static void run_without_sense_is_refused(void **state __unused)
 		"x", "--timeout", "5");
 	REFUSES("run: the exit status is the command's; leave out --debug-exit", "run",
 		"--debug-exit", "--", "x");
-	REFUSES("run: standard input and output are the command's; give --serial, --console and --port another end, as pty or socket=PATH",
+	REFUSES("run: standard input and output are the command's; give --serial, --console and --port another end, such as pty or socket=PATH",
 		"run", "--serial", "stdio", "--", "x");
-	REFUSES("run: standard input and output are the command's; give --serial, --console and --port another end, as pty or socket=PATH",
+	REFUSES("run: standard input and output are the command's; give --serial, --console and --port another end, such as pty or socket=PATH",
 		"run", "--port", "name=a,stdio", "--", "x");
 	REFUSES("--outputs is for a command: write minivmm run [OPTION]... -- COMMAND", "--kernel",
 		"k", "--outputs", "two");

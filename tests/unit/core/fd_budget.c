@@ -112,7 +112,7 @@ static void a_refusal_is_mentioned_once(void **state __unused)
 		fd_share_refused(&s);
 	assert_string_equal(
 		capture_end(&said),
-		"minivmm: --net user: 10 descriptors are in use, all that it may have of this process's: what would need another is refused until some are free; ulimit -n raises the limit, before minivmm is started\n");
+		"minivmm: --net user: 10 descriptors are in use, all that it may have of this process's: what needs another is refused until some are free; ulimit -n, before minivmm starts, raises the limit\n");
 	fd_share_give(&s, 2);
 	capture_begin(&said);
 	fd_share_refused(&s);

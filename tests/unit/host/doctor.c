@@ -188,7 +188,7 @@ static void a_host_that_nests_says_so(void **state __unused)
 	CAN_RUN("  ok     nested guests        for --nested on\n");
 	put("sys/module/kvm_intel/parameters/nested", "N\n");
 	CAN_RUN("  -      nested guests        switched off in kvm_intel: --nested on is refused\n",
-		"-> sudo modprobe -r kvm_intel && sudo modprobe kvm_intel nested=1 (no guest");
+		"-> sudo modprobe -r kvm_intel && sudo modprobe kvm_intel nested=1 (while no guest runs)");
 	take_module();
 	put("proc/cpuinfo", CPUINFO("svm"));
 	put("sys/module/kvm_amd/parameters/nested", "1\n");
@@ -217,7 +217,7 @@ static void a_guest_that_does_not_run_is_explained(void **state __unused)
 	CANT_RUN("  FAILS  guest kernel         tried: it stopped", "dmesg");
 	host.try_guest = -ENOMEM;
 	CANT_RUN(
-		"  FAILS  guest kernel         no virtual machine to be had: Cannot allocate memory\n",
+		"  FAILS  guest kernel         a virtual machine can't be made: Cannot allocate memory\n",
 		"dmesg");
 }
 
@@ -225,7 +225,7 @@ static void a_missing_device_gets_its_command(void **state __unused)
 {
 	take("dev/kvm");
 	CANT_RUN("  FAILS  /dev/kvm             No such file or directory\n",
-		 "-> in a container, hand it in");
+		 "-> in a container, pass it in");
 	take_module();
 	CANT_RUN("  ok     backend              VT-x (no module is loaded)\n",
 		 "-> sudo modprobe kvm_intel\n");
@@ -281,7 +281,7 @@ static void a_forbidden_device_gets_its_command(void **state __unused)
 static void what_is_not_kvm_is_noticed(void **state __unused)
 {
 	host.api_version = -1;
-	CANT_RUN("  FAILS  /dev/kvm             is there, but it is not KVM's\n", "mknod");
+	CANT_RUN("  FAILS  /dev/kvm             exists, but is not KVM's\n", "mknod");
 	host.api_version = 11;
 	CANT_RUN("  FAILS  KVM API              version 11\n", "-> minivmm is made for version 12");
 }

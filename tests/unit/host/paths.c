@@ -60,7 +60,7 @@ static void the_sentence_names_both_and_the_way_out(void **state __unused)
 
 	snprintf(
 		want, sizeof(want),
-		"minivmm: --json %s/w/j: that is in %s/w, which the guest may write (--share), so that it could have a link to another file in its place; choose a path outside, or share the directory without :rw\n",
+		"minivmm: --json %s/w/j: that is in %s/w, which the guest may write (--share): it could put a link to another file there; choose a path outside, or share the directory without :rw\n",
 		dir, dir);
 	assert_string_equal(said("--json", in_dir("w/j")), want);
 }
@@ -151,7 +151,7 @@ static void what_is_shared_read_only_is_no_place_of_the_guests(void **state __un
 	assert_int_equal(config_parse(&c, 5, (char *const *)argv), 0);
 	capture_begin(&text);
 	assert_int_equal(paths_check(&c), -EINVAL);
-	assert_non_null(strstr(capture_end(&text), "(--fs), so that"));
+	assert_non_null(strstr(capture_end(&text), "(--fs): it could put"));
 	assert_non_null(strstr(text.text, "share the directory with readonly=on\n"));
 	config_destroy(&c);
 }

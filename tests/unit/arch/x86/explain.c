@@ -123,7 +123,7 @@ static void the_last_accesses_are_told(void **state __unused)
 
 	rig_up(&t, &d);
 	assert_non_null(strstr(said(&t, &reset_regs, &reset_sregs),
-			       "  it has accessed no device before\n"));
+			       "  it has not accessed a device before\n"));
 	access_port(&t, true, 0x70, 1, 1, 0x41);
 	access_port(&t, false, 0x71, 1, 1, 0);
 	access_port(&t, true, 0x3f8, 2, 4, 0x1230); /* a string */
