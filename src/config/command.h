@@ -3,7 +3,7 @@
 #pragma once
 
 #include "config/config.h"
-#include "config/options.h"
+#include "vmm/options.h"
 
 #define CONFIG_SHARE_METAVAR "DIR[:GUESTDIR][:rw|:ro]"
 

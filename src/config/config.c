@@ -9,7 +9,7 @@
 #include "config/fs.h"
 #include "config/net.h"
 #include "config/command.h"
-#include "config/options.h"
+#include "vmm/options.h"
 
 static const struct config defaults = {
 	.memory.size = 512 * MIB,

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "config/config.h"
-#include "config/options.h"
+#include "vmm/options.h"
 
 /* Takes stdio, none, pty, file=PATH, socket=PATH or fd=N; field is a struct host_end. */
 opt_set config_set_host_end;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "config/config.h"
-#include "config/options.h"
+#include "vmm/options.h"
 
 #define CONFIG_NET_METAVAR "MODE[,KEY=VALUE]..."
 #define CONFIG_NET_HELP                                                                            \

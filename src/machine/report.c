@@ -6,7 +6,7 @@
 #include "arch/arch.h"
 #include "machine/console.h"
 #include "machine/machine.h"
-#include "config/options.h"
+#include "vmm/options.h"
 #include "machine/transport.h"
 
 typedef unsigned long long ull;

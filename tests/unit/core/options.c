@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "config/options.h"
+#include "vmm/options.h"
 
 #include <errno.h>
 #include <stdlib.h>

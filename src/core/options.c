@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "config/options.h"
+#include "vmm/options.h"
 
 #include <ctype.h>
 #include <errno.h>
