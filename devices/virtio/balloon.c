@@ -25,6 +25,8 @@
 #include <inttypes.h>
 #include <sys/timerfd.h>
 
+#include "vmm/options.h"
+
 enum { QUEUE_INFLATE, QUEUE_DEFLATE, QUEUE_STATS, QUEUES_WITHOUT_REPORTING, QUEUES = 5 };
 
 enum role { INFLATE, DEFLATE, STATS, REPORT };
@@ -311,13 +313,26 @@ static void balloon_config_write(struct virtio_dev *vd, uint32_t off, unsigned s
 	}
 }
 
+static void balloon_describe(const struct virtio_dev *vd, unsigned nth __unused, FILE *out)
+{
+	const struct virtio_balloon *b = container_of(vd, struct virtio_balloon, vd);
+	char size[OPT_SIZE_LEN];
+
+	fprintf(out, "%s at the start%s", opt_size_text(b->size, size),
+		vd->features & VIRTIO_BIT(VIRTIO_BALLOON_F_REPORTING)
+			? ", and what the guest reports as free"
+			: "");
+}
+
 /* 32 chains: Linux needs that many in order to report pages, and it is enough for all. */
 static const struct virtio_ops balloon_ops = {
 	.name = "balloon",
+	.module = "virtio_balloon",
 	.device_id = VIRTIO_ID_BALLOON,
 	.nr_queues = QUEUES_WITHOUT_REPORTING,
 	.queue_size = 32,
 	.config_size = sizeof(struct virtio_balloon_config),
+	.describe = balloon_describe,
 	.kick = balloon_kick,
 	.activate = balloon_activate,
 	.reset = balloon_reset,
@@ -344,6 +359,7 @@ int virtio_balloon_init(struct virtio_balloon *b, const struct balloon_options *
 	assert(o->size <= o->most && o->most / BALLOON_PAGE <= UINT32_MAX);
 	*b = (struct virtio_balloon){
 		.host = *host,
+		.size = o->size,
 		.most_pages = (uint32_t)(o->most / BALLOON_PAGE),
 		.target_pages = (uint32_t)(o->size / BALLOON_PAGE),
 		.loop = loop,

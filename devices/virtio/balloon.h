@@ -25,6 +25,7 @@ struct balloon_options {
 struct virtio_balloon {
 	struct virtio_dev vd;
 	struct balloon_host host;
+	uint64_t size; /* bytes: the first target */
 	uint32_t most_pages;
 
 	/* The host's wish; a reset leaves it unchanged. */

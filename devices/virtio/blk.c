@@ -368,12 +368,31 @@ static void blk_config_write(struct virtio_dev *vd, uint32_t off, unsigned size,
 		b->writethrough = value == 0;
 }
 
+/* Linux calls its disks vda, vdb, … in the order in which it finds them. */
+static void blk_describe(const struct virtio_dev *vd, unsigned nth, FILE *out)
+{
+	const struct virtio_blk *b = container_of(vd, struct virtio_blk, vd);
+	const struct disk_options *o = &b->options;
+
+	fprintf(out, "vd%c, %s, %llu MiB%s%s", 'a' + (int)nth, o->path,
+		(unsigned long long)(b->disk.size / MIB), o->format == DISK_QCOW2 ? ", qcow2" : "",
+		o->readonly ? ", read-only" : "");
+	if (o->sector)
+		fprintf(out, ", sectors of %u", o->sector);
+	if (o->overlay)
+		fprintf(out, ", written to %s", o->overlay);
+	if (o->temp)
+		fprintf(out, ", what is written is thrown away");
+}
+
 static const struct virtio_ops blk_ops = {
 	.name = "blk",
+	.module = "virtio_blk",
 	.device_id = VIRTIO_ID_BLOCK,
 	.nr_queues = 1,
 	.queue_size = VIRTQ_MAX_SIZE,
 	.config_size = CONFIG_SIZE,
+	.describe = blk_describe,
 	.kick = blk_kick,
 	.activate = blk_activate,
 	.reset = blk_reset,
@@ -393,7 +412,7 @@ int virtio_blk_init(struct virtio_blk *b, const struct disk_options *o, struct l
 	const char *id = o->id && *o->id ? o->id : slash ? slash + 1 : o->path;
 	int rc;
 
-	*b = (struct virtio_blk){ .loop = loop, .nr_idle = DISK_MAX_IN_FLIGHT };
+	*b = (struct virtio_blk){ .options = *o, .loop = loop, .nr_idle = DISK_MAX_IN_FLIGHT };
 	virtio_init(&b->vd, &blk_ops,
 		    always | (o->readonly ? VIRTIO_BIT(VIRTIO_BLK_F_RO) : writable));
 	for (unsigned i = 0; i < DISK_MAX_IN_FLIGHT; i++)

@@ -10,7 +10,8 @@ struct blk_request;
 struct virtio_blk {
 	struct virtio_dev vd;
 	struct disk disk;
-	char id[20]; /* padded with zeroes; not a string if all 20 bytes are used */
+	struct disk_options options; /* what it points to is not owned */
+	char id[20];                 /* padded with zeroes; not a string if all 20 bytes are used */
 
 	/* The driver sets this in the configuration space; a reset clears it. */
 	bool writethrough;
@@ -26,7 +27,8 @@ struct virtio_blk {
 	bool dropping;    /* a reset is under way: nothing is answered */
 };
 
-/* Opens the disk. Returns 0; or -errno, logged, with *b safe to destroy. */
+/* Opens the disk. What o points to outlives the device. Returns 0; or -errno, logged, with *b safe
+ * to destroy. */
 int virtio_blk_init(struct virtio_blk *b, const struct disk_options *o,
 		    struct loop *loop) __must_check;
 

@@ -96,7 +96,7 @@ static bool port_write(struct console_port *p, uint64_t *budget)
 			continue;
 		}
 		len = min((size_t)(v->iov_len - skip), (size_t)*budget);
-		n = stream_write(p->stream, (uint8_t *)v->iov_base + skip, len);
+		n = stream_write(p->end.stream, (uint8_t *)v->iov_base + skip, len);
 		p->state.taken += n;
 		*budget -= n;
 		if (n < len)
@@ -117,7 +117,7 @@ static bool port_write_rest(struct console_port *p, uint64_t *budget)
 
 	if (left == 0)
 		return true;
-	n = stream_write(p->stream, p->rest + p->rest_taken, len);
+	n = stream_write(p->end.stream, p->rest + p->rest_taken, len);
 	p->rest_taken += n;
 	*budget -= n;
 	if (n < left) {
@@ -176,7 +176,7 @@ static void port_keep(struct console_port *p)
 	struct console_port_state *s = &p->state;
 	uint64_t budget = BUDGET;
 
-	if (!p->stream || !console_live(p->console) || !port_tx(p)->ready ||
+	if (!p->end.stream || !console_live(p->console) || !port_tx(p)->ready ||
 	    virtq_begin(port_tx(p)) < 0 || port_push(p, &budget) < 0)
 		return;
 	while (s->has_out || virtq_pop(port_tx(p), &p->out) > 0) {
@@ -186,7 +186,7 @@ static void port_keep(struct console_port *p)
 			guest_err(
 				&p->console->vd.log,
 				"virtio-console: the driver resets it, with too much still to be written to %s: some of it is lost",
-				p->name ?: "its console");
+				p->end.name ?: "its console");
 			return;
 		}
 		s->has_out = false;
@@ -206,7 +206,7 @@ static uint32_t port_read(struct console_port *p, uint64_t budget)
 		ssize_t n = 1;
 
 		while (done < len && n != 0) {
-			n = stream_read(p->stream, (uint8_t *)v->iov_base + done, len - done);
+			n = stream_read(p->end.stream, (uint8_t *)v->iov_base + done, len - done);
 			done += n > 0 ? (size_t)n : 0; /* a break is dropped */
 		}
 		total += (uint32_t)done;
@@ -218,9 +218,9 @@ static uint32_t port_read(struct console_port *p, uint64_t budget)
 
 static bool port_listens(const struct console_port *p)
 {
-	if (!p->name)
+	if (!p->end.name)
 		return true;
-	return p->state.open && p->state.told == stream_connections(p->stream);
+	return p->state.open && p->state.told == stream_connections(p->end.stream);
 }
 
 static int port_pull(struct console_port *p, uint64_t budget)
@@ -272,7 +272,7 @@ static int port_serve(struct console_port *p)
 		return rc;
 	virtio_notify(vd, port_tx(p));
 	virtio_notify(vd, port_rx(p));
-	if (p->name)
+	if (p->end.name)
 		virtio_notify(vd, &vd->q[CONSOLE_CONTROL_RX]);
 	return 0;
 }
@@ -364,12 +364,46 @@ static uint64_t console_config_read(struct virtio_dev *vd, uint32_t off, unsigne
 	return load_le((const uint8_t *)&config + off, size);
 }
 
+static int console_start(struct virtio_dev *vd, struct loop *loop)
+{
+	struct virtio_console *c = console_of(vd);
+	int rc;
+
+	c->more.lock = vd->lock;
+	rc = loop_add(loop, &c->more, EPOLLIN);
+	if (rc < 0)
+		return log_ret(rc, "virtio-console: epoll_ctl");
+	for (unsigned i = 0; i < c->nr_ports; i++)
+		stream_attach(c->port[i].end.stream, port_ready, &c->port[i], vd->lock);
+	return 0;
+}
+
+static void print_end(FILE *out, const struct console_end *e)
+{
+	fprintf(out, "%s, %s%s", e->name ?: "hvc0", e->where ?: "none", e->path ?: "");
+}
+
+static void console_describe(const struct virtio_dev *vd, unsigned nth __unused, FILE *out)
+{
+	const struct virtio_console *c = container_of(vd, struct virtio_console, vd);
+
+	if (c->nr_ports == 1)
+		print_end(out, &c->port[0].end);
+	for (unsigned i = 1; i < c->nr_ports; i++) {
+		fprintf(out, "%s", i > 1 ? "; " : "");
+		print_end(out, &c->port[i].end);
+	}
+}
+
 static const struct virtio_ops console_ops = {
 	.name = "console",
+	.module = "virtio_console",
 	.device_id = VIRTIO_ID_CONSOLE,
 	.nr_queues = 2,
 	.queue_size = 64,
 	.config_size = sizeof(struct console_config),
+	.start = console_start,
+	.describe = console_describe,
 	.kick = console_kick,
 	.activate = console_activate,
 	.reset = console_reset,
@@ -396,25 +430,11 @@ int virtio_console_init(struct virtio_console *c, const struct console_options *
 		virtio_set_nr_queues(&c->vd, 2 * c->nr_ports + 2);
 	for (unsigned i = 0; i < c->nr_ports; i++) {
 		c->port[i].console = c;
-		c->port[i].stream = i ? o->port_stream[i - 1] : o->stream;
-		c->port[i].name = i ? o->port[i - 1] : NULL;
+		c->port[i].end = i ? o->port[i - 1] : o->console;
 	}
 	c->more.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (c->more.fd < 0)
 		return log_errno("virtio-console: eventfd");
-	return 0;
-}
-
-int virtio_console_start(struct virtio_console *c)
-{
-	int rc;
-
-	c->more.lock = c->vd.lock;
-	rc = loop_add(c->loop, &c->more, EPOLLIN);
-	if (rc < 0)
-		return log_ret(rc, "virtio-console: epoll_ctl");
-	for (unsigned i = 0; i < c->nr_ports; i++)
-		stream_attach(c->port[i].stream, port_ready, &c->port[i], c->vd.lock);
 	return 0;
 }
 
@@ -443,18 +463,18 @@ static void port_detach(struct console_port *p)
 		if (whole && live && port_push(p, &budget) == 0)
 			whole = !p->state.has_out;
 	} while (!whole && budget && !patience_over(p->console->loop->patience) &&
-		 stream_flush(p->stream));
+		 stream_flush(p->end.stream));
 	if (!whole)
 		log_warn("virtio-console: what the guest wrote last to %s is lost",
-			 p->name ?: "its console");
+			 p->end.name ?: "its console");
 }
 
 void virtio_console_detach(struct virtio_console *c)
 {
 	for (unsigned i = 0; i < c->nr_ports; i++) {
-		if (c->port[i].stream)
+		if (c->port[i].end.stream)
 			port_detach(&c->port[i]);
-		c->port[i].stream = NULL;
+		c->port[i].end.stream = NULL;
 	}
 }
 

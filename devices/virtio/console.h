@@ -7,10 +7,16 @@
 
 struct virtio_console;
 
+/* The host's end of the console or of a port. What it points to outlives the device. */
+struct console_end {
+	const char *name;         /* the port's; NULL: the console */
+	struct stream *stream;    /* NULL: it says nothing and nobody listens */
+	const char *where, *path; /* for people: "file ", "/x"; either may be NULL */
+};
+
 struct console_port {
 	struct virtio_console *console;
-	struct stream *stream; /* NULL: there is none; not owned */
-	const char *name;      /* NULL: the console; not owned */
+	struct console_end end;
 
 	/* The state that the guest and we share; a reset clears it. */
 	struct console_port_state {
@@ -39,12 +45,11 @@ struct virtio_console {
 };
 
 struct console_options {
-	struct stream *stream; /* the console's; NULL: it says nothing and has no input */
-	bool has_size;         /* it is a terminal, of this size */
+	struct console_end console;
+	bool has_size; /* it is a terminal, of this size */
 	uint16_t cols, rows;
 
-	const char *const *port; /* names of ports, which outlive the device */
-	struct stream *const *port_stream;
+	const struct console_end *port;
 	unsigned nr_ports; /* 0: only a console; otherwise the device has only ports */
 };
 
@@ -53,10 +58,6 @@ struct console_options {
 int virtio_console_init(struct virtio_console *c, const struct console_options *o,
 			struct loop *loop) __must_check;
 void virtio_console_destroy(struct virtio_console *c);
-
-/* Connects the streams: once, when the device has its transport, before the loop runs. Returns 0 or
- * -errno, logged. */
-int virtio_console_start(struct virtio_console *c) __must_check;
 
 /* The terminal's size changed. Called on any thread that holds no device's lock. */
 void virtio_console_resize(struct virtio_console *c, uint16_t cols, uint16_t rows);

@@ -27,7 +27,7 @@ static int say(struct console_port *p, uint16_t event, uint16_t value)
 		return rc;
 	n = chain_write(&c, 0, &m, sizeof(m));
 	if (event == VIRTIO_CONSOLE_PORT_NAME)
-		n += chain_write(&c, n, p->name, strlen(p->name));
+		n += chain_write(&c, n, p->end.name, strlen(p->end.name));
 	virtq_push(q, c.head, (uint32_t)n);
 	return 1;
 }
@@ -36,7 +36,7 @@ static int say(struct console_port *p, uint16_t event, uint16_t value)
  * the last two events. */
 static int say_connections(struct console_port *p)
 {
-	const unsigned now = stream_connections(p->stream);
+	const unsigned now = stream_connections(p->end.stream);
 	struct console_port_state *s = &p->state;
 	int rc = 1;
 
@@ -84,7 +84,8 @@ static void hear(struct virtio_console *c, const struct console_message *m)
 			break;
 		p->state.added = value;
 		p->state.to_say = value ? SAY(VIRTIO_CONSOLE_PORT_NAME) : 0;
-		p->state.told = stream_connections(p->stream) & ~1u; /* a new port is not open */
+		p->state.told =
+			stream_connections(p->end.stream) & ~1u; /* a new port is not open */
 		break;
 	case VIRTIO_CONSOLE_PORT_OPEN:
 		if (p)

@@ -75,12 +75,22 @@ static uint64_t fs_config_read(struct virtio_dev *vd, uint32_t off, unsigned siz
 	return virtio_fs_config(container_of(vd, struct virtio_fs, vd)->tag, off, size);
 }
 
+static void fs_describe(const struct virtio_dev *vd, unsigned nth __unused, FILE *out)
+{
+	const struct virtio_fs *s = container_of(vd, struct virtio_fs, vd);
+
+	fprintf(out, "%.*s, %s, %s", VIRTIO_FS_TAG, s->tag, s->path,
+		s->readonly ? "read-only" : "read-write");
+}
+
 static const struct virtio_ops virtio_fs_ops = {
 	.name = "fs",
+	.module = "virtiofs",
 	.device_id = VIRTIO_ID_FS,
 	.nr_queues = VIRTIO_FS_QUEUES,
 	.queue_size = VIRTQ_MAX_SIZE,
 	.config_size = VIRTIO_FS_CONFIG_SIZE,
+	.describe = fs_describe,
 	.kick = fs_kick,
 	.reset = fs_reset,
 	.config_read = fs_config_read,
@@ -88,7 +98,7 @@ static const struct virtio_ops virtio_fs_ops = {
 
 int virtio_fs_init(struct virtio_fs *s, const char *tag, const struct fuse_options *o)
 {
-	*s = (struct virtio_fs){ 0 };
+	*s = (struct virtio_fs){ .path = o->path, .readonly = o->readonly };
 	virtio_init(&s->vd, &virtio_fs_ops, 0);
 	memcpy(s->tag, tag, strnlen(tag, sizeof(s->tag)));
 	return fuse_server_new(&s->server, o);

@@ -15,10 +15,12 @@ uint64_t virtio_fs_config(const char tag[VIRTIO_FS_TAG], uint32_t off, unsigned 
 struct virtio_fs {
 	struct virtio_dev vd;
 	char tag[VIRTIO_FS_TAG]; /* padded with zeroes; not a string if all are used */
+	const char *path;        /* the directory, for people; not owned */
+	bool readonly;
 	struct fuse_server *server;
 };
 
-/* Returns 0; or -errno, logged, with *s safe to destroy. */
+/* What o points to outlives the device. Returns 0; or -errno, logged, with *s safe to destroy. */
 int virtio_fs_init(struct virtio_fs *s, const char *tag, const struct fuse_options *o) __must_check;
 
 /* The loop isn't running. Safe also after a failure, a second time, and when all of *s is zero. */

@@ -44,12 +44,21 @@ static uint64_t fs_config_read(struct virtio_dev *vd, uint32_t off, unsigned siz
 	return virtio_fs_config(container_of(vd, struct fs_vhost, vd)->tag, off, size);
 }
 
+static void fs_describe(const struct virtio_dev *vd, unsigned nth __unused, FILE *out)
+{
+	const struct fs_vhost *s = container_of(vd, struct fs_vhost, vd);
+
+	fprintf(out, "%.*s, by the daemon at %s", VIRTIO_FS_TAG, s->tag, s->path);
+}
+
 static const struct virtio_ops fs_ops = {
 	.name = "fs",
+	.module = "virtiofs",
 	.device_id = VIRTIO_ID_FS,
 	.nr_queues = VIRTIO_FS_QUEUES,
 	.queue_size = VIRTQ_MAX_SIZE,
 	.config_size = VIRTIO_FS_CONFIG_SIZE,
+	.describe = fs_describe,
 	.kick = fs_kick,
 	.activate = fs_activate,
 	.reset = fs_reset,
@@ -57,23 +66,22 @@ static const struct virtio_ops fs_ops = {
 	.config_read = fs_config_read,
 };
 
-int fs_vhost_init(struct fs_vhost *s, const char *tag, const char *path,
-		  const struct vhost_user_memory *memory, struct kept *kept, struct loop *loop)
+int fs_vhost_init(struct fs_vhost *s, const struct fs_vhost_options *o, struct loop *loop)
 {
 	char option[VIRTIO_FS_TAG + 16];
 	int rc;
 
-	*s = (struct fs_vhost){ .loop = loop, .daemon.fd = -1 };
+	*s = (struct fs_vhost){ .path = o->path, .loop = loop, .daemon.fd = -1 };
 	virtio_init(&s->vd, &fs_ops, 0);
-	memcpy(s->tag, tag, strnlen(tag, sizeof(s->tag)));
-	if (!path)
+	memcpy(s->tag, o->tag, strnlen(o->tag, sizeof(s->tag)));
+	if (o->dry)
 		return 0;
-	snprintf(option, sizeof(option), "--fs tag=%.36s", tag);
-	rc = vhost_user_connect(option, path, kept);
+	snprintf(option, sizeof(option), "--fs tag=%.36s", o->tag);
+	rc = vhost_user_connect(option, o->path, o->kept);
 	if (rc < 0)
 		return rc;
 	s->open = true;
-	rc = vhost_user_init(&s->daemon, option, rc, memory, VHOST_USER_TIMEOUT_MS);
+	rc = vhost_user_init(&s->daemon, option, rc, &o->memory, VHOST_USER_TIMEOUT_MS);
 	s->vd.features = vhost_user_offer(&s->daemon, s->vd.features);
 	return rc;
 }

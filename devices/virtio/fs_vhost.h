@@ -8,15 +8,21 @@
 struct fs_vhost {
 	struct virtio_dev vd;
 	char tag[VIRTIO_FS_TAG]; /* padded with zeroes; not a string if all are used */
+	const char *path;        /* the daemon's socket, for people; not owned */
 	struct vhost_user daemon;
 	struct loop *loop;
 	bool open; /* there is a daemon */
 };
 
-/* path is the daemon's socket; NULL makes a device that can't be started, for a dry run. kept
- * outlives the device, or is NULL. Returns 0; or -errno, logged, with *s safe to destroy. */
-int fs_vhost_init(struct fs_vhost *s, const char *tag, const char *path,
-		  const struct vhost_user_memory *memory, struct kept *kept,
+struct fs_vhost_options {
+	const char *tag, *path; /* path is the daemon's socket, and outlives the device */
+	bool dry;               /* the device connects to nobody, and never starts */
+	struct vhost_user_memory memory;
+	struct kept *kept; /* outlives the device; or NULL */
+};
+
+/* Returns 0; or -errno, logged, with *s safe to destroy. */
+int fs_vhost_init(struct fs_vhost *s, const struct fs_vhost_options *o,
 		  struct loop *loop) __must_check;
 
 /* The loop isn't running. Safe also after a failure, a second time, and when all of *s is zero. */

@@ -317,6 +317,8 @@ static const struct virtio_transport_ops transport_ops = {
 int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *vd, const struct gmem *mem,
 		     const struct irq_line *irq, struct loop *loop)
 {
+	int rc;
+
 	*t = (struct virtio_mmio){ .vd = vd, .irq = *irq };
 	dev_init(&t->dev, &mmio_ops);
 	t->call = (struct loop_source){ .fd = -1, .fn = called, .lock = &t->dev.lock };
@@ -325,7 +327,8 @@ int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *vd, const struct 
 	vd->lock = &t->dev.lock;
 	vd->transport = &transport_ops;
 	vd->transport_ctx = t;
-	return virtio_kicks_init(&t->kicks, vd, loop);
+	rc = virtio_kicks_init(&t->kicks, vd, loop);
+	return rc == 0 ? virtio_start(vd, loop) : rc;
 }
 
 void virtio_mmio_destroy(struct virtio_mmio *t)

@@ -29,9 +29,9 @@ struct virtio_mmio {
 	} regs;
 };
 
-/* Makes t the transport of vd, which virtio_init() has seen, with its kicks on loop. irq is
- * edge-triggered. vd, mem and loop must outlive t. Returns 0 or -errno, logged;
- * virtio_mmio_destroy() is safe either way. */
+/* Makes t the transport of vd, which virtio_init() has seen, with its kicks on loop, and starts vd
+ * (virtio_ops.start). irq is edge-triggered. vd, mem and loop must outlive t. Returns 0 or -errno,
+ * logged; virtio_mmio_destroy() is safe either way. */
 int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *vd, const struct gmem *mem,
 		     const struct irq_line *irq, struct loop *loop) __must_check;
 

@@ -237,12 +237,44 @@ static uint64_t net_config_read(struct virtio_dev *vd, uint32_t off, unsigned si
 	return load_le((const uint8_t *)&c + off, size);
 }
 
+static int net_start(struct virtio_dev *vd, struct loop *loop)
+{
+	struct virtio_net *n = container_of(vd, struct virtio_net, vd);
+	struct net_backend *b = n->backend;
+	int rc;
+
+	b->ready = net_ready;
+	b->link = net_link;
+	b->ctx = n;
+	b->lock = vd->lock;
+	rc = b->ops->start(b, loop);
+	for (unsigned i = 0; i < b->pairs && rc == 0; i++)
+		net_drop_rx(n, i); /* frames wait until the driver has buffers */
+	return rc;
+}
+
+static void net_describe(const struct virtio_dev *vd, unsigned nth __unused, FILE *out)
+{
+	const struct virtio_net *n = container_of(vd, struct virtio_net, vd);
+
+	fprintf(out, "%s, ", n->name + strlen("--net "));
+	for (unsigned i = 0; i < sizeof(n->own_mac); i++)
+		fprintf(out, "%s%02x", i ? ":" : "", n->own_mac[i]);
+	if (n->backend->pairs > 1)
+		fprintf(out, ", %u pairs of queues", n->backend->pairs);
+	if (n->by_vhost)
+		fprintf(out, ", vhost");
+}
+
 static const struct virtio_ops net_ops = {
 	.name = "net",
+	.module = "virtio_net",
 	.device_id = VIRTIO_ID_NET,
 	.nr_queues = 3,
 	.queue_size = VIRTQ_MAX_SIZE,
 	.config_size = sizeof(struct net_config),
+	.start = net_start,
+	.describe = net_describe,
 	.kick = net_kick,
 	.activate = net_activate,
 	.reset = net_reset,
@@ -274,6 +306,7 @@ int virtio_net_init(struct virtio_net *n, const struct virtio_net_options *o,
 		.backend = backend,
 		.mtu = o->mtu ? o->mtu : backend->mtu,
 		.up = !backend->down,
+		.by_vhost = o->vhost,
 	};
 	memcpy(n->own_mac, o->mac, sizeof(n->own_mac));
 	net_reset_state(n);
@@ -282,22 +315,7 @@ int virtio_net_init(struct virtio_net *n, const struct virtio_net_options *o,
 	n->pair = net_new_pairs(backend->pairs);
 	if (!n->pair)
 		return log_ret(-ENOMEM, "%s: out of memory", n->name);
-	return o->vhost ? net_vhost_open(n, o->kept) : 0;
-}
-
-int virtio_net_start(struct virtio_net *n, struct loop *loop)
-{
-	struct net_backend *b = n->backend;
-	int rc;
-
-	b->ready = net_ready;
-	b->link = net_link;
-	b->ctx = n;
-	b->lock = n->vd.lock;
-	rc = b->ops->start(b, loop);
-	for (unsigned i = 0; i < b->pairs && rc == 0; i++)
-		net_drop_rx(n, i); /* frames wait until the driver has buffers */
-	return rc;
+	return o->vhost && !o->dry ? net_vhost_open(n, o->kept) : 0;
 }
 
 void virtio_net_destroy(struct virtio_net *n)

@@ -16,6 +16,7 @@ struct virtio_net_options {
 	uint8_t mac[NET_MAC_LEN];
 	unsigned mtu;      /* 0: the backend's */
 	bool vhost;        /* the backend must have tap_fd */
+	bool dry;          /* the device never starts, and opens no vhost */
 	struct kept *kept; /* of the backend's option, too; outlives the device; or NULL */
 };
 
@@ -27,7 +28,8 @@ struct virtio_net {
 	struct vhost *vhost;         /* one for each pair, or NULL */
 	uint8_t own_mac[NET_MAC_LEN];
 	unsigned mtu;
-	bool up; /* the link is up */
+	bool up;       /* the link is up */
+	bool by_vhost; /* the kernel serves the queues of frames, or would in a real run */
 
 	/* The driver can change these; a reset clears them. */
 	struct virtio_net_state {
@@ -39,13 +41,11 @@ struct virtio_net {
 	uint64_t rx_lost, tx_lost; /* frames */
 };
 
-/* Connects the device to backend, which is destroyed with the device, or at once if this fails.
- * Returns 0 or -errno, logged; virtio_net_destroy() is safe either way. */
+/* Connects the device to backend, which works on the loop of the kicks, and is destroyed with the
+ * device, or at once if this fails. Returns 0 or -errno, logged; virtio_net_destroy() is safe either
+ * way. */
 int virtio_net_init(struct virtio_net *n, const struct virtio_net_options *o,
 		    struct net_backend *backend) __must_check;
-/* Called once n has its transport: puts the backend on loop, where the kicks are, too, and which
- * isn't running yet. Returns 0 or -errno, logged. */
-int virtio_net_start(struct virtio_net *n, struct loop *loop) __must_check;
 /* The loop isn't running. Safe also a second time, and when all of *n is zero. */
 void virtio_net_destroy(struct virtio_net *n);
 

@@ -330,7 +330,7 @@ int virtio_pci_init(struct virtio_pci *t, struct virtio_dev *vd, const struct gm
 	add_caps(t);
 	rc = virtio_kicks_init(&t->kicks, vd, loop);
 	t->kicks.wires = *wires;
-	return rc;
+	return rc == 0 ? virtio_start(vd, loop) : rc;
 }
 
 void virtio_pci_destroy(struct virtio_pci *t)

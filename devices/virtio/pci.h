@@ -25,9 +25,9 @@ struct virtio_pci {
 /* How many messages wires must have for vd. */
 unsigned virtio_pci_nr_vectors(const struct virtio_dev *vd);
 
-/* Makes vd, which virtio_init() has seen, a function for pci_add(); its kicks are on loop. vd, mem,
- * loop and what wires refers to must outlive t. Returns 0 or -errno, logged; virtio_pci_destroy()
- * is safe either way. */
+/* Makes vd, which virtio_init() has seen, a function for pci_add(), with its kicks on loop, and
+ * starts vd (virtio_ops.start). vd, mem, loop and what wires refers to must outlive t. Returns 0 or
+ * -errno, logged; virtio_pci_destroy() is safe either way. */
 int virtio_pci_init(struct virtio_pci *t, struct virtio_dev *vd, const struct gmem *mem,
 		    const struct wires *wires, struct loop *loop) __must_check;
 

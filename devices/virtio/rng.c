@@ -25,6 +25,7 @@ static int rng_kick(struct virtio_dev *vd, struct virtq *q)
 
 const struct virtio_ops virtio_rng_ops = {
 	.name = "rng",
+	.module = "virtio_rng",
 	.device_id = VIRTIO_ID_RNG,
 	.nr_queues = 1,
 	.queue_size = 64,

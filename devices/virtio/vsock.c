@@ -278,12 +278,21 @@ static uint64_t vsock_config_read(struct virtio_dev *vd, uint32_t off, unsigned 
 	return load_le((const uint8_t *)&guest_cid + off, size);
 }
 
+static void vsock_describe(const struct virtio_dev *vd, unsigned nth __unused, FILE *out)
+{
+	const struct virtio_vsock *v = container_of(vd, struct virtio_vsock, vd);
+
+	fprintf(out, "CID %u, %s", v->cid, v->path ?: "of run");
+}
+
 static const struct virtio_ops vsock_ops = {
 	.name = "vsock",
+	.module = "vmw_vsock_virtio_transport",
 	.device_id = VIRTIO_ID_VSOCK,
 	.nr_queues = NR_QUEUES,
 	.queue_size = VIRTQ_MAX_SIZE,
 	.config_size = sizeof(struct virtio_vsock_config),
+	.describe = vsock_describe,
 	.kick = vsock_kick,
 	.activate = vsock_activate,
 	.reset = vsock_reset,
@@ -334,7 +343,7 @@ int virtio_vsock_init(struct virtio_vsock *v, const struct vsock_options *o, str
 	v->work.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (v->timer.fd < 0 || v->work.fd < 0)
 		return log_errno("--vsock: timerfd, eventfd");
-	return v->path ? vsock_listen(v, o->kept) : 0;
+	return v->path && !o->dry ? vsock_listen(v, o->kept) : 0;
 }
 
 int virtio_vsock_offer(struct virtio_vsock *v, uint32_t port, int fd)

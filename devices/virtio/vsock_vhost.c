@@ -75,6 +75,7 @@ static uint64_t vsock_config_read(struct virtio_dev *vd, uint32_t off, unsigned 
 
 static const struct virtio_ops vsock_ops = {
 	.name = "vsock",
+	.module = "vmw_vsock_virtio_transport",
 	.device_id = VIRTIO_ID_VSOCK,
 	.nr_queues = NR_QUEUES,
 	.queue_size = VIRTQ_MAX_SIZE,

@@ -2,18 +2,19 @@
 /*
  * Virtio devices (virtio 1.2 §2), free of any transport.
  *
- * A device is const data (struct virtio_ops) and at most five functions. A transport (virtio-mmio,
+ * A device is const data (struct virtio_ops) and a few functions, most of them optional. A transport (virtio-mmio,
  * virtio-pci) owns the registers and reaches the device through the functions virtio_*()
  * below; a device reaches its driver through virtio_notify() and virtio_config_changed() only.
  *
- * Threads: every call below, and every function of virtio_ops, runs with *vd->lock held. kick runs
- * on the device's loop; the others on a vCPU thread.
+ * Threads: every call below, and every function of virtio_ops, runs with *vd->lock held, but for
+ * start and describe. kick runs on the device's loop; the others on a vCPU thread.
  */
 #pragma once
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <pthread.h>
+#include <stdio.h>
 
 #include "vmm/log.h"
 #include "vmm/loop.h"
@@ -28,10 +29,19 @@ struct virtio_dev;
 
 struct virtio_ops {
 	const char *name;
+	const char *module;   /* Linux's driver, where it is one; NULL: the guest needs none */
 	uint32_t device_id;   /* VIRTIO_ID_* */
 	unsigned nr_queues;   /* unless virtio_set_nr_queues() says otherwise */
 	uint16_t queue_size;  /* largest, a power of two <= VIRTQ_MAX_SIZE */
 	uint32_t config_size; /* bytes of device configuration space */
+
+	/* The transport is there, hence vd->lock, and no loop runs yet: the last step of setting up,
+	 * for streams and sources that need the lock. Once. loop is the one that the kicks are on.
+	 * 0 or -errno, logged. NULL: nothing to do. */
+	int (*start)(struct virtio_dev *vd, struct loop *loop);
+	/* Says for people what its option asked for: "vda, a.img, 64 MiB". nth: how many devices of
+	 * these ops come before it. NULL: there is nothing to say. */
+	void (*describe)(const struct virtio_dev *vd, unsigned nth, FILE *out);
 
 	/* The driver made buffers available in q: pop, work and push, for as long as vd->round has
 	 * something left (vmm/round.h); the rest waits for virtq_leave() or virtio_again().
@@ -113,6 +123,9 @@ static inline bool virtio_has(const struct virtio_dev *vd, unsigned f)
 }
 
 /* -- for transports -------------------------------------------------------------------------- */
+
+/* The last step of the transport's set-up: ops->start(). 0 or -errno, logged. */
+int virtio_start(struct virtio_dev *vd, struct loop *loop) __must_check;
 
 /* The driver writes the status register: 0 resets; FEATURES_OK is refused (stays clear) if the
  * driver accepted what was not offered, or not VERSION_1; DRIVER_OK activates. */

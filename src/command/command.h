@@ -89,9 +89,11 @@ int command_find_kernel(struct command *cmd, const char **path) __must_check;
 int command_check_kernel(const struct boot_request *r) __must_check;
 
 /* Makes the initrd: the user's (or none), followed by ours, which has the guest's init, its orders,
- * and the modules of this kernel that it needs. Returns 0 or -errno, logged. (initrd.c) */
+ * and the modules of this kernel that it needs, if the kernel has modules. modules lists what the
+ * machine's devices need, in the order in which they are loaded; NULL ends it. Returns 0 or -errno,
+ * logged. (initrd.c) */
 int command_initrd(struct command *cmd, const struct file *kernel, const struct file *user,
-		   struct initramfs *a) __must_check;
+		   const char *const modules[], struct initramfs *a) __must_check;
 
 /* The first opens the file of --json, and empties it if it is regular, at the beginning, so that
  * another run's isn't taken for this one's. It returns 0 or -errno, logged. The second writes it;

@@ -4,6 +4,8 @@
  * kernel that this machine needs. A kernel without a directory of modules is assumed to have
  * everything built in.
  */
+#include "command/command.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <libgen.h>
@@ -12,10 +14,10 @@
 #include <sys/resource.h>
 
 #include "config/command.h"
+#include "config/config.h"
 #include "decompress.h"
 #include "guest/blob.h"
 #include "command/initramfs.h"
-#include "machine/machine.h"
 #include "command/modules.h"
 #include "host/outputs.h"
 #include "host/resolv.h"
@@ -95,26 +97,6 @@ static char *find_modules(const struct command *cmd, const char *kernel_path,
 	return NULL;
 }
 
-/* Lists the drivers that this machine's devices need. Returns how many there are. */
-static size_t needed(const struct config *c, const char *name[8])
-{
-	size_t nr = 0;
-
-	name[nr++] = c->transport == TRANSPORT_MMIO ? "virtio_mmio" : "virtio_pci";
-	name[nr++] = "virtiofs";
-	name[nr++] = "overlay";
-	name[nr++] = "vmw_vsock_virtio_transport";
-	if (c->nr_disks)
-		name[nr++] = "virtio_blk";
-	if (c->nr_nets)
-		name[nr++] = "virtio_net";
-	if (c->nr_ports || c->console.kind != HOST_NONE)
-		name[nr++] = "virtio_console";
-	if (c->balloon.on)
-		name[nr++] = "virtio_balloon";
-	return nr;
-}
-
 static int refuse(int rc, const char *dir, const char *name, const char *culprit, size_t len)
 {
 	static const char advice[] = "--modules names another directory of modules";
@@ -182,13 +164,29 @@ static int put_modules(const struct modules *m, const char *dir, struct initramf
 	return rc;
 }
 
-static int add_modules(const struct command *cmd, const char *dir, struct initramfs *a,
+/* With all that each needs. */
+static int find_all(struct modules *m, const struct modules_index *x, const char *dir,
+		    const char *const name[])
+{
+	int rc = 0;
+
+	for (size_t i = 0; name[i] && rc == 0; i++) {
+		const char *culprit;
+		size_t len;
+
+		rc = modules_add(m, x, name[i], &culprit, &len);
+		if (rc < 0)
+			refuse(rc, dir, name[i], culprit, len);
+	}
+	return rc;
+}
+
+static int add_modules(const char *dir, const char *const devices[], struct initramfs *a,
 		       FILE *orders)
 {
+	static const char *const own[] = { "overlay", NULL }; /* of the guest's init: its root */
 	struct file dep = { 0 }, builtin = { 0 };
 	struct modules m = { 0 };
-	const char *name[8];
-	size_t nr = needed(cmd->config, name);
 	int rc = read_in(&dep, dir, "modules.dep", strlen("modules.dep"));
 
 	if (rc == 0 && has_file(dir, "modules.builtin"))
@@ -200,14 +198,10 @@ static int add_modules(const struct command *cmd, const char *dir, struct initra
 		.builtin_len = builtin.len,
 	};
 
-	for (size_t i = 0; i < nr && rc == 0; i++) {
-		const char *culprit;
-		size_t len;
-
-		rc = modules_add(&m, &x, name[i], &culprit, &len);
-		if (rc < 0)
-			refuse(rc, dir, name[i], culprit, len);
-	}
+	if (rc == 0)
+		rc = find_all(&m, &x, dir, devices);
+	if (rc == 0)
+		rc = find_all(&m, &x, dir, own);
 	if (rc == 0)
 		rc = put_modules(&m, dir, a, orders);
 	file_free(&dep);
@@ -342,7 +336,7 @@ static int put_orders(const struct command *cmd, FILE *out)
 }
 
 int command_initrd(struct command *cmd, const struct file *kernel, const struct file *user,
-		   struct initramfs *a)
+		   const char *const modules[], struct initramfs *a)
 {
 	const char *path = cmd->kernel ?: cmd->config->kernel;
 	char *orders = NULL, *dir = find_modules(cmd, path, kernel);
@@ -360,7 +354,7 @@ int command_initrd(struct command *cmd, const struct file *kernel, const struct 
 	initramfs_file(a, &GUEST_INIT[1], 0700, guest_init, (size_t)(guest_init_end - guest_init));
 	rc = put_orders(cmd, out);
 	if (rc == 0 && dir)
-		rc = add_modules(cmd, dir, a, out);
+		rc = add_modules(dir, modules, a, out);
 	free(dir);
 	if (fclose(out) != 0 && rc == 0)
 		rc = log_ret(-ENOMEM, "out of memory");

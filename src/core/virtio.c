@@ -34,6 +34,11 @@ void virtio_set_nr_queues(struct virtio_dev *vd, unsigned nr)
 	}
 }
 
+int virtio_start(struct virtio_dev *vd, struct loop *loop)
+{
+	return vd->ops->start ? vd->ops->start(vd, loop) : 0;
+}
+
 void virtio_reset(struct virtio_dev *vd)
 {
 	if (vd->ops->reset)

@@ -57,15 +57,6 @@ int machine_console_open(struct machine *m, const struct power *power)
 	return rc;
 }
 
-static int add(struct machine *m, struct virtio_console *c, const struct console_options *o)
-{
-	int rc = virtio_console_init(c, o, &m->loop);
-
-	if (rc == 0)
-		rc = machine_add_virtio(m, &c->vd, &m->loop);
-	return rc == 0 ? virtio_console_start(c) : rc;
-}
-
 /* Finds the size of the console's terminal. Returns false if it has none. */
 static bool window_size(const struct machine *m, uint16_t *cols, uint16_t *rows)
 {
@@ -76,19 +67,35 @@ static bool window_size(const struct machine *m, uint16_t *cols, uint16_t *rows)
 	return e->kind == HOST_STDIO && tty_size(cols, rows);
 }
 
+static int add(struct machine *m, struct virtio_console *c, const struct console_options *o)
+{
+	int rc = virtio_console_init(c, o, &m->loop);
+
+	return rc == 0 ? machine_add_virtio(m, &c->vd, &m->loop) : rc;
+}
+
+static struct console_end end_of(const struct host_end *e, struct stream *stream)
+{
+	return (struct console_end){
+		.stream = stream,
+		.where = machine_console_where(e),
+		.path = e->path,
+	};
+}
+
 int machine_console_add(struct machine *m)
 {
 	const struct config *c = m->config;
-	const char *name[CONFIG_MAX_PORTS];
-	struct console_options console = { .stream = m->console_end };
-	const struct console_options ports = { .port = name,
-					       .port_stream = m->port_end,
-					       .nr_ports = (unsigned)c->nr_ports };
+	struct console_end end[CONFIG_MAX_PORTS];
+	struct console_options console = { .console = end_of(&c->console, m->console_end) };
+	const struct console_options ports = { .port = end, .nr_ports = (unsigned)c->nr_ports };
 	int rc = 0;
 
 	console.has_size = window_size(m, &console.cols, &console.rows);
-	for (size_t i = 0; i < c->nr_ports; i++)
-		name[i] = c->port[i].name;
+	for (size_t i = 0; i < c->nr_ports; i++) {
+		end[i] = end_of(&c->port[i].end, m->port_end[i]);
+		end[i].name = c->port[i].name;
+	}
 	if (c->console.kind != HOST_NONE)
 		rc = add(m, &m->console, &console);
 	if (rc == 0 && c->nr_ports)

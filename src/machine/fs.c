@@ -5,9 +5,14 @@
 static int init_daemon(struct machine *m, size_t i, struct loop *loop)
 {
 	const struct fs_config *c = &m->config->fs[i];
-	const struct vhost_user_memory memory = { .fd = m->ram.memfd, .host = m->ram.host };
-	int rc = fs_vhost_init(&m->fs_vhost[i], c->tag, m->vm.fd >= 0 ? c->socket : NULL, &memory,
-			       MACHINE_KEPT(m, fs[i]), loop);
+	const struct fs_vhost_options o = {
+		.tag = c->tag,
+		.path = c->socket,
+		.dry = m->vm.fd < 0,
+		.memory = { .fd = m->ram.memfd, .host = m->ram.host },
+		.kept = MACHINE_KEPT(m, fs[i]),
+	};
+	int rc = fs_vhost_init(&m->fs_vhost[i], &o, loop);
 
 	return rc == 0 ? machine_add_virtio(m, &m->fs_vhost[i].vd, loop) : rc;
 }

@@ -74,7 +74,8 @@ static int init_vsock(struct machine *m)
 	const bool live = m->vm.fd >= 0;
 	const struct vsock_options o = {
 		.cid = c->cid,
-		.path = live ? c->path : NULL,
+		.path = c->path,
+		.dry = !live,
 		.fds = &m->fds,
 		.kept = MACHINE_KEPT(m, vsock),
 	};
@@ -171,18 +172,33 @@ static int place_tables(struct machine *m)
 	return board_place_tables(&m->board, &m->mem, &places);
 }
 
+/* What Linux has as modules and needs for m's devices: their transport's, then each device's, which
+ * may come more than once, then NULL. */
+static void machine_modules(const struct machine *m, const char *module[MACHINE_MAX_VIRTIO + 2])
+{
+	size_t nr = 0;
+
+	module[nr++] = transport_module(m);
+	for (size_t i = 0; i < m->nr_virtio; i++)
+		if (m->virtio[i].vd->ops->module)
+			module[nr++] = m->virtio[i].vd->ops->module;
+	module[nr] = NULL;
+}
+
 /* Reads the files of a Linux kernel that runs a command: if there is a command, our initrd follows
  * the user's. */
 static int make_initrd(struct machine *m, struct boot_request *r, const struct file *kernel,
 		       const struct file *initrd, struct initramfs *a)
 {
+	const char *module[MACHINE_MAX_VIRTIO + 2];
 	int rc = 0;
 
 	r->initrd = initrd->data;
 	r->initrd_len = initrd->len;
 	r->initrd_name = m->config->initrd;
 	if (m->config->command.argv) {
-		rc = command_initrd(&m->command, kernel, initrd, a);
+		machine_modules(m, module);
+		rc = command_initrd(&m->command, kernel, initrd, module, a);
 		r->initrd = a->data;
 		r->initrd_len = a->len;
 		r->initrd_name = "of run";

@@ -120,7 +120,8 @@ static int init_net(struct machine *m, size_t i)
 	struct virtio_net_options o = {
 		.name = c->option,
 		.mtu = c->mtu,
-		.vhost = c->vhost && live,
+		.vhost = c->vhost,
+		.dry = !live,
 		.kept = MACHINE_KEPT(m, net[i]),
 	};
 	struct net_backend *b = NULL;
@@ -131,9 +132,7 @@ static int init_net(struct machine *m, size_t i)
 	memcpy(o.mac, c->mac, sizeof(o.mac));
 	m->nr_nets++; /* machine_net_destroy() destroys it, even if it is only half made */
 	rc = virtio_net_init(&m->net[i], &o, b);
-	if (rc == 0)
-		rc = machine_add_virtio(m, &m->net[i].vd, loop);
-	return rc == 0 ? virtio_net_start(&m->net[i], loop) : rc;
+	return rc == 0 ? machine_add_virtio(m, &m->net[i].vd, loop) : rc;
 }
 
 int machine_net_init(struct machine *m)

@@ -6,7 +6,6 @@
 #include "arch/arch.h"
 #include "machine/console.h"
 #include "machine/machine.h"
-#include "vmm/options.h"
 #include "machine/transport.h"
 
 typedef unsigned long long ull;
@@ -40,62 +39,14 @@ static void print_memory(FILE *out, const struct machine *m)
 				arch_layout.chip[i].what);
 }
 
-static void print_net(FILE *out, const struct net_config *n)
+/* How many devices of the same kind come before device number i. */
+static unsigned nth_of_kind(const struct machine *m, size_t i)
 {
-	fprintf(out, ": %s, ", n->option + strlen("--net "));
-	for (unsigned i = 0; i < sizeof(n->mac); i++)
-		fprintf(out, "%s%02x", i ? ":" : "", n->mac[i]);
-	if (n->queues > 1)
-		fprintf(out, ", %u pairs of queues", n->queues);
-	if (n->vhost)
-		fprintf(out, ", vhost");
-}
+	unsigned nth = 0;
 
-static void print_disk(FILE *out, const struct machine *m, size_t i)
-{
-	const struct disk_config *d = &m->config->disk[i];
-
-	fprintf(out, ": vd%c, %s, %llu MiB%s%s", 'a' + (int)i, d->path,
-		(ull)(m->disk[i].disk.size / MIB), d->format == DISK_QCOW2 ? ", qcow2" : "",
-		d->readonly ? ", read-only" : "");
-	if (d->sector)
-		fprintf(out, ", sectors of %d", d->sector);
-	if (d->overlay)
-		fprintf(out, ", written to %s", d->overlay);
-	if (d->temp)
-		fprintf(out, ", what is written is thrown away");
-}
-
-/* Prints what the device's option said: ": vda, img, 64 MiB, read-only", or nothing. */
-static void print_settings(FILE *out, const struct machine *m, const struct virtio_dev *vd)
-{
-	const struct config *c = m->config;
-	char size[OPT_SIZE_LEN];
-
-	for (size_t i = 0; i < m->nr_disks; i++)
-		if (vd == &m->disk[i].vd)
-			print_disk(out, m, i);
-	for (size_t i = 0; i < m->nr_nets; i++)
-		if (vd == &m->net[i].vd)
-			print_net(out, &c->net[i]);
-	for (size_t i = 0; i < m->nr_fs; i++)
-		if (vd == &m->fs[i].vd)
-			fprintf(out, ": %s, %s, %s", c->fs[i].tag, c->fs[i].path,
-				c->fs[i].readonly ? "read-only" : "read-write");
-	for (size_t i = 0; i < m->nr_fs; i++)
-		if (vd == &m->fs_vhost[i].vd)
-			fprintf(out, ": %s, by the daemon at %s", c->fs[i].tag, c->fs[i].socket);
-	if (vd == &m->balloon.vd)
-		fprintf(out, ": %s at the start%s", opt_size_text(c->balloon.size, size),
-			c->balloon.reporting ? ", and what the guest reports as free" : "");
-	if (vd == &m->vsock.vd)
-		fprintf(out, ": CID %u, %s", c->vsock.cid, c->vsock.path ?: "of run");
-	if (vd == &m->console.vd)
-		fprintf(out, ": hvc0, %s%s", machine_console_where(&c->console),
-			c->console.path ?: "");
-	for (size_t p = 0; vd == &m->ports.vd && p < c->nr_ports; p++)
-		fprintf(out, "%s %s, %s%s", p ? ";" : ":", c->port[p].name,
-			machine_console_where(&c->port[p].end), c->port[p].end.path ?: "");
+	for (size_t before = 0; before < i; before++)
+		nth += m->virtio[before].vd->ops == m->virtio[i].vd->ops;
+	return nth;
 }
 
 static void print_virtio(FILE *out, const struct machine *m, size_t i)
@@ -104,7 +55,10 @@ static void print_virtio(FILE *out, const struct machine *m, size_t i)
 	char where[TRANSPORT_WHERE_LEN];
 
 	fprintf(out, "  %s  virtio-%s", transport_where(m, i, where), vd->ops->name);
-	print_settings(out, m, vd);
+	if (vd->ops->describe) {
+		fprintf(out, ": ");
+		vd->ops->describe(vd, nth_of_kind(m, i), out);
+	}
 	fprintf(out, "\n");
 }
 

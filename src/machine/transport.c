@@ -169,6 +169,11 @@ void transport_destroy(struct machine *m)
 	pci_destroy(&m->pci);
 }
 
+const char *transport_module(const struct machine *m)
+{
+	return on_pci(m) ? "virtio_pci" : "virtio_mmio";
+}
+
 const char *transport_where(const struct machine *m, size_t i, char text[TRANSPORT_WHERE_LEN])
 {
 	if (on_pci(m))

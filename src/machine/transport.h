@@ -24,6 +24,9 @@ void transport_reserve(const struct machine *m, struct boot_request *r);
 /* Resets all devices and frees their transports. Called when no thread runs. */
 void transport_destroy(struct machine *m);
 
+/* The module of Linux that finds the devices there. */
+const char *transport_module(const struct machine *m);
+
 /* Returns where device number i is, in words: the first columns of a line of --dry-run. */
 #define TRANSPORT_WHERE_LEN 40
 const char *transport_where(const struct machine *m, size_t i, char text[TRANSPORT_WHERE_LEN]);

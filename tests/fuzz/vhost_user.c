@@ -23,11 +23,11 @@ static struct target t;
 
 static void target_init(void)
 {
-	const struct vhost_user_memory none = { .fd = -1 };
+	const struct fs_vhost_options dry = { .tag = "tag", .dry = true };
 	int rc = loop_init(&t.loop);
 
 	assert(rc == 0);
-	rc = fs_vhost_init(&t.s, "tag", NULL, &none, NULL, &t.loop);
+	rc = fs_vhost_init(&t.s, &dry, &t.loop);
 	assert(rc == 0);
 	t.all_features = t.s.vd.features;
 	t.memfd = shared_driver_init(&t.d, &t.s.vd, &t.host);

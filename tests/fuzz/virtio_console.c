@@ -31,21 +31,22 @@ static struct target console, ports;
 static void target_init(struct target *t)
 {
 	static const char *const names[PORTS] = { "a", "org.example.agent", "c" };
-	static struct stream *streams[PORTS];
+	struct console_end ports_end[PORTS] = { 0 };
 	const bool multiport = t == &ports;
 	const struct console_options o = {
-		.stream = &t->end[0].stream,
+		.console.stream = &t->end[0].stream,
 		.has_size = !multiport,
 		.cols = 80,
 		.rows = 24,
-		.port = names,
-		.port_stream = streams,
+		.port = ports_end,
 		.nr_ports = multiport ? PORTS : 0,
 	};
 	int rc;
 
-	for (unsigned i = 0; i < PORTS; i++)
-		streams[i] = &t->end[1 + i].stream;
+	for (unsigned i = 0; i < PORTS; i++) {
+		ports_end[i].name = names[i];
+		ports_end[i].stream = &t->end[1 + i].stream;
+	}
 	for (unsigned i = 0; i < ARRAY_SIZE(t->end); i++)
 		fake_stream_init(&t->end[i]);
 	rc = loop_init(&t->loop);
@@ -53,7 +54,7 @@ static void target_init(struct target *t)
 	rc = virtio_console_init(&t->c, &o, &t->loop);
 	assert(rc == 0);
 	driver_init(&t->d, &t->c.vd);
-	rc = virtio_console_start(&t->c);
+	rc = virtio_start(&t->c.vd, &t->loop);
 	assert(rc == 0);
 	t->buf = driver_alloc(&t->d, BUF_SIZE);
 	t->restart = t->d.next_alloc;

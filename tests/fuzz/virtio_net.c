@@ -117,7 +117,7 @@ static void target_init(void)
 	rc = virtio_net_init(&t.n, &o, &t.b);
 	assert(rc == 0);
 	driver_init(&t.d, &t.n.vd);
-	rc = virtio_net_start(&t.n, NULL);
+	rc = virtio_start(&t.n.vd, NULL);
 	assert(rc == 0);
 	t.buf = driver_alloc(&t.d, BUF_SIZE);
 	t.restart = t.d.next_alloc;

@@ -77,6 +77,8 @@ static const uint8_t user_initrd[] = "not empty";
 static int begin_kernel(struct trial *t, const struct file *kernel, int argc,
 			const char *const argv[])
 {
+	static const char *const modules[] = { "virtio_pci", "virtiofs",
+					       "vmw_vsock_virtio_transport", NULL };
 	const struct file user = { (void *)user_initrd, sizeof(user_initrd) };
 	size_t len;
 	char *text;
@@ -86,7 +88,7 @@ static int begin_kernel(struct trial *t, const struct file *kernel, int argc,
 	assert_int_equal(config_parse(&t->c, argc, (char *const *)argv), 0);
 	t->r.config = &t->c;
 	t->r.kernel = NULL;
-	rc = command_initrd(&t->r, kernel, &user, &t->a);
+	rc = command_initrd(&t->r, kernel, &user, modules, &t->a);
 	if (rc < 0) {
 		initramfs_free(&t->a);
 		return rc;

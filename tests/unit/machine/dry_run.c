@@ -345,6 +345,59 @@ static void files_are_read(void **state __unused)
 	rig_down(&t);
 }
 
+/* A dry run of a command with one device of each kind and these modules: what it printed, for
+ * free(), or NULL. */
+static char *dry_with_all(const struct rig *t, const char *modules)
+{
+	struct minivmm_config *c = minivmm_config_new();
+	char value[64], *text = NULL;
+	const struct {
+		const char *name, *value;
+	} options[] = {
+		{ "kernel", t->file },  { "memory", "64M" }, { "disk", t->file },
+		{ "net", value },       { "balloon", NULL }, { "port", "name=p,pty" },
+		{ "modules", modules },
+	};
+
+	snprintf(value, sizeof(value), "socket=%s", t->live);
+	assert_int_equal(minivmm_config_command(c, (char *[]){ "true", NULL }), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(options); i++)
+		if (minivmm_config_set(c, options[i].name, options[i].value) < 0)
+			fail_msg("%s", minivmm_error());
+	(void)!minivmm_text(c, MINIVMM_ACTION_DRY_RUN, &text);
+	minivmm_config_free(c);
+	return text;
+}
+
+static void a_command_needs_a_module_for_each_of_its_devices(void **state __unused)
+{
+	static const char *const modules[] = {
+		"virtio_pci", "virtio_blk",     "virtio_net", "virtio_balloon",
+		"virtiofs",   "virtio_console", "overlay",    "vmw_vsock_virtio_transport",
+	};
+	char dep[64], expected[128];
+	struct rig t;
+
+	rig_up(&t);
+	snprintf(dep, sizeof(dep), "%s/modules.dep", t.folder);
+	for (unsigned missing = 0; missing < ARRAY_SIZE(modules); missing++) {
+		FILE *f = fopen(dep, "we");
+
+		assert_non_null(f);
+		for (unsigned i = 0; i < ARRAY_SIZE(modules); i++)
+			if (i != missing)
+				fprintf(f, "%s.ko:\n", modules[i]);
+		fclose(f);
+		assert_null(dry_with_all(&t, t.folder));
+		snprintf(expected, sizeof(expected), "has no module %s, which %s needs",
+			 modules[missing], modules[missing]);
+		if (!strstr(minivmm_error(), expected))
+			fail_msg("\"%s\" is not in \"%s\"", expected, minivmm_error());
+	}
+	unlink(dep);
+	rig_down(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -358,6 +411,7 @@ int main(void)
 		cmocka_unit_test(guests_of_guests_are_possible),
 		cmocka_unit_test(overlays_can_be_made),
 		cmocka_unit_test(files_are_read),
+		cmocka_unit_test(a_command_needs_a_module_for_each_of_its_devices),
 	};
 
 	return cmocka_run_group_tests_name("dry_run", tests, NULL, NULL);

@@ -29,26 +29,27 @@ static struct fixture *start(unsigned nr_ports)
 {
 	static const char *const names[PORTS] = { "a", "org.example.agent", "c" };
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct stream *streams[PORTS];
+	struct console_end ports[PORTS] = { 0 };
 	struct console_options o = {
-		.stream = nr_ports ? NULL : &f->end[0].stream,
+		.console.stream = nr_ports ? NULL : &f->end[0].stream,
 		.has_size = nr_ports == 0,
 		.cols = 80,
 		.rows = 24,
-		.port = names,
-		.port_stream = streams,
+		.port = ports,
 		.nr_ports = nr_ports,
 	};
 
 	assert_non_null(f);
 	for (unsigned i = 0; i < 1 + PORTS; i++)
 		fake_stream_init(&f->end[i]);
-	for (unsigned i = 0; i < PORTS; i++)
-		streams[i] = &f->end[1 + i].stream;
+	for (unsigned i = 0; i < PORTS; i++) {
+		ports[i].name = names[i];
+		ports[i].stream = &f->end[1 + i].stream;
+	}
 	assert_int_equal(loop_init(&f->loop), 0);
 	assert_int_equal(virtio_console_init(&f->c, &o, &f->loop), 0);
 	driver_init(&f->d, &f->c.vd);
-	assert_int_equal(virtio_console_start(&f->c), 0);
+	assert_int_equal(virtio_start(&f->c.vd, &f->loop), 0);
 	assert_true(driver_start(&f->d, f->c.vd.features & (MULTIPORT | SIZE)));
 	return f;
 }

@@ -34,6 +34,7 @@ struct cat {
 	unsigned lent_kicks, queue_resets, config_calls, last_size;
 	unsigned refills; /* so many requests the driver adds while the device works */
 	uint8_t config[16];
+	unsigned starts;
 };
 
 static void request(struct cat *cat, unsigned queue)
@@ -89,12 +90,23 @@ static void cat_config_write(struct virtio_dev *vd, uint32_t off, unsigned size,
 	store_le(cat->config + off, size, value);
 }
 
+static int cat_start(struct virtio_dev *vd, struct loop *loop)
+{
+	struct cat *cat = container_of(vd, struct cat, vd);
+
+	assert_ptr_equal(loop, &cat->loop);
+	assert_non_null(vd->lock);
+	cat->starts++;
+	return 0;
+}
+
 static const struct virtio_ops cat_ops = {
 	.name = "cat",
 	.device_id = 77,
 	.nr_queues = 2,
 	.queue_size = 16,
 	.config_size = 16,
+	.start = cat_start,
 	.kick = cat_kick,
 	.reset = cat_reset,
 	.lent_kick = cat_lent_kick,
@@ -137,6 +149,7 @@ static void cat_init(struct cat *cat)
 			 0);
 	assert_int_equal(bus_add(&cat->bus, BASE, VIRTIO_MMIO_SIZE, &cat->mmio.dev), 0);
 	bus_freeze(&cat->bus);
+	assert_int_equal(cat->starts, 1);
 }
 
 static void cat_destroy(struct cat *cat)

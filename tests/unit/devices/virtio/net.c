@@ -144,7 +144,7 @@ static struct bench *bench_new(unsigned pairs, uint64_t features)
 	memcpy(o.mac, own_mac, sizeof(o.mac));
 	assert_int_equal(virtio_net_init(&t->n, &o, &t->plug.b), 0);
 	driver_init(&t->d, &t->n.vd);
-	assert_int_equal(virtio_net_start(&t->n, NULL), 0);
+	assert_int_equal(virtio_start(&t->n.vd, NULL), 0);
 	assert_false(t->plug.wanted[0]);
 	assert_true(driver_start(&t->d, features));
 	return t;

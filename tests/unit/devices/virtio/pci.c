@@ -41,6 +41,7 @@ struct cat {
 	uint8_t config[12];
 	gpa_t bar, common, notify, isr, device, table, pba; /* addresses as the guest finds them */
 	unsigned msix, window;                              /* capabilities */
+	unsigned starts;
 };
 
 static int cat_kick(struct virtio_dev *vd __unused, struct virtq *q)
@@ -74,12 +75,23 @@ static void cat_config_write(struct virtio_dev *vd, uint32_t off, unsigned size,
 	store_le(container_of(vd, struct cat, vd)->config + off, size, value);
 }
 
+static int cat_start(struct virtio_dev *vd, struct loop *loop)
+{
+	struct cat *cat = container_of(vd, struct cat, vd);
+
+	assert_ptr_equal(loop, &cat->loop);
+	assert_non_null(vd->lock);
+	cat->starts++;
+	return 0;
+}
+
 static const struct virtio_ops cat_ops = {
 	.name = "cat",
 	.device_id = VIRTIO_ID_BLOCK,
 	.nr_queues = QUEUES,
 	.queue_size = 16,
 	.config_size = 12,
+	.start = cat_start,
 	.kick = cat_kick,
 	.reset = cat_reset,
 	.lent_kick = cat_lent_kick,
@@ -152,6 +164,7 @@ static int cat_up(void **state)
 	assert_int_equal(bus_add(&cat->mmio, HIGH, LEN, &cat->pci.windows.high.dev), 0);
 	bus_freeze(&cat->mmio);
 	find(cat, LOW);
+	assert_int_equal(cat->starts, 1);
 	return 0;
 }
 

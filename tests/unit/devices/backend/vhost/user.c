@@ -299,7 +299,7 @@ struct rig {
 static int rig_up(struct rig *t, uint64_t features, uint64_t protocol, enum fault fault,
 		  uint32_t at)
 {
-	const struct vhost_user_memory none = { .fd = -1 };
+	const struct fs_vhost_options dry = { .tag = "tag", .dry = true };
 	struct vhost_user_memory memory;
 	int pair[2];
 
@@ -315,7 +315,7 @@ static int rig_up(struct rig *t, uint64_t features, uint64_t protocol, enum faul
 	t->m.fd = pair[0];
 	assert_int_equal(pthread_create(&t->m.thread, NULL, daemon_main, &t->m), 0);
 	assert_int_equal(loop_init(&t->loop), 0);
-	assert_int_equal(fs_vhost_init(&t->s, "tag", NULL, &none, NULL, &t->loop), 0);
+	assert_int_equal(fs_vhost_init(&t->s, &dry, &t->loop), 0);
 	t->memfd = shared_driver_init(&t->d, &t->s.vd, &t->host);
 	memory = (struct vhost_user_memory){ t->memfd, t->host };
 	t->s.open = true;
@@ -578,7 +578,7 @@ static void board_start(struct board *b)
 
 static void board_up(struct board *b, bool deaf)
 {
-	const struct vhost_user_memory none = { .fd = -1 };
+	const struct fs_vhost_options dry = { .tag = "tag", .dry = true };
 	const struct wires wires = test_wires_init(&b->wires, 0);
 	int pair[2];
 
@@ -595,7 +595,7 @@ static void board_up(struct board *b, bool deaf)
 	b->m.fd = pair[0];
 	assert_int_equal(pthread_create(&b->m.thread, NULL, daemon_main, &b->m), 0);
 	assert_int_equal(loop_init(&b->loop), 0);
-	assert_int_equal(fs_vhost_init(&b->s, "tag", NULL, &none, NULL, &b->loop), 0);
+	assert_int_equal(fs_vhost_init(&b->s, &dry, &b->loop), 0);
 	b->s.open = true;
 
 	const struct vhost_user_memory memory = { b->memfd, b->host };
@@ -706,11 +706,11 @@ static void a_daemon_that_fills_its_eventfds_holds_nobody_up(void **state __unus
 
 static void a_dry_run_has_a_device_that_does_not_start(void **state __unused)
 {
-	const struct vhost_user_memory none = { .fd = -1 };
+	const struct fs_vhost_options dry = { .tag = "t", .dry = true };
 	struct fs_vhost s;
 	struct driver d;
 
-	assert_int_equal(fs_vhost_init(&s, "t", NULL, &none, NULL, NULL), 0);
+	assert_int_equal(fs_vhost_init(&s, &dry, NULL), 0);
 	driver_init(&d, &s.vd);
 	log_set_level(LOG_QUIET);
 	assert_false(driver_start(&d, 0));
@@ -723,12 +723,14 @@ static void a_dry_run_has_a_device_that_does_not_start(void **state __unused)
 
 static void nobody_there_is_told(void **state __unused)
 {
-	const struct vhost_user_memory none = { .fd = -1 };
+	const struct fs_vhost_options o = { .tag = "t",
+					    .path = "/nowhere/socket",
+					    .memory.fd = -1 };
 	struct fs_vhost s;
 	struct capture c;
 
 	capture_begin(&c);
-	assert_int_equal(fs_vhost_init(&s, "t", "/nowhere/socket", &none, NULL, NULL), -ENOENT);
+	assert_int_equal(fs_vhost_init(&s, &o, NULL), -ENOENT);
 	capture_end(&c);
 	fs_vhost_destroy(&s);
 	assert_string_equal(
