@@ -14,10 +14,9 @@
 #include "arch/arch.h"
 #include "machine/cmdline.h"
 #include "machine/console.h"
+#include "machine/devices.h"
 #include "machine/dry_run.h"
 #include "command/initramfs.h"
-#include "machine/net.h"
-#include "machine/fs.h"
 #include "machine/transport.h"
 #include "vmm/thread.h"
 
@@ -44,95 +43,7 @@ static int init_loops(struct machine *m)
 	return rc;
 }
 
-static bool take_back(void *ctx, void *host, uint64_t len)
-{
-	return ram_release(ctx, host, len);
-}
-
-static int init_balloon(struct machine *m)
-{
-	const struct config *c = m->config;
-	const struct balloon_host host = { .release = take_back, .ctx = &m->ram };
-	const struct balloon_options o = {
-		.size = c->balloon.size,
-		.most = CONFIG_MAX_BALLOON(c->memory.size),
-		.reporting = c->balloon.reporting,
-		.stats_s = c->balloon.stats,
-	};
-	int rc = virtio_balloon_init(&m->balloon, &o, &host, &m->io[0].loop);
-
-	if (!m->ram.releasable)
-		log_warn(
-			"--balloon: huge pages of a fixed size stay set aside for the guest, whatever it gives up; use hugepages=on");
-	return rc == 0 ? machine_add_virtio(m, &m->balloon.vd, &m->io[0].loop) : rc;
-}
-
-/* A dry run listens nowhere. */
-static int init_vsock(struct machine *m)
-{
-	const struct vsock_config *c = &m->config->vsock;
-	const bool live = m->vm.fd >= 0;
-	const struct vsock_options o = {
-		.cid = c->cid,
-		.path = c->path,
-		.dry = !live,
-		.fds = &m->fds,
-		.kept = MACHINE_KEPT(m, vsock),
-	};
-	int rc = c->vhost ? vsock_vhost_init(&m->vsock_vhost, c->cid, live, o.kept)
-			  : virtio_vsock_init(&m->vsock, &o, &m->io[0].loop);
-
-	if (rc == 0)
-		rc = command_connect(&m->command);
-	if (rc < 0)
-		return rc;
-	return machine_add_virtio(m, c->vhost ? &m->vsock_vhost.vd : &m->vsock.vd, &m->io[0].loop);
-}
-
-/* Disks come first, in order: Linux calls them vda, vdb, … */
-static int init_virtio(struct machine *m)
-{
-	const struct config *c = m->config;
-	int rc = 0;
-
-	for (size_t i = 0; i < c->nr_disks && rc == 0; i++) {
-		struct loop *loop = &m->io[i % c->io_threads].loop;
-		const struct disk_config *d = &c->disk[i];
-		const struct disk_options o = {
-			.path = d->path,
-			.readonly = d->readonly,
-			.id = d->id,
-			.format = d->format,
-			.sector = (uint32_t)d->sector,
-			.overlay = d->overlay,
-			.temp = d->temp,
-			.dry = m->vm.fd < 0,
-			.kept = MACHINE_KEPT(m, disk[i]),
-		};
-
-		m->nr_disks++; /* machine_destroy() destroys it, even if it is only half made */
-		rc = virtio_blk_init(&m->disk[i], &o, loop);
-		if (rc == 0)
-			rc = machine_add_virtio(m, &m->disk[i].vd, loop);
-	}
-	if (rc == 0)
-		rc = machine_net_init(m);
-	/* A command's kernel gets its seed from us, and needs no driver for it. */
-	if (rc == 0 && !c->command.argv) {
-		virtio_init(&m->rng, &virtio_rng_ops, 0);
-		rc = machine_add_virtio(m, &m->rng, &m->io[0].loop);
-	}
-	if (rc == 0 && c->balloon.on)
-		rc = init_balloon(m);
-	if (rc == 0 && c->vsock.cid)
-		rc = init_vsock(m);
-	if (rc == 0)
-		rc = machine_fs_init(m);
-	if (rc == 0)
-		rc = machine_console_add(m);
-	return rc;
-}
-
+/* The whole address map: the board's part, and that of the virtio devices. */
 static int machine_wire(struct machine *m)
 {
 	int rc = board_wire(&m->board, &m->mmio);
@@ -158,7 +69,7 @@ static int init_devices(struct machine *m)
 	board_init(&m->board, m->config, &host);
 	transport_init(m);
 	m->pci.power = host.power;
-	return init_virtio(m);
+	return devices_init(m);
 }
 
 /* -- what firmware would do ------------------------------------------------------------------ */
@@ -172,32 +83,19 @@ static int place_tables(struct machine *m)
 	return board_place_tables(&m->board, &m->mem, &places);
 }
 
-/* What Linux has as modules and needs for m's devices: their transport's, then each device's, which
- * may come more than once, then NULL. */
-static void machine_modules(const struct machine *m, const char *module[MACHINE_MAX_VIRTIO + 2])
-{
-	size_t nr = 0;
-
-	module[nr++] = transport_module(m);
-	for (size_t i = 0; i < m->nr_virtio; i++)
-		if (m->virtio[i].vd->ops->module)
-			module[nr++] = m->virtio[i].vd->ops->module;
-	module[nr] = NULL;
-}
-
 /* Reads the files of a Linux kernel that runs a command: if there is a command, our initrd follows
  * the user's. */
 static int make_initrd(struct machine *m, struct boot_request *r, const struct file *kernel,
 		       const struct file *initrd, struct initramfs *a)
 {
-	const char *module[MACHINE_MAX_VIRTIO + 2];
+	const char *module[DEVICES_MAX_MODULES];
 	int rc = 0;
 
 	r->initrd = initrd->data;
 	r->initrd_len = initrd->len;
 	r->initrd_name = m->config->initrd;
 	if (m->config->command.argv) {
-		machine_modules(m, module);
+		devices_modules(m, module);
 		rc = command_initrd(&m->command, kernel, initrd, module, a);
 		r->initrd = a->data;
 		r->initrd_len = a->len;
@@ -340,15 +238,8 @@ void machine_destroy(struct machine *m)
 {
 	machine_console_close(m);
 	transport_destroy(m);
-	for (size_t i = 0; i < m->nr_disks; i++)
-		virtio_blk_destroy(&m->disk[i]);
-	virtio_balloon_destroy(&m->balloon);
-	machine_net_destroy(m);
-	virtio_vsock_destroy(&m->vsock);
+	devices_destroy(m);
 	command_destroy(&m->command);
-	vsock_vhost_destroy(&m->vsock_vhost);
-	machine_fs_destroy(m);
-	machine_console_destroy(m);
 	board_destroy(&m->board);
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
 		vcpu_destroy(&m->vcpu[i]);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "machine/devices.h"
+
+#include "machine/console.h"
+#include "machine/fs.h"
+#include "machine/net.h"
+#include "machine/transport.h"
+
+/* -- one by one ------------------------------------------------------------------------------ */
+
+static int init_disk(struct machine *m, size_t i)
+{
+	struct loop *loop = &m->io[i % m->config->io_threads].loop;
+	const struct disk_config *d = &m->config->disk[i];
+	const struct disk_options o = {
+		.path = d->path,
+		.readonly = d->readonly,
+		.id = d->id,
+		.format = d->format,
+		.sector = (uint32_t)d->sector,
+		.overlay = d->overlay,
+		.temp = d->temp,
+		.dry = m->vm.fd < 0,
+		.kept = MACHINE_KEPT(m, disk[i]),
+	};
+	int rc = virtio_blk_init(&m->disk[i], &o, loop);
+
+	return rc == 0 ? machine_add_virtio(m, &m->disk[i].vd, loop) : rc;
+}
+
+static int init_disks(struct machine *m)
+{
+	int rc = 0;
+
+	while (m->nr_disks < m->config->nr_disks && rc == 0)
+		rc = init_disk(m, m->nr_disks++); /* destroyed even if it is only half made */
+	return rc;
+}
+
+static void destroy_disks(struct machine *m)
+{
+	for (size_t i = 0; i < m->nr_disks; i++)
+		virtio_blk_destroy(&m->disk[i]);
+	m->nr_disks = 0;
+}
+
+/* A command's kernel gets its seed from us, and needs no driver for it. */
+static int init_rng(struct machine *m)
+{
+	if (m->config->command.argv)
+		return 0;
+	virtio_init(&m->rng, &virtio_rng_ops, 0);
+	return machine_add_virtio(m, &m->rng, &m->io[0].loop);
+}
+
+static bool take_back(void *ctx, void *host, uint64_t len)
+{
+	return ram_release(ctx, host, len);
+}
+
+static int init_balloon(struct machine *m)
+{
+	const struct config *c = m->config;
+	const struct balloon_host host = { .release = take_back, .ctx = &m->ram };
+	const struct balloon_options o = {
+		.size = c->balloon.size,
+		.most = CONFIG_MAX_BALLOON(c->memory.size),
+		.reporting = c->balloon.reporting,
+		.stats_s = c->balloon.stats,
+	};
+	int rc;
+
+	if (!c->balloon.on)
+		return 0;
+	rc = virtio_balloon_init(&m->balloon, &o, &host, &m->io[0].loop);
+	if (!m->ram.releasable)
+		log_warn(
+			"--balloon: huge pages of a fixed size stay set aside for the guest, whatever it gives up; use hugepages=on");
+	return rc == 0 ? machine_add_virtio(m, &m->balloon.vd, &m->io[0].loop) : rc;
+}
+
+static void destroy_balloon(struct machine *m)
+{
+	virtio_balloon_destroy(&m->balloon);
+}
+
+static int init_vsock(struct machine *m)
+{
+	const struct vsock_config *c = &m->config->vsock;
+	const bool live = m->vm.fd >= 0;
+	const struct vsock_options o = {
+		.cid = c->cid,
+		.path = c->path,
+		.dry = !live,
+		.fds = &m->fds,
+		.kept = MACHINE_KEPT(m, vsock),
+	};
+	int rc;
+
+	if (!c->cid)
+		return 0;
+	rc = c->vhost ? vsock_vhost_init(&m->vsock_vhost, c->cid, live, o.kept)
+		      : virtio_vsock_init(&m->vsock, &o, &m->io[0].loop);
+	if (rc == 0)
+		rc = command_connect(&m->command);
+	if (rc < 0)
+		return rc;
+	return machine_add_virtio(m, c->vhost ? &m->vsock_vhost.vd : &m->vsock.vd, &m->io[0].loop);
+}
+
+static void destroy_vsock(struct machine *m)
+{
+	virtio_vsock_destroy(&m->vsock);
+	vsock_vhost_destroy(&m->vsock_vhost);
+}
+
+/* -- all of them ----------------------------------------------------------------------------- */
+
+/* In this order the guest finds them. init makes what the options ask for, which may be nothing;
+ * destroy is safe after any init, and after none. */
+static const struct {
+	int (*init)(struct machine *m);
+	void (*destroy)(struct machine *m);
+} devices[] = {
+	{ init_disks, destroy_disks }, /* first, as Linux calls them vda, vdb, … */
+	{ machine_net_init, machine_net_destroy },
+	{ init_rng, NULL },
+	{ init_balloon, destroy_balloon },
+	{ init_vsock, destroy_vsock },
+	{ machine_fs_init, machine_fs_destroy },
+	{ machine_console_add, machine_console_destroy },
+};
+
+int devices_init(struct machine *m)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(devices) && rc == 0; i++)
+		rc = devices[i].init(m);
+	return rc;
+}
+
+void devices_destroy(struct machine *m)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
+		if (devices[i].destroy)
+			devices[i].destroy(m);
+}
+
+void devices_modules(const struct machine *m, const char *module[DEVICES_MAX_MODULES])
+{
+	size_t nr = 0;
+
+	module[nr++] = transport_module(m);
+	for (size_t i = 0; i < m->nr_virtio; i++)
+		if (m->virtio[i].vd->ops->module)
+			module[nr++] = m->virtio[i].vd->ops->module;
+	module[nr] = NULL;
+}
