@@ -13,15 +13,13 @@
 #include <stdio.h>
 
 #include "common/devices.h"
-#include "vmm/bus.h"
-#include "vmm/mem.h"
+#include "kvm/vcpu.h"
 #include "vmm/power.h"
 
 struct board;
 struct config;
 struct pci;
 struct stream;
-struct vm;
 
 /* -- where things are ------------------------------------------------------------------------ */
 
@@ -93,6 +91,27 @@ void board_close_serial(struct board *b);
 
 /* Any thread that holds no device's lock. */
 void board_press_power_button(struct board *b);
+
+/* -- processors ------------------------------------------------------------------------------ */
+
+/* Sets up v, one of cpus, as firmware leaves a processor. Called by vcpu_init(). */
+int vcpu_init_arch(struct vcpu *v, const struct vm *vm, unsigned cpus) __must_check;
+
+/* The exits that other architectures don't have, or not in this way, by KVM's number. */
+extern const struct vcpu_exit arch_exits[VCPU_EXIT_REASONS];
+
+/* Prints why v can't go on, its registers, the bytes at its program counter and the instruction
+ * that they make, and the last accesses. why is a clause without a capital; hint is a sentence, or
+ * NULL for the architecture's own. The vCPU's thread. */
+void vcpu_explain(struct vcpu *v, const char *why, const char *hint);
+
+/* Returns what the host's CLOCK_REALTIME was when the guest's counter, by which it can tell the
+ * time, had some value. khz 0: this host can't tell. Any thread, before vcpu_start(). */
+struct vcpu_clock {
+	uint64_t counter, real_ns;
+	uint32_t khz;
+};
+struct vcpu_clock vcpu_clock(const struct vcpu *v);
 
 /* -- for people ------------------------------------------------------------------------------ */
 

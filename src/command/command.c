@@ -215,7 +215,7 @@ static void tell_clock(struct command *cmd)
 {
 	const struct vcpu_clock c = vcpu_clock(&cmd->m->vcpu[0]);
 
-	command_tell(cmd, "clock %llu %llu %u", (unsigned long long)c.tsc,
+	command_tell(cmd, "clock %llu %llu %u", (unsigned long long)c.counter,
 		     (unsigned long long)c.real_ns, c.khz);
 }
 

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "arch/arch.h"
 #include "vmm/log.h"
 #include "vmm/thread.h"
 
@@ -32,13 +33,13 @@ static int set_signal_mask(const struct vcpu *v)
 	return 0;
 }
 
-int vcpu_init(struct vcpu *v, const struct vm *vm, unsigned id, unsigned cpus, struct bus *pio,
+int vcpu_init(struct vcpu *v, const struct vm *vm, unsigned id, unsigned cpus, struct board *board,
 	      struct bus *mmio, const struct gmem *mem)
 {
 	void *run;
 	int rc;
 
-	*v = (struct vcpu){ .id = id, .fd = -1, .pio = pio, .mmio = mmio, .mem = mem };
+	*v = (struct vcpu){ .id = id, .fd = -1, .board = board, .mmio = mmio, .mem = mem };
 	pthread_mutex_init(&v->lock, NULL);
 	pthread_cond_init(&v->changed, NULL);
 	v->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (long)id);
@@ -126,34 +127,12 @@ static bool vcpu_may_run(struct vcpu *v)
 
 /* -- the exits ------------------------------------------------------------------------------- */
 
-/* A handler returns this if the guest runs on, or an enum vcpu_end if vcpu_run() ends. */
-#define RESUME (-1)
-
-static void note_access(struct vcpu *v, uint64_t addr, uint64_t value, unsigned size, bool mmio,
-			bool write)
+void vcpu_note_access(struct vcpu *v, uint64_t addr, uint64_t value, unsigned size, bool mmio,
+		      bool write)
 {
 	v->access[v->nr_accesses++ % VCPU_ACCESSES] = (struct vcpu_access){
 		.addr = addr, .value = value, .size = (uint8_t)size, .mmio = mmio, .write = write
 	};
-}
-
-/* INS and OUTS arrive batched: the port stays put while the data pointer advances. */
-static int exit_pio(struct vcpu *v)
-{
-	const unsigned port = v->run_page->io.port, size = v->run_page->io.size;
-	const bool out = v->run_page->io.direction == KVM_EXIT_IO_OUT;
-	uint8_t *p = (uint8_t *)v->run_page + v->run_page->io.data_offset;
-	bool hit;
-
-	for (uint32_t i = 0; i < v->run_page->io.count; i++, p += size) {
-		if (out)
-			hit = bus_write(v->pio, port, size, load_le(p, size));
-		else
-			store_le(p, size, bus_read(v->pio, port, size, &hit));
-		v->stats.unclaimed += !hit;
-	}
-	note_access(v, port, load_le(p - size, size), size, false, out);
-	return RESUME;
 }
 
 /* The guest touched an address without a memory slot. KVM splits what crosses a page; len is 1 to
@@ -175,30 +154,14 @@ static int exit_mmio(struct vcpu *v)
 	else
 		store_le(data, len, bus_read(v->mmio, addr, len, &hit));
 	v->stats.unclaimed += !hit;
-	note_access(v, addr, write ? written : load_le(data, min(len, 8u)), len, true, write);
-	return RESUME;
-}
-
-/* The in-kernel APIC waits for the next interrupt by itself; nothing is left to do. */
-static int exit_hlt(struct vcpu *v __unused)
-{
-	return RESUME;
+	vcpu_note_access(v, addr, write ? written : load_le(data, min(len, 8u)), len, true, write);
+	return VCPU_RESUME;
 }
 
 /* Somebody wants attention (by a signal, or by vcpu_ask); the loop looks before it enters again. */
 static int exit_intr(struct vcpu *v __unused)
 {
-	return RESUME;
-}
-
-/* A fault while delivering a double fault: the CPU stops (SDM 3A §6.15, interrupt 8). */
-static int exit_shutdown(struct vcpu *v)
-{
-	vcpu_explain(
-		v,
-		"triple fault: an exception could not be delivered, nor the double fault after it",
-		"The guest's CPU is in shutdown: its interrupt table, stack or page tables are bad. Some kernels reset themselves this way.");
-	return VCPU_CRASHED;
+	return VCPU_RESUME;
 }
 
 static int exit_system_event(struct vcpu *v)
@@ -211,7 +174,7 @@ static int exit_system_event(struct vcpu *v)
 	case KVM_SYSTEM_EVENT_CRASH:
 		return VCPU_PANIC;
 	}
-	return RESUME; /* wake-up and suspend: nothing to do */
+	return VCPU_RESUME; /* wake-up and suspend: nothing to do */
 }
 
 static int exit_internal_error(struct vcpu *v)
@@ -230,18 +193,6 @@ static int exit_internal_error(struct vcpu *v)
 	return VCPU_CRASHED;
 }
 
-static int exit_fail_entry(struct vcpu *v)
-{
-	char why[96];
-
-	snprintf(why, sizeof(why), "the CPU refused to enter the guest (hardware reason %#llx)",
-		 (unsigned long long)v->run_page->fail_entry.hardware_entry_failure_reason);
-	vcpu_explain(
-		v, why,
-		"The guest's control registers or segments are in a state that this CPU refuses.");
-	return VCPU_CRASHED;
-}
-
 static int exit_unknown(struct vcpu *v)
 {
 	char why[96];
@@ -252,51 +203,41 @@ static int exit_unknown(struct vcpu *v)
 	return VCPU_CRASHED;
 }
 
-/*
- * KVM's exit reasons, and what the hardware reported underneath: VMX in the VMCS's exit reason (SDM
- * 3D app. C), SVM in the VMCB's EXITCODE (APM 2 app. C). KVM handles most hardware exits itself
- * (page faults on slots, MSRs, CPUID, interrupt windows, the in-kernel APIC, ioeventfds) and passes
- * on only these.
- *
- *  KVM             VMX                                     SVM
- *  IO              30 I/O instruction                      7Bh IOIO
- *  MMIO            48 EPT violation, 49 EPT misconfig.     400h nested page fault
- *  HLT             12 HLT (without an in-kernel APIC)      78h HLT
- *  INTR            1 external interrupt (with a signal)    60h INTR
- *  SHUTDOWN        2 triple fault                          7Fh SHUTDOWN
- *  SYSTEM_EVENT    a hypercall or an MSR write that KVM understood as one, on both
- *  INTERNAL_ERROR  48, 49 or 0 (exception), where KVM can't emulate the instruction
- *  FAIL_ENTRY      33, 34, 41: VM entry failed             -1 VMEXIT_INVALID
- */
-static const struct {
-	const char *name;
-	int (*handle)(struct vcpu *v); /* RESUME or enum vcpu_end */
-} exits[VCPU_EXIT_REASONS] = {
+/* Every architecture has these; the others are in the architecture's table, which counts first. */
+static const struct vcpu_exit exits[VCPU_EXIT_REASONS] = {
 	[KVM_EXIT_UNKNOWN] = { "unknown", exit_unknown },
-	[KVM_EXIT_IO] = { "io", exit_pio },
 	[KVM_EXIT_MMIO] = { "mmio", exit_mmio },
-	[KVM_EXIT_HLT] = { "hlt", exit_hlt },
 	[KVM_EXIT_INTR] = { "intr", exit_intr },
-	[KVM_EXIT_IRQ_WINDOW_OPEN] = { "irq-window", exit_intr },
-	[KVM_EXIT_SHUTDOWN] = { "shutdown", exit_shutdown },
 	[KVM_EXIT_SYSTEM_EVENT] = { "system-event", exit_system_event },
 	[KVM_EXIT_INTERNAL_ERROR] = { "internal-error", exit_internal_error },
-	[KVM_EXIT_FAIL_ENTRY] = { "fail-entry", exit_fail_entry },
 };
+
+/* NULL: there is no row. */
+static const struct vcpu_exit *find_exit(unsigned reason)
+{
+	if (reason >= ARRAY_SIZE(exits))
+		return NULL;
+	if (arch_exits[reason].handle)
+		return &arch_exits[reason];
+	return exits[reason].handle ? &exits[reason] : NULL;
+}
 
 const char *vcpu_exit_name(unsigned reason)
 {
-	return reason < ARRAY_SIZE(exits) ? exits[reason].name : NULL;
+	const struct vcpu_exit *e = find_exit(reason);
+
+	return e ? e->name : NULL;
 }
 
 int vcpu_handle(struct vcpu *v)
 {
 	const uint32_t reason = v->run_page->exit_reason;
+	const struct vcpu_exit *e = find_exit(reason);
 
-	if (reason >= ARRAY_SIZE(exits) || !exits[reason].handle)
+	if (!e)
 		return exit_unknown(v);
 	v->stats.exits[reason]++;
-	return exits[reason].handle(v);
+	return e->handle(v);
 }
 
 /* Somebody may be waiting for the vCPU to be outside. */
@@ -331,9 +272,9 @@ static int vcpu_enter(struct vcpu *v, uint64_t *left)
 enum vcpu_end vcpu_run(struct vcpu *v)
 {
 	uint64_t left = 0;
-	int next = vcpu_may_run(v) ? RESUME : VCPU_STOPPED;
+	int next = vcpu_may_run(v) ? VCPU_RESUME : VCPU_STOPPED;
 
-	while (next == RESUME) {
+	while (next == VCPU_RESUME) {
 		int rc = vcpu_enter(v, &left);
 
 		if (rc == 0) {

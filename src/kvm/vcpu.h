@@ -2,9 +2,8 @@
 /*
  * A virtual CPU: one thread that calls KVM_RUN and handles the exit, again and again.
  *
- * vcpu_run() is the exit loop, the heart of the monitor. Each exit reason of KVM has one handler of
- * a few lines, in the table at the end of vcpu.c, where a comment says which exits of VMX and SVM
- * it stands for.
+ * vcpu_run() is the exit loop, the heart of the monitor. Each exit reason of KVM's has one handler
+ * of a few lines: in the table at the end of vcpu.c, or in the architecture's (arch_exits).
  */
 #pragma once
 
@@ -15,7 +14,9 @@
 #include "vmm/bus.h"
 #include "vmm/mem.h"
 
+struct board;
 struct kvm_run;
+struct vcpu;
 struct boot_entry;
 
 #define VCPU_EXIT_REASONS 48 /* more than KVM has */
@@ -45,17 +46,27 @@ struct vcpu_access {
 struct vcpu_stats {
 	uint64_t exits[VCPU_EXIT_REASONS];
 	uint64_t interrupted;       /* times that KVM_RUN returned because of a signal */
-	uint64_t unclaimed;         /* PIO or MMIO that no device answered */
+	uint64_t unclaimed;         /* accesses that no device answered */
 	uint64_t guest_ns, host_ns; /* inside KVM_RUN, outside it; only when timed */
 	uint64_t first_run_ns;      /* CLOCK_MONOTONIC before the first KVM_RUN; only when timed */
 };
 
+/* An exit of KVM's: a row of the table in vcpu.c, or of the architecture's. */
+struct vcpu_exit {
+	const char *name; /* KVM's */
+	/* Does what the guest has left KVM_RUN for; on the vCPU's thread. Returns VCPU_RESUME if
+	 * the guest runs on, or an enum vcpu_end if vcpu_run() ends. */
+	int (*handle)(struct vcpu *v);
+};
+#define VCPU_RESUME (-1)
+
 struct vcpu {
-	unsigned id; /* also the APIC id */
+	unsigned id;
 	int fd;
 	struct kvm_run *run_page; /* shared with KVM */
 	size_t run_page_len;
-	struct bus *pio, *mmio; /* not owned */
+	struct board *board;    /* not owned; for exits of the architecture's own */
+	struct bus *mmio;       /* not owned */
 	const struct gmem *mem; /* not owned; needed only to show the code bytes of a crash */
 	bool timed;             /* fill guest_ns and host_ns */
 
@@ -75,9 +86,9 @@ struct vcpu {
 	struct vcpu_stats stats;
 };
 
-/* Creates vCPU id of cpus; *pio, *mmio and *mem outlive it. Returns 0 or -errno, logged.
+/* Creates vCPU id of cpus; *board, *mmio and *mem outlive it. Returns 0 or -errno, logged.
  * vcpu_destroy() is safe after a failure and on a zeroed struct with fd -1. */
-int vcpu_init(struct vcpu *v, const struct vm *vm, unsigned id, unsigned cpus, struct bus *pio,
+int vcpu_init(struct vcpu *v, const struct vm *vm, unsigned id, unsigned cpus, struct board *board,
 	      struct bus *mmio, const struct gmem *mem) __must_check;
 void vcpu_destroy(struct vcpu *v);
 
@@ -94,8 +105,12 @@ void vcpu_join(struct vcpu *v);
 enum vcpu_end vcpu_run(struct vcpu *v);
 
 /* Does what the guest has left KVM_RUN for, as the run page says. This is one step of the loop;
- * only tests call it directly. Returns -1 if the guest may go on; otherwise an enum vcpu_end. */
+ * only tests call it directly. Returns what the exit's handler does. */
 int vcpu_handle(struct vcpu *v);
+
+/* For handlers: the guest accessed a device's memory or port, or what is nobody's. */
+void vcpu_note_access(struct vcpu *v, uint64_t addr, uint64_t value, unsigned size, bool mmio,
+		      bool write);
 
 /* Asks the vCPU for this, and makes it leave the guest. A stopped vCPU stays stopped, whatever else
  * is asked. Any thread but a vCPU's may call it, between vcpu_init() and vcpu_join(). */
@@ -108,19 +123,5 @@ void vcpu_await_outside(struct vcpu *v);
  * Any thread may call this, with any device's lock held. */
 void vcpu_enter_no_more(struct vcpu *v);
 
-/* Returns what the host's CLOCK_REALTIME was when the guest's time stamp counter had some value.
- * khz 0: this host can't tell. Any thread may call it before vcpu_start(). It is in src/arch. */
-struct vcpu_clock {
-	uint64_t tsc, real_ns;
-	uint32_t khz;
-};
-struct vcpu_clock vcpu_clock(const struct vcpu *v);
-
 /* Returns KVM's name of an exit reason: "io", "mmio", …; NULL if it has none. */
 const char *vcpu_exit_name(unsigned reason);
-
-/* The architecture's half, in src/arch. */
-int vcpu_init_arch(struct vcpu *v, const struct vm *vm, unsigned cpus) __must_check;
-/* Prints the registers, the bytes at RIP and the instruction that they make, and the last accesses.
- * why is a clause without a capital; hint is a sentence, or NULL for the architecture's own. */
-void vcpu_explain(struct vcpu *v, const char *why, const char *hint);

@@ -173,7 +173,7 @@ static int init_vcpus(struct machine *m)
 	for (unsigned i = 0; i < m->config->cpus && rc == 0; i++) {
 		struct vcpu *v = &m->vcpu[m->nr_vcpus++];
 
-		rc = vcpu_init(v, &m->vm, i, m->config->cpus, &m->board.pio, &m->mmio, &m->mem);
+		rc = vcpu_init(v, &m->vm, i, m->config->cpus, &m->board, &m->mmio, &m->mem);
 		v->timed = m->config->stats || m->config->command.json;
 	}
 	return rc == 0 ? vcpu_boot(&m->vcpu[0], &m->entry) : rc;

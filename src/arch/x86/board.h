@@ -16,7 +16,7 @@
 struct board {
 	const struct config *config; /* not owned */
 	struct board_host host;
-	struct bus pio; /* I/O ports */
+	struct bus pio; /* I/O ports: see exits.c */
 
 	struct uart com1;
 	struct i8042 i8042;

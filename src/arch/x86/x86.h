@@ -2,7 +2,7 @@
 /* The parts of an x86 VM's and vCPU's set-up. Those that return int return 0 or -errno, logged. */
 #pragma once
 
-#include "kvm/vcpu.h"
+#include "arch/arch.h"
 
 struct kvm_regs;
 struct kvm_sregs;

@@ -8,12 +8,14 @@
 #include "test.h"
 #include "kvm/vcpu.h"
 #include "arch/x86/x86.h"
+#include "board.h"
 
 #define RESET_TEXT "  These are the registers after a reset: KVM on AMD resets a processor before"
 
 struct rig {
 	struct vcpu v;
-	struct bus pio, mmio;
+	struct board board;
+	struct bus mmio;
 	union {
 		struct kvm_run run;
 		uint8_t page[4096 + 64]; /* KVM's run page, then the data of I/O */
@@ -37,10 +39,10 @@ static void rig_up(struct rig *t, struct dev *d)
 
 	memset(t, 0, sizeof(*t));
 	dev_init(d, &ops);
-	assert_int_equal(bus_add(&t->pio, 0x70, 2, d), 0);
-	bus_freeze(&t->pio);
+	assert_int_equal(bus_add(&t->board.pio, 0x70, 2, d), 0);
+	bus_freeze(&t->board.pio);
 	bus_freeze(&t->mmio);
-	t->v = (struct vcpu){ .fd = -1, .run_page = &t->run, .pio = &t->pio, .mmio = &t->mmio };
+	t->v = (struct vcpu){ .fd = -1, .run_page = &t->run, .board = &t->board, .mmio = &t->mmio };
 }
 
 static void access_port(struct rig *t, bool out, uint16_t port, uint8_t size, uint32_t count,
