@@ -102,6 +102,17 @@ static void connect_one(struct msix *m, unsigned vector)
 			vector, m->name, (unsigned long long)v->address, v->data, strerror(-rc));
 }
 
+static void route(const struct msix *m, unsigned vector)
+{
+	const struct msi msi = {
+		.address = m->vector[vector].address,
+		.data = m->vector[vector].data,
+		.device = m->fn->id,
+	};
+
+	m->wires.ops->msi_route(m->wires.ctx, m->wires.first + vector, &msi);
+}
+
 /* Connects the eventfds that the masks let through, and no others. */
 static void update(struct msix *m)
 {
@@ -111,8 +122,7 @@ static void update(struct msix *m)
 		if (!is_open(m, i))
 			disconnect(m, i);
 		else if (!m->vector[i].connected)
-			m->wires.ops->msi_route(m->wires.ctx, m->wires.first + i,
-						m->vector[i].address, m->vector[i].data);
+			route(m, i);
 	}
 	for (unsigned i = 0; i < m->nr; i++)
 		if (is_open(m, i) && !m->vector[i].connected)
@@ -270,7 +280,7 @@ void msix_init(struct msix *m, struct pci_function *f, const char *name, unsigne
 	       const struct wires *wires, uint32_t table, uint32_t pba)
 {
 	assert(nr > 0 && nr <= MSIX_MAX_VECTORS && table % 8 == 0 && pba % 8 == 0);
-	*m = (struct msix){ .wires = *wires, .name = name, .nr = nr };
+	*m = (struct msix){ .wires = *wires, .fn = f, .name = name, .nr = nr };
 	for (unsigned i = 0; i < nr; i++)
 		m->vector[i] = (struct msix_vector){ .masked = true, .fd = -1 };
 	m->cap = pci_add_cap(f, PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF);

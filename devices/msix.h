@@ -12,7 +12,8 @@
 
 struct msix {
 	struct wires wires;
-	const char *name; /* for messages */
+	const struct pci_function *fn; /* not owned */
+	const char *name;              /* for messages */
 	unsigned nr;
 	unsigned cap; /* offset of the capability */
 
@@ -34,7 +35,7 @@ struct msix {
 	struct ratelimit log;
 };
 
-/* Adds the capability with nr vectors to f. The table is at offset table and the pending bits are
+/* Adds the capability with nr vectors to f, which outlives m. The table is at offset table and the pending bits are
  * at offset pba of f's BAR, both multiples of 8. */
 void msix_init(struct msix *m, struct pci_function *f, const char *name, unsigned nr,
 	       const struct wires *wires, uint32_t table, uint32_t pba);

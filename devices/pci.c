@@ -338,6 +338,7 @@ int pci_add(struct pci *p, struct pci_function *f)
 	if (p->nr_slots == PCI_SLOTS || !in_window(&p->windows.low, bar, f->bar_size))
 		return -ENOSPC;
 	f->windows = &p->windows;
+	f->id = (uint16_t)(p->nr_slots << 3);
 	if (f->bar_size)
 		store_le(f->config + PCI_BASE_ADDRESS_0, 8, bar | PCI_BASE_ADDRESS_MEM_TYPE_64);
 	memcpy(f->fresh, f->config, sizeof(f->config));

@@ -39,6 +39,7 @@ struct pci_function {
 	struct dev dev; /* its lock is the function's */
 	const struct pci_function_ops *ops;
 	const struct pci_windows *windows; /* the bus's; not owned */
+	uint16_t id;                       /* slot << 3, on bus 0; from pci_add() on */
 	uint64_t bar_size;                 /* a power of two from 4 KiB on; 0: it has none */
 	gpa_t bar_at;                      /* atomic; written with the lock held */
 

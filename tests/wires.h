@@ -19,7 +19,7 @@ struct test_wires {
 	unsigned nr_bells;
 	struct {
 		uint64_t address, told_address; /* as routed, and at the last connect */
-		uint32_t data, told_data;
+		uint32_t data, told_data, device;
 		int fd, lent; /* -1: not connected */
 	} msi[WIRES_MAX];
 	unsigned connects, disconnects, tells;
@@ -54,13 +54,14 @@ static inline int test_doorbell(void *ctx, const struct doorbell *bell, int fd, 
 	return -28; /* ENOSPC */
 }
 
-static inline void test_msi_route(void *ctx, unsigned n, uint64_t address, uint32_t data)
+static inline void test_msi_route(void *ctx, unsigned n, const struct msi *msi)
 {
 	struct test_wires *w = ctx;
 
 	assert(n < WIRES_MAX);
-	w->msi[n].address = address;
-	w->msi[n].data = data;
+	w->msi[n].address = msi->address;
+	w->msi[n].data = msi->data;
+	w->msi[n].device = msi->device;
 	w->changed = true;
 }
 

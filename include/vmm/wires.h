@@ -18,6 +18,15 @@ struct doorbell {
 	uint32_t value;
 };
 
+/* A message-signalled interrupt: a store of data to address. */
+struct msi {
+	uint64_t address;
+	uint32_t data;
+	/* Which function sends it: PCI's bus << 8 | slot << 3 | function. Some interrupt controllers
+	 * want to know (Arm's ITS); x86's don't. */
+	uint32_t device;
+};
+
 struct wires_ops {
 	/* Such a store signals fd from now on; or, if on is false, no longer does. Returns 0, or
 	 * -errno if it can't be done: then the store arrives by the bus instead. */
@@ -26,7 +35,7 @@ struct wires_ops {
 	/* Message-signalled interrupt n, a number of the whole machine's, is this message. It
 	 * applies from the next msi_connect() on, whichever message that is for, so that a change
 	 * of many costs as much as a change of one. */
-	void (*msi_route)(void *ctx, unsigned n, uint64_t address, uint32_t data);
+	void (*msi_route)(void *ctx, unsigned n, const struct msi *msi);
 	/* A signal of fd, also one that is pending in it, is sent as message n; several fds may be
 	 * connected. Returns 0 or -errno. */
 	int (*msi_connect)(void *ctx, unsigned n, int fd);

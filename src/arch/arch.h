@@ -18,6 +18,7 @@
 
 struct board;
 struct config;
+struct kvm_irq_routing_entry;
 struct pci;
 struct stream;
 
@@ -35,8 +36,11 @@ struct layout {
 		uint64_t len;
 	} ram[LAYOUT_RAM];
 
-	/* virtio-mmio: a page for each device, from here on, and a pin of the interrupt controller
-	 * (edge-triggered) that nothing else uses. There are as many devices at most as pins. */
+	/* Pins of the interrupt controllers in KVM that devices can have: 0 to nr_pins - 1. */
+	unsigned nr_pins;
+
+	/* virtio-mmio: a page for each device, from here on, and a pin (edge-triggered) that nothing
+	 * else uses. There are as many devices at most as such pins. */
 	gpa_t virtio;
 	const uint8_t *virtio_pin;
 	size_t nr_virtio_pins;
@@ -91,6 +95,29 @@ void board_close_serial(struct board *b);
 
 /* Any thread that holds no device's lock. */
 void board_press_power_button(struct board *b);
+
+/* -- the VM ---------------------------------------------------------------------------------- */
+
+/* Makes the interrupt controllers, and what else the architecture has in a VM. nested: its guest
+ * may have guests; -ENOTSUP if the host's KVM can't do that.
+ *
+ * It must come after vm_add_memory(): for each interrupt controller KVM waits for a grace period of
+ * its SRCU, and a memory slot that comes soon after them has to wait for milliseconds (measured:
+ * 5.6 ms against 0.2). */
+int vm_init_arch(struct vm *vm, bool nested) __must_check;
+/* Called by vm_destroy(), also when there was no vm_init_arch() or it failed. */
+void vm_destroy_arch(struct vm *vm);
+
+/* Returns what vm_init_arch() would return for nested, without making a VM; for a dry run. */
+int vm_try_nested(void) __must_check;
+
+/* Returns a level-triggered view of a pin of the interrupt controllers, by KVM_IRQ_LINE, of which
+ * the number of the pin is a part only. Any thread may raise and lower it. */
+struct irq_line vm_irq(struct vm *vm, unsigned pin);
+
+/* Fills route, which has room for VM_MAX_PIN_ROUTES, with what the pins are connected to when KVM
+ * has made the interrupt controllers. Returns how many routes that are. Any thread. */
+unsigned vm_pin_routes(struct kvm_irq_routing_entry *route);
 
 /* -- processors ------------------------------------------------------------------------------ */
 

@@ -5,15 +5,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
+#include "arch/arch.h"
 #include "vmm/log.h"
 
 void vm_none(struct vm *vm)
 {
-	*vm = (struct vm){ .kvm_fd = -1, .fd = -1 };
-	for (size_t i = 0; i < VM_GSIS; i++)
+	*vm = (struct vm){ .kvm_fd = -1, .fd = -1, .msi_lock = PTHREAD_MUTEX_INITIALIZER };
+	for (size_t i = 0; i < VM_MAX_PINS; i++)
 		vm->irqfd[i] = -1;
 }
 
@@ -110,7 +112,9 @@ int vm_init(struct vm *vm, struct kept *kept)
 void vm_destroy(struct vm *vm)
 {
 	vm_destroy_arch(vm);
-	for (size_t i = 0; i < VM_GSIS; i++)
+	free(vm->msi);
+	vm->msi = NULL;
+	for (size_t i = 0; i < VM_MAX_PINS; i++)
 		close_fd(&vm->irqfd[i]);
 	close_fd(&vm->fd);
 	close_fd(&vm->kvm_fd);
@@ -132,43 +136,28 @@ int vm_add_memory(struct vm *vm, gpa_t gpa, uint64_t size, void *host)
 	return 0;
 }
 
-static void irq_line_set(void *ctx, unsigned gsi, bool level)
-{
-	const struct vm *vm = ctx;
-	struct kvm_irq_level irq = { .irq = gsi, .level = level };
-
-	/* It fails only for a GSI that does not exist, which would be a bug of ours. */
-	if (ioctl(vm->fd, KVM_IRQ_LINE, &irq) < 0)
-		assert(errno == EINTR);
-}
-
-struct irq_line vm_irq_line(struct vm *vm, unsigned gsi)
-{
-	return (struct irq_line){ .set = irq_line_set, .ctx = vm, .n = gsi };
-}
-
-static void irqfd_set(void *ctx, unsigned gsi, bool level)
+static void irqfd_set(void *ctx, unsigned pin, bool level)
 {
 	const struct vm *vm = ctx;
 	const uint64_t one = 1;
 
 	/* KVM turns one write into one edge. EAGAIN: 2^64 - 2 of them are pending, so there is
 	 * one. */
-	if (level && write(vm->irqfd[gsi], &one, sizeof(one)) < 0)
+	if (level && write(vm->irqfd[pin], &one, sizeof(one)) < 0)
 		assert(errno == EAGAIN);
 }
 
-int vm_irqfd_line(struct vm *vm, unsigned gsi, struct irq_line *line)
+int vm_irqfd_line(struct vm *vm, unsigned pin, struct irq_line *line)
 {
-	struct kvm_irqfd irqfd = { .gsi = gsi };
+	struct kvm_irqfd irqfd = { .gsi = pin };
 
-	assert(gsi < VM_GSIS && vm->irqfd[gsi] < 0);
-	vm->irqfd[gsi] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (vm->irqfd[gsi] < 0)
-		return log_errno("eventfd for interrupt %u", gsi);
-	irqfd.fd = (uint32_t)vm->irqfd[gsi];
+	assert(pin < arch_layout.nr_pins && pin < VM_MAX_PINS && vm->irqfd[pin] < 0);
+	vm->irqfd[pin] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (vm->irqfd[pin] < 0)
+		return log_errno("eventfd for interrupt %u", pin);
+	irqfd.fd = (uint32_t)vm->irqfd[pin];
 	if (ioctl(vm->fd, KVM_IRQFD, &irqfd) < 0)
-		return log_errno("KVM: irqfd for interrupt %u", gsi);
-	*line = (struct irq_line){ .set = irqfd_set, .ctx = vm, .n = gsi };
+		return log_errno("KVM: irqfd for interrupt %u", pin);
+	*line = (struct irq_line){ .set = irqfd_set, .ctx = vm, .n = pin };
 	return 0;
 }

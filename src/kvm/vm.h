@@ -7,20 +7,26 @@
  */
 #pragma once
 
+#include <pthread.h>
+
 #include "backend/kept.h"
 #include "vmm/irq.h"
 #include "vmm/types.h"
 #include "vmm/wires.h"
 
-#define VM_GSIS 24 /* pins of the in-kernel IO-APIC */
+/* Pins of the in-kernel interrupt controllers: bounds of arch_layout.nr_pins and vm_pin_routes(). */
+#define VM_MAX_PINS       64
+#define VM_MAX_PIN_ROUTES (2 * VM_MAX_PINS)
 
 struct vm {
 	int kvm_fd; /* /dev/kvm */
 	int fd;     /* the VM */
 	unsigned nr_slots;
-	size_t run_page_len;  /* bytes of a vCPU's struct kvm_run */
-	int irqfd[VM_GSIS];   /* -1: none */
-	struct vm_arch *arch; /* what src/arch keeps; owned */
+	size_t run_page_len;      /* bytes of a vCPU's struct kvm_run */
+	int irqfd[VM_MAX_PINS];   /* -1: none */
+	struct vm_msi *msi;       /* owned; NULL until the first message (wires.c) */
+	pthread_mutex_t msi_lock; /* a leaf; protects msi */
+	struct vm_arch *arch;     /* what src/arch keeps; owned */
 };
 
 /* vm_destroy() is safe on this, and on what a failed vm_init() leaves. */
@@ -34,31 +40,16 @@ void vm_destroy(struct vm *vm);
 /* Maps host memory, which stays the caller's, at gpa. Returns 0 or -errno, logged. */
 int vm_add_memory(struct vm *vm, gpa_t gpa, uint64_t size, void *host) __must_check;
 
-/* Returns a level-triggered view of a GSI, by KVM_IRQ_LINE. */
-struct irq_line vm_irq_line(struct vm *vm, unsigned gsi);
-
-/* Makes *line an edge-triggered view of a GSI, by irqfd: raising it is one write(2), and lowering
+/* Makes *line an edge-triggered view of a pin of the interrupt controller, by irqfd: raising it is one write(2), and lowering
  * it does nothing. Returns 0 or -errno, logged. */
-int vm_irqfd_line(struct vm *vm, unsigned gsi, struct irq_line *line) __must_check;
+int vm_irqfd_line(struct vm *vm, unsigned pin, struct irq_line *line) __must_check;
 
 /* Returns what wires the eventfds of a device (vmm/wires.h): by ioeventfds and, for PCI functions,
  * by irqfds with a route of their own for each message. The function's messages are numbered from
  * first on; all numbers are below VM_MSIS. KVM is asked for nothing before the guest wants it.
- * (arch/x86/msi.c) */
+ * (wires.c) */
 #define VM_MSIS 1088
 struct wires vm_wires(struct vm *vm, unsigned first);
 
 /* Calls KVM_CHECK_EXTENSION. Returns 0 when cap is absent, otherwise its value. */
 int vm_has(const struct vm *vm, int cap);
-
-/* Makes the interrupt controllers, and what else the architecture has in a VM (src/arch). nested:
- * its guest may have guests; -ENOTSUP if the host's KVM can't do that. Returns 0 or -errno, logged.
- *
- * It must come after vm_add_memory(): for each interrupt controller KVM waits for a grace period of
- * its SRCU, and a memory slot that comes soon after them has to wait for milliseconds (measured:
- * 5.6 ms against 0.2). */
-int vm_init_arch(struct vm *vm, bool nested) __must_check;
-void vm_destroy_arch(struct vm *vm); /* called by vm_destroy() */
-
-/* Returns what vm_init_arch() would return for nested, without making a VM; for a dry run. */
-int vm_try_nested(void) __must_check;

@@ -21,7 +21,7 @@
 #include "backend/unix/dir.h"
 #include "backend/unix/file.h"
 #include "backend/vhost/vhost.h"
-#include "kvm/vm.h"
+#include "arch/arch.h"
 #include "virtio/vsock_vhost.h"
 #include "vmm/log.h"
 

@@ -21,8 +21,8 @@ static bool tells_of_serial(const struct board *b)
 void board_init(struct board *b, const struct config *c, const struct board_host *host)
 {
 	const struct power *power = &host->power;
-	const struct irq_line com1_irq = vm_irq_line(host->vm, GSI_COM1);
-	const struct irq_line pm_irq = vm_irq_line(host->vm, GSI_PM);
+	const struct irq_line com1_irq = vm_irq(host->vm, GSI_COM1);
+	const struct irq_line pm_irq = vm_irq(host->vm, GSI_PM);
 
 	b->config = c;
 	b->host = *host;

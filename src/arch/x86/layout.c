@@ -12,6 +12,7 @@ static const uint8_t virtio_gsi[] = { 5,  6,  7,  10, 11, 12, 13, 14, 15,
 /* What is in the hole is below BOARD_IOAPIC. */
 const struct layout arch_layout = {
 	.ram = { { 0, HOLE_START }, { HOLE_END, UINT64_MAX - HOLE_END } },
+	.nr_pins = IOAPIC_PINS,
 	.virtio = 0xd0000000,
 	.virtio_pin = virtio_gsi,
 	.nr_virtio_pins = ARRAY_SIZE(virtio_gsi),

@@ -21,6 +21,7 @@ enum board_gsi { GSI_COM1 = 4, GSI_PM = 9 };
 #define HOLE_END   (4 * GIB)
 
 /* In KVM. */
+#define IOAPIC_PINS  24
 #define BOARD_IOAPIC 0xfec00000ull
 #define BOARD_LAPIC  0xfee00000ull
 

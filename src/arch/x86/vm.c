@@ -4,6 +4,7 @@
  * i8254 timer for kernels that calibrate by it (stock Linux under our ACPI tables does not touch
  * it).
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -14,6 +15,11 @@
 #include "arch/x86/cpuid_bits.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/x86.h"
+
+#define PIC_PINS 8 /* of each of the two */
+
+_Static_assert(IOAPIC_PINS <= VM_MAX_PINS && IOAPIC_PINS + 2 * PIC_PINS <= VM_MAX_PIN_ROUTES,
+	       "room for each");
 
 static int create_interrupt_controllers(struct vm *vm)
 {
@@ -55,7 +61,6 @@ int vm_init_arch(struct vm *vm, bool nested)
 	vm->arch = calloc(1, sizeof(*vm->arch));
 	if (!vm->arch)
 		return log_ret(-ENOMEM, "out of memory");
-	pthread_mutex_init(&vm->arch->msi_lock, NULL);
 	vm->arch->cpuid = cpuid_supported(vm);
 	vm->arch->msrs = msr_list(vm);
 	if (!vm->arch->cpuid || !vm->arch->msrs)
@@ -86,8 +91,45 @@ void vm_destroy_arch(struct vm *vm)
 		return;
 	free(vm->arch->cpuid);
 	free(vm->arch->msrs);
-	free(vm->arch->msi);
-	pthread_mutex_destroy(&vm->arch->msi_lock);
 	free(vm->arch);
 	vm->arch = NULL;
+}
+
+/* -- interrupts ------------------------------------------------------------------------------ */
+
+static void irq_line_set(void *ctx, unsigned gsi, bool level)
+{
+	const struct vm *vm = ctx;
+	struct kvm_irq_level irq = { .irq = gsi, .level = level };
+
+	/* It fails only for a GSI that does not exist, which would be a bug of ours. */
+	if (ioctl(vm->fd, KVM_IRQ_LINE, &irq) < 0)
+		assert(errno == EINTR);
+}
+
+struct irq_line vm_irq(struct vm *vm, unsigned gsi)
+{
+	return (struct irq_line){ .set = irq_line_set, .ctx = vm, .n = gsi };
+}
+
+static struct kvm_irq_routing_entry pin(uint32_t gsi, uint32_t chip, uint32_t n)
+{
+	return (struct kvm_irq_routing_entry){
+		.gsi = gsi,
+		.type = KVM_IRQ_ROUTING_IRQCHIP,
+		.u.irqchip = { .irqchip = chip, .pin = n },
+	};
+}
+
+/* As KVM has them from the start (KVM api 4.24, 4.52). */
+unsigned vm_pin_routes(struct kvm_irq_routing_entry *e)
+{
+	unsigned nr = 0;
+
+	for (unsigned i = 0; i < IOAPIC_PINS; i++)
+		e[nr++] = pin(i, KVM_IRQCHIP_IOAPIC, i);
+	for (unsigned i = 0; i < 2 * PIC_PINS; i++)
+		e[nr++] = pin(i, i < PIC_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
+			      i % PIC_PINS);
+	return nr;
 }

@@ -10,8 +10,6 @@ struct kvm_sregs;
 struct vm_arch {
 	struct kvm_cpuid2 *cpuid;  /* what the host supports, less what guests don't get */
 	struct kvm_msr_list *msrs; /* the MSRs that the host lists */
-	struct vm_msi *msi;        /* NULL until the first message (msi.c) */
-	pthread_mutex_t msi_lock;  /* a leaf; protects msi */
 };
 
 /* These return the first two, which the caller frees; NULL after a failure, logged. */

@@ -66,7 +66,7 @@ static void nothing_lies_over_anything_else(void **state __unused)
 
 static void each_interrupt_is_one_devices(void **state __unused)
 {
-	bool taken[24] = { [GSI_COM1] = true, [GSI_PM] = true };
+	bool taken[IOAPIC_PINS] = { [GSI_COM1] = true, [GSI_PM] = true };
 
 	for (size_t i = 0; i < arch_layout.nr_virtio_pins; i++) {
 		const uint8_t pin = arch_layout.virtio_pin[i];

@@ -558,6 +558,7 @@ static void each_queue_has_its_interrupt(void **state)
 		assert_int_equal(cat->wires.msi[FIRST + 1 + i].told_address,
 				 0xfee01000 + (i << 12));
 		assert_int_equal(cat->wires.msi[FIRST + 1 + i].told_data, 0x41 + i);
+		assert_int_equal(cat->wires.msi[FIRST + 1 + i].device, 1 << 3); /* its slot */
 		request(cat, i);
 		wr(cat, cat->notify + 4 * i, 2, i);
 		assert_true(loop_turn(&cat->loop));
