@@ -74,7 +74,7 @@ void initramfs_begin(struct initramfs *a, const void *before, size_t len)
 	pad(a);
 }
 
-void initramfs_folder(struct initramfs *a, const char *path, unsigned permissions)
+void initramfs_directory(struct initramfs *a, const char *path, unsigned permissions)
 {
 	put_entry(a, path, S_IFDIR | permissions, NULL, 0);
 }

@@ -21,7 +21,7 @@ void initramfs_begin(struct initramfs *a, const void *before, size_t len);
 
 /* These add a directory, or a file with these bytes. permissions are such as 0755. The directory
  * that it is in must be there. */
-void initramfs_folder(struct initramfs *a, const char *path, unsigned permissions);
+void initramfs_directory(struct initramfs *a, const char *path, unsigned permissions);
 void initramfs_file(struct initramfs *a, const char *path, unsigned permissions, const void *data,
 		    size_t len);
 

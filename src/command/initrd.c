@@ -153,7 +153,7 @@ static int put_modules(const struct modules *m, const char *dir, struct initramf
 		char name[64];
 		struct file f = { 0 };
 
-		snprintf(name, sizeof(name), GUEST_FOLDER "/%zu.ko", i);
+		snprintf(name, sizeof(name), GUEST_DIRECTORY "/%zu.ko", i);
 		rc = read_module(&f, dir, m->path[i], (int)m->len[i]);
 		if (rc == 0) {
 			initramfs_file(a, name + 1, 0600, f.data, f.len);
@@ -267,7 +267,7 @@ static unsigned callers_umask(void)
 
 /* Where the command begins: in --chdir; otherwise where the caller is, or in / if there is another
  * root. A relative --chdir begins there, too. Returns 0 or -errno, logged. */
-static int put_folder(const struct command_config *c, FILE *out)
+static int put_directory(const struct command_config *c, FILE *out)
 {
 	char here[4096] = "";
 	const bool from_here = c->root ? false : !c->directory || c->directory[0] != '/';
@@ -279,9 +279,9 @@ static int put_folder(const struct command_config *c, FILE *out)
 	if (from_here && !*here)
 		return log_errno("run: the name of the directory where you are");
 	if (!c->directory)
-		fprintf(out, "folder=%s%c", *here ? here : "/", 0);
+		fprintf(out, "directory=%s%c", *here ? here : "/", 0);
 	else
-		fprintf(out, "folder=%s%s%s%c", here, c->directory[0] == '/' ? "" : "/",
+		fprintf(out, "directory=%s%s%s%c", here, c->directory[0] == '/' ? "" : "/",
 			c->directory, 0);
 	return 0;
 }
@@ -323,7 +323,7 @@ static int put_orders(const struct command *cmd, FILE *out)
 	if (c->outputs == OUTPUTS_ONE ||
 	    (c->outputs == OUTPUTS_AUTO && outputs_are_one(STDOUT_FILENO, STDERR_FILENO)))
 		fprintf(out, "one-output=%c", 0);
-	rc = put_folder(c, out);
+	rc = put_directory(c, out);
 	if (rc == 0)
 		rc = command_put_shares(c, out);
 	if (rc < 0)
@@ -349,8 +349,8 @@ int command_initrd(struct command *cmd, const struct file *kernel, const struct 
 		return log_ret(-ENOMEM, "out of memory");
 	}
 	initramfs_begin(a, user->data, user->len);
-	initramfs_folder(a, "dev", 0755);
-	initramfs_folder(a, &GUEST_FOLDER[1], 0700);
+	initramfs_directory(a, "dev", 0755);
+	initramfs_directory(a, &GUEST_DIRECTORY[1], 0700);
 	initramfs_file(a, &GUEST_INIT[1], 0700, guest_init, (size_t)(guest_init_end - guest_init));
 	rc = put_orders(cmd, out);
 	if (rc == 0 && dir)

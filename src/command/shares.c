@@ -110,11 +110,11 @@ static int find_place(struct place *p, const char *root)
 	return p->real ? 0 : log_ret(-ENOMEM, "out of memory");
 }
 
-static bool is_below(const char *path, const char *folder)
+static bool is_below(const char *path, const char *directory)
 {
-	const size_t len = strlen(folder);
+	const size_t len = strlen(directory);
 
-	return !strncmp(path, folder, len) && (path[len] == '/' || !path[len]);
+	return !strncmp(path, directory, len) && (path[len] == '/' || !path[len]);
 }
 
 /* Returns 0; or -EINVAL, logged: no share may be there. */

@@ -10,7 +10,7 @@
 	"a directory of the host that the guest mounts as virtiofs; keys:\n"                       \
 	"tag=TAG                 the guest's name for it\n"                                        \
 	"path=DIR                the directory\n"                                                  \
-	"socket=PATH             instead of path=, a daemon's (virtiofsd's)\n"                     \
+	"socket=PATH             instead of path=, virtiofsd's socket\n"                           \
 	"readonly=on|off         refuse changes (on)\n"                                            \
 	"cache=auto|always|none  what the guest may remember (auto)"
 

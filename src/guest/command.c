@@ -125,9 +125,9 @@ static void become_user(const struct orders *o)
 	if ((geteuid() == 0 && setgroups(o->nr_groups, o->group) < 0) ||
 	    setresgid(o->gid, o->gid, o->gid) < 0 || setresuid(o->uid, o->uid, o->uid) < 0)
 		refuse(126, "can't become the user", "");
-	if (chdir(o->folder) < 0) {
-		advise(o->folder);
-		refuse(126, "working directory ", o->folder);
+	if (chdir(o->directory) < 0) {
+		advise(o->directory);
+		refuse(126, "working directory ", o->directory);
 	}
 }
 

@@ -26,7 +26,7 @@ static const char *what(const char *fmt, const char *name)
 
 /* Works like mkdir -p. Each lookup may be a question to the host, so it asks for nothing that
  * mkdir() tells by itself. */
-static int make_folder(const char *path)
+static int make_directory(const char *path)
 {
 	char part[4096];
 	size_t len = strlen(path);
@@ -52,7 +52,7 @@ static int mount_at(const char *source, const char *path, const char *type, unsi
 {
 	if (mount(source, path, type, flags, options) == 0)
 		return 0;
-	if (errno != ENOENT || make_folder(path) < 0)
+	if (errno != ENOENT || make_directory(path) < 0)
 		return -1;
 	return mount(source, path, type, flags, options);
 }
@@ -139,12 +139,12 @@ const char *mount_root(const struct orders *o)
 /* Makes an empty file to mount something on, and the directories that it is in. */
 static int make_file(const char *path)
 {
-	char folder[4096];
+	char directory[4096];
 	const char *name = strrchr(path, '/');
 	int fd;
 
-	snprintf(folder, sizeof(folder), "%.*s", (int)(name - path), path);
-	if (*folder && make_folder(folder) < 0)
+	snprintf(directory, sizeof(directory), "%.*s", (int)(name - path), path);
+	if (*directory && make_directory(directory) < 0)
 		return -1;
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	return fd < 0 ? -1 : close(fd);

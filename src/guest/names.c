@@ -19,11 +19,11 @@ void names_add(struct names *n, const struct dhcp_lease *lease)
 }
 
 /* In overlayfs, only directories always have its own device number. */
-bool names_folder_is_ours(const char *root, const char *folder)
+bool names_directory_is_ours(const char *root, const char *directory)
 {
 	struct stat own, st;
 
-	return stat(root, &own) == 0 && (stat(folder, &st) < 0 || st.st_dev == own.st_dev);
+	return stat(root, &own) == 0 && (stat(directory, &st) < 0 || st.st_dev == own.st_dev);
 }
 
 void names_print(const struct names *n, FILE *f)

@@ -25,7 +25,7 @@ void names_add(struct names *n, const struct dhcp_lease *lease);
 
 /* Does that directory belong to root's own file system? If something is mounted there, it belongs
  * to somebody else: a share is the host's. */
-bool names_folder_is_ours(const char *root, const char *folder);
+bool names_directory_is_ours(const char *root, const char *directory);
 
 /* Prints the file. */
 void names_print(const struct names *n, FILE *f);

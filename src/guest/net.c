@@ -259,7 +259,7 @@ static const char *write_names(const struct names *n)
 	if (!n->nr_servers && !n->server6)
 		return NULL;
 	/* A share may be just this file, which is then busy. */
-	if (!names_folder_is_ours("/", "/etc") || (unlink(path) < 0 && errno == EBUSY))
+	if (!names_directory_is_ours("/", "/etc") || (unlink(path) < 0 && errno == EBUSY))
 		return "/etc/resolv.conf is in a share and stays as it is";
 	f = fopen(path, "wex");
 	if (!f)

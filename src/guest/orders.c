@@ -65,9 +65,9 @@ static bool set_hostname(struct orders *o, char *v)
 	return true;
 }
 
-static bool set_folder(struct orders *o, char *v)
+static bool set_directory(struct orders *o, char *v)
 {
-	o->folder = v;
+	o->directory = v;
 	return true;
 }
 
@@ -168,7 +168,7 @@ static const struct {
 } keys[] = {
 	{ "module=", set_module },     { "root=", set_root },
 	{ "overlay=", set_overlay },   { "share=", set_share },
-	{ "hostname=", set_hostname }, { "folder=", set_folder },
+	{ "hostname=", set_hostname }, { "directory=", set_directory },
 	{ "net=", set_net },           { "terminal=", set_terminal },
 	{ "umask=", set_umask },       { "uid=", set_uid },
 	{ "gid=", set_gid },           { "group=", set_group },
@@ -203,7 +203,7 @@ const char *orders_parse(struct orders *o, char *text, size_t len)
 	size_t nr_args = 0, nr_env = 0;
 	const char *wrong = NULL;
 
-	*o = (struct orders){ .umask = 022, .folder = "/", .overlay = "50%" };
+	*o = (struct orders){ .umask = 022, .directory = "/", .overlay = "50%" };
 	if (!len || text[len - 1])
 		return "no orders, or damaged ones";
 	for (char *r = text; r < text + len; r += strlen(r) + 1) {

@@ -25,7 +25,7 @@ struct orders {
 	const char *overlay; /* size of the layer on top, as tmpfs takes it */
 	struct orders_share share[GUEST_MAX_SHARES];
 	size_t nr_shares;
-	const char *hostname, *folder;
+	const char *hostname, *directory;
 	bool net;                   /* ask for addresses */
 	enum net_dns6 dns6;         /* ask for names, too */
 	const char *resolv_options; /* for /etc/resolv.conf; NULL: there are none */

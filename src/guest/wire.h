@@ -37,9 +37,9 @@ enum guest_stream { GUEST_STDIN, GUEST_STDOUT, GUEST_STDERR, GUEST_CONTROL, GUES
 /* The port of stream n. These numbers are unlikely to be chosen by people. */
 #define GUEST_PORT(n) (0x6d760000u + (n))
 
-#define GUEST_FOLDER "/minivmm" /* our directory in the initrd */
-#define GUEST_INIT   GUEST_FOLDER "/init"
-#define GUEST_ORDERS GUEST_FOLDER "/orders"
+#define GUEST_DIRECTORY "/minivmm" /* our directory in the initrd */
+#define GUEST_INIT      GUEST_DIRECTORY "/init"
+#define GUEST_ORDERS    GUEST_DIRECTORY "/orders"
 
 #define GUEST_SHARE_FILE "file" /* the file's name in the root of a share of one file */
 

@@ -41,8 +41,8 @@ static void say(struct report *r, enum verdict verdict, const char *what, const 
 }
 
 /* Says what to do about the item before. */
-static void mend(struct report *r, const char *fmt, ...) __printf(2, 3);
-static void mend(struct report *r, const char *fmt, ...)
+static void advise(struct report *r, const char *fmt, ...) __printf(2, 3);
+static void advise(struct report *r, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -168,36 +168,36 @@ static void check_nested(struct report *r)
 	} else {
 		say(r, ABSENT, "nested guests", "switched off in %s: --nested on is refused",
 		    r->backend);
-		mend(r, "sudo modprobe -r %s && sudo modprobe %s nested=1 (while no guest runs)",
-		     r->backend, r->backend);
+		advise(r, "sudo modprobe -r %s && sudo modprobe %s nested=1 (while no guest runs)",
+		       r->backend, r->backend);
 	}
 }
 
-static void mend_elsewhere(struct report *r)
+static void advise_elsewhere(struct report *r)
 {
-	mend(r, "run it in the test bed: tests/testbed/testbed -- minivmm ...");
-	mend(r, "or on a host with VT-x or AMD-V");
+	advise(r, "run it in the test bed: tests/testbed/testbed -- minivmm ...");
+	advise(r, "or on a host with VT-x or AMD-V");
 }
 
 /* /dev/kvm is not there, or no driver answers. */
-static void mend_missing_kvm(struct report *r)
+static void advise_missing_kvm(struct report *r)
 {
 	if (r->backend) {
-		mend(r, "in a container, pass it in: docker run --device /dev/kvm");
+		advise(r, "in a container, pass it in: docker run --device /dev/kvm");
 	} else if (r->vmx || r->svm) {
-		mend(r, "sudo modprobe %s", r->vmx ? "kvm_intel" : "kvm_amd");
+		advise(r, "sudo modprobe %s", r->vmx ? "kvm_intel" : "kvm_amd");
 	} else {
-		mend(r,
-		     r->nested
-			     ? "switch on nested virtualization in the host of this virtual machine"
-			     : "switch on virtualization (VT-x, SVM) in the firmware's setup");
-		mend_elsewhere(r);
+		advise(r,
+		       r->nested
+			       ? "switch on nested virtualization in the host of this virtual machine"
+			       : "switch on virtualization (VT-x, SVM) in the firmware's setup");
+		advise_elsewhere(r);
 	}
 }
 
 /* Distributions set up a group that may use it. Where there is none, the device's owner is
  * changed. */
-static void mend_permission(struct report *r, const char *path)
+static void advise_permission(struct report *r, const char *path)
 {
 	char full[PATH_MAX];
 	struct group group, *g = NULL;
@@ -206,14 +206,14 @@ static void mend_permission(struct report *r, const char *path)
 
 	host_path(r, path, full);
 	if (stat(full, &st) < 0 || (st.st_mode & 060) != 060) {
-		mend(r, "sudo chown $USER /%s", path);
+		advise(r, "sudo chown $USER /%s", path);
 		return;
 	}
 	if (getgrgid_r(st.st_gid, &group, names, sizeof(names), &g) || !g || st.st_gid == 0)
-		mend(r, "sudo chgrp kvm /%s && sudo usermod -aG kvm $USER, then log in again",
-		     path);
+		advise(r, "sudo chgrp kvm /%s && sudo usermod -aG kvm $USER, then log in again",
+		       path);
 	else
-		mend(r, "sudo usermod -aG %s $USER, then log in again", g->gr_name);
+		advise(r, "sudo usermod -aG %s $USER, then log in again", g->gr_name);
 }
 
 /* Returns a descriptor of /dev/kvm, or < 0, explained. */
@@ -225,24 +225,24 @@ static int check_device(struct report *r)
 	if (fd < 0) {
 		say(r, BAD, "/dev/kvm", "%s", why(fd));
 		if (fd == -EACCES)
-			mend_permission(r, "dev/kvm");
+			advise_permission(r, "dev/kvm");
 		else
-			mend_missing_kvm(r);
+			advise_missing_kvm(r);
 		return fd;
 	}
 	version = r->host->kvm(fd, KVM_GET_API_VERSION, 0);
 	if (version < 0) {
 		say(r, BAD, "/dev/kvm", "exists, but is not KVM's");
-		mend(r,
-		     "sudo rm /dev/kvm && sudo mknod -m 660 /dev/kvm c 10 232 && sudo chgrp kvm /dev/kvm");
+		advise(r,
+		       "sudo rm /dev/kvm && sudo mknod -m 660 /dev/kvm c 10 232 && sudo chgrp kvm /dev/kvm");
 		close(fd);
 		return -ENOTTY;
 	}
 	say(r, GOOD, "/dev/kvm", "there, and you may use it");
 	say(r, version == KVM_API_VERSION ? GOOD : BAD, "KVM API", "version %d", version);
 	if (version != KVM_API_VERSION)
-		mend(r, "minivmm is made for version %d, of Linux 2.6.22 and later",
-		     KVM_API_VERSION);
+		advise(r, "minivmm is made for version %d, of Linux 2.6.22 and later",
+		       KVM_API_VERSION);
 	return fd;
 }
 
@@ -267,7 +267,7 @@ static void check_capabilities(struct report *r, int fd, enum verdict without,
 		else
 			say(r, without, cap[i].name, "missing: %s", cap[i].use);
 		if (value < cap[i].least && without == BAD)
-			mend(r, "use a newer Linux (6.1 has it)");
+			advise(r, "use a newer Linux (6.1 has it)");
 	}
 }
 
@@ -282,20 +282,20 @@ static void check_guest(struct report *r, int fd)
 	case TRY_INTERPRETED:
 		say(r, BAD, "guest kernel",
 		    "tried: KVM interprets it, and lacks instructions that Linux needs");
-		mend_elsewhere(r);
+		advise_elsewhere(r);
 		return;
 	case TRY_ODD:
 		say(r, BAD, "guest kernel", "tried: it stopped for no reason that minivmm knows");
-		mend(r, "look for KVM in the host's log: sudo dmesg | grep -i kvm");
+		advise(r, "look for KVM in the host's log: sudo dmesg | grep -i kvm");
 		return;
 	case -EBUSY:
 		say(r, BAD, "guest kernel", "another hypervisor holds the processor");
-		mend(r,
-		     "stop its machines (VirtualBox: sudo modprobe -r vboxnetadp vboxnetflt vboxdrv)");
+		advise(r,
+		       "stop its machines (VirtualBox: sudo modprobe -r vboxnetadp vboxnetflt vboxdrv)");
 		return;
 	}
 	say(r, BAD, "guest kernel", "a virtual machine can't be made: %s", why(rc));
-	mend(r, "look for KVM in the host's log: sudo dmesg | grep -i kvm");
+	advise(r, "look for KVM in the host's log: sudo dmesg | grep -i kvm");
 }
 
 static void check_needed(struct report *r)
@@ -353,9 +353,9 @@ static void check_useful(struct report *r, const char *path, const char *use, co
 	}
 	say(r, ABSENT, name, "%s", why(fd));
 	if (fd == -EACCES)
-		mend_permission(r, path);
+		advise_permission(r, path);
 	else
-		mend(r, "sudo modprobe %s", module);
+		advise(r, "sudo modprobe %s", module);
 }
 
 static void check_io_uring(struct report *r)
@@ -368,20 +368,20 @@ static void check_io_uring(struct report *r)
 	}
 	say(r, ABSENT, "io_uring", "%s; disks are read and written without it", why(rc));
 	if (host_number(r, "proc/sys/kernel/io_uring_disabled"))
-		mend(r, "sudo sysctl kernel.io_uring_disabled=0");
+		advise(r, "sudo sysctl kernel.io_uring_disabled=0");
 	else if (rc == -EPERM)
-		mend(r, "in a container: docker run --security-opt seccomp=unconfined");
+		advise(r, "in a container: docker run --security-opt seccomp=unconfined");
 	else if (rc == -ENOMEM)
-		mend(r, "ulimit -l unlimited");
+		advise(r, "ulimit -l unlimited");
 }
 
-static void check_reserved_pages(struct report *r, const char *size, const char *folder,
+static void check_reserved_pages(struct report *r, const char *size, const char *directory,
 				 const char *command)
 {
 	char path[128], what[32];
 	unsigned long all;
 
-	snprintf(path, sizeof(path), "sys/kernel/mm/hugepages/%s/nr_hugepages", folder);
+	snprintf(path, sizeof(path), "sys/kernel/mm/hugepages/%s/nr_hugepages", directory);
 	snprintf(what, sizeof(what), "huge pages of %s", size);
 	if (!exists(r, path)) {
 		say(r, ABSENT, what, "the processor or the kernel has none of this size");
@@ -390,10 +390,10 @@ static void check_reserved_pages(struct report *r, const char *size, const char 
 	all = host_number(r, path);
 	if (!all) {
 		say(r, ABSENT, what, "none reserved for --memory ...,hugepages=%s", size);
-		mend(r, "%s", command);
+		advise(r, "%s", command);
 		return;
 	}
-	snprintf(path, sizeof(path), "sys/kernel/mm/hugepages/%s/free_hugepages", folder);
+	snprintf(path, sizeof(path), "sys/kernel/mm/hugepages/%s/free_hugepages", directory);
 	say(r, GOOD, what, "%lu of %lu free", host_number(r, path), all);
 }
 
@@ -411,13 +411,13 @@ static void check_memory(struct report *r)
 		say(r, GOOD, "transparent pages", "for --memory ...,hugepages=on");
 	} else {
 		say(r, ABSENT, "transparent pages", "switched off: hugepages=on has no effect");
-		mend(r, "echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled");
+		advise(r, "echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled");
 	}
 	if (host_number(r, "sys/kernel/mm/ksm/run") == 1) {
 		say(r, GOOD, "merging (KSM)", "for --memory ...,mergeable=on");
 	} else {
 		say(r, ABSENT, "merging (KSM)", "switched off: mergeable=on has no effect");
-		mend(r, "echo 1 | sudo tee /sys/kernel/mm/ksm/run");
+		advise(r, "echo 1 | sudo tee /sys/kernel/mm/ksm/run");
 	}
 }
 

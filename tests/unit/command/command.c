@@ -150,7 +150,7 @@ static void the_orders_are_what_was_asked_for(void **state __unused)
 	assert_true(has_env(&t.o, "SIZE=a=b"));
 	assert_int_equal(t.o.uid, getuid());
 	assert_int_equal(t.o.gid, getgid());
-	assert_string_equal(t.o.folder, getcwd(here, sizeof(here)));
+	assert_string_equal(t.o.directory, getcwd(here, sizeof(here)));
 	assert_string_equal(t.o.root, "root");
 	assert_string_equal(t.o.overlay, "5242880");
 	assert_int_equal(t.o.nr_shares, 2);
@@ -175,7 +175,7 @@ static void what_was_asked_for_comes_once(void **state __unused)
 	assert_true(!strncmp(t.o.env[0], "PATH=", 5));
 	assert_int_equal(t.o.uid, 7);
 	assert_int_equal(t.o.gid, 8);
-	assert_string_equal(t.o.folder, "/usr");
+	assert_string_equal(t.o.directory, "/usr");
 	end(&t);
 }
 
@@ -187,11 +187,11 @@ static void a_folder_may_be_below_the_callers(void **state __unused)
 	assert_non_null(getcwd(here, sizeof(here)));
 	assert_int_equal(BEGIN(&t, "--kernel", "k", "--chdir", "sub/dir", "--", "x"), 0);
 	snprintf(want, sizeof(want), "%s/sub/dir", here);
-	assert_string_equal(t.o.folder, want);
+	assert_string_equal(t.o.directory, want);
 	end(&t);
 	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--chdir", "sub", "--", "x"),
 			 0);
-	assert_string_equal(t.o.folder, "/sub");
+	assert_string_equal(t.o.directory, "/sub");
 	end(&t);
 }
 
@@ -508,7 +508,7 @@ static void users_are_those_of_the_root(void **state __unused)
 	assert_int_equal(t.o.nr_groups, 3);
 	assert_int_equal(t.o.group[1], 51);
 	assert_int_equal(t.o.group[2], 52);
-	assert_string_equal(t.o.folder, "/");
+	assert_string_equal(t.o.directory, "/");
 	end(&t);
 	capture_begin(&c);
 	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--user", "al", "--", "x"),

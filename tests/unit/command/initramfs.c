@@ -60,7 +60,7 @@ static void folders_and_files_come_out_as_they_went_in(void **state __unused)
 	for (size_t i = 0; i < sizeof(large); i++)
 		large[i] = (uint8_t)(i * 13 >> 2);
 	initramfs_begin(&a, NULL, 0);
-	initramfs_folder(&a, "dir", 0700);
+	initramfs_directory(&a, "dir", 0700);
 	initramfs_file(&a, "dir/init", 0755, "#!x", 3);
 	initramfs_file(&a, "empty", 0644, NULL, 0);
 	initramfs_file(&a, "dir/large", 0600, large, sizeof(large));

@@ -31,7 +31,7 @@ static struct orders wanted;
 
 static void ordinary(void)
 {
-	wanted = (struct orders){ .umask = 027, .folder = "/usr" };
+	wanted = (struct orders){ .umask = 027, .directory = "/usr" };
 }
 
 static void end_group(pid_t command)
@@ -269,7 +269,7 @@ static void path_is_searched_as_execvp_does(void **state __unused)
 	cannot_run("none", 127, "No such file or directory");
 	/* An empty part is the working directory; if PATH is missing, there is a default. */
 	snprintf(path, sizeof(path), "PATH=/no/such:");
-	wanted.folder = in_folder("b");
+	wanted.directory = in_folder("b");
 	begin(&t, (const char *const[]){ "found", "two", NULL }, false);
 	finish(&t);
 	assert_string_equal(t.out, "right two\n");
@@ -404,7 +404,7 @@ static void a_folder_that_is_not_there_is_said(void **state __unused)
 {
 	struct trial t;
 
-	wanted.folder = "/no-such-folder";
+	wanted.directory = "/no-such-folder";
 	begin_shell(&t, "true");
 	ordinary();
 	finish(&t);
@@ -412,7 +412,7 @@ static void a_folder_that_is_not_there_is_said(void **state __unused)
 		t.err, "minivmm: working directory /no-such-folder: No such file or directory\n");
 	assert_non_null(strstr(t.control, "exit 126\n"));
 	/* In the guest's own directories, the message names the way out. */
-	wanted.folder = "/run/no-such-folder";
+	wanted.directory = "/run/no-such-folder";
 	begin_shell(&t, "true");
 	ordinary();
 	finish(&t);

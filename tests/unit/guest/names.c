@@ -82,12 +82,12 @@ static void a_share_is_not_the_roots(void **state __unused)
 	snprintf(below, sizeof(below), "%s/etc", dir);
 	snprintf(link, sizeof(link), "%s/link", dir);
 	assert_int_equal(symlink("/proc/self", link), 0);
-	assert_true(names_folder_is_ours(dir, below)); /* there is no file yet */
+	assert_true(names_directory_is_ours(dir, below)); /* there is no file yet */
 	assert_int_equal(mkdir(below, 0700), 0);
-	assert_true(names_folder_is_ours(dir, below));
-	assert_false(names_folder_is_ours(dir, link));
-	assert_false(names_folder_is_ours(dir, "/proc"));
-	assert_false(names_folder_is_ours("/sys", below));
+	assert_true(names_directory_is_ours(dir, below));
+	assert_false(names_directory_is_ours(dir, link));
+	assert_false(names_directory_is_ours(dir, "/proc"));
+	assert_false(names_directory_is_ours("/sys", below));
 	unlink(link);
 	rmdir(below);
 	rmdir(dir);
