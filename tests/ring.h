@@ -185,10 +185,10 @@ static inline uint16_t ring_avail_event(const struct ring *r)
 /* Points q at the ring, as a transport does; virtq_enable() or virtio_queue_enable() comes next. */
 static inline void ring_attach(const struct ring *r, struct virtq *q)
 {
-	q->size = r->size;
-	q->desc_gpa = r->desc_gpa;
-	q->avail_gpa = r->avail_gpa;
-	q->used_gpa = r->used_gpa;
+	q->state.size = r->size;
+	q->state.desc_gpa = r->desc_gpa;
+	q->state.avail_gpa = r->avail_gpa;
+	q->state.used_gpa = r->used_gpa;
 }
 
 struct driver {

@@ -176,7 +176,7 @@ static void port_keep(struct console_port *p)
 	struct console_port_state *s = &p->state;
 	uint64_t budget = BUDGET;
 
-	if (!p->end.stream || !console_live(p->console) || !port_tx(p)->ready ||
+	if (!p->end.stream || !console_live(p->console) || !port_tx(p)->state.ready ||
 	    virtq_begin(port_tx(p)) < 0 || port_push(p, &budget) < 0)
 		return;
 	while (s->has_out || virtq_pop(port_tx(p), &p->out) > 0) {
@@ -454,7 +454,7 @@ void virtio_console_resize(struct virtio_console *c, uint16_t cols, uint16_t row
 static void port_detach(struct console_port *p)
 {
 	const bool live =
-		console_live(p->console) && port_tx(p)->ready && virtq_begin(port_tx(p)) >= 0;
+		console_live(p->console) && port_tx(p)->state.ready && virtq_begin(port_tx(p)) >= 0;
 	uint64_t budget = DETACH_BYTES;
 	bool whole;
 

@@ -166,8 +166,8 @@ void virtio_kicks_set_status(struct virtio_kicks *k, uint8_t status)
 		if (status == 0) {
 			virtio_kicks_watch(k, i, true);
 			take_back(k, &k->kick[i]);
-		} else if (k->vd->status & ~was & VIRTIO_CONFIG_S_DRIVER_OK && k->vd->q[i].ready &&
-			   !looked_at) {
+		} else if (k->vd->status & ~was & VIRTIO_CONFIG_S_DRIVER_OK &&
+			   k->vd->q[i].state.ready && !looked_at) {
 			virtio_kicks_send(k, i);
 		}
 	}

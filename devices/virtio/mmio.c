@@ -53,7 +53,7 @@ static uint32_t reg_read(struct virtio_mmio *t, uint64_t off)
 	case VIRTIO_MMIO_QUEUE_NUM_MAX:
 		return q ? q->max_size : 0;
 	case VIRTIO_MMIO_QUEUE_READY:
-		return q && q->ready;
+		return q && q->state.ready;
 	case VIRTIO_MMIO_INTERRUPT_STATUS:
 		return t->regs.isr;
 	case VIRTIO_MMIO_STATUS:
@@ -86,31 +86,31 @@ static void set_high(gpa_t *gpa, uint32_t v)
  * (§4.2.2.2). */
 static void queue_reg_write(struct virtq *q, uint64_t off, uint32_t v)
 {
-	if (!q || q->ready)
+	if (!q || q->state.ready)
 		return;
 	switch (off) {
 	case VIRTIO_MMIO_QUEUE_NUM:
 		/* The size is neither truncated nor clamped to a valid one: virtq_enable() refuses
 		 * it. */
-		q->size = (uint16_t)min(v, (uint32_t)UINT16_MAX);
+		q->state.size = (uint16_t)min(v, (uint32_t)UINT16_MAX);
 		break;
 	case VIRTIO_MMIO_QUEUE_DESC_LOW:
-		set_low(&q->desc_gpa, v);
+		set_low(&q->state.desc_gpa, v);
 		break;
 	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
-		set_high(&q->desc_gpa, v);
+		set_high(&q->state.desc_gpa, v);
 		break;
 	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
-		set_low(&q->avail_gpa, v);
+		set_low(&q->state.avail_gpa, v);
 		break;
 	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
-		set_high(&q->avail_gpa, v);
+		set_high(&q->state.avail_gpa, v);
 		break;
 	case VIRTIO_MMIO_QUEUE_USED_LOW:
-		set_low(&q->used_gpa, v);
+		set_low(&q->state.used_gpa, v);
 		break;
 	case VIRTIO_MMIO_QUEUE_USED_HIGH:
-		set_high(&q->used_gpa, v);
+		set_high(&q->state.used_gpa, v);
 		break;
 	}
 }

@@ -52,7 +52,7 @@ static int net_vhost_start(struct virtio_net *n, unsigned pair)
 	struct vhost *v = n->vhost ? &n->vhost[pair] : NULL;
 	int rc;
 
-	if (!v || v->nr || !n->vd.q[NET_RX(pair)].ready || !n->vd.q[NET_TX(pair)].ready)
+	if (!v || v->nr || !n->vd.q[NET_RX(pair)].state.ready || !n->vd.q[NET_TX(pair)].state.ready)
 		return 0;
 	rc = vhost_start(v, &n->vd, NET_RX(pair), 2);
 	if (rc == 0)
@@ -107,7 +107,7 @@ int net_set_features(struct virtio_net *n, uint64_t features)
 /* Does this process serve the queue, and may it be used? */
 static bool net_live(const struct virtio_net *n, const struct virtq *q)
 {
-	return q->ready &&
+	return q->state.ready &&
 	       (n->vd.status & (VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET)) ==
 		       VIRTIO_CONFIG_S_DRIVER_OK;
 }

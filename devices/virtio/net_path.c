@@ -52,7 +52,7 @@ struct net_pair *net_new_pairs(unsigned nr)
 /* Is there room for one more chain of any shape, and the spare buffer? */
 static bool stage_has_room(struct net_stage *s, const struct virtq *q)
 {
-	if (s->nr >= q->size || s->nr_iov + VIRTQ_MAX_SIZE + 1 > ARRAY_SIZE(s->iov))
+	if (s->nr >= q->state.size || s->nr_iov + VIRTQ_MAX_SIZE + 1 > ARRAY_SIZE(s->iov))
 		return false;
 	if (s->first_iov + s->nr_iov + VIRTQ_MAX_SIZE + 1 > ARRAY_SIZE(s->iov)) {
 		memmove(s->iov, s->iov + s->first_iov, s->nr_iov * sizeof(s->iov[0]));

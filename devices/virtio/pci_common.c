@@ -37,25 +37,25 @@ static uint32_t queue_read(const struct virtio_pci *t, const struct virtq *q, ui
 {
 	switch (off) {
 	case VIRTIO_PCI_COMMON_Q_SIZE:
-		return q->size;
+		return q->state.size;
 	case VIRTIO_PCI_COMMON_Q_MSIX:
 		return t->regs.queue_vector[q - t->vd->q];
 	case VIRTIO_PCI_COMMON_Q_ENABLE:
-		return q->ready;
+		return q->state.ready;
 	case VIRTIO_PCI_COMMON_Q_NOFF:
 		return (uint32_t)(q - t->vd->q);
 	case VIRTIO_PCI_COMMON_Q_DESCLO:
-		return (uint32_t)q->desc_gpa;
+		return (uint32_t)q->state.desc_gpa;
 	case VIRTIO_PCI_COMMON_Q_DESCHI:
-		return (uint32_t)(q->desc_gpa >> 32);
+		return (uint32_t)(q->state.desc_gpa >> 32);
 	case VIRTIO_PCI_COMMON_Q_AVAILLO:
-		return (uint32_t)q->avail_gpa;
+		return (uint32_t)q->state.avail_gpa;
 	case VIRTIO_PCI_COMMON_Q_AVAILHI:
-		return (uint32_t)(q->avail_gpa >> 32);
+		return (uint32_t)(q->state.avail_gpa >> 32);
 	case VIRTIO_PCI_COMMON_Q_USEDLO:
-		return (uint32_t)q->used_gpa;
+		return (uint32_t)q->state.used_gpa;
 	case VIRTIO_PCI_COMMON_Q_USEDHI:
-		return (uint32_t)(q->used_gpa >> 32);
+		return (uint32_t)(q->state.used_gpa >> 32);
 	}
 	return 0; /* reset: never in progress, since the write waits for it */
 }
@@ -109,29 +109,29 @@ static void set_high(gpa_t *gpa, uint32_t v)
  * enabled (§4.1.4.3.2). */
 static void queue_place(struct virtq *q, uint64_t off, uint32_t v)
 {
-	if (q->ready)
+	if (q->state.ready)
 		return;
 	switch (off) {
 	case VIRTIO_PCI_COMMON_Q_SIZE:
-		q->size = (uint16_t)v; /* virtq_enable() refuses a wrong size */
+		q->state.size = (uint16_t)v; /* virtq_enable() refuses a wrong size */
 		break;
 	case VIRTIO_PCI_COMMON_Q_DESCLO:
-		set_low(&q->desc_gpa, v);
+		set_low(&q->state.desc_gpa, v);
 		break;
 	case VIRTIO_PCI_COMMON_Q_DESCHI:
-		set_high(&q->desc_gpa, v);
+		set_high(&q->state.desc_gpa, v);
 		break;
 	case VIRTIO_PCI_COMMON_Q_AVAILLO:
-		set_low(&q->avail_gpa, v);
+		set_low(&q->state.avail_gpa, v);
 		break;
 	case VIRTIO_PCI_COMMON_Q_AVAILHI:
-		set_high(&q->avail_gpa, v);
+		set_high(&q->state.avail_gpa, v);
 		break;
 	case VIRTIO_PCI_COMMON_Q_USEDLO:
-		set_low(&q->used_gpa, v);
+		set_low(&q->state.used_gpa, v);
 		break;
 	case VIRTIO_PCI_COMMON_Q_USEDHI:
-		set_high(&q->used_gpa, v);
+		set_high(&q->state.used_gpa, v);
 		break;
 	}
 }

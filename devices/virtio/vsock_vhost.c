@@ -39,7 +39,7 @@ static int vsock_activate(struct virtio_dev *vd)
 	struct vsock_vhost *v = container_of(vd, struct vsock_vhost, vd);
 	int rc;
 
-	if (!v->open || !vd->q[RX].ready || !vd->q[TX].ready)
+	if (!v->open || !vd->q[RX].state.ready || !vd->q[TX].state.ready)
 		return -EINVAL;
 	rc = vhost_start(&v->vhost, vd, RX, 2);
 	if (rc == 0) {

@@ -19,22 +19,29 @@
 #define VIRTQ_MAX_SIZE 256 /* descriptors; also the longest chain (virtio 1.2 §2.7.5.3.1) */
 
 struct virtq {
-	/* Set by the transport while the queue is not ready. */
-	uint16_t max_size, size;
-	gpa_t desc_gpa, avail_gpa, used_gpa;
+	uint16_t max_size; /* descriptors; constant */
+
+	/* All that a snapshot needs: virtq_enable() derives the rest from it. */
+	struct virtq_state {
+		/* Set by the transport while the queue is not ready. */
+		uint16_t size;
+		gpa_t desc_gpa, avail_gpa, used_gpa;
+
+		/* Our own positions; they are never read back from the ring. */
+		uint16_t next_avail, next_used;
+		uint16_t signalled; /* next_used when virtq_wants_interrupt() was last asked */
+
+		bool ready; /* set by virtq_enable() */
+	} state;
 
 	/* Set by virtq_enable(). */
-	bool ready;
 	bool event_idx, indirect; /* negotiated features */
-	bool quiet;               /* set by a device in kick: it asks for the next kick itself */
 	const struct gmem *mem;
 	const void *desc, *avail; /* host views, inside guest RAM */
 	void *used;
 
-	/* Our own positions; they are never read back from the ring. */
-	uint16_t next_avail, next_used;
+	bool quiet;         /* set by a device in kick: it asks for the next kick itself */
 	uint16_t avail_end; /* the driver's index when virtq_begin() last looked */
-	uint16_t signalled; /* next_used when virtq_wants_interrupt() was last asked */
 };
 
 /* A request: the iovecs that the device may read come first, then those that it may write. */
@@ -66,6 +73,11 @@ int virtq_pop(struct virtq *q, struct virtq_chain *c) __must_check;
 
 /* Leaves what virtq_begin() saw and virtq_pop() has not returned for another round. */
 void virtq_leave(struct virtq *q);
+
+/* Takes the last nr virtq_pop() back: their chains are available again, and the next ones read them
+ * from the ring anew. None of these chains is pushed or filled. No kick comes for them, so the
+ * caller has the queue looked at again. */
+void virtq_unpop(struct virtq *q, unsigned nr);
 
 /* Hands a popped chain back, with len bytes written to it. */
 void virtq_push(struct virtq *q, uint16_t head, uint32_t len);

@@ -116,7 +116,7 @@ struct virtq *virtio_queue(struct virtio_dev *vd, uint32_t index)
 
 void virtio_queue_enable(struct virtio_dev *vd, struct virtq *q)
 {
-	if (q->ready || !(vd->status & VIRTIO_CONFIG_S_FEATURES_OK))
+	if (q->state.ready || !(vd->status & VIRTIO_CONFIG_S_FEATURES_OK))
 		return;
 	if (virtq_enable(q, vd->mem, virtio_has(vd, VIRTIO_RING_F_EVENT_IDX),
 			 virtio_has(vd, VIRTIO_RING_F_INDIRECT_DESC)) < 0)
@@ -125,7 +125,7 @@ void virtio_queue_enable(struct virtio_dev *vd, struct virtq *q)
 
 void virtio_queue_disable(struct virtio_dev *vd, struct virtq *q)
 {
-	if (!q->ready)
+	if (!q->state.ready)
 		return;
 	if (vd->ops->reset)
 		vd->ops->reset(vd, q);
@@ -149,7 +149,7 @@ bool virtio_kick(struct virtio_dev *vd, uint32_t index)
 {
 	struct virtq *q = virtio_queue(vd, index);
 
-	if (!q || !q->ready || !virtio_live(vd))
+	if (!q || !q->state.ready || !virtio_live(vd))
 		return false;
 	vd->round = round_begin();
 	/* The driver's index is read once a round: what it adds meanwhile waits for the next

@@ -74,29 +74,30 @@ static const le16_t *used_event(const struct virtq *q)
 {
 	const struct virtq_avail *avail = q->avail;
 
-	return &avail->ring[q->size];
+	return &avail->ring[q->state.size];
 }
 
 static le16_t *avail_event(const struct virtq *q)
 {
 	struct virtq_used *used = q->used;
 
-	return (le16_t *)&used->ring[q->size];
+	return (le16_t *)&used->ring[q->state.size];
 }
 
 int virtq_enable(struct virtq *q, const struct gmem *mem, bool event_idx, bool indirect)
 {
+	struct virtq_state *s = &q->state;
 	const void *desc, *avail;
 	void *used;
 
-	if (!is_power_of_two(q->size) || q->size > q->max_size)
+	if (!is_power_of_two(s->size) || s->size > q->max_size)
 		return -EINVAL;
-	if (q->desc_gpa % VRING_DESC_ALIGN_SIZE || q->avail_gpa % VRING_AVAIL_ALIGN_SIZE ||
-	    q->used_gpa % VRING_USED_ALIGN_SIZE)
+	if (s->desc_gpa % VRING_DESC_ALIGN_SIZE || s->avail_gpa % VRING_AVAIL_ALIGN_SIZE ||
+	    s->used_gpa % VRING_USED_ALIGN_SIZE)
 		return -EINVAL;
-	desc = gmem_slice(mem, q->desc_gpa, DESC_BYTES(q->size));
-	avail = gmem_slice(mem, q->avail_gpa, AVAIL_BYTES(q->size));
-	used = gmem_slice(mem, q->used_gpa, USED_BYTES(q->size));
+	desc = gmem_slice(mem, s->desc_gpa, DESC_BYTES(s->size));
+	avail = gmem_slice(mem, s->avail_gpa, AVAIL_BYTES(s->size));
+	used = gmem_slice(mem, s->used_gpa, USED_BYTES(s->size));
 	if (!desc || !avail || !used)
 		return -EINVAL;
 	q->mem = mem;
@@ -105,22 +106,23 @@ int virtq_enable(struct virtq *q, const struct gmem *mem, bool event_idx, bool i
 	q->used = used;
 	q->event_idx = event_idx;
 	q->indirect = indirect;
-	q->ready = true;
+	q->avail_end = s->next_avail;
+	s->ready = true;
 	return 0;
 }
 
 void virtq_reset(struct virtq *q)
 {
-	*q = (struct virtq){ .max_size = q->max_size, .size = q->max_size };
+	*q = (struct virtq){ .max_size = q->max_size, .state.size = q->max_size };
 }
 
 int virtq_begin(struct virtq *q)
 {
 	const struct virtq_avail *avail = q->avail;
 	uint16_t idx = load16(&avail->idx, __ATOMIC_ACQUIRE); /* (a) */
-	uint16_t nr = (uint16_t)(idx - q->next_avail);        /* both wrap at 16 bits */
+	uint16_t nr = (uint16_t)(idx - q->state.next_avail);  /* both wrap at 16 bits */
 
-	if (nr > q->size)
+	if (nr > q->state.size)
 		return -EPROTO;
 	q->avail_end = idx;
 	return nr;
@@ -197,26 +199,32 @@ static int walk_indirect(const struct virtq *q, const struct virtq_desc *d, stru
 
 int virtq_pop(struct virtq *q, struct virtq_chain *c)
 {
+	struct virtq_state *s = &q->state;
 	const struct virtq_avail *avail = q->avail;
 	struct virtq_desc indirect = { 0 };
 
-	if (q->next_avail == q->avail_end)
+	if (s->next_avail == q->avail_end)
 		return 0;
 	/* Not {0}: iov[] is 4 KiB, and only its first entries will be used. */
 	c->nr_out = c->nr_in = 0;
 	c->out_len = c->in_len = 0;
-	c->head = load16(&avail->ring[q->next_avail & (q->size - 1)], __ATOMIC_RELAXED);
-	q->next_avail++;
-	if (walk(q, q->desc, q->size, c->head, c, &indirect) < 0)
+	c->head = load16(&avail->ring[s->next_avail & (s->size - 1)], __ATOMIC_RELAXED);
+	s->next_avail++;
+	if (walk(q, q->desc, s->size, c->head, c, &indirect) < 0)
 		return -EPROTO;
 	if (le16(indirect.flags) && walk_indirect(q, &indirect, c) < 0)
 		return -EPROTO;
 	return 1;
 }
 
+void virtq_unpop(struct virtq *q, unsigned nr)
+{
+	q->state.next_avail = (uint16_t)(q->state.next_avail - nr);
+}
+
 void virtq_leave(struct virtq *q)
 {
-	q->avail_end = q->next_avail; /* so that virtq_want_kick() finds more */
+	q->avail_end = q->state.next_avail; /* so that virtq_want_kick() finds more */
 }
 
 void virtq_fill(struct virtq *q, unsigned nr, uint16_t head, uint32_t len)
@@ -225,8 +233,8 @@ void virtq_fill(struct virtq *q, unsigned nr, uint16_t head, uint32_t len)
 
 	/* A device that kept a chain over a reset would write to memory that the driver took
 	 * back. */
-	assert(q->ready);
-	STORE_ONCE(&used->ring[(q->next_used + nr) & (q->size - 1u)],
+	assert(q->state.ready);
+	STORE_ONCE(&used->ring[(q->state.next_used + nr) & (q->state.size - 1u)],
 		   ((struct virtq_used_elem){ to_le32(head), to_le32(len) }));
 }
 
@@ -234,9 +242,9 @@ void virtq_publish(struct virtq *q, unsigned nr)
 {
 	struct virtq_used *used = q->used;
 
-	assert(q->ready);
-	q->next_used = (uint16_t)(q->next_used + nr);
-	store16(&used->idx, q->next_used, __ATOMIC_RELEASE); /* (b) */
+	assert(q->state.ready);
+	q->state.next_used = (uint16_t)(q->state.next_used + nr);
+	store16(&used->idx, q->state.next_used, __ATOMIC_RELEASE); /* (b) */
 }
 
 void virtq_push(struct virtq *q, uint16_t head, uint32_t len)
@@ -259,18 +267,19 @@ bool virtq_want_kick(struct virtq *q)
 
 bool virtq_wants_interrupt(struct virtq *q)
 {
+	struct virtq_state *s = &q->state;
 	const struct virtq_avail *avail = q->avail;
-	uint16_t old = q->signalled;
+	uint16_t old = s->signalled;
 
-	if (q->next_used == old)
+	if (s->next_used == old)
 		return false;
-	q->signalled = q->next_used;
+	s->signalled = s->next_used;
 	full_fence(); /* (d) */
 	if (!q->event_idx)
 		return !(load16(&avail->flags, __ATOMIC_RELAXED) & VRING_AVAIL_F_NO_INTERRUPT);
 	/* Was the element number used_event among those pushed since? All of it wraps at 16
 	 * bits. */
-	return vring_need_event(load16(used_event(q), __ATOMIC_RELAXED), q->next_used, old);
+	return vring_need_event(load16(used_event(q), __ATOMIC_RELAXED), s->next_used, old);
 }
 
 /* Copies between buf and the bytes of iov[0..nr) that begin at off. Returns how many there were. */

@@ -270,7 +270,7 @@ static void check_function(const struct target *t, unsigned fn)
 	if (vd->status & VIRTIO_CONFIG_S_DRIVER_OK)
 		assert((vd->status & AGREED) == AGREED);
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
-		assert(!vd->q[i].ready || (i < QUEUES && vd->q[i].size <= QUEUE_SIZE));
+		assert(!vd->q[i].state.ready || (i < QUEUES && vd->q[i].state.size <= QUEUE_SIZE));
 		assert(p->regs.queue_vector[i] < m->nr ||
 		       p->regs.queue_vector[i] == VIRTIO_MSI_NO_VECTOR);
 		bells += p->kicks.kick[i].wired;

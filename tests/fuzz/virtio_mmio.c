@@ -228,12 +228,12 @@ static void check(const struct target *t)
 		assert(!(vd->driver_features & ~vd->features) &&
 		       virtio_has(vd, VIRTIO_F_VERSION_1));
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
-		if (vd->q[i].ready)
+		if (vd->q[i].state.ready)
 			assert(i < target_ops.nr_queues &&
 			       vd->status & VIRTIO_CONFIG_S_FEATURES_OK &&
-			       vd->q[i].size <= QUEUE_SIZE);
+			       vd->q[i].state.size <= QUEUE_SIZE);
 	for (unsigned i = 0; i < ARRAY_SIZE(t->held); i++)
-		assert(!t->held[i].q || t->held[i].q->ready);
+		assert(!t->held[i].q || t->held[i].q->state.ready);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

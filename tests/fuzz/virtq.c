@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Walks a queue that the input describes: features, size, addresses and positions (14 bytes), then
- * guest memory from address 0 on, rings, tables, buffers and all. What the device writes also goes
- * to that memory, and may change the rings that it walks.
+ * Walks a queue that the input describes: features and how far to look ahead, size, addresses and
+ * positions (14 bytes), then guest memory from address 0 on, rings, tables, buffers and all. What
+ * the device writes also goes to that memory, and may change the rings that it walks.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -40,7 +40,26 @@ static void check_chain(const struct gmem *m, const struct virtq_chain *c)
 	assert(c->out_len == len[0] && c->in_len == len[1]);
 }
 
-static void walk(struct virtq *q, const struct gmem *m)
+/* Pops up to nr chains, and gives them back. 0, or < 0 as virtq_pop(). */
+static int look_ahead(struct virtq *q, const struct gmem *m, unsigned nr)
+{
+	const uint16_t before = q->state.next_avail;
+	struct virtq_chain c;
+	unsigned popped = 0;
+	int rc = 1;
+
+	while (popped < nr && (rc = virtq_pop(q, &c)) > 0) {
+		check_chain(m, &c);
+		popped++;
+	}
+	if (rc < 0)
+		return rc;
+	virtq_unpop(q, popped);
+	assert(q->state.next_avail == before);
+	return 0;
+}
+
+static void walk(struct virtq *q, const struct gmem *m, unsigned ahead)
 {
 	struct virtq_chain c;
 	uint8_t buf[64];
@@ -52,10 +71,10 @@ static void walk(struct virtq *q, const struct gmem *m)
 
 		if (nr < 0)
 			return;
-		assert(nr <= q->size);
-		while ((rc = virtq_pop(q, &c)) > 0) {
+		assert(nr <= q->state.size);
+		while ((rc = look_ahead(q, m, ahead)) == 0 && (rc = virtq_pop(q, &c)) > 0) {
 			nr--;
-			assert(c.head < q->size);
+			assert(c.head < q->state.size);
 			check_chain(m, &c);
 
 			size_t n = chain_read(&c, 0, buf, sizeof(buf));
@@ -87,17 +106,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	assert(rc == 0);
 	rc = gmem_add(&m, LOW_SIZE, HIGH_SIZE, high);
 	assert(rc == 0);
-	q.size = (uint16_t)(log_size < 16 ? 1u << log_size : log_size);
-	q.desc_gpa = fuzz_number(&in, 2);
-	q.avail_gpa = fuzz_number(&in, 2);
-	q.used_gpa = fuzz_number(&in, 2);
-	q.next_avail = q.avail_end = (uint16_t)fuzz_number(&in, 2);
-	q.next_used = (uint16_t)fuzz_number(&in, 2);
-	q.signalled = (uint16_t)fuzz_number(&in, 2);
+	q.state.size = (uint16_t)(log_size < 16 ? 1u << log_size : log_size);
+	q.state.desc_gpa = fuzz_number(&in, 2);
+	q.state.avail_gpa = fuzz_number(&in, 2);
+	q.state.used_gpa = fuzz_number(&in, 2);
+	q.state.next_avail = q.avail_end = (uint16_t)fuzz_number(&in, 2);
+	q.state.next_used = (uint16_t)fuzz_number(&in, 2);
+	q.state.signalled = (uint16_t)fuzz_number(&in, 2);
 	fuzz_take(&in, low, LOW_SIZE);
 	fuzz_take(&in, high, HIGH_SIZE);
 	if (virtq_enable(&q, &m, features & 1, features & 2) == 0)
-		walk(&q, &m);
+		walk(&q, &m, features >> 2 & 3);
 	free(low);
 	free(high);
 	return 0;

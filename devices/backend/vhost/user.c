@@ -321,7 +321,7 @@ static int start_ring(struct vhost_user *v, unsigned i, uint16_t base)
 	if (rc == 0)
 		rc = vd->transport->lend_kick(vd->transport_ctx, i, &kick);
 	if (rc == 0)
-		rc = tell_state(v, SET_VRING_NUM, i, q->size);
+		rc = tell_state(v, SET_VRING_NUM, i, q->state.size);
 	if (rc == 0)
 		rc = tell_state(v, SET_VRING_BASE, i, base);
 	if (rc == 0)
@@ -394,8 +394,8 @@ int vhost_user_start(struct vhost_user *v, struct virtio_dev *vd, struct loop *l
 	if (rc == 0)
 		rc = share_memory(v);
 	for (unsigned i = 0; i < vd->nr_queues && rc == 0; i++)
-		if (vd->q[i].ready)
-			rc = start_ring(v, i, vd->q[i].next_avail);
+		if (vd->q[i].state.ready)
+			rc = start_ring(v, i, vd->q[i].state.next_avail);
 	if (rc == 0)
 		rc = watch(v);
 	if (rc < 0)
@@ -421,7 +421,7 @@ void vhost_user_look(struct vhost_user *v, unsigned queue)
 	uint16_t base;
 	int rc;
 
-	if (!v->running || v->fd < 0 || !v->vd->q[queue].ready)
+	if (!v->running || v->fd < 0 || !v->vd->q[queue].state.ready)
 		return;
 	begin(v);
 	unwatch(v);
@@ -444,7 +444,7 @@ void vhost_user_stop(struct vhost_user *v)
 	for (unsigned i = 0; i < v->vd->nr_queues && v->fd >= 0; i++) {
 		uint16_t base; /* the next driver begins anew */
 
-		if (v->vd->q[i].ready)
+		if (v->vd->q[i].state.ready)
 			(void)!stop_ring(v, i, &base);
 	}
 	(void)!watch(v);

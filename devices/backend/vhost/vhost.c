@@ -99,8 +99,8 @@ static int start_ring(const struct vhost *v, unsigned ring)
 	const struct virtio_dev *vd = v->vd;
 	const unsigned queue = v->first + ring;
 	const struct virtq *q = &vd->q[queue];
-	const struct vhost_vring_state num = { .index = ring, .num = q->size };
-	const struct vhost_vring_state base = { .index = ring, .num = q->next_avail };
+	const struct vhost_vring_state num = { .index = ring, .num = q->state.size };
+	const struct vhost_vring_state base = { .index = ring, .num = q->state.next_avail };
 	const struct vhost_vring_addr addr = {
 		.index = ring,
 		.desc_user_addr = (uintptr_t)q->desc,
@@ -109,7 +109,7 @@ static int start_ring(const struct vhost *v, unsigned ring)
 	};
 	struct vhost_vring_file kick = { .index = ring }, call = { .index = ring };
 
-	assert(q->ready);
+	assert(q->state.ready);
 	vd->transport->watch_kicks(vd->transport_ctx, queue, false);
 	kick.fd = vd->transport->kick_fd(vd->transport_ctx, queue);
 	call.fd = vd->transport->call_fd(vd->transport_ctx, queue);
@@ -166,13 +166,13 @@ static void stop_ring(const struct vhost *v, unsigned ring)
 	/* They fail only for a ring that was never set up, and then there is nothing to undo. */
 	(void)ioctl(v->fd, VHOST_SET_VRING_KICK, &none);
 	(void)ioctl(v->fd, VHOST_SET_VRING_CALL, &none);
-	if (!q->ready || ioctl(v->fd, VHOST_GET_VRING_BASE, &base) < 0)
+	if (!q->state.ready || ioctl(v->fd, VHOST_GET_VRING_BASE, &base) < 0)
 		return;
 	/* The used index is ours again; the kernel's only record of it is the ring. */
 	const vring_used_t *used = q->used;
 
-	q->next_avail = q->avail_end = (uint16_t)base.num;
-	q->next_used = q->signalled = le16toh(LOAD_ONCE(&used->idx));
+	q->state.next_avail = q->avail_end = (uint16_t)base.num;
+	q->state.next_used = q->state.signalled = le16toh(LOAD_ONCE(&used->idx));
 }
 
 void vhost_stop(struct vhost *v)

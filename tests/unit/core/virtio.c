@@ -349,7 +349,7 @@ static void a_malformed_ring_breaks_the_device(void **state __unused)
 	assert_false(virtio_kick(&e.vd, 1));
 	assert_int_equal(ring_used(&d.ring[1]), 1);
 	/* A ready queue stays as it is, even if its addresses have changed. */
-	e.vd.q[1].used_gpa = RAM_END;
+	e.vd.q[1].state.used_gpa = RAM_END;
 	virtio_queue_enable(&e.vd, &e.vd.q[1]);
 	assert_int_equal(e.vd.status, LIVE);
 	d.ring[1].avail->idx = htole16(1 + 9);
@@ -368,13 +368,13 @@ static void a_malformed_queue_is_not_ready(void **state __unused)
 	ring_init(&d.ring[0], &d.ram, 0, 8);
 	ring_attach(&d.ring[0], q);
 	virtio_queue_enable(&e.vd, q); /* before FEATURES_OK: ignored */
-	assert_false(q->ready);
+	assert_false(q->state.ready);
 	assert_int_equal(e.vd.status, 0);
 	virtio_accept_features(&e.vd, 1, VERSION_1 >> 32);
 	virtio_set_status(&e.vd, AGREED);
-	q->used_gpa = RAM_END;
+	q->state.used_gpa = RAM_END;
 	virtio_queue_enable(&e.vd, q);
-	assert_false(q->ready);
+	assert_false(q->state.ready);
 	assert_int_equal(e.vd.status, AGREED | VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_int_equal(d.config_interrupts, 0); /* not before DRIVER_OK */
 	virtio_set_status(&e.vd, e.vd.status | VIRTIO_CONFIG_S_DRIVER_OK);
@@ -403,10 +403,10 @@ static void a_reset_forgets_what_is_in_flight(void **state __unused)
 	assert_int_equal(e.nr_held, 0);
 	assert_int_equal(e.vd.config_generation, 0);
 	for (unsigned i = 0; i < 2; i++) {
-		assert_false(e.vd.q[i].ready);
-		assert_int_equal(e.vd.q[i].size, 8);
-		assert_int_equal(e.vd.q[i].next_avail, 0);
-		assert_int_equal(e.vd.q[i].desc_gpa, 0);
+		assert_false(e.vd.q[i].state.ready);
+		assert_int_equal(e.vd.q[i].state.size, 8);
+		assert_int_equal(e.vd.q[i].state.next_avail, 0);
+		assert_int_equal(e.vd.q[i].state.desc_gpa, 0);
 	}
 	virtio_notify(&e.vd, &e.vd.q[0]); /* a queue that is gone: nothing happens */
 	assert_int_equal(d.interrupts[0], 0);
@@ -422,7 +422,7 @@ static void one_queue_is_reset_alone(void **state __unused)
 	/* Only if it was negotiated. */
 	assert_true(driver_start(&d, 0));
 	virtio_queue_reset(&e.vd, &e.vd.q[0]);
-	assert_true(e.vd.q[0].ready);
+	assert_true(e.vd.q[0].state.ready);
 	assert_int_equal(e.queue_resets, 0);
 
 	assert_true(driver_start(&d, VIRTIO_BIT(VIRTIO_F_RING_RESET)));
@@ -433,8 +433,8 @@ static void one_queue_is_reset_alone(void **state __unused)
 	assert_false(virtio_kick(&e.vd, 1));
 	virtio_queue_reset(&e.vd, &e.vd.q[0]);
 	assert_int_equal(e.queue_resets, 1);
-	assert_false(e.vd.q[0].ready);
-	assert_true(e.vd.q[1].ready);
+	assert_false(e.vd.q[0].state.ready);
+	assert_true(e.vd.q[1].state.ready);
 	echo_complete(&e);
 	assert_int_equal(ring_used(&d.ring[0]), 0);
 	assert_int_equal(ring_used(&d.ring[1]), 1);
@@ -443,13 +443,13 @@ static void one_queue_is_reset_alone(void **state __unused)
 	/* It is brought up again from the start, while the device is live. */
 	e.hold = false;
 	driver_queue_up(&d, 0);
-	assert_true(e.vd.q[0].ready);
+	assert_true(e.vd.q[0].state.ready);
 	send_hello(&d, 0);
 	assert_false(virtio_kick(&e.vd, 0));
 	assert_int_equal(ring_used(&d.ring[0]), 1);
 
 	virtio_queue_disable(&e.vd, &e.vd.q[1]); /* needs no feature */
-	assert_false(e.vd.q[1].ready);
+	assert_false(e.vd.q[1].state.ready);
 	assert_int_equal(e.queue_resets, 2);
 	driver_destroy(&d);
 }
@@ -531,7 +531,7 @@ static void functions_are_optional(void **state __unused)
 	assert_int_equal(virtio_config_read(&e.vd, 0, 4), 0);
 	virtio_config_write(&e.vd, 0, 4, 1);
 	virtio_queue_reset(&e.vd, &e.vd.q[0]);
-	assert_false(e.vd.q[0].ready);
+	assert_false(e.vd.q[0].state.ready);
 	driver_destroy(&d);
 }
 

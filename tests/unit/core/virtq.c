@@ -46,7 +46,7 @@ static int pop(struct bench *b, struct virtq_chain *c)
  * yet. */
 static int pop_head(struct bench *b, uint16_t head, struct virtq_chain *c)
 {
-	b->q.next_avail = le16toh(b->ring.avail->idx); /* earlier chains were refused */
+	b->q.state.next_avail = le16toh(b->ring.avail->idx); /* earlier chains were refused */
 	ring_offer(&b->ring, head);
 	return pop(b, c);
 }
@@ -408,29 +408,32 @@ static void malformed_set_ups_are_refused(void **state __unused)
 
 		memset(&q, 0, sizeof(q));
 		q.max_size = VIRTQ_MAX_SIZE;
-		q.size = tries[i].size;
-		q.desc_gpa = tries[i].desc;
-		q.avail_gpa = tries[i].avail;
-		q.used_gpa = tries[i].used;
+		q.state.size = tries[i].size;
+		q.state.desc_gpa = tries[i].desc;
+		q.state.avail_gpa = tries[i].avail;
+		q.state.used_gpa = tries[i].used;
 		before = q;
 		assert_int_equal(virtq_enable(&q, &b.ram.mem, true, true),
 				 tries[i].ok ? 0 : -EINVAL);
 		if (tries[i].ok)
-			assert_true(q.ready && q.event_idx && q.indirect);
+			assert_true(q.state.ready && q.event_idx && q.indirect);
 		else
 			assert_memory_equal(&q, &before, sizeof(q));
 	}
 	/* The device's own limit. */
-	b.q = (struct virtq){ .max_size = 4, .size = 8, .avail_gpa = 0x2000, .used_gpa = 0x3000 };
+	b.q = (struct virtq){
+		.max_size = 4,
+		.state = { .size = 8, .avail_gpa = 0x2000, .used_gpa = 0x3000 },
+	};
 	assert_int_equal(virtq_enable(&b.q, &b.ram.mem, false, false), -EINVAL);
-	b.q.size = 4;
+	b.q.state.size = 4;
 	assert_int_equal(virtq_enable(&b.q, &b.ram.mem, false, false), 0);
-	b.q.next_used = 3;
+	b.q.state.next_used = 3;
 	virtq_reset(&b.q);
-	assert_false(b.q.ready);
-	assert_int_equal(b.q.size, 4);
+	assert_false(b.q.state.ready);
+	assert_int_equal(b.q.state.size, 4);
 	assert_int_equal(b.q.max_size, 4);
-	assert_int_equal(b.q.next_used, 0);
+	assert_int_equal(b.q.state.next_used, 0);
 	assert_null(b.q.used);
 	bench_destroy(&b);
 }
@@ -553,13 +556,87 @@ static void indices_wrap(void **state __unused)
 	}
 	/* A batch across the wrap: numbers 0xfffe to 1, an event on each and one outside. */
 	for (int event = -3; event <= 2; event++) {
-		b.q.next_used = 0xfffe;
-		b.q.signalled = 0xfffe;
+		b.q.state.next_used = 0xfffe;
+		b.q.state.signalled = 0xfffe;
 		ring_set_used_event(&b.ring, (uint16_t)event);
 		for (unsigned i = 0; i < 4; i++)
 			virtq_push(&b.q, 0, 0);
 		assert_int_equal(virtq_wants_interrupt(&b.q), event >= -2 && event <= 1);
 	}
+	bench_destroy(&b);
+}
+
+static void what_is_popped_can_be_given_back(void **state __unused)
+{
+	struct bench b;
+	struct virtq_chain c;
+
+	/* Numbers of buffers wrap in the middle of it. */
+	bench_init(&b, 8, true, false);
+	b.q.state.next_avail = b.q.state.next_used = b.q.state.signalled = 0xfffe;
+	b.ring.avail->idx = b.ring.used->idx = htole16(0xfffe);
+	b.ring.last_used = 0xfffe;
+	for (unsigned i = 0; i < 4; i++)
+		ring_send(&b.ring, &(struct ring_buf){ BUF + 16 * i, 16, .in = true }, 1);
+	assert_int_equal(virtq_begin(&b.q), 4);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(virtq_pop(&b.q, &c), 1);
+	assert_false(virtq_want_kick(&b.q));
+	assert_int_equal(ring_avail_event(&b.ring), 2);
+
+	/* Two are done; the others come again, in order, without another look at the index. */
+	virtq_push(&b.q, 0, 0);
+	virtq_push(&b.q, 1, 0);
+	virtq_unpop(&b.q, 0);
+	virtq_unpop(&b.q, 2);
+	assert_int_equal(b.q.state.next_avail, 0);
+	for (unsigned i = 2; i < 4; i++) {
+		assert_int_equal(virtq_pop(&b.q, &c), 1);
+		assert_int_equal(c.head, i);
+		assert_ptr_equal(c.iov[0].iov_base, ram_at(&b.ram, BUF + 16 * i, 16));
+	}
+	assert_int_equal(virtq_pop(&b.q, &c), 0);
+
+	/* Or with one, after what came meanwhile; and the driver kicks for the next one only. */
+	virtq_unpop(&b.q, 1);
+	ring_send(&b.ring, &(struct ring_buf){ BUF, 16, .in = true }, 1);
+	assert_int_equal(virtq_begin(&b.q), 2);
+	for (unsigned i = 3; i < 5; i++) {
+		assert_int_equal(virtq_pop(&b.q, &c), 1);
+		assert_int_equal(c.head, i);
+	}
+	assert_int_equal(virtq_pop(&b.q, &c), 0);
+	for (uint16_t i = 2; i < 5; i++)
+		virtq_push(&b.q, i, 0);
+	assert_true(virtq_wants_interrupt(&b.q));
+	assert_false(virtq_want_kick(&b.q));
+	assert_int_equal(ring_avail_event(&b.ring), 3);
+	assert_int_equal(ring_used(&b.ring), 5);
+	bench_destroy(&b);
+}
+
+/* A queue that goes on where another one was. */
+static void positions_outlive_the_views(void **state __unused)
+{
+	struct bench b;
+	struct virtq_chain c;
+	struct virtq next;
+
+	bench_init(&b, 8, false, false);
+	for (unsigned i = 0; i < 5; i++)
+		ring_send(&b.ring, &(struct ring_buf){ BUF, 16, .in = true }, 1);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(pop(&b, &c), 1);
+	virtq_push(&b.q, 0, 0);
+	virtq_unpop(&b.q, 2);
+	next = (struct virtq){ .max_size = b.q.max_size, .state = b.q.state };
+	assert_int_equal(virtq_enable(&next, &b.ram.mem, false, false), 0);
+	assert_int_equal(virtq_pop(&next, &c), 0); /* it has not looked yet */
+	assert_int_equal(virtq_begin(&next), 4);
+	assert_int_equal(virtq_pop(&next, &c), 1);
+	assert_int_equal(c.head, 1);
+	virtq_push(&next, 1, 0);
+	assert_int_equal(ring_used(&b.ring), 2);
 	bench_destroy(&b);
 }
 
@@ -696,6 +773,8 @@ int main(void)
 		cmocka_unit_test(flags_suppress_interrupts),
 		cmocka_unit_test(events_choose_the_interrupt),
 		cmocka_unit_test(indices_wrap),
+		cmocka_unit_test(what_is_popped_can_be_given_back),
+		cmocka_unit_test(positions_outlive_the_views),
 		cmocka_unit_test(no_notification_is_missed),
 		cmocka_unit_test(chains_are_copied_from_and_to),
 	};

@@ -373,13 +373,13 @@ static void a_ready_queue_stays_where_it_is(void **state __unused)
 	wr(&cat, VIRTIO_MMIO_QUEUE_READY, 0);
 	for (unsigned i = 0; i < 7; i++)
 		wr(&cat, reg[i], 0x1000 + i);
-	assert_int_equal(cat.vd.q[1].size, 0x1000);
-	assert_true(cat.vd.q[1].desc_gpa == 0x100200001001);
-	assert_true(cat.vd.q[1].avail_gpa == 0x100400001003);
-	assert_true(cat.vd.q[1].used_gpa == 0x100600001005);
+	assert_int_equal(cat.vd.q[1].state.size, 0x1000);
+	assert_true(cat.vd.q[1].state.desc_gpa == 0x100200001001);
+	assert_true(cat.vd.q[1].state.avail_gpa == 0x100400001003);
+	assert_true(cat.vd.q[1].state.used_gpa == 0x100600001005);
 	for (unsigned i = 1; i < 7; i += 2)
 		wr(&cat, reg[i], 0x2000);
-	assert_true(cat.vd.q[1].avail_gpa == 0x100400002000);
+	assert_true(cat.vd.q[1].state.avail_gpa == 0x100400002000);
 	cat_destroy(&cat);
 }
 

@@ -843,7 +843,7 @@ static void reads_and_writes_go_through_the_window(void **state)
 	assert_int_equal(rd(cat, data, 2), 16);
 	assert_int_equal(rd(cat, data, 1), 16);
 	wr(cat, data, 2, 8);
-	assert_int_equal(cat->vd.q[0].size, 8);
+	assert_int_equal(cat->vd.q[0].state.size, 8);
 	assert_int_equal(rd(cat, data, 4), 8);
 	wr(cat, cap + VIRTIO_PCI_CAP_OFFSET, 4, VIRTIO_PCI_COMMON_STATUS);
 	wr(cat, cap + VIRTIO_PCI_CAP_LENGTH, 4, 1);
