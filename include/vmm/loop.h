@@ -26,6 +26,13 @@ struct loop_source {
 struct loop {
 	int epoll_fd, wake_fd;
 	bool stop; /* atomic */
+
+	/* loop_park() */
+	pthread_mutex_t lock;
+	pthread_cond_t idle;
+	unsigned parks; /* atomic; changed with the lock held */
+	bool busy;      /* a thread runs it, and isn't parked */
+
 	/* How long the last bytes of its sources are waited for. NULL: for ever. Not owned; set
 	 * before the loop runs. */
 	struct patience *patience;
@@ -59,3 +66,10 @@ void loop_rearm(struct loop *l);
 /* Makes loop_run() return soon, or at once when it is called later. Any thread;
  * async-signal-safe. */
 void loop_stop(struct loop *l);
+
+/* Returns when no callback runs, and none runs again before loop_go_on(): the loop's thread waits
+ * between two of them, or before the first one if it doesn't run the loop yet. loop_stop() and the
+ * time of loop_run_until() still end its run. Any thread but the loop's own calls these, without a
+ * lock that a callback takes. Each loop_park() needs a loop_go_on(). */
+void loop_park(struct loop *l);
+void loop_go_on(struct loop *l);

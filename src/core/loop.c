@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/loop.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/uio.h>
 
@@ -12,7 +14,12 @@ int loop_init(struct loop *l)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
 
-	*l = (struct loop){ .epoll_fd = -1, .wake_fd = -1 };
+	*l = (struct loop){
+		.epoll_fd = -1,
+		.wake_fd = -1,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.idle = PTHREAD_COND_INITIALIZER,
+	};
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll_fd < 0)
 		return log_errno("event loop: epoll_create1");
@@ -74,23 +81,72 @@ static int ms_until(uint64_t until)
 	return until > now ? (int)min((until - now) / 1000000 + 1, (uint64_t)INT_MAX) : 0;
 }
 
+static bool is_stopped(struct loop *l)
+{
+	return __atomic_load_n(&l->stop, __ATOMIC_ACQUIRE);
+}
+
+static bool is_parked(struct loop *l)
+{
+	return __atomic_load_n(&l->parks, __ATOMIC_ACQUIRE) > 0;
+}
+
+static void set_busy(struct loop *l, bool busy)
+{
+	l->busy = busy;
+	if (!busy)
+		pthread_cond_broadcast(&l->idle);
+}
+
+/* Waits while the loop is parked, unless something else ends its run. loop_go_on() wakes it by the
+ * eventfd, as loop_stop() does, which a signal handler may call. */
+static void wait_while_parked(struct loop *l, uint64_t until)
+{
+	struct pollfd wake = { .fd = l->wake_fd, .events = POLLIN };
+
+	pthread_mutex_lock(&l->lock);
+	while (is_parked(l) && !is_stopped(l) && ms_until(until) != 0) {
+		set_busy(l, false);
+		pthread_mutex_unlock(&l->lock);
+		(void)poll(&wake, 1, ms_until(until));
+		loop_take_event(l->wake_fd);
+		pthread_mutex_lock(&l->lock);
+	}
+	set_busy(l, !is_parked(l));
+	pthread_mutex_unlock(&l->lock);
+}
+
+/* Waits for one event and dispatches it. Returns 0 or -errno, logged. */
+static int loop_step(struct loop *l, uint64_t until)
+{
+	struct epoll_event ev;
+	/* It takes one event at a time, because a callback may remove any other source. */
+	const int n = epoll_wait(l->epoll_fd, &ev, 1, ms_until(until));
+
+	if (n < 0 && errno != EINTR)
+		return log_errno("event loop: epoll_wait");
+	if (n == 1 && ev.data.ptr)
+		loop_dispatch(ev.data.ptr, ev.events);
+	else if (n == 1)
+		loop_take_event(l->wake_fd); /* whoever wakes us sets stop or parks first */
+	return 0;
+}
+
 int loop_run_until(struct loop *l, uint64_t until)
 {
-	while (!__atomic_load_n(&l->stop, __ATOMIC_ACQUIRE)) {
-		const int ms = ms_until(until);
-		struct epoll_event ev;
-		/* It takes one event at a time, because a callback may remove any other source. */
-		int n = ms ? epoll_wait(l->epoll_fd, &ev, 1, ms) : 0;
+	int rc = 0;
 
-		if (ms == 0)
-			break;
-
-		if (n < 0 && errno != EINTR)
-			return log_errno("event loop: epoll_wait");
-		if (n == 1 && ev.data.ptr)
-			loop_dispatch(ev.data.ptr, ev.events);
+	wait_while_parked(l, until);
+	while (rc == 0 && !is_stopped(l) && ms_until(until) != 0) {
+		if (is_parked(l))
+			wait_while_parked(l, until);
+		else
+			rc = loop_step(l, until);
 	}
-	return 0;
+	pthread_mutex_lock(&l->lock);
+	set_busy(l, false);
+	pthread_mutex_unlock(&l->lock);
+	return rc;
 }
 
 int loop_run(struct loop *l)
@@ -106,14 +162,38 @@ void loop_rearm(struct loop *l)
 	(void)__atomic_exchange_n(&l->stop, false, __ATOMIC_ACQ_REL);
 }
 
-void loop_stop(struct loop *l)
+static void wake(struct loop *l)
 {
-	uint64_t one = 1;
+	const uint64_t one = 1;
 
-	__atomic_store_n(&l->stop, true, __ATOMIC_RELEASE);
 	/* EAGAIN means that a wake-up is pending already. */
 	if (write(l->wake_fd, &one, sizeof(one)) < 0)
 		return;
+}
+
+void loop_stop(struct loop *l)
+{
+	__atomic_store_n(&l->stop, true, __ATOMIC_RELEASE);
+	wake(l);
+}
+
+void loop_park(struct loop *l)
+{
+	pthread_mutex_lock(&l->lock);
+	__atomic_add_fetch(&l->parks, 1, __ATOMIC_RELEASE);
+	wake(l);
+	while (l->busy)
+		pthread_cond_wait(&l->idle, &l->lock);
+	pthread_mutex_unlock(&l->lock);
+}
+
+void loop_go_on(struct loop *l)
+{
+	pthread_mutex_lock(&l->lock);
+	assert(l->parks > 0);
+	__atomic_sub_fetch(&l->parks, 1, __ATOMIC_RELEASE);
+	wake(l);
+	pthread_mutex_unlock(&l->lock);
 }
 
 bool loop_take_event(int fd)

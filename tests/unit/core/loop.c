@@ -2,6 +2,7 @@
 #include "vmm/loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 
 #include "test.h"
@@ -115,6 +116,144 @@ static void it_runs_until_a_time_and_again(void **state __unused)
 	loop_destroy(&l);
 }
 
+/* A loop with a thread of its own, and a source that is ready all the time until it is not. */
+struct runner {
+	struct loop loop;
+	struct loop_source src;
+	pthread_t thread;
+	unsigned calls; /* not atomic: park and go on are what orders it */
+	unsigned stop_at;
+	bool inside; /* a callback runs */
+};
+
+static void count(struct loop_source *src, uint32_t events __unused)
+{
+	struct runner *r = container_of(src, struct runner, src);
+
+	r->inside = true;
+	for (int i = 0; i < 10; i++)
+		sched_yield();
+	if (++r->calls == r->stop_at)
+		loop_stop(&r->loop);
+	r->inside = false;
+}
+
+static void *run_it(void *arg)
+{
+	struct runner *r = arg;
+
+	return loop_run(&r->loop) == 0 ? r : NULL;
+}
+
+static void runner_init(struct runner *r)
+{
+	*r = (struct runner){ 0 };
+	assert_int_equal(loop_init(&r->loop), 0);
+	r->src = (struct loop_source){ .fd = eventfd(1, EFD_CLOEXEC), .fn = count };
+	assert_int_equal(loop_add(&r->loop, &r->src, EPOLLIN), 0);
+}
+
+static void runner_start(struct runner *r)
+{
+	assert_int_equal(pthread_create(&r->thread, NULL, run_it, r), 0);
+}
+
+static void runner_destroy(struct runner *r)
+{
+	void *end;
+
+	pthread_join(r->thread, &end);
+	assert_ptr_equal(end, r);
+	close(r->src.fd);
+	loop_destroy(&r->loop);
+}
+
+/* Gives the loop's thread a chance to do what it mustn't. */
+static void assert_quiet(struct runner *r)
+{
+	const unsigned calls = r->calls;
+
+	for (int i = 0; i < 100; i++) {
+		assert_false(r->inside);
+		sched_yield();
+	}
+	assert_int_equal(r->calls, calls);
+}
+
+static void a_parked_loop_calls_nobody(void **state __unused)
+{
+	struct runner r;
+
+	runner_init(&r);
+	runner_start(&r);
+	for (int i = 0; i < 200; i++) {
+		loop_park(&r.loop);
+		assert_quiet(&r);
+		loop_go_on(&r.loop);
+	}
+	/* It does go on. */
+	loop_park(&r.loop);
+	r.stop_at = r.calls + 3;
+	loop_go_on(&r.loop);
+	runner_destroy(&r);
+	assert_int_equal(r.calls, r.stop_at);
+}
+
+static void it_goes_on_when_all_want_it(void **state __unused)
+{
+	struct runner r;
+
+	runner_init(&r);
+	runner_start(&r);
+	loop_park(&r.loop);
+	loop_park(&r.loop);
+	loop_go_on(&r.loop);
+	assert_quiet(&r);
+	r.stop_at = r.calls + 1;
+	loop_go_on(&r.loop);
+	runner_destroy(&r);
+}
+
+static void a_loop_is_parked_before_it_runs(void **state __unused)
+{
+	struct runner r;
+
+	runner_init(&r);
+	loop_park(&r.loop);
+	/* Its time ends it nevertheless. */
+	assert_int_equal(loop_run_until(&r.loop, monotonic_ns() + 1000000), 0);
+	assert_int_equal(loop_run_until(&r.loop, 0), 0);
+	assert_int_equal(r.calls, 0);
+	runner_start(&r);
+	assert_quiet(&r);
+	r.stop_at = 1;
+	loop_go_on(&r.loop);
+	runner_destroy(&r);
+	assert_int_equal(r.calls, 1);
+}
+
+static void a_parked_loop_can_be_stopped(void **state __unused)
+{
+	struct runner r;
+	void *end;
+
+	runner_init(&r);
+	runner_start(&r);
+	loop_park(&r.loop);
+	r.calls = 0;
+	loop_stop(&r.loop);
+	pthread_join(r.thread, &end);
+	assert_ptr_equal(end, &r);
+	assert_int_equal(r.calls, 0);
+	/* The next run is still parked. */
+	loop_rearm(&r.loop);
+	runner_start(&r);
+	assert_quiet(&r);
+	r.stop_at = 1;
+	loop_go_on(&r.loop);
+	runner_destroy(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -123,6 +262,10 @@ int main(void)
 		cmocka_unit_test(another_thread_stops_it),
 		cmocka_unit_test(destroy_is_safe_on_what_never_was),
 		cmocka_unit_test(it_runs_until_a_time_and_again),
+		cmocka_unit_test(a_parked_loop_calls_nobody),
+		cmocka_unit_test(it_goes_on_when_all_want_it),
+		cmocka_unit_test(a_loop_is_parked_before_it_runs),
+		cmocka_unit_test(a_parked_loop_can_be_stopped),
 	};
 
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
