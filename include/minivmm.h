@@ -254,23 +254,23 @@ enum minivmm_end {
 };
 enum minivmm_end minivmm_end(struct minivmm *vm);
 
-/* What the program minivmm exits with, as minivmm(1) has it. Another status is the guest's own: with
- * debug-exit what it wrote, or that of the command. */
+/* The statuses that the program minivmm exits with, as in minivmm(1). Any other status is the
+ * guest's own: the one that it wrote (option debug-exit), or that of the command. */
 enum minivmm_exit_status {
 	MINIVMM_EXIT_OK = 0,      /* the guest powered off or reset, or was quit at its terminal */
 	MINIVMM_EXIT_FAILED = 1,  /* the host could not go on, or the machine was stopped */
-	MINIVMM_EXIT_USAGE = 2,   /* the command line is wrong: the program's alone */
+	MINIVMM_EXIT_USAGE = 2,   /* the command line is wrong; only the program returns this */
 	MINIVMM_EXIT_CRASHED = 3, /* the guest crashed */
 
-	/* Of a command's machine. The guest says 126 and 127, as a shell does, for a command that
-	 * can't be run and for one that isn't there. */
-	MINIVMM_EXIT_TIMEOUT = 124,        /* ended by option timeout */
+	/* For a command's machine. The guest returns 126 and 127, as a shell does, for a command
+	 * that can't be run and for one that doesn't exist. */
+	MINIVMM_EXIT_TIMEOUT = 124,        /* option timeout ended it */
 	MINIVMM_EXIT_COMMAND_FAILED = 125, /* the host or the guest failed */
-	MINIVMM_EXIT_SIGNAL = 128,         /* + N: signal N ended the command */
+	MINIVMM_EXIT_SIGNAL = 128,         /* plus N: signal N ended the command */
 };
 
-/* Returns the status that the program minivmm exits with after that: an enum minivmm_exit_status, or
- * the guest's own. -EAGAIN: the machine has not ended. */
+/* Returns the status that the program minivmm exits with after that: an enum minivmm_exit_status,
+ * or the guest's own. -EAGAIN: the machine has not ended. */
 int minivmm_status(struct minivmm *vm);
 
 /* Says in one line how it ended; "" before that. Valid until minivmm_destroy(). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where the devices are that a kernel can't find by itself, whatever the architecture. It is told
- * of them by ACPI, or by a device tree.
+ * The devices that a kernel can't find by itself, whatever the architecture. ACPI or a device tree
+ * tells it where they are.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 struct virtio_place {
 	gpa_t base;
 	uint32_t len;
-	uint32_t pin; /* of the interrupt controller: edge-triggered, active high */
+	uint32_t pin; /* pin of the interrupt controller: edge-triggered, active high */
 };
 
 /* A PCI host bridge and its one bus: configuration space in memory (ECAM, 1 MiB), and the windows

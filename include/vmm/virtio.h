@@ -2,11 +2,12 @@
 /*
  * Virtio devices (virtio 1.2 §2), free of any transport.
  *
- * A device is const data (struct virtio_ops) and a few functions, most of them optional. A transport (virtio-mmio,
- * virtio-pci) owns the registers and reaches the device through the functions virtio_*()
- * below; a device reaches its driver through virtio_notify() and virtio_config_changed() only.
+ * A device is const data (struct virtio_ops) and a few functions, most of them optional. A
+ * transport (virtio-mmio, virtio-pci) owns the registers and reaches the device through the
+ * functions virtio_*() below; a device reaches its driver through virtio_notify() and
+ * virtio_config_changed() only.
  *
- * Threads: every call below, and every function of virtio_ops, runs with *vd->lock held, but for
+ * Threads: every call below, and every function of virtio_ops, runs with *vd->lock held, except
  * start and describe. kick runs on the device's loop; the others on a vCPU thread.
  */
 #pragma once
@@ -29,18 +30,18 @@ struct virtio_dev;
 
 struct virtio_ops {
 	const char *name;
-	const char *module;   /* Linux's driver, where it is one; NULL: the guest needs none */
+	const char *module;   /* the module of Linux's driver; NULL: the guest needs no module */
 	uint32_t device_id;   /* VIRTIO_ID_* */
 	unsigned nr_queues;   /* unless virtio_set_nr_queues() says otherwise */
 	uint16_t queue_size;  /* largest, a power of two <= VIRTQ_MAX_SIZE */
 	uint32_t config_size; /* bytes of device configuration space */
 
-	/* The transport is there, hence vd->lock, and no loop runs yet: the last step of setting up,
-	 * for streams and sources that need the lock. Once. loop is the one that the kicks are on.
-	 * 0 or -errno, logged. NULL: nothing to do. */
+	/* The last step of setting up, for streams and sources that need the lock: the transport,
+	 * and so vd->lock, is there, and no loop runs yet. It is called once. loop is the one that
+	 * the kicks are on. Returns 0 or -errno, logged. NULL: there is nothing to do. */
 	int (*start)(struct virtio_dev *vd, struct loop *loop);
-	/* Says for people what its option asked for: "vda, a.img, 64 MiB". nth: how many devices of
-	 * these ops come before it. NULL: there is nothing to say. */
+	/* Prints what its option asked for, for people: "vda, a.img, 64 MiB". nth is the number of
+	 * devices of these ops that come before it. NULL: there is nothing to say. */
 	void (*describe)(const struct virtio_dev *vd, unsigned nth, FILE *out);
 
 	/* The driver made buffers available in q: pop, work and push, for as long as vd->round has
@@ -124,7 +125,7 @@ static inline bool virtio_has(const struct virtio_dev *vd, unsigned f)
 
 /* -- for transports -------------------------------------------------------------------------- */
 
-/* The last step of the transport's set-up: ops->start(). 0 or -errno, logged. */
+/* Calls ops->start(), as the last step of the transport's set-up. Returns 0 or -errno, logged. */
 int virtio_start(struct virtio_dev *vd, struct loop *loop) __must_check;
 
 /* The driver writes the status register: 0 resets; FEATURES_OK is refused (stays clear) if the

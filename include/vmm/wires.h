@@ -22,8 +22,8 @@ struct doorbell {
 struct msi {
 	uint64_t address;
 	uint32_t data;
-	/* Which function sends it: PCI's bus << 8 | slot << 3 | function. Some interrupt controllers
-	 * want to know (Arm's ITS); x86's don't. */
+	/* The function that sends it, as PCI's bus << 8 | slot << 3 | function. Some interrupt
+	 * controllers need it (Arm's ITS); x86's don't. */
 	uint32_t device;
 };
 

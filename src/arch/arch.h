@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an architecture gives to the rest of minivmm: every hook, once. Each directory beside this
- * file has all of them, and meson picks one. Shared code includes this file, and "board.h" where it
- * needs room for a struct board, which each architecture defines for itself; it sees nothing else
- * of them.
+ * The hooks by which an architecture serves the rest of minivmm, each once. Each directory beside
+ * this file has all of them, and meson picks one. Shared code includes this file, and "board.h"
+ * where it needs room for a struct board, which each architecture defines for itself; it sees
+ * nothing else of them.
  *
  * A hook is called by the thread that sets the machine up or takes it down, and by no other, unless
- * its comment says which. What returns int gives 0, or -errno with one line logged.
+ * its comment says so. A hook that returns int returns 0, or -errno with one line logged.
  */
 #pragma once
 
@@ -27,10 +27,10 @@ struct stream;
 #define LAYOUT_RAM  2
 #define LAYOUT_CHIP 2
 
-/* The addresses that every board has, and its interrupts. Constant. */
+/* The addresses that every board has, and its interrupts. They are constant. */
 struct layout {
-	/* Guest RAM: the first len bytes of it are at base; and so on. len 0: there is no such
-	 * part. What is not in it are devices, or nothing. */
+	/* Guest RAM: its first len bytes are at base, and so on. len 0: there is no such part.
+	 * Outside RAM there are devices, or nothing. */
 	struct layout_ram {
 		gpa_t base;
 		uint64_t len;
@@ -39,8 +39,9 @@ struct layout {
 	/* Pins of the interrupt controllers in KVM that devices can have: 0 to nr_pins - 1. */
 	unsigned nr_pins;
 
-	/* virtio-mmio: a page for each device, from here on, and a pin (edge-triggered) that nothing
-	 * else uses. There are as many devices at most as such pins. */
+	/* virtio-mmio: from here on there is a page for each device, which also has a pin
+	 * (edge-triggered) that nothing else uses. So there are at most as many devices as such
+	 * pins. */
 	gpa_t virtio;
 	const uint8_t *virtio_pin;
 	size_t nr_virtio_pins;
@@ -50,8 +51,8 @@ struct layout {
 	gpa_t pci_ecam, pci_low, pci_high;
 	uint64_t pci_low_len, pci_high_len;
 
-	/* For people (--dry-run): the tables that tell a kernel of the machine, and what KVM puts
-	 * in memory by itself. NULL: there is none. */
+	/* Rows of --dry-run: the tables that describe the machine to a kernel, and what KVM itself
+	 * puts into memory. NULL: there is none. */
 	struct layout_tables {
 		gpa_t base;
 		uint64_t len;
@@ -66,34 +67,34 @@ extern const struct layout arch_layout;
 
 /* -- the board: the devices that aren't virtio's --------------------------------------------- */
 
-/* What the board needs of the machine. All of it outlives the board. */
+/* The board needs these parts of the machine. All of them outlive it. */
 struct board_host {
 	struct vm *vm; /* for its interrupt lines; without KVM (a dry run), nothing uses them */
-	struct stream *serial; /* behind the serial port; NULL: nothing is */
-	struct pci *pci;       /* the host bridge, which pci_init() need not have seen yet */
+	struct stream *serial; /* the serial port's other end; NULL: there is none */
+	struct pci *pci;       /* the host bridge; pci_init() may come later */
 	struct power power;    /* is told what the guest asks for */
 };
 
 /* Makes the board of the machine that c, which outlives it, asks for. board_destroy() is safe on
- * zeroes, and due after this. */
+ * zeroes, and must be called after this. */
 void board_init(struct board *b, const struct config *c, const struct board_host *host);
 void board_destroy(struct board *b);
 
-/* Puts its devices on mmio and on buses of its own, which it freezes; mmio stays open. */
+/* Puts its devices on mmio, and on buses of its own, which it freezes. mmio stays open. */
 int board_wire(struct board *b, struct bus *mmio) __must_check;
 
-/* Writes what tells a kernel of the machine: tables, and what it finds of firmware. After
- * board_wire(). */
+/* Writes what describes the machine to a kernel: tables, and the parts of firmware that it looks
+ * for. Called after board_wire(). */
 int board_place_tables(const struct board *b, const struct gmem *mem,
 		       const struct device_places *devices) __must_check;
 
-/* The vCPUs that wait in the serial port for room don't any longer, now and until the machine
+/* vCPUs that wait in the serial port for room stop waiting, and none waits there until the machine
  * starts again. Any thread. */
 void board_stop(struct board *b);
-/* The serial port lets go of its stream, after the last bytes of it. No thread runs. */
+/* Disconnects the serial port from its stream, after its last bytes. Called when no thread runs. */
 void board_close_serial(struct board *b);
 
-/* Any thread that holds no device's lock. */
+/* Any thread that holds no device's lock may call this. */
 void board_press_power_button(struct board *b);
 
 /* -- the VM ---------------------------------------------------------------------------------- */
@@ -105,18 +106,18 @@ void board_press_power_button(struct board *b);
  * its SRCU, and a memory slot that comes soon after them has to wait for milliseconds (measured:
  * 5.6 ms against 0.2). */
 int vm_init_arch(struct vm *vm, bool nested) __must_check;
-/* Called by vm_destroy(), also when there was no vm_init_arch() or it failed. */
+/* Called by vm_destroy(), also if vm_init_arch() was not called or failed. */
 void vm_destroy_arch(struct vm *vm);
 
 /* Returns what vm_init_arch() would return for nested, without making a VM; for a dry run. */
 int vm_try_nested(void) __must_check;
 
-/* Returns a level-triggered view of a pin of the interrupt controllers, by KVM_IRQ_LINE, of which
- * the number of the pin is a part only. Any thread may raise and lower it. */
+/* Returns a level-triggered view of a pin of the interrupt controllers, by KVM_IRQ_LINE, whose
+ * argument contains more than the pin's number. Any thread may raise and lower it. */
 struct irq_line vm_irq(struct vm *vm, unsigned pin);
 
-/* Fills route, which has room for VM_MAX_PIN_ROUTES, with what the pins are connected to when KVM
- * has made the interrupt controllers. Returns how many routes that are. Any thread. */
+/* Fills route, which has room for VM_MAX_PIN_ROUTES, with the pins' connections as they are when
+ * KVM has made the interrupt controllers. Returns how many there are. Any thread. */
 unsigned vm_pin_routes(struct kvm_irq_routing_entry *route);
 
 /* -- processors ------------------------------------------------------------------------------ */
@@ -124,16 +125,16 @@ unsigned vm_pin_routes(struct kvm_irq_routing_entry *route);
 /* Sets up v, one of cpus, as firmware leaves a processor. Called by vcpu_init(). */
 int vcpu_init_arch(struct vcpu *v, const struct vm *vm, unsigned cpus) __must_check;
 
-/* The exits that other architectures don't have, or not in this way, by KVM's number. */
+/* The exits, by KVM's number, that other architectures don't have, or handle differently. */
 extern const struct vcpu_exit arch_exits[VCPU_EXIT_REASONS];
 
 /* Prints why v can't go on, its registers, the bytes at its program counter and the instruction
  * that they make, and the last accesses. why is a clause without a capital; hint is a sentence, or
- * NULL for the architecture's own. The vCPU's thread. */
+ * NULL for the architecture's own. The vCPU's thread calls this. */
 void vcpu_explain(struct vcpu *v, const char *why, const char *hint);
 
 /* Returns what the host's CLOCK_REALTIME was when the guest's counter, by which it can tell the
- * time, had some value. khz 0: this host can't tell. Any thread, before vcpu_start(). */
+ * time, had some value. khz 0: this host can't tell. Any thread may call it before vcpu_start(). */
 struct vcpu_clock {
 	uint64_t counter, real_ns;
 	uint32_t khz;
@@ -142,10 +143,10 @@ struct vcpu_clock vcpu_clock(const struct vcpu *v);
 
 /* -- for people ------------------------------------------------------------------------------ */
 
-/* Lines of --dry-run: processors; and the devices that are not virtio's. serial: what the serial
- * port is connected to. */
+/* These print lines of --dry-run: the processors; and the devices that are not virtio's. serial
+ * says what the serial port is connected to. */
 void board_print_processors(const struct board *b, FILE *out);
 void board_print_devices(const struct board *b, const char *serial, FILE *out);
 
-/* A bus of the board's own, for its counts of accesses; NULL: it has none. */
+/* Returns a bus of the board's own, for its counts of accesses; NULL: it has none. */
 const struct bus *board_bus(const struct board *b);

@@ -164,7 +164,7 @@ static int put_modules(const struct modules *m, const char *dir, struct initramf
 	return rc;
 }
 
-/* With all that each needs. */
+/* Adds these modules, with all that each needs. */
 static int find_all(struct modules *m, const struct modules_index *x, const char *dir,
 		    const char *const name[])
 {
@@ -184,7 +184,7 @@ static int find_all(struct modules *m, const struct modules_index *x, const char
 static int add_modules(const char *dir, const char *const devices[], struct initramfs *a,
 		       FILE *orders)
 {
-	static const char *const own[] = { "overlay", NULL }; /* of the guest's init: its root */
+	static const char *const own[] = { "overlay", NULL }; /* for the guest's root */
 	struct file dep = { 0 }, builtin = { 0 };
 	struct modules m = { 0 };
 	int rc = read_in(&dep, dir, "modules.dep", strlen("modules.dep"));

@@ -203,7 +203,8 @@ static int exit_unknown(struct vcpu *v)
 	return VCPU_CRASHED;
 }
 
-/* Every architecture has these; the others are in the architecture's table, which counts first. */
+/* Every architecture has these exits. The others are in the architecture's table, which takes
+ * precedence. */
 static const struct vcpu_exit exits[VCPU_EXIT_REASONS] = {
 	[KVM_EXIT_UNKNOWN] = { "unknown", exit_unknown },
 	[KVM_EXIT_MMIO] = { "mmio", exit_mmio },
@@ -212,7 +213,7 @@ static const struct vcpu_exit exits[VCPU_EXIT_REASONS] = {
 	[KVM_EXIT_INTERNAL_ERROR] = { "internal-error", exit_internal_error },
 };
 
-/* NULL: there is no row. */
+/* Returns the row for a reason, or NULL. */
 static const struct vcpu_exit *find_exit(unsigned reason)
 {
 	if (reason >= ARRAY_SIZE(exits))

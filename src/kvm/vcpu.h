@@ -54,7 +54,7 @@ struct vcpu_stats {
 /* An exit of KVM's: a row of the table in vcpu.c, or of the architecture's. */
 struct vcpu_exit {
 	const char *name; /* KVM's */
-	/* Does what the guest has left KVM_RUN for; on the vCPU's thread. Returns VCPU_RESUME if
+	/* Does what the guest has left KVM_RUN for, on the vCPU's thread. Returns VCPU_RESUME if
 	 * the guest runs on, or an enum vcpu_end if vcpu_run() ends. */
 	int (*handle)(struct vcpu *v);
 };
@@ -65,7 +65,7 @@ struct vcpu {
 	int fd;
 	struct kvm_run *run_page; /* shared with KVM */
 	size_t run_page_len;
-	struct board *board;    /* not owned; for exits of the architecture's own */
+	struct board *board;    /* not owned; for the architecture's own exits */
 	struct bus *mmio;       /* not owned */
 	const struct gmem *mem; /* not owned; needed only to show the code bytes of a crash */
 	bool timed;             /* fill guest_ns and host_ns */
@@ -105,10 +105,11 @@ void vcpu_join(struct vcpu *v);
 enum vcpu_end vcpu_run(struct vcpu *v);
 
 /* Does what the guest has left KVM_RUN for, as the run page says. This is one step of the loop;
- * only tests call it directly. Returns what the exit's handler does. */
+ * only tests call it directly. Returns what the exit's handler returns. */
 int vcpu_handle(struct vcpu *v);
 
-/* For handlers: the guest accessed a device's memory or port, or what is nobody's. */
+/* Handlers note here that the guest accessed memory or a port that belongs to a device or to
+ * nobody. */
 void vcpu_note_access(struct vcpu *v, uint64_t addr, uint64_t value, unsigned size, bool mmio,
 		      bool write);
 

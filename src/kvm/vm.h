@@ -14,7 +14,8 @@
 #include "vmm/types.h"
 #include "vmm/wires.h"
 
-/* Pins of the in-kernel interrupt controllers: bounds of arch_layout.nr_pins and vm_pin_routes(). */
+/* Pins of the in-kernel interrupt controllers: limits of arch_layout.nr_pins and
+ * vm_pin_routes(). */
 #define VM_MAX_PINS       64
 #define VM_MAX_PIN_ROUTES (2 * VM_MAX_PINS)
 
@@ -40,8 +41,8 @@ void vm_destroy(struct vm *vm);
 /* Maps host memory, which stays the caller's, at gpa. Returns 0 or -errno, logged. */
 int vm_add_memory(struct vm *vm, gpa_t gpa, uint64_t size, void *host) __must_check;
 
-/* Makes *line an edge-triggered view of a pin of the interrupt controller, by irqfd: raising it is one write(2), and lowering
- * it does nothing. Returns 0 or -errno, logged. */
+/* Makes *line an edge-triggered view of a pin of the interrupt controller, by irqfd: raising it is
+ * one write(2), and lowering it does nothing. Returns 0 or -errno, logged. */
 int vm_irqfd_line(struct vm *vm, unsigned pin, struct irq_line *line) __must_check;
 
 /* Returns what wires the eventfds of a device (vmm/wires.h): by ioeventfds and, for PCI functions,

@@ -16,7 +16,7 @@
 
 #include "arch/arch.h"
 
-/* What message n is to KVM. */
+/* Returns the GSI of message n. */
 static uint32_t message_gsi(unsigned n)
 {
 	return arch_layout.nr_pins + n;
@@ -24,7 +24,7 @@ static uint32_t message_gsi(unsigned n)
 
 struct vm_msi {
 	bool changed; /* since KVM was told */
-	bool devices; /* KVM wants to know which device a message comes from */
+	bool devices; /* KVM must be told which device a message comes from */
 	struct {
 		struct msi msi;
 		bool used, told; /* there is a message; KVM knows it */
@@ -96,7 +96,7 @@ static void msi_route(void *ctx, unsigned n, const struct msi *msi)
 	assert(n < VM_MSIS);
 	pthread_mutex_lock(&vm->msi_lock);
 	if (!vm->msi) {
-		vm->msi = calloc(1, sizeof(*vm->msi)); /* msi_connect() fails without */
+		vm->msi = calloc(1, sizeof(*vm->msi)); /* without it msi_connect() fails */
 		if (vm->msi)
 			vm->msi->devices = vm_has(vm, KVM_CAP_MSI_DEVID);
 	}

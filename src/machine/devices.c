@@ -116,13 +116,13 @@ static void destroy_vsock(struct machine *m)
 
 /* -- all of them ----------------------------------------------------------------------------- */
 
-/* In this order the guest finds them. init makes what the options ask for, which may be nothing;
- * destroy is safe after any init, and after none. */
+/* The guest finds them in this order. init makes what the options ask for, which may be nothing;
+ * destroy is safe after any init, and without one. */
 static const struct {
 	int (*init)(struct machine *m);
 	void (*destroy)(struct machine *m);
 } devices[] = {
-	{ init_disks, destroy_disks }, /* first, as Linux calls them vda, vdb, … */
+	{ init_disks, destroy_disks }, /* first, because Linux calls them vda, vdb, … */
 	{ machine_net_init, machine_net_destroy },
 	{ init_rng, NULL },
 	{ init_balloon, destroy_balloon },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine's parts, one after the other. What is at I/O ports and the like is the architecture's
- * board (board.h); how a device is added, docs/adding-a-device.md says.
+ * The machine's parts, one after the other. The devices at I/O ports and the like are the
+ * architecture's board (board.h). docs/adding-a-device.md says how a device is added.
  */
 #include "machine/machine.h"
 
@@ -294,7 +294,7 @@ void machine_stop_guest(struct machine *m)
 static void stop_threads(struct machine *m)
 {
 	__atomic_store_n(&m->stopping, true, __ATOMIC_RELAXED);
-	board_stop(&m->board); /* a vCPU may wait in there */
+	board_stop(&m->board); /* a vCPU may be waiting in there */
 	machine_stop_guest(m);
 	for (unsigned i = 0; i < m->nr_vcpus; i++)
 		vcpu_join(&m->vcpu[i]);

@@ -38,7 +38,7 @@ void ram_free(struct ram *r);
  * again, which would kill us. Any thread. */
 bool ram_release(const struct ram *r, void *host, uint64_t len);
 
-/* Adds r to m where the architecture has RAM (arch_layout). Each part begins at a multiple of 1 GiB,
- * in r as for the guest, so that huge pages of the host and of the guest coincide. Returns what
- * gmem_add() returns. */
+/* Adds r to m where the architecture has RAM (arch_layout). Each part begins at a multiple of 1
+ * GiB, in r as for the guest, so that huge pages of the host and of the guest coincide. Returns
+ * what gmem_add() returns. */
 int ram_layout(const struct ram *r, struct gmem *m) __must_check;

@@ -39,7 +39,7 @@ static void print_memory(FILE *out, const struct machine *m)
 				arch_layout.chip[i].what);
 }
 
-/* How many devices of the same kind come before device number i. */
+/* Returns how many devices of the same kind come before device number i. */
 static unsigned nth_of_kind(const struct machine *m, size_t i)
 {
 	unsigned nth = 0;

@@ -14,7 +14,7 @@ void transport_init(struct machine *m);
 /* Maps the registers of all devices. Returns 0 or -errno, logged. */
 int transport_wire(struct machine *m) __must_check;
 
-/* Puts into d, which then refers to list, where a kernel finds them. */
+/* Tells a kernel in d, which then refers to list, where it finds them. */
 void transport_describe(const struct machine *m, struct device_places *d,
 			struct virtio_place list[MACHINE_MAX_VIRTIO]);
 
@@ -24,7 +24,7 @@ void transport_reserve(const struct machine *m, struct boot_request *r);
 /* Resets all devices and frees their transports. Called when no thread runs. */
 void transport_destroy(struct machine *m);
 
-/* The module of Linux that finds the devices there. */
+/* Returns the module of Linux that finds the devices there. */
 const char *transport_module(const struct machine *m);
 
 /* Returns where device number i is, in words: the first columns of a line of --dry-run. */

@@ -11,8 +11,7 @@
 
 typedef unsigned long long ull;
 
-/* What the kernel of a command says comes out of its early console, at a port that ACPI doesn't
- * tell of. */
+/* A command's kernel prints on its early console, at a port that ACPI doesn't mention. */
 static bool tells_of_serial(const struct board *b)
 {
 	return b->config->serial.kind != HOST_NONE;
@@ -44,7 +43,7 @@ void board_destroy(struct board *b)
 	debug_exit_destroy(&b->debug_exit);
 }
 
-/* The I/O ports, all of them. */
+/* All I/O ports. */
 int board_wire(struct board *b, struct bus *mmio __unused)
 {
 	const bool serial = tells_of_serial(b) || b->config->command.argv;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * What a PC has beside processors, memory and virtio devices: the devices at I/O ports. See board.c
- * and arch.h.
- */
+/* The parts of a PC beside processors, memory and virtio devices: the devices at I/O ports. See
+ * board.c and arch.h. */
 #pragma once
 
 #include "arch/arch.h"

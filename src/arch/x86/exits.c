@@ -30,7 +30,7 @@ static int exit_hlt(struct vcpu *v __unused)
 	return VCPU_RESUME;
 }
 
-/* The guest can take an interrupt now: KVM injects it by itself. */
+/* The guest can take an interrupt now; KVM injects it by itself. */
 static int exit_irq_window(struct vcpu *v __unused)
 {
 	return VCPU_RESUME;

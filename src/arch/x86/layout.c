@@ -9,7 +9,7 @@
 static const uint8_t virtio_gsi[] = { 5,  6,  7,  10, 11, 12, 13, 14, 15,
 				      16, 17, 18, 19, 20, 21, 22, 23 };
 
-/* What is in the hole is below BOARD_IOAPIC. */
+/* All that is in the hole lies below BOARD_IOAPIC. */
 const struct layout arch_layout = {
 	.ram = { { 0, HOLE_START }, { HOLE_END, UINT64_MAX - HOLE_END } },
 	.nr_pins = IOAPIC_PINS,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The address map and the interrupts of a PC, as far as more than layout.c needs them. */
+/* The address map and the interrupts of a PC, as far as files other than layout.c need them. */
 #pragma once
 
 #include "vmm/types.h"
@@ -16,11 +16,11 @@ enum board_port {
 
 enum board_gsi { GSI_COM1 = 4, GSI_PM = 9 };
 
-/* RAM is from 0 on, but for the 32-bit device hole. */
+/* RAM begins at 0, and has one gap, the 32-bit device hole. */
 #define HOLE_START (3 * GIB)
 #define HOLE_END   (4 * GIB)
 
-/* In KVM. */
+/* These are in KVM. */
 #define IOAPIC_PINS  24
 #define BOARD_IOAPIC 0xfec00000ull
 #define BOARD_LAPIC  0xfee00000ull

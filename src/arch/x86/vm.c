@@ -16,7 +16,7 @@
 #include "arch/x86/layout.h"
 #include "arch/x86/x86.h"
 
-#define PIC_PINS 8 /* of each of the two */
+#define PIC_PINS 8 /* of each of the two PICs */
 
 _Static_assert(IOAPIC_PINS <= VM_MAX_PINS && IOAPIC_PINS + 2 * PIC_PINS <= VM_MAX_PIN_ROUTES,
 	       "room for each");
@@ -121,7 +121,7 @@ static struct kvm_irq_routing_entry pin(uint32_t gsi, uint32_t chip, uint32_t n)
 	};
 }
 
-/* As KVM has them from the start (KVM api 4.24, 4.52). */
+/* The connections that KVM has from the start (KVM api 4.24, 4.52). */
 unsigned vm_pin_routes(struct kvm_irq_routing_entry *e)
 {
 	unsigned nr = 0;
