@@ -182,7 +182,7 @@ static void log_stats(const struct virtio_balloon *b)
 	const uint64_t *s = b->stat;
 
 	log_info(
-		"balloon: %u MiB of %u MiB; of the guest's %llu MiB are free %llu, available %llu, caches %llu",
+		"balloon: %u MiB of %u MiB; the guest has %llu MiB: %llu free, %llu available, %llu in caches",
 		pages_mib(b->actual_pages), pages_mib(b->target_pages),
 		s[VIRTIO_BALLOON_S_MEMTOT] / MIB, s[VIRTIO_BALLOON_S_MEMFREE] / MIB,
 		s[VIRTIO_BALLOON_S_AVAIL] / MIB, s[VIRTIO_BALLOON_S_CACHES] / MIB);

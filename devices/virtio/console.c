@@ -185,7 +185,7 @@ static void port_keep(struct console_port *p)
 		if (!port_keep_chain(p)) {
 			guest_err(
 				&p->console->vd.log,
-				"virtio-console: the driver resets it, with too much still to be written to %s: some of it is lost",
+				"virtio-console: the driver resets it while too much output waits for %s: some of it is lost",
 				p->end.name ?: "its console");
 			return;
 		}

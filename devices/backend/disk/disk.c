@@ -195,7 +195,7 @@ static int start_engine(struct disk *d, enum disk_engine wanted)
 	if (!any)
 		return log_ret(rc, "--disk %s: no io_uring here: %s (leave the choice to minivmm)",
 			       d->path, strerrordesc_np(-rc));
-	log_info("--disk %s: no io_uring here (%s): reading and writing one by one", d->path,
+	log_info("--disk %s: no io_uring here (%s): requests are done one by one", d->path,
 		 strerrordesc_np(-rc));
 	return try_engine(d, DISK_ENGINE_SYNC);
 }
@@ -293,7 +293,7 @@ int disk_open(struct disk *d, const struct disk_options *o,
 	if (o->kept && o->kept->failed)
 		return log_ret(
 			-EIO,
-			"--disk %s: the host could not store what was written: the guest is not restarted on that",
+			"--disk %s: the host could not store what was written: the guest is not restarted with it",
 			o->path);
 	rc = open_image(d, o, o->readonly || over);
 	if (rc == 0 && over)

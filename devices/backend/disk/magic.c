@@ -33,13 +33,13 @@ static const struct kind kinds[] = {
 	{ "a Parallels image", "parallels", CONVERT, MAGIC("WithoutFreeSpace") },
 	{ "a Parallels image", "parallels", CONVERT, MAGIC("WithouFreSpacExt") },
 	{ "a DMG image", "dmg", CONVERT, .at_end = true, MAGIC("koly\0\0\0\4") },
-	{ "a file of gzip", "gzip -dk", UNPACK, MAGIC("\x1f\x8b\x08") },
-	{ "a file of xz", "xz -dk", UNPACK,
+	{ "a gzip file", "gzip -dk", UNPACK, MAGIC("\x1f\x8b\x08") },
+	{ "an xz file", "xz -dk", UNPACK,
 	  MAGIC("\xfd"
 		"7zXZ\0") },
-	{ "a file of zstd", "zstd -d", UNPACK, MAGIC("\x28\xb5\x2f\xfd") },
-	{ "a file of bzip2", "bzip2 -dk", UNPACK, .off = 4, MAGIC("1AY&SY") },
-	{ "a file of lz4", "lz4 -d", UNPACK, MAGIC("\x04\x22\x4d\x18") },
+	{ "a zstd file", "zstd -d", UNPACK, MAGIC("\x28\xb5\x2f\xfd") },
+	{ "a bzip2 file", "bzip2 -dk", UNPACK, .off = 4, MAGIC("1AY&SY") },
+	{ "an lz4 file", "lz4 -d", UNPACK, MAGIC("\x04\x22\x4d\x18") },
 	{ "a ZIP archive", "unzip", UNPACK, MAGIC("PK\3\4") },
 	{ "a 7-Zip archive", "7z x", UNPACK, MAGIC("7z\xbc\xaf\x27\x1c") },
 };

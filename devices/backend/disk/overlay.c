@@ -120,7 +120,7 @@ static int open_temp(struct overlay *v)
 		return no_temp(v, dir, -errno);
 	if (fstatfs(v->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC)
 		log_warn(
-			"--disk %s: what the guest writes takes the host's memory: %s is a tmpfs (set TMPDIR to a directory on a disk)",
+			"--disk %s: what the guest writes takes up the host's memory: %s is a tmpfs (set TMPDIR to a directory on a disk)",
 			v->name, dir);
 	v->is_new = true;
 	return 0;

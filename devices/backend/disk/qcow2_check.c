@@ -54,7 +54,7 @@ static inline void refer(struct check *c, uint64_t off)
 	const uint64_t n = off >> c->q->cluster_bits;
 
 	if (off & (c->q->cluster - 1))
-		wrong(c, "a table refers to an odd place");
+		wrong(c, "a table refers to a place within a cluster");
 	else if (n >= c->q->file_end)
 		wrong(c, "it ends before what its tables refer to");
 	else
@@ -181,7 +181,7 @@ static int check_block(struct check *c, uint64_t begin, uint64_t end)
 	for (uint64_t word = begin / 64; word * 64 < end; word++)
 		for (uint64_t left = c->used[word]; left; left &= left - 1)
 			if (!off || !count[word * 64 + (uint64_t)__builtin_ctzll(left) - begin])
-				wrong_counts(c, "its refcounts leave out what is in use");
+				wrong_counts(c, "its refcounts leave out clusters that are in use");
 	return rc;
 }
 

@@ -57,7 +57,7 @@ static const char *unsupported(const struct qcow2 *q, const struct header *h, bo
 	if (bits < QCOW2_MIN_CLUSTER_BITS || bits > QCOW2_MAX_CLUSTER_BITS)
 		return "has clusters smaller than 64K or larger than 2M; convert it with qemu-img convert -O qcow2";
 	if (be32toh(h->refcount_order) != 4)
-		return "has refcounts of other than 16 bits; convert it with qemu-img convert -O qcow2";
+		return "has refcounts that are not 16 bits wide; convert it with qemu-img convert -O qcow2";
 	if (be32toh(h->nr_snapshots) && !readonly)
 		return "has snapshots inside; convert it with qemu-img convert -O qcow2, or use readonly=on";
 	return NULL;
@@ -70,7 +70,7 @@ static int check_magic(const struct qcow2 *q, const struct header *h)
 	if (be32toh(h->magic) != MAGIC)
 		return log_ret(
 			-EINVAL,
-			"--disk %s: is not a qcow2 image (leave out format=qcow2 for a raw one; for overlay=, name a file that isn't there: it is made)",
+			"--disk %s: is not a qcow2 image (leave out format=qcow2 for a raw one; for overlay=, name a file that does not exist yet)",
 			q->name);
 	if (version == 2)
 		return log_ret(
@@ -192,7 +192,7 @@ static int check_header(struct qcow2 *q, const struct header *h, enum qcow2_use 
 	if (!q->size || q->size % DISK_SECTOR || q->size > QCOW2_MAX_SIZE)
 		return log_ret(
 			-EINVAL,
-			"--disk %s: its size, %llu bytes, is none that a disk can have (whole sectors of %d bytes, up to 64T)",
+			"--disk %s: its size, %llu bytes, is not possible for a disk (whole sectors of %d bytes, up to 64T)",
 			q->name, (unsigned long long)q->size, DISK_SECTOR);
 	return 0;
 }

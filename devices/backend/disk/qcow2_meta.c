@@ -421,7 +421,7 @@ int qcow2_check_length(struct qcow2 *q)
 	q->failed = true;
 	return log_ret(
 		-EIO,
-		"--disk %s: somebody cut the file short while it is in use: nothing more is written to it",
+		"--disk %s: somebody cut the file short while it was in use: nothing more is written to it",
 		q->name);
 }
 

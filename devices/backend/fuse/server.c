@@ -381,7 +381,7 @@ static int open_folder(struct fuse_server *f, bool files, struct statx *st)
 	if (S_ISDIR(st->stx_mode))
 		return 0;
 	if (!S_ISREG(st->stx_mode))
-		return log_ret(-EINVAL, "%s %s: this is not %s, which is what can be shared",
+		return log_ret(-EINVAL, "%s %s: this is not %s; nothing else can be shared",
 			       f->option, f->path, kind);
 	rc = open_parent(f, &f->root_fd, st);
 	if (rc == 0 && fuse_stat(f->root_fd, st) < 0)

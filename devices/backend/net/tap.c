@@ -269,7 +269,7 @@ int net_tap_wrong_kind(const struct net_tap_options *o)
 int net_tap_not_one(const char *option, int fd)
 {
 	return log_ret(-EINVAL,
-		       "%s: descriptor %d is not a TAP; hand in one that TUNSETIFF has made so",
+		       "%s: descriptor %d is not a TAP; pass one that TUNSETIFF has made a TAP",
 		       option, fd);
 }
 

@@ -415,7 +415,7 @@ static struct in_addr ip4(uint32_t address)
 static int user_forward(struct net_user *u, const struct net_user_forward *f)
 {
 	char host[INET_ADDRSTRLEN];
-	const char *mend;
+	const char *advice;
 
 	if (u->lib.slirp_add_hostfwd(u->slirp, f->udp, f->host, f->host_port, f->guest,
 				     f->guest_port) == 0) {
@@ -425,12 +425,12 @@ static int user_forward(struct net_user *u, const struct net_user_forward *f)
 		return 0;
 	}
 	inet_ntop(AF_INET, &f->host, host, sizeof(host));
-	mend = errno == EADDRINUSE      ? "; take another port"
-	       : errno == EADDRNOTAVAIL ? "; this host has no such address"
-	       : errno == EACCES        ? "; take a port from 1024 on"
-					: "";
+	advice = errno == EADDRINUSE      ? "; take another port"
+		 : errno == EADDRNOTAVAIL ? "; this host has no such address"
+		 : errno == EACCES        ? "; take a port from 1024 on"
+					  : "";
 	return log_ret(-errno, "--net user: hostfwd=%s:%s:%u: listening on the host: %s%s",
-		       f->udp ? "udp" : "tcp", host, f->host_port, strerrordesc_np(errno), mend);
+		       f->udp ? "udp" : "tcp", host, f->host_port, strerrordesc_np(errno), advice);
 }
 
 static int user_slirp(struct net_user *u, const struct net_user_options *o)

@@ -73,7 +73,7 @@ int vsock_unix_dial(const struct unix_dir *dir, uint32_t port)
 const char *vsock_unix_refusal(int rc)
 {
 	if (rc == -EREMOTE)
-		return "is where a monitor listens, whose machine is not for guests";
+		return "belongs to another machine, which guests may not reach";
 	return rc == -ELOOP ? "is a symbolic link, which is not followed" : NULL;
 }
 

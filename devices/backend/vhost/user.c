@@ -170,7 +170,7 @@ static int get_reply(struct vhost_user *v, struct message *m, uint32_t request, 
 	/* The daemon may repeat NEED_REPLY in its answer. */
 	if (m->h.request != request || (m->h.flags & ~NEED_REPLY) != (VERSION | REPLY) ||
 	    m->h.len != len)
-		return give_up(v, -EPROTO, "answers something else than it was asked");
+		return give_up(v, -EPROTO, "answers something other than it was asked");
 	return receive(v, &m->number, len);
 }
 
@@ -348,7 +348,8 @@ static void heard(struct loop_source *src, uint32_t events __unused)
 	n = recv(v->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	give_up(v, -EPIPE, n > 0 ? "speaks unasked: the guest goes on without it" : "is gone");
+	give_up(v, -EPIPE,
+		n > 0 ? "sends what nobody asked for: the guest goes on without it" : "is gone");
 	virtio_broken(v->vd, "its daemon is gone");
 }
 

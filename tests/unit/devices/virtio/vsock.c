@@ -1622,7 +1622,7 @@ static void the_socket_of_another_machine_is_not_dialled(void **state __unused)
 	capture_begin(&said);
 	say(&t, REQUEST, 1024, 2);
 	expect(&t, RST, 1024, 2);
-	assert_non_null(strstr(capture_end(&said), "v_2 is where a monitor listens"));
+	assert_non_null(strstr(capture_end(&said), "v_2 belongs to another machine"));
 	virtio_vsock_destroy(&other);
 	/* By a relative path. */
 	assert_non_null(getcwd(here, sizeof(here)));

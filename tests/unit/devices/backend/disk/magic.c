@@ -103,7 +103,7 @@ static void packed_files_are_told_of(void **state __unused)
 		off_t off;
 	} cases[] = {
 		{ "\x1f\x8b\x08",
-		  "is a file of gzip, and the guest gets its bytes as they are (unpack it with: gzip -dk '/tmp/",
+		  "is a gzip file, and the guest gets its bytes as they are (unpack it with: gzip -dk '/tmp/",
 		  3, 0 },
 		{ "\xfd"
 		  "7zXZ\0",

@@ -333,7 +333,7 @@ static void a_loss_is_not_forgotten_by_a_restart(void **state __unused)
 	capture_end(&c);
 	assert_int_equal(rc, -EIO);
 	assert_non_null(strstr(c.text, "what was written last is lost"));
-	assert_non_null(strstr(c.text, "the guest is not restarted on that"));
+	assert_non_null(strstr(c.text, "the guest is not restarted with it"));
 	kept_end(&kept);
 	unlink(t.overlay); /* it counts what nothing uses */
 	rig_down(&t);
@@ -644,7 +644,7 @@ static void what_is_not_supported_is_refused(void **state __unused)
 	} cases[] = {
 		{ "compat=0.10", "version 2; upgrade it with qemu-img amend -o compat=v3" },
 		{ "cluster_size=32k", "has clusters smaller than 64K" },
-		{ "refcount_bits=1", "has refcounts of other than 16 bits" },
+		{ "refcount_bits=1", "has refcounts that are not 16 bits wide" },
 		{ "extended_l2=on,cluster_size=128k", "has extended L2 entries" },
 		{ "data_file=/tmp/qcow2-data", "keeps its data in another file" },
 	};
@@ -691,9 +691,9 @@ static void damage_is_told(void **state __unused)
 		{ 8, 65536 - 3, 8, "the name of its backing file" },
 		{ 16, 1024, 4, "the name of its backing file" },
 		{ 20, 63, 4, "has clusters smaller than 64K or larger than 2M" },
-		{ 24, 0, 8, "none that a disk can have" },
-		{ 24, 1ull << 62, 8, "none that a disk can have" },
-		{ 24, 1023, 8, "none that a disk can have" },
+		{ 24, 0, 8, "not possible for a disk" },
+		{ 24, 1ull << 62, 8, "not possible for a disk" },
+		{ 24, 1023, 8, "not possible for a disk" },
 		{ 32, 1, 4, "is encrypted" },
 		{ 36, 0, 4, "an L1 table that is too short" },
 		{ 40, 0, 8, "the place of its L1 table" },
@@ -705,7 +705,7 @@ static void damage_is_told(void **state __unused)
 		{ 72, 1, 8, "was not closed properly" },
 		{ 72, 2, 8, "is marked as corrupt" },
 		{ 72, 1ull << 63, 8, "has features that minivmm does not know" },
-		{ 96, 6, 4, "has refcounts of other than 16 bits" },
+		{ 96, 6, 4, "has refcounts that are not 16 bits wide" },
 		{ 100, 103, 4, "the length of its header" },
 		{ 108, 0x7fffffff, 4, "an extension of its header" },
 		{ 108, 16, 4, "the format of its backing file" },

@@ -371,18 +371,19 @@ static void damage_is_refused(void **state __unused)
 		{ cut_data, "it ends before what its tables refer to (copy it again, or save ", 0 },
 		{ cut_l2, "it ends within a table", 0 },
 		{ cut_l1, "the place of its L1 table", 0 },
-		{ uncount_data, "leave out what is in use (repair it with: qemu-img check", 1 },
-		{ uncount_l2, "leave out what is in use", 1 },
-		{ uncount_l1, "leave out what is in use", 1 },
-		{ uncount_header, "leave out what is in use", 1 },
-		{ uncount_reftable, "leave out what is in use", 1 },
-		{ uncount_block, "leave out what is in use", 1 },
-		{ lose_block, "leave out what is in use", 1 },
-		{ clear_block, "leave out what is in use", 1 },
+		{ uncount_data,
+		  "leave out clusters that are in use (repair it with: qemu-img check", 1 },
+		{ uncount_l2, "leave out clusters that are in use", 1 },
+		{ uncount_l1, "leave out clusters that are in use", 1 },
+		{ uncount_header, "leave out clusters that are in use", 1 },
+		{ uncount_reftable, "leave out clusters that are in use", 1 },
+		{ uncount_block, "leave out clusters that are in use", 1 },
+		{ lose_block, "leave out clusters that are in use", 1 },
+		{ clear_block, "leave out clusters that are in use", 1 },
 		{ same_block_twice, "the same place", 0 },
 		{ block_is_data, "the same place", 0 },
 		{ block_beyond_end, "it ends before", 0 },
-		{ block_at_odd_place, "an odd place", 0 },
+		{ block_at_odd_place, "a place within a cluster", 0 },
 		{ reserved_in_reftable, "an entry of its refcount table", 0 },
 		{ same_data_twice, "the same place", 0 },
 		{ same_data_shared, "the same place", 0 },
@@ -390,7 +391,7 @@ static void damage_is_refused(void **state __unused)
 		{ data_is_l1, "the same place", 0 },
 		{ data_is_reftable, "the same place", 0 },
 		{ zeroes_have_others_place, "the same place", 0 },
-		{ data_at_odd_place, "an odd place", 0 },
+		{ data_at_odd_place, "a place within a cluster", 0 },
 		{ reserved_in_l2, "an entry of an L2 table", 0 },
 		{ reserved_in_l1, "an entry of its L1 table", 0 },
 		{ l2_is_shared, "are wrong for an L2 table (repair", 1 },
@@ -529,7 +530,7 @@ static void holes_take_no_time(void **state __unused)
 	for (uint64_t i = 1; i < CLUSTER / 8; i++)
 		poke(t.image, t.l1 + 8 * i, (end + i * CLUSTER) | COPIED, 8);
 	bytes_read = 0;
-	assert_refused(&t, "leave out what is in use");
+	assert_refused(&t, "leave out clusters that are in use");
 	assert_in_range(bytes_read, 1, 4 << 20);
 	for (uint64_t i = 0; i < CLUSTER / 8; i++)
 		set_count(&t, end + i * CLUSTER, 1);

@@ -482,8 +482,9 @@ static void a_daemon_that_dies_or_speaks_unasked_breaks_the_device(void **state 
 		t.s.daemon.hangup.fn(&t.s.daemon.hangup, EPOLLIN);
 		t.s.daemon.hangup.fn(&t.s.daemon.hangup, EPOLLIN); /* one that was on its way */
 		capture_end(&c);
-		assert_non_null(strstr(c.text, speaks ? "--fs tag=tag: the daemon speaks unasked"
-						      : "--fs tag=tag: the daemon is gone\n"));
+		assert_non_null(strstr(
+			c.text, speaks ? "--fs tag=tag: the daemon sends what nobody asked for"
+				       : "--fs tag=tag: the daemon is gone\n"));
 		assert_int_not_equal(t.s.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
 		assert_int_equal(t.d.config_interrupts, 1);
 		assert_false(t.s.daemon.watched);
