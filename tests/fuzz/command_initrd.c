@@ -17,41 +17,41 @@
 
 enum { KERNEL, MODULES, ROOT, NR_KINDS };
 
-static char folder[] = "/dev/shm/fuzz-run-XXXXXX";
+static char dir[] = "/dev/shm/fuzz-run-XXXXXX";
 
-static void remove_folder(void)
+static void remove_dir(void)
 {
 	char command[64];
 
-	snprintf(command, sizeof(command), "rm -r %s", folder);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
 	if (system(command) != 0)
 		perror(command);
 }
 
-static const char *in_folder(const char *name)
+static const char *in_dir(const char *name)
 {
 	static char path[64];
 
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	return path;
 }
 
 /* The directory is the same for all inputs; its files are written anew. */
-static void make_folder(void)
+static void make_dir(void)
 {
 	static bool made;
 
 	if (made)
 		return;
 	made = true;
-	assert(mkdtemp(folder));
-	assert(mkdir(in_folder("etc"), 0700) == 0);
-	atexit(remove_folder);
+	assert(mkdtemp(dir));
+	assert(mkdir(in_dir("etc"), 0700) == 0);
+	atexit(remove_dir);
 }
 
 static void make(const char *name, const uint8_t *data, size_t len)
 {
-	int fd = open(in_folder(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd = open(in_dir(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	assert(fd >= 0);
 	assert(write(fd, data, len) == (ssize_t)len);
@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct config c = { .cpus = 1, .kernel = "/nowhere/boot/vmlinuz" };
 	struct file kernel = { 0 };
 
-	make_folder();
+	make_dir();
 	c.command.argv = argv;
 	c.command.clean_env = true;
 	if (kind == KERNEL) {
@@ -98,10 +98,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		if (in.len)
 			memcpy(kernel.data, in.data, in.len);
 	} else if (kind == MODULES) {
-		c.command.modules = folder;
+		c.command.modules = dir;
 		make_two("modules.dep", "m.ko", &in);
 	} else {
-		c.command.root = folder;
+		c.command.root = dir;
 		c.command.user = "jo";
 		make_two("etc/passwd", "etc/group", &in);
 	}

@@ -41,7 +41,7 @@ int main(int argc, char **argv)
 	int n;
 
 	if (argc != 2 || (n = scandir(argv[1], &entry, is_file, alphasort)) <= 0) {
-		printf("Bail out! no corpus in %s\n", argc > 1 ? argv[1] : "(no folder named)");
+		printf("Bail out! no corpus in %s\n", argc > 1 ? argv[1] : "(no directory named)");
 		return 1;
 	}
 	log_set_level(LOG_QUIET);

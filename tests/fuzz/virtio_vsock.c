@@ -28,7 +28,7 @@ struct target {
 	struct virtio_vsock v;
 	struct driver d;
 	struct loop loop;
-	char folder[32], path[64];
+	char dir[32], path[64];
 	int listener;
 	gpa_t out, in;
 	int fd[HOST_FDS]; /* clients and accepted connections; -1: none */
@@ -44,7 +44,7 @@ static void target_exit(void)
 	snprintf(path, sizeof(path), "%s_%u", t.path, LISTENER);
 	unlink(path);
 	virtio_vsock_destroy(&t.v);
-	rmdir(t.folder);
+	rmdir(t.dir);
 }
 
 static void target_init(void)
@@ -53,10 +53,10 @@ static void target_init(void)
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int rc;
 
-	strcpy(t.folder, "/tmp/fuzz-vsock-XXXXXX");
-	if (!mkdtemp(t.folder))
+	strcpy(t.dir, "/tmp/fuzz-vsock-XXXXXX");
+	if (!mkdtemp(t.dir))
 		abort();
-	snprintf(t.path, sizeof(t.path), "%s/v", t.folder);
+	snprintf(t.path, sizeof(t.path), "%s/v", t.dir);
 	atexit(target_exit);
 	rc = loop_init(&t.loop);
 	assert(rc == 0);

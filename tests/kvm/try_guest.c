@@ -10,9 +10,9 @@
 
 #define SKIPPED 77 /* meson's status for it */
 
-static int count_files(const char *folder)
+static int count_files(const char *dir)
 {
-	DIR *d = opendir(folder);
+	DIR *d = opendir(dir);
 	int n = 0;
 
 	while (d && readdir(d))

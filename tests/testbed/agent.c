@@ -125,7 +125,7 @@ static void job_read(struct job *j, int ctl)
 }
 
 /* Like mkdir -p; if a directory can't be made, the mount that follows fails. */
-static void make_folders(const char *path)
+static void make_dirs(const char *path)
 {
 	char *copy = strdup(path);
 
@@ -206,7 +206,7 @@ static void mount_all(const struct job *j)
 	mount_or_warn(NULL, "/", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL);
 	mount_fresh();
 	for (uint32_t i = 0; i < nr; i++) {
-		make_folders(j->shares[i]);
+		make_dirs(j->shares[i]);
 		if (move_mount(share[i], "", AT_FDCWD, j->shares[i], MOVE_MOUNT_F_EMPTY_PATH) < 0)
 			err(1, "share %s", j->shares[i]);
 		close(share[i]);
@@ -280,7 +280,8 @@ static _Noreturn void become(const struct job *j, const int fds[3], int tty)
 		_exit(125);
 	}
 	if (chdir(j->cwd) < 0) {
-		dprintf(2, "testbed: %s: %m: the working folder must be visible in the test bed\n",
+		dprintf(2,
+			"testbed: %s: %m: the working directory must be visible in the test bed\n",
 			j->cwd);
 		_exit(125);
 	}

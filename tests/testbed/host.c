@@ -78,7 +78,7 @@ static void make_spec(struct bed *b)
 	unsigned char byte;
 
 	if (!cwd || nr_groups < 0 || !env || !tail)
-		err(BED_FAILED, "describe the command: working folder, groups or environment");
+		err(BED_FAILED, "describe the command: working directory, groups or environment");
 	s->uid = geteuid();
 	s->gid = getegid();
 	umask(s->umask = umask(0));

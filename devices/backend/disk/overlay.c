@@ -17,7 +17,7 @@
 struct overlay {
 	const struct disk_options *o;
 	const char *name; /* for messages: "BASE,overlay=FILE" */
-	char *folder;     /* the directory of the file */
+	char *directory;  /* the directory of the file */
 	int fd;
 	bool is_new;
 	bool is_kept; /* from the guest's life before this one: it needs no checks */
@@ -29,7 +29,7 @@ static const char *format_name(const struct disk_options *o)
 }
 
 /* Returns the directory of path, which the caller frees; NULL: out of memory. */
-static char *folder_of(const char *path)
+static char *dir_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -73,7 +73,7 @@ static int write_new(struct overlay *v, uint64_t size)
 	return rc < 0 ? failed(v, rc, "can't make the overlay") : 0;
 }
 
-static const char *temp_folder(void)
+static const char *temp_dir(void)
 {
 	const char *dir = getenv("TMPDIR");
 
@@ -91,7 +91,7 @@ static int no_temp(const struct overlay *v, const char *dir, int rc)
 /* A dry run makes none, and says why a run couldn't. */
 static int try_new(const struct overlay *v, uint64_t size)
 {
-	const char *dir = v->o->temp ? temp_folder() : v->folder;
+	const char *dir = v->o->temp ? temp_dir() : v->directory;
 	AUTO_CLOSE int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct qcow2_info info = { .size = size };
 
@@ -105,7 +105,7 @@ static int try_new(const struct overlay *v, uint64_t size)
  * (memfd, shm), as an overlay may become as large as its base. */
 static int open_temp(struct overlay *v)
 {
-	const char *dir = temp_folder();
+	const char *dir = temp_dir();
 	char path[4096];
 	struct statfs fs;
 
@@ -141,13 +141,13 @@ static int make_file(struct overlay *v, uint64_t size, int base_fd)
 {
 	const mode_t mode = mode_of(base_fd);
 	const char *path = v->o->overlay;
-	AUTO_CLOSE int dir = open(v->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO_CLOSE int dir = open(v->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	char self[32];
 	int rc;
 
 	if (dir < 0)
 		return failed(v, -errno, "the overlay's directory");
-	v->fd = open(v->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+	v->fd = open(v->directory, O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
 	const bool named = v->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR);
 
 	if (named)
@@ -260,7 +260,8 @@ static int check_base(const struct overlay *v, const struct qcow2_info *info, in
 			-EINVAL,
 			"--disk %s: the overlay records no base (it is a disk of its own: give it alone, with format=qcow2)",
 			v->name);
-	n = snprintf(path, sizeof(path), "%s%s%s", *slash ? v->folder : "", slash, info->backing);
+	n = snprintf(path, sizeof(path), "%s%s%s", *slash ? v->directory : "", slash,
+		     info->backing);
 	if (n >= (int)sizeof(path) || fstat(base_fd, &given) < 0 || stat(path, &recorded) < 0 ||
 	    given.st_dev != recorded.st_dev || given.st_ino != recorded.st_ino)
 		return log_ret(
@@ -329,8 +330,8 @@ int disk_overlay(struct disk *d, const struct disk_options *o)
 	int rc;
 
 	snprintf(name, sizeof(name), "%s,overlay=%s", o->path, o->temp ? "temp" : o->overlay);
-	v.folder = folder_of(o->temp ? "" : o->overlay);
-	if (!v.folder)
+	v.directory = dir_of(o->temp ? "" : o->overlay);
+	if (!v.directory)
 		return log_ret(-ENOMEM, "--disk %s: out of memory", name);
 	rc = v.fd = kept_open(o->kept, DISK_KEPT_OVERLAY);
 	v.is_kept = rc >= 0;
@@ -343,6 +344,6 @@ int disk_overlay(struct disk *d, const struct disk_options *o)
 	if (kept_has(o->kept, DISK_KEPT_OVERLAY))
 		close_fd(&v.fd);
 	disk_release(&v.fd);
-	free(v.folder);
+	free(v.directory);
 	return rc < 0 ? rc : 0;
 }

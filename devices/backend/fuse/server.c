@@ -368,7 +368,7 @@ static int open_parent(struct fuse_server *f, int *fd, const struct statx *file)
 }
 
 /* Returns 0 or -errno, logged. */
-static int open_folder(struct fuse_server *f, bool files, struct statx *st)
+static int open_dir(struct fuse_server *f, bool files, struct statx *st)
 {
 	const char *kind = files ? "a directory or a regular file" : "a directory";
 	int rc = 0;
@@ -395,7 +395,7 @@ enum { KEPT_ROOT, KEPT_PROC };
 
 static int open_by_name(struct fuse_server *f, const struct fuse_options *o, struct statx *st)
 {
-	int rc = open_folder(f, o->files, st);
+	int rc = open_dir(f, o->files, st);
 
 	if (rc < 0)
 		return rc;

@@ -14,8 +14,7 @@
 
 int output_descriptor(const char *path)
 {
-	static const char *const folder[] = { "/dev/fd/", "/proc/self/fd/",
-					      "/proc/thread-self/fd/" };
+	static const char *const dir[] = { "/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/" };
 	static const char *const name[] = { "/dev/stdin", "/dev/stdout", "/dev/stderr" };
 	unsigned fd;
 	int end = 0;
@@ -23,10 +22,10 @@ int output_descriptor(const char *path)
 	for (size_t i = 0; i < ARRAY_SIZE(name); i++)
 		if (!strcmp(path, name[i]))
 			return (int)i;
-	for (size_t i = 0; i < ARRAY_SIZE(folder); i++) {
-		const char *number = path + strlen(folder[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(dir); i++) {
+		const char *number = path + strlen(dir[i]);
 
-		if (strncmp(path, folder[i], strlen(folder[i])) || *number < '0' || *number > '9')
+		if (strncmp(path, dir[i], strlen(dir[i])) || *number < '0' || *number > '9')
 			continue;
 		if (sscanf(number, "%7u%n", &fd, &end) == 1 && !number[end])
 			return (int)fd;

@@ -22,21 +22,21 @@
 #include "host/outputs.h"
 #include "streams.h"
 
-static char folder[] = "/tmp/minivmm-run-XXXXXX";
+static char directory[] = "/tmp/minivmm-run-XXXXXX";
 
-static const char *in_folder(const char *name)
+static const char *in_dir(const char *name)
 {
 	static char path[4][256];
 	static unsigned next;
 	char *p = path[next++ % ARRAY_SIZE(path)];
 
-	snprintf(p, sizeof(path[0]), "%s/%s", folder, name);
+	snprintf(p, sizeof(path[0]), "%s/%s", directory, name);
 	return p;
 }
 
 static void make(const char *name, const void *data, size_t len)
 {
-	FILE *f = fopen(in_folder(name), "w");
+	FILE *f = fopen(in_dir(name), "w");
 
 	assert_non_null(f);
 	assert_int_equal(fwrite(data, 1, len, f), len);
@@ -179,7 +179,7 @@ static void what_was_asked_for_comes_once(void **state __unused)
 	end(&t);
 }
 
-static void a_folder_may_be_below_the_callers(void **state __unused)
+static void a_directory_may_be_below_the_callers(void **state __unused)
 {
 	char here[4096], want[4200];
 	struct trial t;
@@ -189,13 +189,13 @@ static void a_folder_may_be_below_the_callers(void **state __unused)
 	snprintf(want, sizeof(want), "%s/sub/dir", here);
 	assert_string_equal(t.o.directory, want);
 	end(&t);
-	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--chdir", "sub", "--", "x"),
-			 0);
+	assert_int_equal(
+		BEGIN(&t, "--kernel", "k", "--root", directory, "--chdir", "sub", "--", "x"), 0);
 	assert_string_equal(t.o.directory, "/sub");
 	end(&t);
 }
 
-static void a_folder_that_was_removed_is_told(void **state __unused)
+static void a_directory_that_was_removed_is_told(void **state __unused)
 {
 	const int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char gone[] = "/tmp/minivmm-gone-XXXXXX";
@@ -244,10 +244,10 @@ static void links_of_the_root_are_followed_for_that(void **state __unused)
 {
 	struct trial t;
 
-	assert_int_equal(mkdir(in_folder("deep"), 0755), 0);
-	assert_int_equal(mkdir(in_folder("deep/down"), 0755), 0);
-	assert_int_equal(symlink("/deep/down", in_folder("link")), 0);
-	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--share", "/usr:/link",
+	assert_int_equal(mkdir(in_dir("deep"), 0755), 0);
+	assert_int_equal(mkdir(in_dir("deep/down"), 0755), 0);
+	assert_int_equal(symlink("/deep/down", in_dir("link")), 0);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", directory, "--share", "/usr:/link",
 			       "--share", "/etc:/deep:rw", "--", "x"),
 			 0);
 	assert_string_equal(t.o.share[0].path, "/deep");
@@ -261,7 +261,7 @@ static void refuses_shares(const char *a, const char *b, const char *why)
 	struct trial t;
 
 	capture_begin(&c);
-	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--share", a, "--share", b,
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", directory, "--share", a, "--share", b,
 			       "--", "x"),
 			 -EINVAL);
 	assert_string_equal(capture_end(&c), why);
@@ -275,7 +275,7 @@ static void refuses_shares_in(const char *a, const char *b, const char *why)
 	struct trial t;
 
 	capture_begin(&c);
-	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--share", a, "--share", b,
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", directory, "--share", a, "--share", b,
 			       "--", "x"),
 			 -EINVAL);
 	capture_end(&c);
@@ -288,7 +288,7 @@ static void takes_shares(const char *a, const char *b)
 {
 	struct trial t;
 
-	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--share", a, "--share", b,
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", directory, "--share", a, "--share", b,
 			       "--", "x"),
 			 0);
 	assert_int_equal(t.o.nr_shares, 2);
@@ -319,13 +319,13 @@ static void shares_that_have_no_place_are_refused(void **state __unused)
 {
 	char one[96], in_one[96];
 
-	assert_int_equal(mkdir(in_folder("one"), 0755), 0);
-	assert_int_equal(mkdir(in_folder("one/sub"), 0755), 0);
-	assert_int_equal(symlink("sub", in_folder("one/link")), 0);
-	assert_int_equal(symlink("/etc", in_folder("one/away")), 0);
+	assert_int_equal(mkdir(in_dir("one"), 0755), 0);
+	assert_int_equal(mkdir(in_dir("one/sub"), 0755), 0);
+	assert_int_equal(symlink("sub", in_dir("one/link")), 0);
+	assert_int_equal(symlink("/etc", in_dir("one/away")), 0);
 	make("one/file", "", 0);
-	snprintf(one, sizeof(one), "%s/one:/w", folder);
-	snprintf(in_one, sizeof(in_one), "%s/one:/w:rw", folder);
+	snprintf(one, sizeof(one), "%s/one:/w", directory);
+	snprintf(in_one, sizeof(in_one), "%s/one:/w:rw", directory);
 	refuses_shares_in(
 		one, "/usr:/w/none/x",
 		"/one, where it would be made, is read-only; make it here, or write :rw for that one");
@@ -354,9 +354,9 @@ static void links_of_shares_are_followed_for_that(void **state __unused)
 	char one[96];
 	struct trial t;
 
-	snprintf(one, sizeof(one), "%s/one:/w", folder);
+	snprintf(one, sizeof(one), "%s/one:/w", directory);
 	capture_begin(&c);
-	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--share", one, "--share",
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", directory, "--share", one, "--share",
 			       "/usr:/w/link", "--share", "/etc:/w/sub", "--", "x"),
 			 -EINVAL);
 	capture_end(&c);
@@ -415,8 +415,8 @@ static void outputs_are_one_where_they_are_on_the_host(void **state __unused)
 	int pipes[2], file, again;
 	bool same[2];
 
-	file = open(in_folder("out"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	again = open(in_folder("out"), O_WRONLY | O_CLOEXEC);
+	file = open(in_dir("out"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	again = open(in_dir("out"), O_WRONLY | O_CLOEXEC);
 	assert_true(pipe2(pipes, O_CLOEXEC) == 0 && file >= 0 && again >= 0);
 	put_in_place(1, file);
 	put_in_place(2, file);
@@ -444,15 +444,15 @@ static void what_was_opened_twice_is_one_where_it_has_no_position(void **state _
 	int a, b, pipes[2], sockets[2];
 	char name[64];
 
-	a = open(in_folder("log"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	b = open(in_folder("log"), O_WRONLY | O_APPEND | O_CLOEXEC);
+	a = open(in_dir("log"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	b = open(in_dir("log"), O_WRONLY | O_APPEND | O_CLOEXEC);
 	assert_true(outputs_are_one(a, b));
 	close(b);
-	b = open(in_folder("log"), O_WRONLY | O_CLOEXEC);
+	b = open(in_dir("log"), O_WRONLY | O_CLOEXEC);
 	assert_int_equal(write(a, "x", 1), 1);
 	assert_false(outputs_are_one(a, b));
 	close(b);
-	b = open(in_folder("other"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	b = open(in_dir("other"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	assert_false(outputs_are_one(a, b));
 	close(b);
 	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
@@ -498,10 +498,10 @@ static void users_are_those_of_the_root(void **state __unused)
 	struct trial t;
 	struct capture c;
 
-	mkdir(in_folder("etc"), 0700);
+	mkdir(in_dir("etc"), 0700);
 	make("etc/passwd", passwd, sizeof(passwd) - 1);
 	make("etc/group", group, sizeof(group) - 1);
-	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--user", "jo", "--", "x"),
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", directory, "--user", "jo", "--", "x"),
 			 0);
 	assert_int_equal(t.o.uid, 1001);
 	assert_int_equal(t.o.gid, 1002);
@@ -511,7 +511,7 @@ static void users_are_those_of_the_root(void **state __unused)
 	assert_string_equal(t.o.directory, "/");
 	end(&t);
 	capture_begin(&c);
-	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--user", "al", "--", "x"),
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", directory, "--user", "al", "--", "x"),
 			 -EINVAL);
 	assert_string_equal(
 		capture_end(&c),
@@ -527,19 +527,19 @@ static void users_are_in_regular_files_of_the_root(void **state __unused)
 	struct trial t;
 	char up[128];
 
-	assert_int_equal(rename(in_folder("etc/passwd"), in_folder("etc/real")), 0);
-	assert_int_equal(symlink("/etc/real", in_folder("etc/passwd")), 0);
-	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--user", "jo", "--", "x"),
+	assert_int_equal(rename(in_dir("etc/passwd"), in_dir("etc/real")), 0);
+	assert_int_equal(symlink("/etc/real", in_dir("etc/passwd")), 0);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", directory, "--user", "jo", "--", "x"),
 			 0);
 	assert_int_equal(t.o.uid, 1001);
 	end(&t);
-	assert_int_equal(unlink(in_folder("etc/passwd")), 0);
+	assert_int_equal(unlink(in_dir("etc/passwd")), 0);
 
 	make("passwd", host, sizeof(host) - 1);
-	mkdir(in_folder("root"), 0700);
-	mkdir(in_folder("root/etc"), 0700);
-	assert_int_equal(symlink("../../passwd", in_folder("root/etc/passwd")), 0);
-	snprintf(up, sizeof(up), "%s/root", folder);
+	mkdir(in_dir("root"), 0700);
+	mkdir(in_dir("root/etc"), 0700);
+	assert_int_equal(symlink("../../passwd", in_dir("root/etc/passwd")), 0);
+	snprintf(up, sizeof(up), "%s/root", directory);
 	for (unsigned round = 0; round < 2; round++) {
 		capture_begin(&c);
 		assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", up, "--user", "jo", "--",
@@ -547,24 +547,24 @@ static void users_are_in_regular_files_of_the_root(void **state __unused)
 				 -EINVAL);
 		assert_non_null(strstr(capture_end(&c), "no such user"));
 		end(&t);
-		assert_int_equal(unlink(in_folder("root/etc/passwd")), 0);
-		assert_int_equal(mkfifo(in_folder("root/etc/passwd"), 0600), 0);
+		assert_int_equal(unlink(in_dir("root/etc/passwd")), 0);
+		assert_int_equal(mkfifo(in_dir("root/etc/passwd"), 0600), 0);
 	}
-	unlink(in_folder("root/etc/passwd"));
-	rmdir(in_folder("root/etc"));
-	rmdir(in_folder("root"));
-	assert_int_equal(rename(in_folder("etc/real"), in_folder("etc/passwd")), 0);
+	unlink(in_dir("root/etc/passwd"));
+	rmdir(in_dir("root/etc"));
+	rmdir(in_dir("root"));
+	assert_int_equal(rename(in_dir("etc/real"), in_dir("etc/passwd")), 0);
 }
 
 /* What another thread does while this one writes: it looks for users, too. */
 static ssize_t meanwhile(void *ctx __unused, const char *text __unused, size_t len)
 {
-	FILE *f = fopen(in_folder("others"), "r");
+	FILE *f = fopen(in_dir("others"), "r");
 
 	while (fgetpwent(f))
 		;
 	fclose(f);
-	f = fopen(in_folder("others-groups"), "r");
+	f = fopen(in_dir("others-groups"), "r");
 	while (fgetgrent(f))
 		;
 	fclose(f);
@@ -583,7 +583,7 @@ static void another_threads_users_are_its_own(void **state __unused)
 	static const char others[] = "me:x:0:0::/:/bin/sh\n", groups[] = "wheel:x:0:me,jo\n";
 	static const char expected[] = "uid=1001\0gid=1002\0group=1002\0group=51\0group=52\0";
 	char user[] = "jo", *kept = NULL;
-	struct config c = { .command = { .root = folder, .user = user } };
+	struct config c = { .command = { .root = directory, .user = user } };
 	size_t len;
 	FILE *to = open_memstream(&kept, &len), *out;
 
@@ -609,14 +609,14 @@ static void lines_without_end_are_refused(void **state __unused)
 	memset(text, 'a', sizeof(text));
 	make("etc/passwd", text, sizeof(text));
 	capture_begin(&c);
-	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--user", "jo", "--", "x"),
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", directory, "--user", "jo", "--", "x"),
 			 -E2BIG);
 	assert_non_null(strstr(capture_end(&c), "/etc/passwd has a line of more than 1024 KiB"));
 	end(&t);
 	make("etc/passwd", "jo:x:1001:1002::/:/bin/sh\n", 26);
 	make("etc/group", text, sizeof(text));
 	capture_begin(&c);
-	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", folder, "--user", "jo", "--", "x"),
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--root", directory, "--user", "jo", "--", "x"),
 			 -E2BIG);
 	assert_non_null(strstr(capture_end(&c), "/etc/group has a line of more than 1024 KiB"));
 	end(&t);
@@ -625,7 +625,7 @@ static void lines_without_end_are_refused(void **state __unused)
 /* Makes every module that a machine wants, some of them packed. */
 static void make_modules(const char *dep)
 {
-	mkdir(in_folder("modules"), 0700);
+	mkdir(in_dir("modules"), 0700);
 	make("modules/modules.dep", dep, strlen(dep));
 	make("modules/modules.builtin", "kernel/overlay.ko\n", 18);
 	make("modules/virtiofs.ko", "virtiofs", 8);
@@ -642,8 +642,7 @@ static void modules_come_unpacked_and_in_order(void **state __unused)
 
 	make_modules("virtiofs.ko:\npci.ko:\nvirtio_pci.ko.gz: pci.ko\n"
 		     "vmw_vsock_virtio_transport.ko:\n");
-	assert_int_equal(BEGIN(&t, "--kernel", "k", "--modules", in_folder("modules"), "--", "x"),
-			 0);
+	assert_int_equal(BEGIN(&t, "--kernel", "k", "--modules", in_dir("modules"), "--", "x"), 0);
 	assert_int_equal(t.o.nr_modules, 4);
 	data = find(&t.a, t.o.module[0] + 1, &len);
 	assert_non_null(data);
@@ -664,7 +663,7 @@ static void fails(const char *message)
 	struct trial t;
 
 	capture_begin(&c);
-	assert_true(BEGIN(&t, "--kernel", "k", "--modules", in_folder("modules"), "--", "x") < 0);
+	assert_true(BEGIN(&t, "--kernel", "k", "--modules", in_dir("modules"), "--", "x") < 0);
 	assert_non_null(strstr(capture_end(&c), message));
 	end(&t);
 }
@@ -691,7 +690,7 @@ static size_t modules_of(const char *release, size_t release_len, size_t at, siz
 {
 	uint8_t *data = malloc(len); /* so that ASan sees the byte after it */
 	const struct file kernel = { data, len };
-	const char *path = in_folder("boot/vmlinuz");
+	const char *path = in_dir("boot/vmlinuz");
 	const char *argv[] = { "minivmm", "run", "--kernel", path, "--", "x", NULL };
 	struct trial t;
 	size_t nr;
@@ -714,11 +713,11 @@ static void a_release_is_read_from_no_byte_beyond_the_kernel(void **state __unus
 
 	make_modules("virtiofs.ko:\npci.ko:\nvirtio_pci.ko.gz: pci.ko\n"
 		     "vmw_vsock_virtio_transport.ko:\n");
-	mkdir(in_folder("lib"), 0700);
-	mkdir(in_folder("lib/modules"), 0700);
-	mkdir(in_folder("boot"), 0700);
-	assert_int_equal(symlink("../../modules", in_folder("lib/modules/6.1-x")), 0);
-	assert_int_equal(symlink("../../modules/modules.dep", in_folder("lib/modules/modules.dep")),
+	mkdir(in_dir("lib"), 0700);
+	mkdir(in_dir("lib/modules"), 0700);
+	mkdir(in_dir("boot"), 0700);
+	assert_int_equal(symlink("../../modules", in_dir("lib/modules/6.1-x")), 0);
+	assert_int_equal(symlink("../../modules/modules.dep", in_dir("lib/modules/modules.dep")),
 			 0);
 	assert_int_equal(modules_of("6.1-x", 6, 0x4200, len), 4);
 	assert_int_equal(modules_of("6.1-x (me@home)", 15, 0x4200, len), 4);
@@ -761,7 +760,7 @@ static void the_console_is_kept_as_a_ring(void **state __unused)
 	struct command_console c;
 	char text[64];
 
-	assert_int_equal(command_console_open(&c, in_folder("log")), 0);
+	assert_int_equal(command_console_open(&c, in_dir("log")), 0);
 	for (unsigned i = 0; i < 5000; i++) {
 		char line[32];
 		size_t len = (size_t)snprintf(line, sizeof(line), "line %u\n", i);
@@ -788,7 +787,7 @@ static void begin_json(struct machine *m, struct config *c, const char *path)
 static const char *content(const char *name)
 {
 	static char text[2048];
-	FILE *f = fopen(in_folder(name), "r");
+	FILE *f = fopen(in_dir(name), "r");
 
 	assert_non_null(f);
 	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
@@ -805,11 +804,11 @@ static void the_result_goes_to_the_file_that_was_opened(void **state __unused)
 
 	make("victim", "a key\n", 6);
 	make("json", "of another run", 14);
-	begin_json(&m, &c, in_folder("json"));
+	begin_json(&m, &c, in_dir("json"));
 	assert_int_equal(command_empty_json(&m.command), 0);
 	assert_string_equal(content("json"), "");
-	assert_int_equal(rename(in_folder("json"), in_folder("moved")), 0);
-	assert_int_equal(symlink("victim", in_folder("json")), 0);
+	assert_int_equal(rename(in_dir("json"), in_dir("moved")), 0);
+	assert_int_equal(symlink("victim", in_dir("json")), 0);
 	command_write_json(&m.command);
 	assert_false(command_json_waits(&m.command.json));
 	assert_string_equal(content("victim"), "a key\n");
@@ -821,12 +820,12 @@ static void the_result_goes_to_the_file_that_was_opened(void **state __unused)
 	assert_int_equal(m.command.json.out.fd, -1);
 	command_json_finish(&m.command.json);
 	capture_begin(&said);
-	assert_int_equal(command_console_open(&m.command.console, in_folder("json")), -ELOOP);
+	assert_int_equal(command_console_open(&m.command.console, in_dir("json")), -ELOOP);
 	assert_non_null(strstr(capture_end(&said), "--console-log /"));
 	assert_string_equal(content("victim"), "a key\n");
-	unlink(in_folder("victim"));
-	unlink(in_folder("moved"));
-	unlink(in_folder("json"));
+	unlink(in_dir("victim"));
+	unlink(in_dir("moved"));
+	unlink(in_dir("json"));
 }
 
 /* With /dev/stdout: the command's own output is still on its way there when the guest ends. */
@@ -835,7 +834,7 @@ static void the_result_comes_after_what_others_write(void **state __unused)
 	static struct machine m;
 	struct config c;
 	char path[32];
-	int fd = open(in_folder("out"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+	int fd = open(in_dir("out"), O_RDWR | O_CREAT | O_TRUNC, 0600);
 
 	assert_int_equal(write(fd, "first\n", 6), 6);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -848,7 +847,7 @@ static void the_result_comes_after_what_others_write(void **state __unused)
 	command_json_finish(&m.command.json);
 	assert_non_null(strstr(content("out"), "first\nlast\n{\n  \"status\": 7,\n"));
 	close(fd);
-	unlink(in_folder("out"));
+	unlink(in_dir("out"));
 }
 
 static void a_fifo_is_never_waited_for(void **state __unused)
@@ -860,12 +859,12 @@ static void a_fifo_is_never_waited_for(void **state __unused)
 	int reader;
 
 	signal(SIGPIPE, SIG_IGN); /* it is blocked in threads of the library */
-	assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0);
-	begin_json(&m, &c, in_folder("fifo"));
+	assert_int_equal(mkfifo(in_dir("fifo"), 0600), 0);
+	begin_json(&m, &c, in_dir("fifo"));
 	capture_begin(&said);
 	assert_int_equal(command_empty_json(&m.command), -ENXIO);
 	assert_non_null(strstr(capture_end(&said), "is a FIFO that nobody reads"));
-	reader = open(in_folder("fifo"), O_RDONLY | O_NONBLOCK);
+	reader = open(in_dir("fifo"), O_RDONLY | O_NONBLOCK);
 	assert_int_equal(command_empty_json(&m.command), 0);
 	command_write_json(&m.command);
 	assert_false(command_json_waits(&m.command.json));
@@ -881,19 +880,19 @@ static void a_fifo_is_never_waited_for(void **state __unused)
 	capture_begin(&said);
 	command_json_finish(&m.command.json);
 	assert_non_null(strstr(capture_end(&said), "Broken pipe"));
-	unlink(in_folder("fifo"));
+	unlink(in_dir("fifo"));
 }
 
-static int make_folder(void **state __unused)
+static int make_dir(void **state __unused)
 {
-	return mkdtemp(folder) ? 0 : -1;
+	return mkdtemp(directory) ? 0 : -1;
 }
 
-static int remove_folder(void **state __unused)
+static int remove_dir(void **state __unused)
 {
 	char command[64];
 
-	snprintf(command, sizeof(command), "rm -r %s", folder);
+	snprintf(command, sizeof(command), "rm -r %s", directory);
 	return system(command);
 }
 
@@ -902,8 +901,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_orders_are_what_was_asked_for),
 		cmocka_unit_test(what_was_asked_for_comes_once),
-		cmocka_unit_test(a_folder_may_be_below_the_callers),
-		cmocka_unit_test(a_folder_that_was_removed_is_told),
+		cmocka_unit_test(a_directory_may_be_below_the_callers),
+		cmocka_unit_test(a_directory_that_was_removed_is_told),
 		cmocka_unit_test(shares_come_with_those_that_they_are_below_first),
 		cmocka_unit_test(links_of_the_root_are_followed_for_that),
 		cmocka_unit_test(shares_that_hide_others_are_refused),
@@ -927,5 +926,5 @@ int main(void)
 		cmocka_unit_test(a_fifo_is_never_waited_for),
 	};
 
-	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -50,7 +50,7 @@ static struct entry next(const struct initramfs *a, size_t *at)
 	return e;
 }
 
-static void folders_and_files_come_out_as_they_went_in(void **state __unused)
+static void directories_and_files_come_out_as_they_went_in(void **state __unused)
 {
 	static uint8_t large[100001];
 	struct initramfs a;
@@ -117,7 +117,7 @@ static void what_does_not_fit_fails_in_the_end(void **state __unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(folders_and_files_come_out_as_they_went_in),
+		cmocka_unit_test(directories_and_files_come_out_as_they_went_in),
 		cmocka_unit_test(it_goes_behind_another_one),
 		cmocka_unit_test(what_does_not_fit_fails_in_the_end),
 	};

@@ -104,7 +104,7 @@ static void loops_end(void **state __unused)
 	assert_string_equal(about, "one");
 }
 
-static void nothing_leads_out_of_the_folder(void **state __unused)
+static void nothing_leads_out_of_the_directory(void **state __unused)
 {
 	assert_int_equal(add("out"), -EINVAL);
 	assert_string_equal(about, "../../etc/out.ko");
@@ -167,7 +167,7 @@ int main(void)
 		cmocka_unit_test_setup(what_is_built_in_needs_nothing, begin),
 		cmocka_unit_test_setup(what_is_not_there_is_named, begin),
 		cmocka_unit_test_setup(loops_end, begin),
-		cmocka_unit_test_setup(nothing_leads_out_of_the_folder, begin),
+		cmocka_unit_test_setup(nothing_leads_out_of_the_directory, begin),
 		cmocka_unit_test_setup(depth_and_number_are_bounded, begin),
 		cmocka_unit_test_setup(malformed_files_are_survived, begin),
 	};

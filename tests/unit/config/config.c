@@ -180,7 +180,7 @@ static void a_vsock_has_a_cid_and_a_socket(void **state __unused)
 	config_destroy(&c);
 }
 
-static void a_folder_has_a_tag_and_a_path(void **state __unused)
+static void a_directory_has_a_tag_and_a_path(void **state __unused)
 {
 	struct config c;
 
@@ -205,7 +205,7 @@ static void a_folder_has_a_tag_and_a_path(void **state __unused)
 	config_destroy(&c);
 }
 
-static void bad_folders_are_explained(void **state __unused)
+static void bad_directories_are_explained(void **state __unused)
 {
 	REFUSES("--fs path=/srv: the tag is missing; add tag=TAG, by which the guest mounts it: mount -t virtiofs TAG DIR",
 		"--fs=path=/srv");
@@ -909,8 +909,8 @@ int main(void)
 		cmocka_unit_test(bad_balloons_are_explained),
 		cmocka_unit_test(a_vsock_has_a_cid_and_a_socket),
 		cmocka_unit_test(bad_vsocks_are_explained),
-		cmocka_unit_test(a_folder_has_a_tag_and_a_path),
-		cmocka_unit_test(bad_folders_are_explained),
+		cmocka_unit_test(a_directory_has_a_tag_and_a_path),
+		cmocka_unit_test(bad_directories_are_explained),
 		cmocka_unit_test(disks_are_limited),
 		cmocka_unit_test(networks_are_understood),
 		cmocka_unit_test(bad_networks_are_explained),

@@ -165,7 +165,7 @@ static void the_signal_that_ended_it_is_told(void **state __unused)
 
 static char here[] = "/tmp/minivmm-job-XXXXXX";
 
-static const char *in_folder(const char *name)
+static const char *in_dir(const char *name)
 {
 	static char path[4][128];
 	static unsigned next;
@@ -177,7 +177,7 @@ static const char *in_folder(const char *name)
 
 static const char *make(const char *name, const void *bytes, size_t len, mode_t mode)
 {
-	const char *path = in_folder(name);
+	const char *path = in_dir(name);
 	FILE *f = fopen(path, "w");
 
 	assert_non_null(f);
@@ -255,8 +255,8 @@ static void path_is_searched_as_execvp_does(void **state __unused)
 	struct trial t;
 
 	/* A file that may not be run is passed over if there is another. */
-	assert_int_equal(mkdir(in_folder("a"), 0755), 0);
-	assert_int_equal(mkdir(in_folder("b"), 0755), 0);
+	assert_int_equal(mkdir(in_dir("a"), 0755), 0);
+	assert_int_equal(mkdir(in_dir("b"), 0755), 0);
 	MAKE("a/found", "echo wrong\n", 0644);
 	MAKE("a/only", "echo wrong\n", 0644);
 	MAKE("b/found", "echo \"right $1\"\n", 0755);
@@ -269,7 +269,7 @@ static void path_is_searched_as_execvp_does(void **state __unused)
 	cannot_run("none", 127, "No such file or directory");
 	/* An empty part is the working directory; if PATH is missing, there is a default. */
 	snprintf(path, sizeof(path), "PATH=/no/such:");
-	wanted.directory = in_folder("b");
+	wanted.directory = in_dir("b");
 	begin(&t, (const char *const[]){ "found", "two", NULL }, false);
 	finish(&t);
 	assert_string_equal(t.out, "right two\n");
@@ -400,25 +400,26 @@ static void it_gets_what_was_ordered(void **state __unused)
 	assert_string_equal(t.out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
 }
 
-static void a_folder_that_is_not_there_is_said(void **state __unused)
+static void a_directory_that_is_not_there_is_said(void **state __unused)
 {
 	struct trial t;
 
-	wanted.directory = "/no-such-folder";
-	begin_shell(&t, "true");
-	ordinary();
-	finish(&t);
-	assert_string_equal(
-		t.err, "minivmm: working directory /no-such-folder: No such file or directory\n");
-	assert_non_null(strstr(t.control, "exit 126\n"));
-	/* In the guest's own directories, the message names the way out. */
-	wanted.directory = "/run/no-such-folder";
+	wanted.directory = "/no-such-directory";
 	begin_shell(&t, "true");
 	ordinary();
 	finish(&t);
 	assert_string_equal(
 		t.err,
-		"minivmm: /run/no-such-folder: the guest's /run and /dev/shm are its own, without the host's files; minivmm run --share DIR gives it a directory there\nminivmm: working directory /run/no-such-folder: No such file or directory\n");
+		"minivmm: working directory /no-such-directory: No such file or directory\n");
+	assert_non_null(strstr(t.control, "exit 126\n"));
+	/* In the guest's own directories, the message names the way out. */
+	wanted.directory = "/run/no-such-directory";
+	begin_shell(&t, "true");
+	ordinary();
+	finish(&t);
+	assert_string_equal(
+		t.err,
+		"minivmm: /run/no-such-directory: the guest's /run and /dev/shm are its own, without the host's files; minivmm run --share DIR gives it a directory there\nminivmm: working directory /run/no-such-directory: No such file or directory\n");
 	assert_non_null(strstr(t.control, "exit 126\n"));
 }
 
@@ -604,13 +605,13 @@ static void ctrl_c_interrupts_it(void **state __unused)
 	assert_string_equal(t.control, "started\nsignal 2\n");
 }
 
-static int make_folder(void **state __unused)
+static int make_dir(void **state __unused)
 {
 	ordinary();
 	return mkdtemp(here) ? 0 : -1;
 }
 
-static int remove_folder(void **state __unused)
+static int remove_dir(void **state __unused)
 {
 	char command[64];
 
@@ -632,7 +633,7 @@ int main(void)
 		cmocka_unit_test(one_output_can_be_closed),
 		cmocka_unit_test(it_has_its_streams_once),
 		cmocka_unit_test(it_gets_what_was_ordered),
-		cmocka_unit_test(a_folder_that_is_not_there_is_said),
+		cmocka_unit_test(a_directory_that_is_not_there_is_said),
 		cmocka_unit_test(much_goes_both_ways_unchanged),
 		cmocka_unit_test(a_reader_that_goes_gives_it_sigpipe),
 		cmocka_unit_test(input_that_nobody_reads_is_refused),
@@ -644,5 +645,5 @@ int main(void)
 		cmocka_unit_test(ctrl_c_interrupts_it),
 	};
 
-	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

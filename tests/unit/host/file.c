@@ -9,19 +9,19 @@
 
 #include "capture.h"
 
-static char folder[] = "/tmp/minivmm-file-XXXXXX";
+static char dir[] = "/tmp/minivmm-file-XXXXXX";
 
-static const char *in_folder(const char *name)
+static const char *in_dir(const char *name)
 {
 	static char path[128];
 
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	return path;
 }
 
 static void make(const char *name, const void *data, size_t len)
 {
-	int fd = open(in_folder(name), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	int fd = open(in_dir(name), O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
 	assert_int_equal(write(fd, data, len), len);
 	close(fd);
@@ -35,7 +35,7 @@ static void a_file_is_read_whole(void **state __unused)
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = (uint8_t)(i * 7 >> 3);
 	make("data", data, sizeof(data));
-	assert_int_equal(file_read(&f, "--kernel", in_folder("data"), NULL), 0);
+	assert_int_equal(file_read(&f, "--kernel", in_dir("data"), NULL), 0);
 	assert_int_equal(f.len, sizeof(data));
 	assert_memory_equal(f.data, data, sizeof(data));
 	file_free(&f);
@@ -57,30 +57,30 @@ static void a_file_is_read_whole(void **state __unused)
 
 static void what_is_not_a_file_is_refused(void **state __unused)
 {
-	FAILS(-ENOENT, in_folder("missing"), "No such file");
-	FAILS(-EINVAL, folder, "a directory");
+	FAILS(-ENOENT, in_dir("missing"), "No such file");
+	FAILS(-EINVAL, dir, "a directory");
 	FAILS(-EINVAL, "/dev/zero", "a device");
 	make("empty", "", 0);
-	FAILS(-EINVAL, in_folder("empty"), "empty");
-	assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0);
-	FAILS(-EINVAL, in_folder("fifo"), "pipe"); /* and does not wait for a writer */
+	FAILS(-EINVAL, in_dir("empty"), "empty");
+	assert_int_equal(mkfifo(in_dir("fifo"), 0600), 0);
+	FAILS(-EINVAL, in_dir("fifo"), "pipe"); /* and does not wait for a writer */
 	make("huge", "", 0);
-	if (truncate(in_folder("huge"), 5ll << 30) == 0)
-		FAILS(-EFBIG, in_folder("huge"), "larger");
+	if (truncate(in_dir("huge"), 5ll << 30) == 0)
+		FAILS(-EFBIG, in_dir("huge"), "larger");
 }
 
-static int make_folder(void **state __unused)
+static int make_dir(void **state __unused)
 {
-	return mkdtemp(folder) ? 0 : -1;
+	return mkdtemp(dir) ? 0 : -1;
 }
 
-static int remove_folder(void **state __unused)
+static int remove_dir(void **state __unused)
 {
 	static const char *const names[] = { "data", "empty", "fifo", "huge" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		unlink(in_folder(names[i]));
-	return rmdir(folder);
+		unlink(in_dir(names[i]));
+	return rmdir(dir);
 }
 
 int main(void)
@@ -90,5 +90,5 @@ int main(void)
 		cmocka_unit_test(what_is_not_a_file_is_refused),
 	};
 
-	return cmocka_run_group_tests_name("file", tests, make_folder, remove_folder);
+	return cmocka_run_group_tests_name("file", tests, make_dir, remove_dir);
 }

@@ -185,7 +185,7 @@ static void mounts_are_looked_through(void **state __unused)
 	assert_int_equal(umount(in_dir("w")), 0);
 }
 
-static const char *const folders[] = { "w", "w/sub", "w2", "out", "mount a" };
+static const char *const directories[] = { "w", "w/sub", "w2", "out", "mount a" };
 static const char *const links[][2] = {
 	{ "w/sub", "to-sub" },          { "to-sub", "to-to-sub" }, { "../out", "w/to-out" },
 	{ "../w/file", "out/to-file" }, { "loop", "loop" },
@@ -196,8 +196,8 @@ static int make_files(void **state __unused)
 {
 	if (!mkdtemp(dir))
 		return -1;
-	for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
-		assert_int_equal(mkdir(in_dir(folders[i]), 0755), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
+		assert_int_equal(mkdir(in_dir(directories[i]), 0755), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
 		assert_int_equal(symlink(links[i][0], in_dir(links[i][1])), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
@@ -211,8 +211,8 @@ static int remove_files(void **state __unused)
 		unlink(in_dir(files[i]));
 	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
 		unlink(in_dir(links[i][1]));
-	for (size_t i = ARRAY_SIZE(folders); i > 0; i--)
-		rmdir(in_dir(folders[i - 1]));
+	for (size_t i = ARRAY_SIZE(directories); i > 0; i--)
+		rmdir(in_dir(directories[i - 1]));
 	return rmdir(dir);
 }
 

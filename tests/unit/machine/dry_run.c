@@ -21,7 +21,7 @@
 #define PASSES "--kernel " KERNEL
 
 struct rig {
-	char dir[32], file[48], folder[48], live[48], stale[48], none[48];
+	char dir[32], file[48], directory[48], live[48], stale[48], none[48];
 	int listener, port_fd;
 	unsigned port;
 };
@@ -46,14 +46,14 @@ static void rig_up(struct rig *t)
 	*t = (struct rig){ .dir = "/tmp/dry-XXXXXX" };
 	assert_non_null(mkdtemp(t->dir));
 	snprintf(t->file, sizeof(t->file), "%s/file", t->dir);
-	snprintf(t->folder, sizeof(t->folder), "%s/folder", t->dir);
+	snprintf(t->directory, sizeof(t->directory), "%s/directory", t->dir);
 	snprintf(t->live, sizeof(t->live), "%s/live", t->dir);
 	snprintf(t->stale, sizeof(t->stale), "%s/stale", t->dir);
 	snprintf(t->none, sizeof(t->none), "%s/none", t->dir);
 	fd = open(t->file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	assert_int_equal(ftruncate(fd, 65536), 0);
 	close(fd);
-	assert_int_equal(mkdir(t->folder, 0700), 0);
+	assert_int_equal(mkdir(t->directory, 0700), 0);
 	t->listener = unix_listener(t->live);
 	close(unix_listener(t->stale));
 	t->port_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -78,7 +78,7 @@ static void rig_down(struct rig *t)
 	unlink(t->file);
 	unlink(t->live);
 	unlink(t->stale);
-	rmdir(t->folder);
+	rmdir(t->directory);
 	assert_int_equal(rmdir(t->dir), 0); /* there is nothing else in it */
 }
 
@@ -142,7 +142,7 @@ static void outputs_can_be_written(void **state __unused)
 	rig_up(&t);
 	for (unsigned i = 0; i < ARRAY_SIZE(way); i++) {
 		assert_path(way[i][0], way[i][1], "/nowhere/x", "/nowhere/x: No such file");
-		assert_path(way[i][0], way[i][1], t.folder, "Is a directory");
+		assert_path(way[i][0], way[i][1], t.directory, "Is a directory");
 		assert_path(way[i][0], way[i][1], t.none, PASSES);
 		assert_path(way[i][0], way[i][1], t.file, PASSES);
 		if (geteuid() == 0) {
@@ -379,7 +379,7 @@ static void a_command_needs_a_module_for_each_of_its_devices(void **state __unus
 	struct rig t;
 
 	rig_up(&t);
-	snprintf(dep, sizeof(dep), "%s/modules.dep", t.folder);
+	snprintf(dep, sizeof(dep), "%s/modules.dep", t.directory);
 	for (unsigned missing = 0; missing < ARRAY_SIZE(modules); missing++) {
 		FILE *f = fopen(dep, "we");
 
@@ -388,7 +388,7 @@ static void a_command_needs_a_module_for_each_of_its_devices(void **state __unus
 			if (i != missing)
 				fprintf(f, "%s.ko:\n", modules[i]);
 		fclose(f);
-		assert_null(dry_with_all(&t, t.folder));
+		assert_null(dry_with_all(&t, t.directory));
 		snprintf(expected, sizeof(expected), "has no module %s, which %s needs",
 			 modules[missing], modules[missing]);
 		if (!strstr(minivmm_error(), expected))

@@ -599,7 +599,7 @@ static void test_xattrs(void **state __unused)
 	down();
 }
 
-/* -- folders --------------------------------------------------------------------------------- */
+/* -- directories ----------------------------------------------------------------------------- */
 
 static int opendir_node(uint64_t node)
 {
@@ -802,7 +802,7 @@ static uint64_t make_dir(uint64_t dir, const char *name)
 	return c.out.entry.nodeid;
 }
 
-static void test_more_folders_than_descriptors(void **state __unused)
+static void test_more_directories_than_descriptors(void **state __unused)
 {
 	uint64_t deep[12] = { ROOT }, wide[100], from, to;
 	char name[32];
@@ -849,7 +849,7 @@ static void test_more_folders_than_descriptors(void **state __unused)
 }
 
 /* The host turned two directories inside out, and the guest knows one half of it. */
-static void test_folders_in_a_circle(void **state __unused)
+static void test_directories_in_a_circle(void **state __unused)
 {
 	uint64_t a, b, node[100];
 
@@ -1566,8 +1566,8 @@ int main(void)
 		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_more_files_than_descriptors),
 		cmocka_unit_test(test_descriptors_that_return),
-		cmocka_unit_test(test_more_folders_than_descriptors),
-		cmocka_unit_test(test_folders_in_a_circle),
+		cmocka_unit_test(test_more_directories_than_descriptors),
+		cmocka_unit_test(test_directories_in_a_circle),
 		cmocka_unit_test(test_descriptors_of_the_process),
 		cmocka_unit_test(test_root_returns),
 		cmocka_unit_test(test_nothing_to_take),

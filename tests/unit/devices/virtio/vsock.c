@@ -47,7 +47,7 @@ struct rig {
 	struct virtio_vsock v;
 	struct driver d;
 	struct loop loop;
-	char folder[32], path[64];
+	char dir[32], path[64];
 	gpa_t buffer[VIRTQ_MAX_SIZE]; /* of the receive queue, by head */
 	bool keep;                    /* used buffers are not offered again */
 	gpa_t out;                    /* the packet that is being sent */
@@ -77,9 +77,9 @@ static void rig_open(struct rig *t)
 	struct vsock_options o = { .cid = CID, .path = t->path, .fds = budget };
 
 	memset(t, 0, sizeof(*t));
-	strcpy(t->folder, "/tmp/vsock-XXXXXX");
-	assert_non_null(mkdtemp(t->folder));
-	snprintf(t->path, sizeof(t->path), "%s/v", t->folder);
+	strcpy(t->dir, "/tmp/vsock-XXXXXX");
+	assert_non_null(mkdtemp(t->dir));
+	snprintf(t->path, sizeof(t->path), "%s/v", t->dir);
 	assert_int_equal(loop_init(&t->loop), 0);
 	assert_int_equal(virtio_vsock_init(&t->v, &o, &t->loop), 0);
 	driver_init(&t->d, &t->v.vd);
@@ -98,7 +98,7 @@ static void rig_down(struct rig *t)
 	virtio_vsock_destroy(&t->v);
 	loop_destroy(&t->loop);
 	assert_int_equal(access(t->path, F_OK), -1);
-	assert_int_equal(rmdir(t->folder), 0);
+	assert_int_equal(rmdir(t->dir), 0);
 }
 
 /* Runs the loop until it would wait. UNIX sockets report everything at once, so nothing is
@@ -1476,11 +1476,11 @@ static void a_socket_left_behind_is_replaced_and_no_other(void **state __unused)
 	assert_int_equal(init_at(&v, address(&t, 1).sun_path, &said), 0);
 	virtio_vsock_destroy(&v);
 
-	snprintf(path, sizeof(path), "%s/none/v", t.folder);
+	snprintf(path, sizeof(path), "%s/none/v", t.dir);
 	assert_int_equal(init_at(&v, path, &said), -ENOENT);
 	assert_non_null(strstr(said.text, path));
 	virtio_vsock_destroy(&v);
-	assert_int_equal(init_at(&v, t.folder, &said), -EADDRINUSE);
+	assert_int_equal(init_at(&v, t.dir, &said), -EADDRINUSE);
 	virtio_vsock_destroy(&v);
 	rig_down(&t);
 }
@@ -1499,20 +1499,20 @@ static void a_socket_in_its_place_is_not_removed(void **state __unused)
 	loop_destroy(&t.loop);
 	assert_int_equal(access(t.path, F_OK), 0);
 	listen_end(&t, -1, fd);
-	assert_int_equal(rmdir(t.folder), 0);
+	assert_int_equal(rmdir(t.dir), 0);
 }
 
 /* -- names that a guest can change ----------------------------------------------------------- */
 
 /* Listens at path, in another directory, which a guest must not reach. */
-static int listen_elsewhere(char folder[32], char path[64], const char *name)
+static int listen_elsewhere(char dir[32], char path[64], const char *name)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	strcpy(folder, "/tmp/secret-XXXXXX");
-	assert_non_null(mkdtemp(folder));
-	snprintf(path, 64, "%s/%s", folder, name);
+	strcpy(dir, "/tmp/secret-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, 64, "%s/%s", dir, name);
 	strcpy(a.sun_path, path);
 	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(listen(fd, 8), 0);
@@ -1521,16 +1521,16 @@ static int listen_elsewhere(char folder[32], char path[64], const char *name)
 
 static void a_link_is_not_dialled(void **state __unused)
 {
-	char folder[32], secret[64], between[80];
+	char dir[32], secret[64], between[80];
 	struct sockaddr_un link;
 	struct capture said;
 	struct rig t;
 	int fd;
 
 	rig_up(&t);
-	fd = listen_elsewhere(folder, secret, "docker.sock");
+	fd = listen_elsewhere(dir, secret, "docker.sock");
 	link = address(&t, 77);
-	snprintf(between, sizeof(between), "%s/between", t.folder);
+	snprintf(between, sizeof(between), "%s/between", t.dir);
 	assert_int_equal(symlink(secret, link.sun_path), 0);
 	capture_begin(&said);
 	say(&t, REQUEST, 1024, 77);
@@ -1553,7 +1553,7 @@ static void a_link_is_not_dialled(void **state __unused)
 	unlink(between);
 	unlink(link.sun_path);
 	unlink(secret);
-	rmdir(folder);
+	rmdir(dir);
 	rig_down(&t);
 }
 
@@ -1576,16 +1576,16 @@ static void a_file_of_another_kind_is_not_dialled(void **state __unused)
 /* The directory of the start counts, for dialling and for removing. */
 static void another_directory_in_its_place_is_not_entered(void **state __unused)
 {
-	char folder[32], secret[64], moved[64], own[80];
+	char dir[32], secret[64], moved[64], own[80];
 	int listener, fd, peer;
 	struct rig t;
 
 	rig_up(&t);
 	listener = listen_at(&t, 77, 8);
-	fd = listen_elsewhere(folder, secret, "v_77");
-	snprintf(moved, sizeof(moved), "%s.moved", t.folder);
-	assert_int_equal(rename(t.folder, moved), 0);
-	assert_int_equal(symlink(folder, t.folder), 0);
+	fd = listen_elsewhere(dir, secret, "v_77");
+	snprintf(moved, sizeof(moved), "%s.moved", t.dir);
+	assert_int_equal(rename(t.dir, moved), 0);
+	assert_int_equal(symlink(dir, t.dir), 0);
 	say(&t, REQUEST, 1024, 77);
 	expect(&t, RESPONSE, 1024, 77);
 	peer = accept_from(listener);
@@ -1601,9 +1601,9 @@ static void another_directory_in_its_place_is_not_entered(void **state __unused)
 	snprintf(own, sizeof(own), "%s/v_77", moved);
 	assert_int_equal(unlink(own), 0);
 	assert_int_equal(rmdir(moved), 0);
-	unlink(t.folder);
+	unlink(t.dir);
 	unlink(secret);
-	rmdir(folder);
+	rmdir(dir);
 }
 
 /* Two machines have sockets called web and web_2, or a console's socket has such a name. */
@@ -1626,7 +1626,7 @@ static void the_socket_of_another_machine_is_not_dialled(void **state __unused)
 	virtio_vsock_destroy(&other);
 	/* By a relative path. */
 	assert_non_null(getcwd(here, sizeof(here)));
-	assert_int_equal(chdir(t.folder), 0);
+	assert_int_equal(chdir(t.dir), 0);
 	assert_int_equal(unix_file_bind(console, "v_3"), 0);
 	assert_int_equal(chdir(here), 0);
 	assert_int_equal(listen(console, 1), 0);

@@ -23,7 +23,7 @@ struct fixture {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct stream *s;
-	char folder[64], path[80];
+	char dir[64], path[80];
 	char got[200000];
 	size_t nr_got, wants;
 	unsigned seen; /* value of stream_connections() */
@@ -55,9 +55,9 @@ static struct fixture *start(void)
 	f->wants = sizeof(f->got);
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->changed, NULL);
-	strcpy(f->folder, "/tmp/minivmm-socket-XXXXXX");
-	assert_non_null(mkdtemp(f->folder));
-	snprintf(f->path, sizeof(f->path), "%s/s", f->folder);
+	strcpy(f->dir, "/tmp/minivmm-socket-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->path, sizeof(f->path), "%s/s", f->dir);
 	assert_int_equal(loop_init(&f->loop), 0);
 	assert_int_equal(socket_listen(&f->s, &f->loop, "test", f->path, NULL), 0);
 	stream_attach(f->s, on_ready, f, &f->lock);
@@ -72,7 +72,7 @@ static void finish(struct fixture *f)
 	stream_destroy(f->s);
 	loop_destroy(&f->loop);
 	assert_int_equal(access(f->path, F_OK), -1);
-	assert_int_equal(rmdir(f->folder), 0);
+	assert_int_equal(rmdir(f->dir), 0);
 	free(f);
 }
 
@@ -366,7 +366,7 @@ static void a_kept_listener_goes_on(void **state __unused)
 	assert_int_equal(access(f->path, F_OK), 0);
 	kept_end(&kept);
 	assert_int_equal(access(f->path, F_OK), -1);
-	assert_int_equal(rmdir(f->folder), 0);
+	assert_int_equal(rmdir(f->dir), 0);
 	loop_destroy(&f->loop);
 	free(f);
 }
@@ -381,7 +381,7 @@ static void somebody_elses_file_stays(void **state __unused)
 	pthread_join(f->thread, NULL);
 	stream_destroy(f->s);
 	assert_int_equal(unlink(f->path), 0);
-	rmdir(f->folder);
+	rmdir(f->dir);
 	loop_destroy(&f->loop);
 	free(f);
 }
