@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "common/devices.h"
+#include "host/doctor_report.h"
 #include "kvm/vcpu.h"
 #include "vmm/power.h"
 
@@ -150,3 +151,28 @@ void board_print_devices(const struct board *b, const char *serial, FILE *out);
 
 /* Returns a bus of the board's own, for its counts of accesses; NULL: it has none. */
 const struct bus *board_bus(const struct board *b);
+
+/* -- the doctor ------------------------------------------------------------------------------ */
+
+/* One item: what runs guests on this host, as far as the host tells (arch_try_guest() tries it).
+ * Also fills r->backend and r->seen, for those below. */
+void arch_check_backend(struct doctor_report *r);
+/* One item: whether a guest could have guests of its own. */
+void arch_check_nested(struct doctor_report *r);
+
+/* Advice for a host without a /dev/kvm that answers, and for one whose KVM runs no kernels. */
+void arch_advise_kvm(struct doctor_report *r);
+void arch_advise_elsewhere(struct doctor_report *r);
+
+/* Items beside those of every architecture: without arch_needed no guest runs. */
+extern const struct doctor_capability arch_needed[], arch_useful[];
+
+/* Runs one kernel-mode instruction that a KVM without help of the processor lacks, in a VM of its
+ * own with a few pages of memory. Returns one of these, or -errno if such a VM can't be made.
+ * Nothing is logged. Any thread. */
+enum try_guest {
+	TRY_RAN,         /* the processor executed it */
+	TRY_INTERPRETED, /* KVM tried to emulate it, and could not */
+	TRY_ODD,         /* something else happened */
+};
+int arch_try_guest(int kvm_fd);

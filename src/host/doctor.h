@@ -16,7 +16,7 @@
 struct doctor_host {
 	const char *root; /* contains /dev, /proc and /sys; "" is the host's own */
 	int (*kvm)(int fd, unsigned long request, unsigned long arg); /* ioctl(2) on /dev/kvm */
-	int (*try_guest)(int kvm_fd);                                 /* x86_try_guest() */
+	int (*try_guest)(int kvm_fd);                                 /* arch_try_guest() */
 	int (*io_uring)(void);                                        /* 0 or -errno */
 };
 
@@ -25,13 +25,3 @@ int doctor(FILE *out);
 
 /* The same for a host that needn't be this one. */
 int doctor_examine(const struct doctor_host *host, FILE *out);
-
-/* In src/arch: runs one kernel-mode instruction that KVM's instruction emulator lacks, in a VM of
- * its own with a few pages of memory. */
-enum try_guest {
-	TRY_RAN,         /* the processor executed it */
-	TRY_INTERPRETED, /* KVM tried to emulate it, and could not */
-	TRY_ODD,         /* something else happened */
-};
-/* Returns one of these, or -errno if such a VM can't be made. Nothing is logged. */
-int x86_try_guest(int kvm_fd);

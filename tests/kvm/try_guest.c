@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Checks that x86_try_guest() tells a backend that runs kernel code from one that interprets it, by
+/* Checks that arch_try_guest() tells a backend that runs kernel code from one that interprets it, by
  * machine's /dev/kvm. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "host/doctor.h"
+#include "arch/arch.h"
 
 #define SKIPPED 77 /* meson's status for it */
 
@@ -41,11 +41,11 @@ int main(void)
 		printf("skipped: no backend whose answer is known\n");
 		return SKIPPED;
 	}
-	rc = x86_try_guest(kvm);
+	rc = arch_try_guest(kvm);
 	printf("got %d, expected %d\n", rc, expected);
 	if (rc != expected || count_files("/proc/self/fd") != open_before)
 		return 1;
-	rc = x86_try_guest(-1);
+	rc = arch_try_guest(-1);
 	printf("without KVM: got %d, expected %d\n", rc, -EBADF);
 	return rc == -EBADF ? 0 : 1;
 }

@@ -11,7 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#include "host/doctor.h"
+#include "arch/arch.h"
 #include "vmm/types.h"
 
 enum { PML4 = 0x1000, PDPT = 0x2000, PD = 0x3000, CODE = 0x4000, DATA = 0x5000, MEMORY = 0x6000 };
@@ -129,7 +129,7 @@ static int attempt_run(struct attempt *a)
 	return TRY_ODD;
 }
 
-int x86_try_guest(int kvm_fd)
+int arch_try_guest(int kvm_fd)
 {
 	struct attempt a = { .vm = -1, .vcpu = -1, .memory = MAP_FAILED, .run_page = MAP_FAILED };
 	int rc;
