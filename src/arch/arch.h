@@ -66,6 +66,23 @@ struct layout {
 };
 extern const struct layout arch_layout;
 
+/* -- words ----------------------------------------------------------------------------------- */
+
+/*
+ * Macros, in "words.h". For Linux's command line:
+ *
+ *  WORDS_CONSOLE     its console is the serial port
+ *  WORDS_EARLY       it prints there until another console begins
+ *  WORDS_EARLY_ONLY  strings, separated by commas: it prints there always, and no driver probes it
+ *  WORDS_PANIC       kernel_left_panic() can tell a panic from a reset
+ *
+ * For people:
+ *
+ *  WORDS_NO_KVM      why there may be no /dev/kvm; a clause
+ *  WORDS_HELP_KERNEL, _INITRD, _DEBUG_EXIT, _NESTED  for --help
+ */
+#include "words.h"
+
 /* -- the board: the devices that aren't virtio's --------------------------------------------- */
 
 /* The board needs these parts of the machine. All of them outlive it. */
@@ -97,6 +114,18 @@ void board_close_serial(struct board *b);
 
 /* Any thread that holds no device's lock may call this. */
 void board_press_power_button(struct board *b);
+
+/* -- kernels --------------------------------------------------------------------------------- */
+
+/* Finds the release that a Linux kernel says it is, which is the name of its modules' directory.
+ * Anybody may have written these bytes: they are copied up to the first one that a directory's name
+ * can't have. Returns false if there is none. */
+#define KERNEL_RELEASE_MAX 200
+bool kernel_release(const uint8_t *file, size_t len, char release[KERNEL_RELEASE_MAX]);
+
+/* Does memory say that a Linux which was told WORDS_PANIC panicked, and reset the machine then? Any
+ * thread, with any lock held. */
+bool kernel_left_panic(const struct gmem *mem);
 
 /* -- the VM ---------------------------------------------------------------------------------- */
 

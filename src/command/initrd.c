@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "arch/arch.h"
 #include "config/command.h"
 #include "config/config.h"
 #include "decompress.h"
@@ -22,30 +23,9 @@
 #include "host/outputs.h"
 #include "host/resolv.h"
 
-#define MODULE_MAX  (64 * MIB) /* unpacked */
-#define RELEASE_MAX 200
+#define MODULE_MAX (64 * MIB) /* unpacked */
 
 /* -- modules --------------------------------------------------------------------------------- */
-
-/* Finds the version that a bzImage says it is (arch/x86/boot.rst, kernel_version): for example
- * "6.1.0-56-cloud-amd64 (…". Anybody may have written these bytes: they are copied up to the first
- * one that a directory's name can't have. Returns false if there is none. */
-static bool kernel_release(const struct file *kernel, char release[RELEASE_MAX])
-{
-	const uint8_t *data = kernel->data;
-	size_t at, n = 0;
-
-	if (kernel->len < 0x1000 || memcmp(data + 0x202, "HdrS", 4))
-		return false;
-	at = load_le(data + 0x20e, 2) + 0x200;
-	while (n < RELEASE_MAX && at < kernel->len && data[at] > ' ' && data[at] < 0x7f &&
-	       data[at] != '/')
-		release[n++] = (char)data[at++];
-	if (n == 0 || n == RELEASE_MAX || at >= kernel->len || release[0] == '.')
-		return false;
-	release[n] = '\0';
-	return true;
-}
 
 /* Returns dir/name, which the caller frees; NULL: out of memory. */
 static char *path_in(const char *dir, const char *name, size_t len)
@@ -77,11 +57,11 @@ static int read_in(struct file *f, const char *dir, const char *name, size_t len
 static char *find_modules(const struct command *cmd, const char *kernel_path,
 			  const struct file *kernel)
 {
-	char release[RELEASE_MAX], *near, *dir = NULL;
+	char release[KERNEL_RELEASE_MAX], *near, *dir = NULL;
 
 	if (cmd->config->command.modules)
 		return strdup(cmd->config->command.modules);
-	if (!kernel_release(kernel, release))
+	if (!kernel_release(kernel->data, kernel->len, release))
 		return NULL;
 	near = strdup(kernel_path);
 	if (near && asprintf(&dir, "%s/../lib/modules/%s", dirname(near), release) < 0)

@@ -9,6 +9,7 @@
 #include "config/fs.h"
 #include "config/net.h"
 #include "config/command.h"
+#include "words.h"
 #include "vmm/options.h"
 
 static const struct config defaults = {
@@ -191,10 +192,8 @@ static const struct opt_range timeout_range = { 1, 100000000 };
 	}
 
 static const struct opt rows[] = {
-	OPTION("kernel", "FILE", opt_path, kernel,
-	       "the kernel: bzImage, vmlinux (ELF), PVH or multiboot image"),
-	OPTION("initrd", "FILE", opt_path, initrd,
-	       "initial RAM disk, or a multiboot kernel's module"),
+	OPTION("kernel", "FILE", opt_path, kernel, WORDS_HELP_KERNEL),
+	OPTION("initrd", "FILE", opt_path, initrd, WORDS_HELP_INITRD),
 	OPTION("append", "STRING", opt_string, append,
 	       "text after the default kernel command line"),
 	OPTION("no-default-cmdline", NULL, opt_switch, no_default_cmdline,
@@ -206,9 +205,7 @@ static const struct opt rows[] = {
 	       "mergeable=on|off        let the host merge equal pages (off)"),
 	OPTION("cpus", "N", opt_number, cpus, "virtual processors, 1 to 64 (1)",
 	       .kind = &cpus_range),
-	OPTION("nested", "on|off", opt_bool, nested,
-	       "VT-x or AMD-V for guests of the guest's own, if the host's KVM\n"
-	       "can do that (off)"),
+	OPTION("nested", "on|off", opt_bool, nested, WORDS_HELP_NESTED),
 	OPTION("disk", CONFIG_DISK_METAVAR, config_set_disk, nr_disks, CONFIG_DISK_HELP,
 	       .repeats = true),
 	OPTION("balloon", "[KEY=VALUE]...", set_balloon, balloon,
@@ -243,8 +240,7 @@ static const struct opt rows[] = {
 	       "what the virtio devices sit on (pci)", .kind = transports),
 	OPTION("kaslr", NULL, opt_switch, kaslr,
 	       "let the kernel unpack itself and choose its address (slower)"),
-	OPTION("debug-exit", NULL, opt_switch, debug_exit,
-	       "port 0xf4: a write of v ends with status (v << 1) | 1"),
+	OPTION("debug-exit", NULL, opt_switch, debug_exit, WORDS_HELP_DEBUG_EXIT),
 	OPTION("stats", NULL, opt_switch, stats, "print the table of exits at the end"),
 	OPTION("log-level", "LEVEL", opt_choice, log_level, "error, warn or info (warn)",
 	       .kind = log_levels),

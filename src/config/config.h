@@ -175,9 +175,9 @@ struct config {
 	unsigned io_threads;
 	enum transport transport; /* what the virtio devices sit on */
 	enum log_level log_level;
-	bool nested;     /* VMX or SVM for the guest */
+	bool nested;     /* the guest may have guests */
 	bool kaslr;      /* enter by the kernel's own decompressor, which randomizes its address */
-	bool debug_exit; /* port 0xf4: a write of v ends with status (v << 1) | 1 */
+	bool debug_exit; /* the guest may end with a status of its own */
 	bool stats;      /* print the table of exits at the end */
 };
 

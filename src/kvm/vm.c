@@ -30,9 +30,8 @@ static int kvm_open(void)
 			-EACCES,
 			"/dev/kvm: Permission denied (join its group: sudo usermod -aG kvm $USER, then log in again; 'minivmm doctor' tells more)");
 	if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
-		return log_ret(
-			-errno,
-			"/dev/kvm: not there (the kernel's kvm_intel or kvm_amd module isn't loaded, or virtualization is off in the firmware; 'minivmm doctor' tells more)");
+		return log_ret(-errno, "/dev/kvm: not there (%s; 'minivmm doctor' tells more)",
+			       WORDS_NO_KVM);
 	return log_errno("/dev/kvm");
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "arch/arch.h"
 #include "guest/wire.h"
 
 #define BLANKS " \t\n\v\f\r"
@@ -52,20 +53,20 @@ static void add_default(FILE *f, const char *append, const char *word)
 static void add_panic(FILE *f, const char *append)
 {
 	add_default(f, append, "panic=-1");
-	fputs("reboot=panic_warm,acpi ", f);
+	fputs(WORDS_PANIC " ", f);
 }
 
 /* The last console= is /dev/console. What is printed before a console comes up is repeated there,
  * and what comes later goes to every console: so with two of them on one terminal each line would
- * show twice. earlyprintk, however, ends where the console begins. */
+ * show twice. An early console, however, ends where the other begins. */
 static void add_consoles(FILE *f, const struct config *c)
 {
 	const bool shared = c->serial.kind == HOST_STDIO && c->console.kind == HOST_STDIO;
 
 	if (shared)
-		add_default(f, c->append, "earlyprintk=ttyS0");
+		add_default(f, c->append, WORDS_EARLY);
 	else if (c->serial.kind != HOST_NONE)
-		add_default(f, c->append, "console=ttyS0");
+		add_default(f, c->append, WORDS_CONSOLE);
 	if (c->console.kind != HOST_NONE)
 		add_default(f, c->append, "console=hvc0");
 }
@@ -75,15 +76,15 @@ static void add_consoles(FILE *f, const struct config *c)
  * that port, so that no driver probes it. */
 static void add_run(FILE *f, const struct config *c)
 {
+	static const char *const early_only[] = { WORDS_EARLY_ONLY };
+
 	if (c->command.console_log)
 		add_default(f, c->append, "loglevel=7");
 	else
 		add_default(f, c->append, "quiet");
 	add_panic(f, c->append);
-	if (c->serial.kind == HOST_NONE) {
-		add_default(f, c->append, "earlyprintk=ttyS0,115200,keep");
-		add_default(f, c->append, "8250.nr_uarts=0");
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(early_only) && c->serial.kind == HOST_NONE; i++)
+		add_default(f, c->append, early_only[i]);
 	add_default(f, c->append, "random.trust_cpu=on");
 	add_default(f, c->append, "random.trust_bootloader=on");
 	add_default(f, c->append, "rdinit=" GUEST_INIT);

@@ -6,7 +6,7 @@
 
 /* Returns the command line that c asks for, which the caller frees; NULL when memory is out,
  * logged. It is --append's text. If the kernel is Linux, and there is no --no-default-cmdline,
- * these words come before it:
+ * these words come before it, with those of x86 as an example (words.h has the architecture's):
  *
  *  console=ttyS0     unless --serial none
  *  console=hvc0      with --console; the console of the two. When the serial port is on the same
@@ -14,8 +14,7 @@
  *  quiet             boot messages from warnings up; loglevel=7 shows all
  *  panic=-1          a panic ends the guest at once
  *  reboot=panic_warm,acpi
- *                    a panic is told from a reset (end.c). Linux before 5.3 takes the first
- *                    for "pci", which the second sets right: it is the default
+ *                    a panic is told from a reset (end.c)
  *  root=/dev/vda     with --disk and without --initrd; rw, or ro when the disk is read-only
  *
  * A default whose key --append sets (console=, panic=, root=, …) is left out; reboot= stays, as

@@ -3,14 +3,14 @@
  * How a machine ends: what its devices and vCPUs say of it, and the first reason that counts.
  *
  * A Linux that panics resets the machine like one that reboots. A driver of pvpanic would tell of
- * it, but is often a module that is not loaded. So the default command line has reboot=panic_warm:
- * a kernel that resets the machine after a panic then asks for a warm boot, in the BIOS's data
- * area; on any other reset it asks for a cold one. Either way a panic is not a reset: it is never
- * followed by another life.
+ * it, but is often a module that is not loaded. So on x86 the default command line has
+ * reboot=panic_warm: a kernel that resets the machine after a panic then asks for a warm boot, in
+ * the BIOS's data area; on any other reset it asks for a cold one. Either way a panic is not a
+ * reset: it is never followed by another life.
  */
 #include "machine/machine.h"
 
-#include "x86/bios.h"
+#include "arch/arch.h"
 
 void machine_end(struct machine *m, enum machine_end why, unsigned value)
 {
@@ -31,10 +31,7 @@ void machine_end(struct machine *m, enum machine_end why, unsigned value)
  * line asks for it does (cmdline_marks_panics()); other kernels may leave anything there. */
 static bool left_a_mark(const struct machine *m)
 {
-	le16_t flag;
-
-	return m->marks_panics && gmem_read(&m->mem, BIOS_RESET_FLAG, &flag, sizeof(flag)) == 0 &&
-	       le16(flag) == BIOS_WARM_BOOT;
+	return m->marks_panics && kernel_left_panic(&m->mem);
 }
 
 /* A guest may report a panic by one instruction that writes a thousand times, so it is logged

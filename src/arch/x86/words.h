@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See arch.h. */
+#pragma once
+
+#define WORDS_CONSOLE    "console=ttyS0"
+#define WORDS_EARLY      "earlyprintk=ttyS0"
+#define WORDS_EARLY_ONLY "earlyprintk=ttyS0,115200,keep", "8250.nr_uarts=0"
+/* Linux before 5.3 takes the first for "pci", which the second sets right: it is the default. */
+#define WORDS_PANIC "reboot=panic_warm,acpi"
+
+#define WORDS_NO_KVM                                                                               \
+	"the kernel's kvm_intel or kvm_amd module isn't loaded, or virtualization is off in the firmware"
+
+#define WORDS_HELP_KERNEL     "the kernel: bzImage, vmlinux (ELF), PVH or multiboot image"
+#define WORDS_HELP_INITRD     "initial RAM disk, or a multiboot kernel's module"
+#define WORDS_HELP_DEBUG_EXIT "port 0xf4: a write of v ends with status (v << 1) | 1"
+#define WORDS_HELP_NESTED                                                                          \
+	"VT-x or AMD-V for guests of the guest's own, if the host's KVM\n"                         \
+	"can do that (off)"
