@@ -20,13 +20,12 @@
  * standard input and output only where an option says stdio. (It does abort() when it finds itself
  * in error, as assert() does.)
  *
- * What it takes: the threads of a machine signal each other with SIGRTMAX, so don't send that one
- * to the process (Valgrind keeps it for itself, so machines don't run there). The descriptors that
- * a machine's guest causes to be opened (sockets of --net user and --vsock, files in shared
- * directories) take up to a quarter of the process's soft limit of open files, and none of its last
- * eighth; that limit is often far below the hard one, and may be raised (setrlimit(2)) before the
- * machine is made. A script of --net is a child process, whose status is lost if SIGCHLD is ignored
- * or another thread waits for any child: then it counts as 0.
+ * What it takes: the threads of a machine signal each other with SIGSTKFLT, so don't send that one
+ * to the process. The descriptors that a machine's guest causes to be opened (sockets of --net user
+ * and --vsock, files in shared directories) take up to a quarter of the process's soft limit of
+ * open files, and none of its last eighth; that limit is often far below the hard one, and may be
+ * raised (setrlimit(2)) before the machine is made. A script of --net is a child process, whose
+ * status is lost if SIGCHLD is ignored or another thread waits for any child: then it counts as 0.
  *
  * Errors: a function that returns int returns 0 or more, or the negative of a code of <errno.h>;
  * minivmm_error() then says in words what failed and what to do.

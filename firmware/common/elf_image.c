@@ -59,7 +59,7 @@ static bool overlap(const struct elf_segment *a, const struct elf_segment *b)
 
 static const char *add_segment(struct elf *elf, const struct elf_segment *s, size_t len)
 {
-	const bool in_file = s->filesz; /* otherwise all of it is bss, and offset anything */
+	const bool in_file = s->filesz; /* otherwise all of it is bss, at any offset */
 
 	if (in_file && (s->filesz > len || s->offset > len - s->filesz))
 		return "is cut short: a segment lies beyond the end of the file";

@@ -35,7 +35,7 @@ struct acpi_config {
 #define ACPI_EVENT_POWER_BUTTON 1
 
 /* Writes all tables to guest RAM at [at, at + room), where at is a multiple of 16. The root pointer
- * (RSDP) comes first, so its address is at. A kernel that isn't told this finds it when it searches
+ * (RSDP) comes first, so at is its address. A kernel that isn't told this finds it when it searches
  * 0xe0000 to 0xfffff (ACPI 6.3 §5.2.5.1). Returns 0, or -errno, logged: -EFAULT (not RAM) or
  * -ENOSPC. */
 int acpi_build(const struct gmem *mem, const struct acpi_config *c, gpa_t at,

@@ -36,7 +36,7 @@
 #define PARAGRAPH     16
 #define ENTRY64       0x200     /* from the beginning of the protected-mode code */
 #define OLD_ADDRESS   (1 * MIB) /* before protocol 2.10 */
-#define SEGMENT_ALIGN (2 * MIB) /* of an x86-64 vmlinux: the first one's offset in the file */
+#define SEGMENT_ALIGN (2 * MIB) /* the first segment's offset in an x86-64 vmlinux */
 #define EXPANSION     4         /* a guess: unpacked size over packed, before protocol 2.10 */
 
 struct bzimage {
@@ -55,8 +55,8 @@ bool bzimage_is(const struct boot_request *r)
 	       p[0x1fe] == 0x55 && p[0x1ff] == 0xaa;
 }
 
-/* Headers may say what they are: "6.1.0-56-cloud-amd64 (…" if it is Linux, and something that
- * doesn't begin with a digit, such as "Memtest86+ v6.10" or "iPXE 1.21", if it is not. They needn't
+/* A header may say what the image is: "6.1.0-56-cloud-amd64 (…" if it is Linux, and something that
+ * doesn't begin with a digit, such as "Memtest86+ v6.10" or "iPXE 1.21", if it is not. It needn't
  * (0). */
 bool bzimage_is_linux(const struct boot_request *r)
 {

@@ -3,8 +3,8 @@
  * Multiboot 0.6.96: kernels of students, and bare-metal tests. It takes ELF files of both classes,
  * which are entered in 32-bit mode, or any file whose header says where it goes (the "a.out
  * kludge"). The initrd is the one module. No video mode is set: an image that requires one is
- * refused, as the specification says. The information doesn't have symbols, drives, boot device,
- * configuration and APM tables.
+ * refused, as the specification says. The information leaves out symbols, drives, boot device, and
+ * the configuration and APM tables.
  */
 #include <stdio.h>
 

@@ -42,7 +42,7 @@ struct fd_share {
 	unsigned most;            /* its limit, whatever the budget has */
 	unsigned taken, borrowed; /* borrowed: how many of them are from the common half */
 	bool high;                /* the last descriptor's number was at or above the ceiling */
-	unsigned said;            /* 1 + taken when a refusal was last mentioned; 0: never */
+	unsigned said;            /* 1 + taken when a refusal was last logged; 0: never */
 	struct ratelimit log;
 };
 
@@ -53,7 +53,7 @@ void fd_share_init(struct fd_share *s, struct fd_budget *b, const char *what, un
 bool fd_share_room(const struct fd_share *s, unsigned nr);
 /* Counts fd, which has just been opened. It may be one too many where that can't be avoided. */
 void fd_share_take(struct fd_share *s, int fd);
-/* nr of them were closed. */
+/* Counts nr of them less, which were closed. */
 void fd_share_give(struct fd_share *s, unsigned nr);
 
 /* Logs that something was refused because there was no room; then not again until half was given

@@ -78,7 +78,7 @@ struct virtio_transport_ops {
 	int (*call_fd)(void *ctx, unsigned queue);
 
 	/* The same for a queue that another process serves (vhost-user), which may do what it likes
-	 * with what it has. These eventfds only that process and KVM have, until the device is
+	 * with what it has. Only that process and KVM have these eventfds, until the device is
 	 * reset. Each lend_kick() makes a new one that replaces the last; it has a count already,
 	 * for what was kicked before. A kick that KVM doesn't signal there goes to
 	 * virtio_ops.lent_kick(). What comes back stays the transport's. They return 0 or -errno,

@@ -74,9 +74,9 @@ int virtq_pop(struct virtq *q, struct virtq_chain *c) __must_check;
 /* Leaves what virtq_begin() saw and virtq_pop() has not returned for another round. */
 void virtq_leave(struct virtq *q);
 
-/* Takes the last nr virtq_pop() back: their chains are available again, and the next ones read them
- * from the ring anew. None of these chains is pushed or filled. No kick comes for them, so the
- * caller has the queue looked at again. */
+/* Undoes the last nr virtq_pop(): their chains are available again, and are read from the ring anew
+ * when they are popped again. None of them may have been pushed or filled. No kick comes for them,
+ * so the caller must have the queue looked at again. */
 void virtq_unpop(struct virtq *q, unsigned nr);
 
 /* Hands a popped chain back, with len bytes written to it. */

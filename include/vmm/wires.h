@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A device asks for its eventfds to be wired by this: those of its kicks to the addresses where the
+ * A device has its eventfds wired by these calls: those of its kicks to the addresses where the
  * driver stores, and those of a PCI function's interrupts to the messages that the driver chose.
  * KVM does it (ioeventfd and irqfd), or a test.
  *

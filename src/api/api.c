@@ -324,8 +324,8 @@ int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
 	*vm = NULL;
 	if (c->broken)
 		return api_refuse(-EINVAL, "an option of this configuration was refused");
-	/* This is checked first: the number of a closed descriptor may be that of one of ours
-	 * soon. */
+	/* This comes first: soon a descriptor of ours may have the number of one that is closed
+	 * now. */
 	given = given_are_open(&c->c, text);
 	v = vm_new(c);
 	if (!v)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The program: passes a command line to the library (minivmm.h), and makes its end an exit status.
- * Nothing else exits. */
+/* The program: passes a command line to the library (minivmm.h), and exits with the status that
+ * comes of it. Nothing else exits. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>

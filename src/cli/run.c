@@ -142,8 +142,8 @@ static int start_copies(struct session *s)
 	return 0;
 }
 
-/* The guest is gone, so its output ends. Unless patient, readers that don't take it are waited for
- * only so long. */
+/* The guest is gone, so its output ends. Unless patient, slow readers are waited for PATIENCE_S at
+ * most. */
 static void join_outputs(struct session *s, bool patient)
 {
 	struct timespec until;

@@ -71,7 +71,7 @@ static void loop_dispatch(struct loop_source *src, uint32_t events)
 		pthread_mutex_unlock(lock);
 }
 
-/* Returns the timeout for epoll_wait(): -1, if until is UINT64_MAX, which means never. */
+/* Returns the timeout for epoll_wait() in ms; -1, for ever, if until is UINT64_MAX. */
 static int ms_until(uint64_t until)
 {
 	const uint64_t now = until == UINT64_MAX ? 0 : monotonic_ns();

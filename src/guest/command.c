@@ -20,7 +20,7 @@
 #define FILE_MAX    "/proc/sys/fs/file-max"
 #define MOST_OPEN   0x7fffffc0ul /* every kernel takes this for NR_OPEN */
 #define FIRST_OPEN  1048576ul    /* NR_OPEN's default */
-#define SCRIPT_HEAD 256          /* bytes by which a script is told from other files */
+#define SCRIPT_HEAD 256          /* bytes that are read to tell a script from other files */
 
 /* Says on COMMAND's own standard error why it isn't run, as a shell would, and exits. */
 static _Noreturn void refuse(int status, const char *what, const char *name)
@@ -71,8 +71,8 @@ void command_raise_bounds(const struct orders *o)
 			most = o->limit[i].value.rlim_max;
 	if (most > FIRST_OPEN)
 		write_number(NR_OPEN, most < MOST_OPEN ? most : MOST_OPEN);
-	/* By default it depends on the guest's memory, which may be small. The limits are what
-	 * restricts a process, as on a host with systemd. */
+	/* By default this bound depends on the guest's memory, which may be small. The limits are
+	 * what restricts a process, as on a host with systemd. */
 	write_number(FILE_MAX, LONG_MAX);
 }
 

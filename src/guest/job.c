@@ -92,7 +92,8 @@ static void set_relay(struct relay *r, enum relay_end from_kind, int from, enum 
 	r->len = 0;
 }
 
-/* Duplicates fd, but not as 0 to 2: COMMAND gets those, and could not close another one. */
+/* Duplicates fd, to be closed by exec(): otherwise COMMAND would have it beside its three streams,
+ * and could not close those. */
 static int again(int fd)
 {
 	return fcntl(fd, F_DUPFD_CLOEXEC, 0);

@@ -181,8 +181,8 @@ const char *mount_shares(const struct orders *o)
 	return NULL;
 }
 
-/* Opens those devices that udev opens wider than the kernel does. All others are left as the kernel
- * makes them, for root alone or as open as udev has them. */
+/* Opens those devices to everybody that udev does. All others keep the kernel's modes: for root
+ * alone, or the same as udev's. */
 static void open_devices(void)
 {
 	static const char *const device[] = { "/dev/fuse", "/dev/vsock", "/dev/net/tun" };

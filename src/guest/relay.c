@@ -18,8 +18,8 @@ static void end_from(struct relay *r)
 	r->from = -1;
 }
 
-/* A terminal has an end of file only by its character for that, at the beginning of a line. The
- * first one ends a line that has no end yet. */
+/* The input of a terminal ends by its end-of-file character, at the beginning of a line. The first
+ * one ends a line that has no end yet. */
 static void type_end(int fd)
 {
 	struct termios t;

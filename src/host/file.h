@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A file's bytes, read into memory as a whole: a copy, so that nobody changes or truncates it under
- * us. */
+/* A file's bytes, read into memory as a whole: a copy, so that nobody changes or truncates it while
+ * we use it. */
 #pragma once
 
 #include "vmm/types.h"

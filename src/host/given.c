@@ -6,7 +6,7 @@
 
 #include "backend/stream/output.h"
 
-/* The process's standard streams never get a number of ours. */
+/* No descriptor of ours ever gets the number of a standard stream. */
 static bool is_open(int fd)
 {
 	return fd <= STDERR_FILENO || fcntl(fd, F_GETFD) >= 0;

@@ -6,7 +6,7 @@
 
 #define GIVEN_TEXT 512
 
-/* Is each of them open? This must be asked before the machine opens anything, because that could
- * get such a number and then be written to. If not, text is a sentence about the first that
+/* Is each of them open? This must be asked before the machine opens anything: a descriptor of ours
+ * could get such a number, and then be written to. If not, text is a sentence about the first that
  * isn't. */
 bool given_are_open(const struct config *c, char text[GIVEN_TEXT]) __must_check;

@@ -263,7 +263,7 @@ static const char *way_out(const struct fs_config *f)
 	return f->option ? "without :rw" : "with readonly=on";
 }
 
-/* option ends where the path follows it in the message. */
+/* option is the beginning of the message, up to the path. */
 static int check(const struct places *p, const char *option, const char *path)
 {
 	struct walk w;

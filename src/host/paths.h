@@ -5,9 +5,9 @@
 #include "config/config.h"
 
 /* Refuses each path of the configuration that leads through a directory which the guest may write
- * (--share :rw, --fs readonly=off): there it could have a link to another file of the host's in its
- * place, for this start or the next one. Symbolic links and bind mounts are followed. A path that
- * doesn't exist yet is not an error here.
+ * (--share :rw, --fs readonly=off): the guest could put a link to another file of the host's there,
+ * for this start or the next one. Symbolic links and bind mounts are followed. A path that doesn't
+ * exist yet is not an error here.
  *
  * Returns 0; -EINVAL, logged: one line that names both options and the way out; or -ENOMEM,
  * logged. */

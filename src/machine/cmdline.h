@@ -9,8 +9,8 @@
  * these words come before it, with those of x86 as an example (words.h has the architecture's):
  *
  *  console=ttyS0     unless --serial none
- *  console=hvc0      with --console; the console of the two. When the serial port is on the same
- *                    terminal, earlyprintk=ttyS0 stands for console=ttyS0
+ *  console=hvc0      with --console, which then is /dev/console. When the serial port is on the
+ *                    same terminal, earlyprintk=ttyS0 replaces console=ttyS0
  *  quiet             boot messages from warnings up; loglevel=7 shows all
  *  panic=-1          a panic ends the guest at once
  *  reboot=panic_warm,acpi

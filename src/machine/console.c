@@ -35,7 +35,7 @@ int machine_console_open(struct machine *m, const struct power *power)
 	char what[80];
 	int rc;
 
-	/* A command's kernel says by this what it says: its early console is there (cmdline.c). */
+	/* This is the early console of a command's kernel (cmdline.c). */
 	if (c->command.argv && c->serial.kind == HOST_NONE) {
 		m->serial = &m->command.console.stream;
 		rc = 0;

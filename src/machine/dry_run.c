@@ -42,7 +42,7 @@ static int may(const char *path, int mode)
 	return faccessat(AT_FDCWD, path, mode, AT_EACCESS) < 0 ? -errno : 0;
 }
 
-/* May a file be made at path? 0 or -errno. */
+/* Returns 0 if a file may be made at path, or -errno. */
 static int may_make(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -203,7 +203,7 @@ static int check_shares(const struct config *c)
 
 /* -- networks -------------------------------------------------------------------------------- */
 
-/* Checks a port of the host's. Nothing listens at it. */
+/* Checks that the host's port can be bound, without listening at it. */
 static int check_forward(const struct net_forward *f)
 {
 	const struct sockaddr_in at = {

@@ -23,7 +23,7 @@ int machine_fs_init(struct machine *m)
 	int rc = 0;
 
 	for (size_t i = 0; i < c->nr_fs && rc == 0; i++) {
-		struct loop *loop = &m->io[c->io_threads].loop; /* the one of all shares */
+		struct loop *loop = &m->io[c->io_threads].loop; /* the loop of all shares */
 		const struct fuse_options o = {
 			.option = c->fs[i].option ?: "--fs",
 			.path = c->fs[i].path,

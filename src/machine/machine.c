@@ -83,8 +83,7 @@ static int place_tables(struct machine *m)
 	return board_place_tables(&m->board, &m->mem, &places);
 }
 
-/* Reads the files of a Linux kernel that runs a command: if there is a command, our initrd follows
- * the user's. */
+/* Gives r the user's initrd or, if there is a command, that one followed by ours. */
 static int make_initrd(struct machine *m, struct boot_request *r, const struct file *kernel,
 		       const struct file *initrd, struct initramfs *a)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * CPUID of a vCPU: the host's by way of KVM, as far as a guest gets it (cpuid_bits.c), less what is
- * about the host's own topology.
+ * A vCPU's CPUID: what the host's KVM supports, as far as a guest gets it (cpuid_bits.c), with a
+ * topology of its own instead of the host's.
  *
- * One package, one core a vCPU, no threads; the APIC id is the vCPU's number, as the MADT says.
- * Followed: SDM 2A CPUID (leaves 1, 4, 0Bh), APM 3 app. E (8000_0008h, 8000_001Dh, 8000_001Eh), and
- * Documentation/virt/kvm/x86/cpuid.rst for the hypervisor leaves.
+ * That has one package, one core for each vCPU, and no threads; the APIC id is the vCPU's number,
+ * as the MADT says. See SDM 2A CPUID (leaves 1, 4, 0Bh), APM 3 app. E (8000_0008h, 8000_001Dh,
+ * 8000_001Eh), and Documentation/virt/kvm/x86/cpuid.rst for the hypervisor leaves.
  */
 #include <errno.h>
 #include <linux/kvm.h>
