@@ -123,8 +123,8 @@ void board_press_power_button(struct board *b);
 #define KERNEL_RELEASE_MAX 200
 bool kernel_release(const uint8_t *file, size_t len, char release[KERNEL_RELEASE_MAX]);
 
-/* Does memory say that a Linux which was told WORDS_PANIC panicked, and reset the machine then? Any
- * thread, with any lock held. */
+/* Does memory show that a Linux with WORDS_PANIC on its command line panicked, and then reset the
+ * machine? Any thread may ask, with any lock held. */
 bool kernel_left_panic(const struct gmem *mem);
 
 /* -- the VM ---------------------------------------------------------------------------------- */
@@ -183,22 +183,23 @@ const struct bus *board_bus(const struct board *b);
 
 /* -- the doctor ------------------------------------------------------------------------------ */
 
-/* One item: what runs guests on this host, as far as the host tells (arch_try_guest() tries it).
- * Also fills r->backend and r->seen, for those below. */
+/* Reports an item: what runs guests on this host, as far as the host says (arch_try_guest() tries
+ * it). Also fills r->backend and r->seen, for the functions below. */
 void arch_check_backend(struct doctor_report *r);
-/* One item: whether a guest could have guests of its own. */
+/* Reports an item: whether a guest could have guests of its own. */
 void arch_check_nested(struct doctor_report *r);
 
-/* Advice for a host without a /dev/kvm that answers, and for one whose KVM runs no kernels. */
+/* These give advice for a host without a /dev/kvm that answers, and for one whose KVM can't run
+ * kernels. */
 void arch_advise_kvm(struct doctor_report *r);
 void arch_advise_elsewhere(struct doctor_report *r);
 
-/* Items beside those of every architecture: without arch_needed no guest runs. */
+/* Items beside those of every architecture. No guest runs without those of arch_needed. */
 extern const struct doctor_capability arch_needed[], arch_useful[];
 
-/* Runs one kernel-mode instruction that a KVM without help of the processor lacks, in a VM of its
- * own with a few pages of memory. Returns one of these, or -errno if such a VM can't be made.
- * Nothing is logged. Any thread. */
+/* Runs one kernel-mode instruction that KVM lacks if the processor doesn't help it, in a VM of
+ * its own with a few pages of memory. Returns one of these, or -errno if such a VM can't be made.
+ * Nothing is logged. Any thread may call it. */
 enum try_guest {
 	TRY_RAN,         /* the processor executed it */
 	TRY_INTERPRETED, /* KVM tried to emulate it, and could not */

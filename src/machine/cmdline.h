@@ -21,5 +21,5 @@
  * Linux puts several of them together. */
 char *cmdline_make(const struct config *c, bool linux_kernel) __must_check;
 
-/* Does Linux, told this, mark the reset after a panic, and no other, as a warm one? */
+/* With this command line, does Linux mark the reset after a panic, and no other, as a warm one? */
 bool cmdline_marks_panics(const char *cmdline);

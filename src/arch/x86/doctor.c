@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the doctor looks at of an x86 host: VT-x, AMD-V, and KVM's modules for them. */
+/* The parts of an x86 host that the doctor looks at: VT-x, AMD-V, and KVM's modules for them. */
 #include <linux/kvm.h>
 
 #include "arch/arch.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What x86's kernels say of themselves, and leave behind. */
+/* Reads what x86's kernels say of themselves, and what they leave in memory. */
 #include "arch/arch.h"
 #include "x86/bios.h"
 
@@ -7,7 +7,7 @@ bool kernel_release(const uint8_t *file, size_t len, char release[KERNEL_RELEASE
 {
 	size_t at, n = 0;
 
-	/* A bzImage's kernel_version (arch/x86/boot.rst): "6.1.0-56-cloud-amd64 (…". */
+	/* This is a bzImage's kernel_version (arch/x86/boot.rst): "6.1.0-56-cloud-amd64 (…". */
 	if (len < 0x1000 || memcmp(file + 0x202, "HdrS", 4))
 		return false;
 	at = load_le(file + 0x20e, 2) + 0x200;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* See arch.h. */
+/* The words of x86; arch.h says what each is for. */
 #pragma once
 
 #define WORDS_CONSOLE    "console=ttyS0"
 #define WORDS_EARLY      "earlyprintk=ttyS0"
 #define WORDS_EARLY_ONLY "earlyprintk=ttyS0,115200,keep", "8250.nr_uarts=0"
-/* Linux before 5.3 takes the first for "pci", which the second sets right: it is the default. */
+/* Linux before 5.3 reads panic_warm as "pci", and acpi, which is the default, sets that right. */
 #define WORDS_PANIC "reboot=panic_warm,acpi"
 
 #define WORDS_NO_KVM                                                                               \
