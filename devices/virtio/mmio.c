@@ -72,16 +72,6 @@ static uint32_t reg_read(struct virtio_mmio *t, uint64_t off)
 	}
 }
 
-static void set_low(gpa_t *gpa, uint32_t v)
-{
-	*gpa = (*gpa & ~(uint64_t)UINT32_MAX) | v;
-}
-
-static void set_high(gpa_t *gpa, uint32_t v)
-{
-	*gpa = (*gpa & UINT32_MAX) | (uint64_t)v << 32;
-}
-
 /* Sets a part of a queue's address or size. The driver doesn't touch these while the queue is ready
  * (§4.2.2.2). */
 static void queue_reg_write(struct virtq *q, uint64_t off, uint32_t v)
@@ -95,22 +85,22 @@ static void queue_reg_write(struct virtq *q, uint64_t off, uint32_t v)
 		q->state.size = (uint16_t)min(v, (uint32_t)UINT16_MAX);
 		break;
 	case VIRTIO_MMIO_QUEUE_DESC_LOW:
-		set_low(&q->state.desc_gpa, v);
+		gpa_set_low(&q->state.desc_gpa, v);
 		break;
 	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
-		set_high(&q->state.desc_gpa, v);
+		gpa_set_high(&q->state.desc_gpa, v);
 		break;
 	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
-		set_low(&q->state.avail_gpa, v);
+		gpa_set_low(&q->state.avail_gpa, v);
 		break;
 	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
-		set_high(&q->state.avail_gpa, v);
+		gpa_set_high(&q->state.avail_gpa, v);
 		break;
 	case VIRTIO_MMIO_QUEUE_USED_LOW:
-		set_low(&q->state.used_gpa, v);
+		gpa_set_low(&q->state.used_gpa, v);
 		break;
 	case VIRTIO_MMIO_QUEUE_USED_HIGH:
-		set_high(&q->state.used_gpa, v);
+		gpa_set_high(&q->state.used_gpa, v);
 		break;
 	}
 }

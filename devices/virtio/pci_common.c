@@ -95,16 +95,6 @@ static uint32_t common_read(struct virtio_pci *t, uint64_t off)
 	}
 }
 
-static void set_low(gpa_t *gpa, uint32_t v)
-{
-	*gpa = (*gpa & ~(uint64_t)UINT32_MAX) | v;
-}
-
-static void set_high(gpa_t *gpa, uint32_t v)
-{
-	*gpa = (*gpa & UINT32_MAX) | (uint64_t)v << 32;
-}
-
 /* Sets a part of a queue's address or size. The driver doesn't touch these while the queue is
  * enabled (§4.1.4.3.2). */
 static void queue_place(struct virtq *q, uint64_t off, uint32_t v)
@@ -116,22 +106,22 @@ static void queue_place(struct virtq *q, uint64_t off, uint32_t v)
 		q->state.size = (uint16_t)v; /* virtq_enable() refuses a wrong size */
 		break;
 	case VIRTIO_PCI_COMMON_Q_DESCLO:
-		set_low(&q->state.desc_gpa, v);
+		gpa_set_low(&q->state.desc_gpa, v);
 		break;
 	case VIRTIO_PCI_COMMON_Q_DESCHI:
-		set_high(&q->state.desc_gpa, v);
+		gpa_set_high(&q->state.desc_gpa, v);
 		break;
 	case VIRTIO_PCI_COMMON_Q_AVAILLO:
-		set_low(&q->state.avail_gpa, v);
+		gpa_set_low(&q->state.avail_gpa, v);
 		break;
 	case VIRTIO_PCI_COMMON_Q_AVAILHI:
-		set_high(&q->state.avail_gpa, v);
+		gpa_set_high(&q->state.avail_gpa, v);
 		break;
 	case VIRTIO_PCI_COMMON_Q_USEDLO:
-		set_low(&q->state.used_gpa, v);
+		gpa_set_low(&q->state.used_gpa, v);
 		break;
 	case VIRTIO_PCI_COMMON_Q_USEDHI:
-		set_high(&q->state.used_gpa, v);
+		gpa_set_high(&q->state.used_gpa, v);
 		break;
 	}
 }

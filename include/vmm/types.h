@@ -16,6 +16,16 @@
 
 typedef uint64_t gpa_t; /* guest-physical address */
 
+/* Half of an address, which a driver writes in two. */
+static inline void gpa_set_low(gpa_t *gpa, uint32_t v)
+{
+	*gpa = (*gpa & ~(uint64_t)UINT32_MAX) | v;
+}
+static inline void gpa_set_high(gpa_t *gpa, uint32_t v)
+{
+	*gpa = (*gpa & UINT32_MAX) | (uint64_t)v << 32;
+}
+
 typedef struct {
 	uint16_t raw;
 } le16_t;
