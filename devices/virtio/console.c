@@ -65,12 +65,6 @@ static struct virtq *port_tx(const struct console_port *p)
 	return port_rx(p) + 1;
 }
 
-static bool console_live(const struct virtio_console *c)
-{
-	return (c->vd.status & (VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET)) ==
-	       VIRTIO_CONFIG_S_DRIVER_OK;
-}
-
 /* Goes on in a callback of its own, after the loop's other sources have had their turn. */
 static void console_want_more(struct virtio_console *c)
 {
@@ -176,7 +170,7 @@ static void port_keep(struct console_port *p)
 	struct console_port_state *s = &p->state;
 	uint64_t budget = BUDGET;
 
-	if (!p->end.stream || !console_live(p->console) || !port_tx(p)->state.ready ||
+	if (!p->end.stream || !virtio_live(&p->console->vd) || !port_tx(p)->state.ready ||
 	    virtq_begin(port_tx(p)) < 0 || port_push(p, &budget) < 0)
 		return;
 	while (s->has_out || virtq_pop(port_tx(p), &p->out) > 0) {
@@ -309,7 +303,7 @@ static void port_ready(void *ctx)
 
 	uint64_t budget = BUDGET;
 
-	if (!console_live(p->console))
+	if (!virtio_live(&p->console->vd))
 		port_write_rest(p, &budget);
 	else if (port_serve(p) < 0)
 		virtio_broken(&p->console->vd, "the driver made a malformed queue");
@@ -453,8 +447,8 @@ void virtio_console_resize(struct virtio_console *c, uint16_t cols, uint16_t row
 /* Kicks that nobody has looked at count, too: the loop has ended. */
 static void port_detach(struct console_port *p)
 {
-	const bool live =
-		console_live(p->console) && port_tx(p)->state.ready && virtq_begin(port_tx(p)) >= 0;
+	const bool live = virtio_live(&p->console->vd) && port_tx(p)->state.ready &&
+			  virtq_begin(port_tx(p)) >= 0;
 	uint64_t budget = DETACH_BYTES;
 	bool whole;
 

@@ -107,9 +107,7 @@ int net_set_features(struct virtio_net *n, uint64_t features)
 /* Does this process serve the queue, and may it be used? */
 static bool net_live(const struct virtio_net *n, const struct virtq *q)
 {
-	return q->state.ready &&
-	       (n->vd.status & (VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET)) ==
-		       VIRTIO_CONFIG_S_DRIVER_OK;
+	return q->state.ready && virtio_live(&n->vd);
 }
 
 /* What the driver did with the queues of a pair before it was in use has not been looked at. */

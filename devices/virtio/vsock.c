@@ -31,12 +31,6 @@
 
 enum { RX, TX, EVENT, NR_QUEUES };
 
-bool vsock_live(const struct virtio_vsock *v)
-{
-	return (v->vd.status & (VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET)) ==
-	       VIRTIO_CONFIG_S_DRIVER_OK;
-}
-
 /* Runs both queues again, after the loop's other sources have had their turn. */
 static void work_later(const struct virtio_vsock *v)
 {

@@ -382,7 +382,7 @@ static void client_ready(struct vsock_conn *c)
 
 	if (rc == 0 && !vsock_unix_hung_up(c->src.fd))
 		return;
-	if (rc <= 0 || !vsock_live(v)) {
+	if (rc <= 0 || !virtio_live(&v->vd)) {
 		vsock_conn_free(c);
 		return;
 	}

@@ -144,5 +144,3 @@ void vsock_conns_expire(struct virtio_vsock *v, uint64_t now_ns);
 
 /* In vsock.c: sends what is in v->ready, as far as the guest has buffers. */
 void vsock_send(struct virtio_vsock *v);
-/* In vsock.c: is the driver ready? */
-bool vsock_live(const struct virtio_vsock *v);

@@ -123,6 +123,14 @@ static inline bool virtio_has(const struct virtio_dev *vd, unsigned f)
 	return vd->driver_features >> f & 1;
 }
 
+/* Whether the device may use those of its queues that are ready (§2.1.2): not before DRIVER_OK, and
+ * not while it needs a reset. */
+static inline bool virtio_live(const struct virtio_dev *vd)
+{
+	return (vd->status & (VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET)) ==
+	       VIRTIO_CONFIG_S_DRIVER_OK;
+}
+
 /* -- for transports -------------------------------------------------------------------------- */
 
 /* Calls ops->start(), as the last step of the transport's set-up. Returns 0 or -errno, logged. */

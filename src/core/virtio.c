@@ -138,13 +138,6 @@ void virtio_queue_reset(struct virtio_dev *vd, struct virtq *q)
 		virtio_queue_disable(vd, q);
 }
 
-/* May the device use its queues? §2.1.2: not before DRIVER_OK. */
-static bool virtio_live(const struct virtio_dev *vd)
-{
-	return (vd->status & (VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET)) ==
-	       VIRTIO_CONFIG_S_DRIVER_OK;
-}
-
 bool virtio_kick(struct virtio_dev *vd, uint32_t index)
 {
 	struct virtq *q = virtio_queue(vd, index);
