@@ -20,7 +20,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
-#include "vmm/loop.h"
+#include "vmm/event.h"
 
 /* Logs why when there is none, but not as often as a guest may ask. */
 int msix_fd(struct msix *m, unsigned vector)
@@ -37,12 +37,10 @@ int msix_fd(struct msix *m, unsigned vector)
 
 void msix_signal(struct msix *m, unsigned vector)
 {
-	const uint64_t one = 1;
 	const int fd = msix_fd(m, vector);
 
-	/* EAGAIN: 2^64 - 2 are pending, so one is. */
-	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
-		assert(errno == EAGAIN);
+	if (fd >= 0)
+		event_signal(fd);
 }
 
 static void disconnect_lent(struct msix *m, unsigned vector)
@@ -262,7 +260,7 @@ void msix_drain(struct msix *m)
 	/* The eventfd may have no count, or KVM may have read it: that is no error. */
 	for (unsigned i = 0; i < m->nr; i++)
 		if (m->vector[i].fd >= 0)
-			loop_take_event(m->vector[i].fd);
+			event_take(m->vector[i].fd);
 }
 
 void msix_reset(struct msix *m)

@@ -35,6 +35,7 @@
 #include <sys/eventfd.h>
 
 #include "virtio/console_control.h"
+#include "vmm/event.h"
 
 #define BUDGET       (ROUND_BYTES / (2 * 16)) /* bytes of a port each way: 15 ports and a console */
 #define REST_MAX     (8 * MIB)  /* of a port, over resets: a queue of Linux holds 2 to 4 MiB */
@@ -68,10 +69,7 @@ static struct virtq *port_tx(const struct console_port *p)
 /* Goes on in a callback of its own, after the loop's other sources have had their turn. */
 static void console_want_more(struct virtio_console *c)
 {
-	const uint64_t one = 1;
-
-	if (write(c->more.fd, &one, sizeof(one)) < 0)
-		return; /* impossible: the counter would be near its end */
+	event_signal(c->more.fd);
 }
 
 /* -- output: from the guest to the stream ---------------------------------------------------- */
@@ -312,9 +310,8 @@ static void port_ready(void *ctx)
 static void console_more(struct loop_source *src, uint32_t events __unused)
 {
 	struct virtio_console *c = container_of(src, struct virtio_console, more);
-	uint64_t nr;
 
-	if (read(src->fd, &nr, sizeof(nr)) != sizeof(nr))
+	if (!event_take(src->fd))
 		return;
 	for (unsigned i = 0; i < c->nr_ports; i++)
 		port_ready(&c->port[i]);

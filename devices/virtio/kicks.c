@@ -4,13 +4,12 @@
 #include <assert.h>
 #include <sys/eventfd.h>
 
+#include "vmm/event.h"
+
 void virtio_kicks_send(const struct virtio_kicks *k, uint32_t index)
 {
-	const uint64_t one = 1;
-
-	/* EAGAIN means that 2^64 - 2 kicks are pending, which is as good as one. */
-	if (virtio_queue(k->vd, index) && write(k->kick[index].src.fd, &one, sizeof(one)) < 0)
-		return;
+	if (virtio_queue(k->vd, index))
+		event_signal(k->kick[index].src.fd);
 }
 
 static void kicked(struct loop_source *src, uint32_t events __unused)
@@ -25,7 +24,7 @@ static void kicked(struct loop_source *src, uint32_t events __unused)
 	/* Empty the eventfd before looking at the queue, so that a later kick is never taken for an
 	 * earlier one. It may already be empty, if somebody else read it before we watched
 	 * again. */
-	if (!loop_take_event(src->fd))
+	if (!event_take(src->fd))
 		return;
 	if (shared_fd_is_open(&kick->lent))
 		k->vd->ops->lent_kick(k->vd, &k->vd->q[index]);
@@ -108,7 +107,7 @@ int virtio_kicks_lend(struct virtio_kicks *k, unsigned queue, struct shared_fd *
 	if (shared_fd_open(&fd, 1) < 0)
 		return guest_errno(&k->vd->log, "virtio-%s: eventfd", k->vd->ops->name);
 	set_lent(k, &k->kick[queue], fd);
-	loop_take_event(k->kick[queue].src.fd); /* these get the count that fd has */
+	event_take(k->kick[queue].src.fd); /* these get the count that fd has */
 	*kick = fd;
 	return 0;
 }

@@ -25,6 +25,8 @@
 #include <linux/virtio_mmio.h>
 #include <sys/eventfd.h>
 
+#include "vmm/event.h"
+
 #define MAGIC  0x74726976 /* "virt" */
 #define VENDOR 0x4d4d564d /* "MVMM" */
 
@@ -131,7 +133,7 @@ static void status_write(struct virtio_mmio *t, uint32_t v)
 		return;
 	/* A reset: the next driver does not care about earlier interrupts. */
 	if (t->call.fd >= 0)
-		loop_take_event(t->call.fd);
+		event_take(t->call.fd);
 	take_back_call(t);
 	t->regs = (struct virtio_mmio_regs){ 0 };
 }
@@ -222,7 +224,7 @@ static void called(struct loop_source *src, uint32_t events __unused)
 {
 	struct virtio_mmio *t = container_of(src, struct virtio_mmio, call);
 
-	if (loop_take_event(src->fd)) /* empty: a reset came in between */
+	if (event_take(src->fd)) /* empty: a reset came in between */
 		mmio_interrupt(t, 0);
 }
 

@@ -28,17 +28,14 @@
 #include <sys/timerfd.h>
 
 #include "virtio/vsock_conn.h"
+#include "vmm/event.h"
 
 enum { RX, TX, EVENT, NR_QUEUES };
 
 /* Runs both queues again, after the loop's other sources have had their turn. */
 static void work_later(const struct virtio_vsock *v)
 {
-	const uint64_t one = 1;
-
-	/* EAGAIN would mean that it is pending. */
-	if (write(v->work.fd, &one, sizeof(one)) < 0)
-		return;
+	event_signal(v->work.fd);
 }
 
 /* -- towards the guest ----------------------------------------------------------------------- */
@@ -224,9 +221,8 @@ static void timer_event(struct loop_source *src, uint32_t events __unused)
 static void work_event(struct loop_source *src, uint32_t events __unused)
 {
 	struct virtio_vsock *v = container_of(src, struct virtio_vsock, work);
-	uint64_t nr;
 
-	if (read(src->fd, &nr, sizeof(nr)) < 0)
+	if (!event_take(src->fd))
 		return;
 	if (virtio_kick(&v->vd, TX))
 		work_later(v);

@@ -49,10 +49,6 @@ int loop_add(struct loop *l, struct loop_source *src, uint32_t events) __must_ch
 int loop_change(struct loop *l, struct loop_source *src, uint32_t events) __must_check;
 void loop_remove(struct loop *l, struct loop_source *src);
 
-/* Empties an eventfd and returns whether it was signalled. It never waits, even if another process
- * that has the descriptor made it a blocking one. */
-bool loop_take_event(int fd);
-
 /* Dispatches until loop_stop(). Returns 0 or -errno, logged. */
 int loop_run(struct loop *l) __must_check;
 

@@ -18,6 +18,7 @@
 #include "machine/life.h"
 #include "machine/machine.h"
 #include "host/paths.h"
+#include "vmm/event.h"
 #include "vmm/thread.h"
 
 _Static_assert(MINIVMM_NOT_ENDED == (int)END_NONE && MINIVMM_POWER_OFF == (int)END_POWER_OFF &&
@@ -212,10 +213,7 @@ static bool revive(struct minivmm *vm)
 /* The caller holds the lock. Those who wait for the end may go on. */
 static void be_over(struct minivmm *vm)
 {
-	const uint64_t one = 1;
-
-	if (write(vm->end_fd, &one, sizeof(one)) < 0)
-		log_errno("telling the end");
+	event_signal(vm->end_fd);
 	vm->over = true;
 	pthread_cond_broadcast(&vm->changed);
 }

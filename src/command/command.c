@@ -12,6 +12,7 @@
 
 #include "machine/machine.h"
 #include "minivmm.h"
+#include "vmm/event.h"
 
 #define GRACE_SECONDS 5             /* from --timeout's SIGTERM to the end */
 #define MAX_INIT_US   1000000000000 /* no guest's init takes that long */
@@ -99,20 +100,17 @@ static void on_control(struct loop_source *src, uint32_t events __unused)
 /* Any thread may call this, with the device's lock held. */
 static void on_delivered(void *ctx, uint32_t port)
 {
-	const uint64_t one = 1;
 	struct command *cmd = ctx;
 
 	__atomic_or_fetch(&cmd->delivered, 1u << (port - GUEST_PORT(0)), __ATOMIC_RELEASE);
-	if (write(cmd->delivered_src.fd, &one, sizeof(one)) < 0)
-		return; /* EAGAIN would mean that one is pending */
+	event_signal(cmd->delivered_src.fd);
 }
 
 static void on_delivered_event(struct loop_source *src, uint32_t events __unused)
 {
 	struct command *cmd = container_of(src, struct command, delivered_src);
-	uint64_t nr;
 
-	if (read(src->fd, &nr, sizeof(nr)) == sizeof(nr))
+	if (event_take(src->fd))
 		end_if_done(cmd);
 }
 

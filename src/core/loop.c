@@ -6,8 +6,8 @@
 #include <limits.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/uio.h>
 
+#include "vmm/event.h"
 #include "vmm/log.h"
 
 int loop_init(struct loop *l)
@@ -109,7 +109,7 @@ static void wait_while_parked(struct loop *l, uint64_t until)
 		set_busy(l, false);
 		pthread_mutex_unlock(&l->lock);
 		(void)poll(&wake, 1, ms_until(until));
-		loop_take_event(l->wake_fd);
+		event_take(l->wake_fd);
 		pthread_mutex_lock(&l->lock);
 	}
 	set_busy(l, !is_parked(l));
@@ -128,7 +128,7 @@ static int loop_step(struct loop *l, uint64_t until)
 	if (n == 1 && ev.data.ptr)
 		loop_dispatch(ev.data.ptr, ev.events);
 	else if (n == 1)
-		loop_take_event(l->wake_fd); /* whoever wakes us sets stop or parks first */
+		event_take(l->wake_fd); /* whoever wakes us sets stop or parks first */
 	return 0;
 }
 
@@ -158,30 +158,21 @@ void loop_rearm(struct loop *l)
 {
 	/* The order matters: whoever stops the loop sets the flag, then wakes it. And the exchange
 	 * acquires: our caller sees what was done before a stop that is forgotten here. */
-	loop_take_event(l->wake_fd);
+	event_take(l->wake_fd);
 	(void)__atomic_exchange_n(&l->stop, false, __ATOMIC_ACQ_REL);
-}
-
-static void wake(struct loop *l)
-{
-	const uint64_t one = 1;
-
-	/* EAGAIN means that a wake-up is pending already. */
-	if (write(l->wake_fd, &one, sizeof(one)) < 0)
-		return;
 }
 
 void loop_stop(struct loop *l)
 {
 	__atomic_store_n(&l->stop, true, __ATOMIC_RELEASE);
-	wake(l);
+	event_signal(l->wake_fd);
 }
 
 void loop_park(struct loop *l)
 {
 	pthread_mutex_lock(&l->lock);
 	__atomic_add_fetch(&l->parks, 1, __ATOMIC_RELEASE);
-	wake(l);
+	event_signal(l->wake_fd);
 	while (l->busy)
 		pthread_cond_wait(&l->idle, &l->lock);
 	pthread_mutex_unlock(&l->lock);
@@ -192,17 +183,6 @@ void loop_go_on(struct loop *l)
 	pthread_mutex_lock(&l->lock);
 	assert(l->parks > 0);
 	__atomic_sub_fetch(&l->parks, 1, __ATOMIC_RELEASE);
-	wake(l);
+	event_signal(l->wake_fd);
 	pthread_mutex_unlock(&l->lock);
-}
-
-bool loop_take_event(int fd)
-{
-	uint64_t nr;
-	struct iovec iov = { &nr, sizeof(nr) };
-	ssize_t n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
-
-	if (n < 0 && errno == EOPNOTSUPP) /* before Linux 5.9 */
-		n = read(fd, &nr, sizeof(nr));
-	return n == sizeof(nr);
 }

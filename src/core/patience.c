@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/eventfd.h>
 
+#include "vmm/event.h"
 #include "vmm/log.h"
 
 int patience_init(struct patience *p)
@@ -29,11 +30,7 @@ void patience_renew(struct patience *p)
 
 void patience_lose(struct patience *p)
 {
-	const uint64_t one = 1;
-
-	/* EAGAIN would mean that it is lost already. */
-	if (write(p->lost_fd, &one, sizeof(one)) < 0)
-		return;
+	event_signal(p->lost_fd);
 }
 
 /* Returns how long it lasts. UINT64_MAX: it has no end. */

@@ -11,7 +11,8 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <linux/virtio_ring.h>
-#include <unistd.h>
+
+#include "vmm/event.h"
 
 #define CORE_FEATURES                                                                              \
 	(VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |                \
@@ -189,11 +190,7 @@ int virtio_pop(struct virtio_dev *vd, struct virtq *q, struct virtq_chain *c)
 
 void virtio_again(struct virtio_dev *vd, unsigned queue)
 {
-	const uint64_t one = 1;
-
-	/* EAGAIN means that 2^64 - 2 kicks are pending, which is as good as one. */
-	if (write(vd->transport->kick_fd(vd->transport_ctx, queue), &one, sizeof(one)) < 0)
-		return;
+	event_signal(vd->transport->kick_fd(vd->transport_ctx, queue));
 }
 
 void virtio_notify(struct virtio_dev *vd, struct virtq *q)

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 
 #include "arch/arch.h"
+#include "vmm/event.h"
 #include "vmm/log.h"
 
 void vm_none(struct vm *vm)
@@ -138,12 +139,9 @@ int vm_add_memory(struct vm *vm, gpa_t gpa, uint64_t size, void *host)
 static void irqfd_set(void *ctx, unsigned pin, bool level)
 {
 	const struct vm *vm = ctx;
-	const uint64_t one = 1;
 
-	/* KVM turns one write into one edge. EAGAIN: 2^64 - 2 of them are pending, so there is
-	 * one. */
-	if (level && write(vm->irqfd[pin], &one, sizeof(one)) < 0)
-		assert(errno == EAGAIN);
+	if (level)
+		event_signal(vm->irqfd[pin]); /* KVM turns it into one edge */
 }
 
 int vm_irqfd_line(struct vm *vm, unsigned pin, struct irq_line *line)

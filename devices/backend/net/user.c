@@ -38,6 +38,7 @@
 #include "backend/net/poll_set.h"
 #include "backend/net/slirp_flows.h"
 #include "backend/net/slirp_guard.h"
+#include "vmm/event.h"
 #include "backend/net/slirp_lib.h"
 #include "vmm/log.h"
 
@@ -84,10 +85,9 @@ static struct net_user *to_user(struct net_backend *b)
 /* Makes the loop call user_run(). */
 static void user_poke(struct net_user *u)
 {
-	const uint64_t one = 1;
-
 	if (!u->poked)
-		u->poked = write(u->poke.fd, &one, sizeof(one)) > 0;
+		event_signal(u->poke.fd);
+	u->poked = true;
 }
 
 /* -- the queue ------------------------------------------------------------------------------- */

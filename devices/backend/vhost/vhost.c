@@ -14,6 +14,8 @@
 #include <linux/virtio_ring.h>
 #include <sys/ioctl.h>
 
+#include "vmm/event.h"
+
 #define RING_FEATURES                                                                              \
 	(VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_RING_F_INDIRECT_DESC) |                \
 	 VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX))
@@ -146,15 +148,8 @@ int vhost_start(struct vhost *v, struct virtio_dev *vd, unsigned first, unsigned
 
 void vhost_kick(const struct vhost *v)
 {
-	const uint64_t one = 1;
-
-	for (unsigned i = 0; i < v->nr; i++) {
-		int fd = v->vd->transport->kick_fd(v->vd->transport_ctx, v->first + i);
-
-		/* EAGAIN means that 2^64 - 2 kicks are pending, which is as good as one. */
-		if (write(fd, &one, sizeof(one)) < 0)
-			continue;
-	}
+	for (unsigned i = 0; i < v->nr; i++)
+		event_signal(v->vd->transport->kick_fd(v->vd->transport_ctx, v->first + i));
 }
 
 static void stop_ring(const struct vhost *v, unsigned ring)

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "ring.h"
+#include "vmm/event.h"
 #include "capture.h"
 #include "test.h"
 
@@ -139,7 +140,7 @@ static enum disk_engine engine_of(void **state)
 /* Runs another round if the last one was too short. */
 static bool run_again(struct rig *t)
 {
-	if (t->d.kick_fd[0] < 0 || !loop_take_event(t->d.kick_fd[0]))
+	if (t->d.kick_fd[0] < 0 || !event_take(t->d.kick_fd[0]))
 		return false;
 	driver_kick(&t->d, 0);
 	return true;
@@ -513,7 +514,7 @@ static void more_in_flight_than_the_queue_holds_stops_the_device(void **state __
 		ring_offer(&t.d.ring[0], head);
 	run(&t);
 	assert_int_equal(t.fake.nr, ROUND_REQUESTS);
-	assert_true(loop_take_event(t.d.kick_fd[0])); /* for another round */
+	assert_true(event_take(t.d.kick_fd[0])); /* for another round */
 	run(&t);
 	assert_false(needs_reset(&t));
 	assert_int_equal(t.fake.nr, DISK_MAX_IN_FLIGHT);
@@ -599,7 +600,7 @@ static void a_kick_is_as_long_as_a_round(void **state __unused)
 		assert_in_range(works.bytes - before, len, ROUND_BYTES);
 		assert_int_equal(ring_used(&t.d.ring[0]), works.done);
 		rounds++;
-	} while (loop_take_event(t.d.kick_fd[0]));
+	} while (event_take(t.d.kick_fd[0]));
 	assert_int_equal(works.done, nr);
 	assert_in_range(rounds, nr / (ROUND_BYTES / len), nr);
 
@@ -630,7 +631,7 @@ static void a_slow_request_is_a_round(void **state __unused)
 	for (unsigned i = 1; i <= 20; i++) {
 		(void)!virtio_kick(&t.b.vd, 0);
 		assert_int_equal(works.done, i);
-		assert_int_equal(loop_take_event(t.d.kick_fd[0]), i < 20);
+		assert_int_equal(event_take(t.d.kick_fd[0]), i < 20);
 	}
 	rig_down(&t);
 }

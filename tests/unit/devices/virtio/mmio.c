@@ -8,6 +8,7 @@
 #include "loop_turn.h"
 #include "ring.h"
 #include "wires.h"
+#include "vmm/event.h"
 #include "test.h"
 
 #define FOUND  (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER)
@@ -584,9 +585,9 @@ static void what_is_lent_is_neither_read_nor_written(void **state __unused)
 	cat.vd.nr_queues = 2;
 	bring_up(&cat, 0);
 	assert_int_equal(ops->lend_kick(&cat.mmio, 0, &kick), 0);
-	assert_true(loop_take_event(shared_fd_hand_on(&kick)));
+	assert_true(event_take(shared_fd_hand_on(&kick)));
 	assert_true(test_wires_store(&w, bell));
-	assert_true(loop_take_event(shared_fd_hand_on(&kick)));
+	assert_true(event_take(shared_fd_hand_on(&kick)));
 	assert_int_equal(ops->lend_kick(&cat.mmio, 1, &kick), 0);
 	assert_int_equal(ops->lend_call(&cat.mmio, 1, &call), 0);
 	assert_int_equal(ops->lend_call(&cat.mmio, 0, &same), 0);

@@ -11,6 +11,7 @@
 #include "loop_turn.h"
 #include "ring.h"
 #include "wires.h"
+#include "vmm/event.h"
 #include "capture.h"
 #include "test.h"
 
@@ -766,7 +767,7 @@ static void spoil(const struct shared_fd *s)
 	const int fd = shared_fd_hand_on(s);
 
 	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
-	loop_take_event(fd);
+	event_take(fd);
 	assert_int_equal(write(fd, &most, sizeof(most)), sizeof(most));
 }
 
@@ -781,21 +782,21 @@ static void what_is_lent_is_kvms_to_signal(void **state)
 	bring_up(cat, 0);
 	interrupts_on(cat);
 	assert_int_equal(ops->lend_kick(&cat->t, 1, &kick), 0);
-	assert_true(loop_take_event(shared_fd_hand_on(&kick))); /* for earlier kicks */
+	assert_true(event_take(shared_fd_hand_on(&kick))); /* for earlier kicks */
 	assert_true(test_wires_store(&cat->wires, bell));
-	assert_true(loop_take_event(shared_fd_hand_on(&kick)));
+	assert_true(event_take(shared_fd_hand_on(&kick)));
 	assert_false(loop_turn(&cat->loop));
 	wr(cat, bell, 4, 1); /* the device tells it what KVM doesn't know */
-	assert_false(loop_take_event(shared_fd_hand_on(&kick)));
+	assert_false(event_take(shared_fd_hand_on(&kick)));
 	assert_true(loop_turn(&cat->loop));
 	assert_int_equal(cat->lent_kicks, 1);
 	find(cat, HIGH);
 	assert_false(test_wires_store(&cat->wires, bell));
 	assert_true(test_wires_store(&cat->wires, cat->notify + 4));
-	assert_true(loop_take_event(shared_fd_hand_on(&kick)));
+	assert_true(event_take(shared_fd_hand_on(&kick)));
 	assert_int_equal(ops->lend_kick(&cat->t, 1, &again), 0);
 	assert_true(test_wires_store(&cat->wires, cat->notify + 4));
-	assert_true(loop_take_event(shared_fd_hand_on(&again)));
+	assert_true(event_take(shared_fd_hand_on(&again)));
 
 	/* A call: beside our own, pending while it is masked. */
 	assert_int_equal(ops->lend_call(&cat->t, 1, &call), 0);

@@ -6,6 +6,7 @@
 #include "loop_turn.h"
 #include "wires.h"
 #include "virtio/pci.h"
+#include "vmm/event.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -684,7 +685,7 @@ static void a_daemon_that_fills_its_eventfds_holds_nobody_up(void **state __unus
 		const int fd = take_dup(&b, i % 2);
 
 		assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
-		loop_take_event(fd);
+		event_take(fd);
 		assert_int_equal(write(fd, &most, sizeof(most)), sizeof(most));
 		close(fd);
 		notify_by_window(&b, 0);
