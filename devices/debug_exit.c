@@ -15,15 +15,9 @@ static void debug_exit_write(struct dev *dev, uint64_t off __unused, unsigned si
 	power_report(&d->power, POWER_DEBUG_EXIT, (unsigned)(value << 1 | 1));
 }
 
-static void debug_exit_reset(struct dev *dev __unused)
-{
-	/* The device has no state. */
-}
-
 static const struct dev_ops debug_exit_ops = { .name = "debug-exit",
 					       .read = debug_exit_read,
-					       .write = debug_exit_write,
-					       .reset = debug_exit_reset };
+					       .write = debug_exit_write };
 
 void debug_exit_init(struct debug_exit *d, const struct power *power)
 {

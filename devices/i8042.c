@@ -66,22 +66,15 @@ static void i8042_write(struct dev *dev, uint64_t off, unsigned size __unused, u
 	k->state.command_written = off == I8042_COMMAND;
 }
 
-static void i8042_reset(struct dev *dev)
-{
-	struct i8042 *k = container_of(dev, struct i8042, dev);
-
-	k->state = (struct i8042_state){ .config = CONFIG_KEYBOARD_OFF | CONFIG_MOUSE_OFF };
-}
-
-static const struct dev_ops i8042_ops = {
-	.name = "i8042", .read = i8042_read, .write = i8042_write, .reset = i8042_reset
-};
+static const struct dev_ops i8042_ops = { .name = "i8042",
+					  .read = i8042_read,
+					  .write = i8042_write };
 
 void i8042_init(struct i8042 *k, const struct power *power)
 {
-	*k = (struct i8042){ .power = *power };
+	*k = (struct i8042){ .power = *power,
+			     .state.config = CONFIG_KEYBOARD_OFF | CONFIG_MOUSE_OFF };
 	dev_init(&k->dev, &i8042_ops);
-	i8042_reset(&k->dev);
 }
 
 void i8042_destroy(struct i8042 *k)

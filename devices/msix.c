@@ -263,17 +263,6 @@ void msix_drain(struct msix *m)
 			event_take(m->vector[i].fd);
 }
 
-void msix_reset(struct msix *m)
-{
-	m->enabled = m->masked = false;
-	take_back(m);
-	for (unsigned i = 0; i < m->nr; i++) {
-		disconnect(m, i);
-		m->vector[i] = (struct msix_vector){ .masked = true, .fd = m->vector[i].fd };
-	}
-	msix_drain(m);
-}
-
 void msix_init(struct msix *m, struct pci_function *f, const char *name, unsigned nr,
 	       const struct wires *wires, uint32_t table, uint32_t pba)
 {

@@ -40,8 +40,6 @@ struct msix {
 void msix_init(struct msix *m, struct pci_function *f, const char *name, unsigned nr,
 	       const struct wires *wires, uint32_t table, uint32_t pba);
 void msix_destroy(struct msix *m);
-/* Sets the state after power-on. */
-void msix_reset(struct msix *m);
 
 /* For the function: read and write bytes of the table and of the pending bits, and do what
  * config_written() needs. */

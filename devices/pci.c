@@ -145,21 +145,10 @@ static void function_write(struct dev *dev, uint64_t off, unsigned size, uint64_
 		f->ops->bar_write(f, off - BAR, size, value);
 }
 
-static void function_reset(struct dev *dev)
-{
-	struct pci_function *f = container_of(dev, struct pci_function, dev);
-
-	memcpy(f->config, f->fresh, sizeof(f->config));
-	decode(f);
-	if (f->ops->reset)
-		f->ops->reset(f);
-}
-
 static const struct dev_ops function_ops = {
 	.name = "pci-function",
 	.read = function_read,
 	.write = function_write,
-	.reset = function_reset,
 };
 
 void pci_function_init(struct pci_function *f, const struct pci_function_ops *ops,
@@ -243,18 +232,11 @@ static void ports_write(struct dev *dev, uint64_t off, unsigned size, uint64_t v
 		reset_control_write(p, (uint8_t)value);
 }
 
-static void ports_reset(struct dev *dev)
-{
-	ports_write(dev, 0, 4, 0);
-	container_of(dev, struct pci, ports)->reset_control = 0;
-}
-
 static const struct dev_ops ports_ops = {
 	.name = "pci-host",
 	.forward = ports_forward,
 	.read = ports_read,
 	.write = ports_write,
-	.reset = ports_reset,
 };
 
 static struct dev *ecam_forward(struct dev *dev, uint64_t *off, unsigned size)
@@ -318,7 +300,6 @@ void pci_init(struct pci *p, gpa_t low, uint64_t low_len, gpa_t high, uint64_t h
 	window_init(p, &p->windows.low, low, low_len);
 	window_init(p, &p->windows.high, high, high_len);
 	pci_function_init(&p->bridge, &bridge_ops, &bridge_ids, 0);
-	memcpy(p->bridge.fresh, p->bridge.config, sizeof(p->bridge.fresh));
 	p->slot[p->nr_slots++] = &p->bridge;
 }
 
@@ -341,7 +322,6 @@ int pci_add(struct pci *p, struct pci_function *f)
 	f->id = (uint16_t)(p->nr_slots << 3);
 	if (f->bar_size)
 		store_le(f->config + PCI_BASE_ADDRESS_0, 8, bar | PCI_BASE_ADDRESS_MEM_TYPE_64);
-	memcpy(f->fresh, f->config, sizeof(f->config));
 	p->next_bar = bar + f->bar_size;
 	p->slot[p->nr_slots] = f;
 	return (int)p->nr_slots++;

@@ -24,7 +24,6 @@ struct pci_function_ops {
 	 * far as the guest can write it. off < 256. */
 	void (*config_read)(struct pci_function *f, unsigned off, unsigned size);
 	void (*config_written)(struct pci_function *f, unsigned off, unsigned size);
-	void (*reset)(struct pci_function *f);
 };
 
 struct pci_ids {
@@ -43,9 +42,8 @@ struct pci_function {
 	uint64_t bar_size;                 /* a power of two from 4 KiB on; 0: it has none */
 	gpa_t bar_at;                      /* atomic; written with the lock held */
 
-	/* Configuration space as the guest sees it, the bits that the guest can change, and the
-	 * values that the firmware left. */
-	uint8_t config[256], writable[256], fresh[256];
+	/* Configuration space as the guest sees it, and the bits that it can change. */
+	uint8_t config[256], writable[256];
 	unsigned next_cap, last_cap;
 };
 

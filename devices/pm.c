@@ -28,14 +28,7 @@ static void pm_write(struct dev *dev, uint64_t off, unsigned size __unused, uint
 	}
 }
 
-static void pm_reset(struct dev *dev)
-{
-	container_of(dev, struct pm, dev)->state.events = 0;
-}
-
-static const struct dev_ops pm_ops = {
-	.name = "pm", .read = pm_read, .write = pm_write, .reset = pm_reset
-};
+static const struct dev_ops pm_ops = { .name = "pm", .read = pm_read, .write = pm_write };
 
 void pm_init(struct pm *p, const struct irq_line *irq, const struct power *power)
 {

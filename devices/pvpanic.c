@@ -16,14 +16,9 @@ static void pvpanic_write(struct dev *dev, uint64_t off __unused, unsigned size 
 		power_report(&p->power, POWER_PANIC, (unsigned)value);
 }
 
-static void pvpanic_reset(struct dev *dev __unused)
-{
-	/* The device has no state. */
-}
-
-static const struct dev_ops pvpanic_ops = {
-	.name = "pvpanic", .read = pvpanic_read, .write = pvpanic_write, .reset = pvpanic_reset
-};
+static const struct dev_ops pvpanic_ops = { .name = "pvpanic",
+					    .read = pvpanic_read,
+					    .write = pvpanic_write };
 
 void pvpanic_init(struct pvpanic *p, const struct power *power)
 {

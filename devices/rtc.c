@@ -146,25 +146,15 @@ static void rtc_write(struct dev *dev, uint64_t off, unsigned size __unused, uin
 			value & 0x7f; /* bit 7 masks the NMI, which this machine does not have */
 }
 
-/* The battery keeps time and memory, so a reset clears nothing of them. */
-static void rtc_reset(struct dev *dev)
-{
-	struct rtc *r = container_of(dev, struct rtc, dev);
-
-	r->state.index = 0;
-	r->state.mem[REG_A] = A_32KHZ | A_1024HZ;
-	r->state.mem[REG_B] = B_24H;
-}
-
-static const struct dev_ops rtc_ops = {
-	.name = "rtc", .read = rtc_read, .write = rtc_write, .reset = rtc_reset
-};
+static const struct dev_ops rtc_ops = { .name = "rtc", .read = rtc_read, .write = rtc_write };
 
 void rtc_init(struct rtc *r, int64_t (*now)(void))
 {
-	*r = (struct rtc){ .now = now ?: host_now };
+	*r = (struct rtc){
+		.now = now ?: host_now,
+		.state.mem = { [REG_A] = A_32KHZ | A_1024HZ, [REG_B] = B_24H },
+	};
 	dev_init(&r->dev, &rtc_ops);
-	rtc_reset(&r->dev);
 }
 
 void rtc_destroy(struct rtc *r)

@@ -309,32 +309,15 @@ static void uart_write(struct dev *dev, uint64_t off, unsigned size, uint64_t va
 	uart_update_line(u);
 }
 
-/* Bytes that arrived and were not read, and bytes that were sent and are not written yet, are still
- * on the line. */
-static void uart_reset(struct dev *dev)
-{
-	struct uart *u = container_of(dev, struct uart, dev);
-	struct uart_state *s = &u->state;
-
-	s->ier = s->fcr = s->lcr = s->mcr = s->scr = s->dll = s->dlm = 0;
-	s->loop.len = 0;
-	s->overrun = s->thr_emptied = s->deaf = false;
-	u->stopping = false;
-	uart_update_modem(s);
-	s->msr &= 0xf0;
-	uart_update_line(u);
-}
-
-static const struct dev_ops uart_ops = {
-	.name = "uart", .read = uart_read, .write = uart_write, .reset = uart_reset
-};
+static const struct dev_ops uart_ops = { .name = "uart", .read = uart_read, .write = uart_write };
 
 void uart_init(struct uart *u, const struct irq_line *irq, struct stream *backend)
 {
 	*u = (struct uart){ .irq = *irq, .backend = backend };
 	dev_init(&u->dev, &uart_ops);
 	pthread_cond_init(&u->room, NULL);
-	uart_reset(&u->dev);
+	uart_update_modem(&u->state);
+	u->state.msr &= 0xf0; /* the lines' first state is no change */
 	stream_attach(backend, uart_ready, u, &u->dev.lock);
 }
 

@@ -57,8 +57,8 @@ struct uart {
  * UART otherwise. */
 void uart_init(struct uart *u, const struct irq_line *irq, struct stream *backend);
 
-/* Wakes and releases vCPUs that wait for room to transmit, now and until the next reset. May be
- * called on any thread that holds no device's lock. */
+/* Wakes and releases vCPUs that wait for room to transmit, from now on. May be called
+ * on any thread that holds no device's lock. */
 void uart_stop(struct uart *u);
 
 /* Hands the last bytes to the backend (which may flush: stream.h). Afterwards the backend may be

@@ -197,18 +197,10 @@ static void mmio_write(struct dev *dev, uint64_t off, unsigned size, uint64_t va
 		reg_write(t, off, (uint32_t)value);
 }
 
-static void mmio_reset(struct dev *dev)
-{
-	struct virtio_mmio *t = container_of(dev, struct virtio_mmio, dev);
-
-	status_write(t, 0);
-}
-
 static const struct dev_ops mmio_ops = {
 	.name = "virtio-mmio",
 	.read = mmio_read,
 	.write = mmio_write,
-	.reset = mmio_reset,
 };
 
 static void mmio_interrupt(void *ctx, int queue)

@@ -153,14 +153,6 @@ static void config_written(struct pci_function *f, unsigned off, unsigned size)
 		bar_write(f, at, len, load_le(f->config + t->window + WINDOW_DATA, len));
 }
 
-static void function_reset(struct pci_function *f)
-{
-	struct virtio_pci *t = container_of(f, struct virtio_pci, fn);
-
-	virtio_pci_set_status(t, 0);
-	msix_reset(&t->msix);
-}
-
 static const struct pci_function_ops function_ops = {
 	.name = "virtio-pci",
 	.bar_read = bar_read,
@@ -168,7 +160,6 @@ static const struct pci_function_ops function_ops = {
 	.bar_moved = bar_moved,
 	.config_read = config_read,
 	.config_written = config_written,
-	.reset = function_reset,
 };
 
 /* -- the device's side ----------------------------------------------------------------------- */

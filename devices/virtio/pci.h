@@ -40,5 +40,4 @@ void virtio_pci_destroy(struct virtio_pci *t);
 
 uint64_t virtio_pci_common_read(struct virtio_pci *t, uint64_t off, unsigned size);
 void virtio_pci_common_write(struct virtio_pci *t, uint64_t off, unsigned size, uint64_t value);
-void virtio_pci_set_status(struct virtio_pci *t, uint8_t status);
 void virtio_pci_regs_init(struct virtio_pci *t);

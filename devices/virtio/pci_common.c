@@ -164,7 +164,7 @@ void virtio_pci_regs_init(struct virtio_pci *t)
 		t->regs.queue_vector[i] = VIRTIO_MSI_NO_VECTOR;
 }
 
-void virtio_pci_set_status(struct virtio_pci *t, uint8_t v)
+static void set_status(struct virtio_pci *t, uint8_t v)
 {
 	virtio_kicks_set_status(&t->kicks, v);
 	if (v != 0)
@@ -192,7 +192,7 @@ static void common_write(struct virtio_pci *t, uint64_t off, uint32_t v)
 		t->regs.config_vector = vector_of(t, v);
 		break;
 	case VIRTIO_PCI_COMMON_STATUS:
-		virtio_pci_set_status(t, (uint8_t)v);
+		set_status(t, (uint8_t)v);
 		break;
 	case VIRTIO_PCI_COMMON_Q_SELECT:
 		t->regs.queue_sel = (uint16_t)v;

@@ -22,7 +22,6 @@ struct dev_ops {
 	const char *name;
 	uint64_t (*read)(struct dev *dev, uint64_t off, unsigned size);
 	void (*write)(struct dev *dev, uint64_t off, unsigned size, uint64_t value);
-	void (*reset)(struct dev *dev); /* back to the state after power-on; vCPUs are stopped */
 	/* For a bridge: returns the device that answers an access at *off, and makes *off an offset
 	 * in that device. NULL: none does. It is called without a lock, so it looks only at what is
 	 * constant or atomic. */

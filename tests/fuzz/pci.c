@@ -30,7 +30,8 @@ struct function {
 	struct virtio_dev vd;
 	struct virtio_pci t;
 	uint8_t config[24];
-	int call; /* -1, or another process serves queue 1 and has this */
+	uint8_t fresh[256]; /* the function's configuration space before the guest wrote to it */
+	int call;           /* -1, or another process serves queue 1 and has this */
 };
 
 struct target {
@@ -253,7 +254,7 @@ static void one_op(struct target *t, struct fuzz_in *in)
 		break;
 	case 15:
 		if (op >> 4 == 15)
-			f->t.fn.dev.ops->reset(&f->t.fn.dev);
+			common(t, fn, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 		break;
 	}
 }
@@ -286,7 +287,7 @@ static void check_function(const struct target *t, unsigned fn)
 	/* Constant fields have not changed; the list of capabilities ends. */
 	assert(load_le(p->fn.config, 4) == 0x10411af4);
 	for (unsigned i = 0; i < sizeof(p->fn.config); i++)
-		assert(!((p->fn.config[i] ^ p->fn.fresh[i]) & ~p->fn.writable[i]));
+		assert(!((p->fn.config[i] ^ t->fn[fn].fresh[i]) & ~p->fn.writable[i]));
 	/* A vector is connected when nothing masks it, with the message of the table. */
 	for (unsigned i = 0; i < m->nr; i++) {
 		const struct msix_vector *v = &m->vector[i];
@@ -318,6 +319,7 @@ static void set_up(struct target *t)
 		virtio_init(&f->vd, &fn_ops, 0xff);
 		rc |= virtio_pci_init(&f->t, &f->vd, &t->mem, &wires, &t->loop);
 		assert(pci_add(&t->pci, &f->t.fn) == (int)i + 1);
+		memcpy(f->fresh, f->t.fn.config, sizeof(f->fresh));
 		wires.first += virtio_pci_nr_vectors(&f->vd);
 	}
 	rc |= bus_add(&t->pio, PORTS, PCI_PORTS, &t->pci.ports);

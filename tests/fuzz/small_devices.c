@@ -64,7 +64,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 			pm_press_power_button(&pm);
 		} else if (which == 7) {
 			now += (int64_t)fuzz_number(&in, 4);
-			t[op >> 3 & 3].dev->ops->reset(t[op >> 3 & 3].dev);
 		} else {
 			dev = t[which].dev;
 			port = (op >> 4) % t[which].ports;

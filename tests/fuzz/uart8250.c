@@ -116,9 +116,7 @@ static void operate(struct fixture *f)
 		f->stream.ready(f->stream.ctx);
 		break;
 	case 7:
-		if (reg == 7)
-			u->dev.ops->reset(&u->dev);
-		else if (reg == 6)
+		if (reg == 6)
 			uart_stop(u);
 		else
 			u->dev.ops->read(&u->dev, reg, 1u << (reg & 3));

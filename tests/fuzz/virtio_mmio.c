@@ -208,7 +208,7 @@ static void one_op(struct target *t, struct fuzz_in *in)
 		virtio_config_changed(&t->vd);
 		break;
 	case 8:
-		dev->ops->reset(dev);
+		wr(t, VIRTIO_MMIO_STATUS, 0);
 		break;
 	case 9: /* a kick, and its effects */
 		wr(t, VIRTIO_MMIO_QUEUE_NOTIFY, op >> 4);
