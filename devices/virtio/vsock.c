@@ -106,10 +106,19 @@ static int vsock_rx(struct virtio_vsock *v, struct virtq *q)
 	return 0;
 }
 
-void vsock_send(struct virtio_vsock *v)
+static void vsock_send(struct virtio_vsock *v)
 {
 	if ((v->ready || v->nr_rsts) && virtio_kick(&v->vd, RX))
 		work_later(v);
+}
+
+/* A connection's socket. */
+static void conn_event(struct loop_source *src, uint32_t events __unused)
+{
+	struct vsock_conn *c = container_of(src, struct vsock_conn, src);
+
+	vsock_conn_event(c);
+	vsock_send(c->v);
 }
 
 /* -- from the guest -------------------------------------------------------------------------- */
@@ -154,7 +163,7 @@ static void vsock_packet(struct virtio_vsock *v, const struct virtq_chain *chain
 	c = vsock_conn_find(v, le32(h.src_port), le32(h.dst_port));
 	if (c)
 		vsock_conn_packet(c, &h, data, nr);
-	else if (le16(h.op) != VIRTIO_VSOCK_OP_REQUEST || !vsock_conn_request(v, &h))
+	else if (le16(h.op) != VIRTIO_VSOCK_OP_REQUEST || !vsock_conn_request(v, &h, conn_event))
 		answer_rst(v, &h);
 }
 
@@ -197,7 +206,7 @@ static void listener_event(struct loop_source *src, uint32_t events __unused)
 {
 	struct virtio_vsock *v = container_of(src, struct virtio_vsock, listener);
 
-	if (vsock_conn_accept(v))
+	if (vsock_conn_accept(v, conn_event))
 		return;
 	/* Clients wait in the listener's backlog until the next tick. */
 	v->paused = loop_change(v->loop, &v->listener, 0) == 0;

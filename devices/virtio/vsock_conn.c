@@ -337,9 +337,9 @@ static bool conn_dial(struct vsock_conn *c)
 	return true;
 }
 
-bool vsock_conn_request(struct virtio_vsock *v, const struct vsock_header *h)
+bool vsock_conn_request(struct virtio_vsock *v, const struct vsock_header *h, vsock_event_fn *fn)
 {
-	struct vsock_conn *c = vsock_conn_new(v, VSOCK_DIALLING);
+	struct vsock_conn *c = vsock_conn_new(v, VSOCK_DIALLING, fn);
 
 	if (!c)
 		return false;
@@ -354,10 +354,10 @@ bool vsock_conn_request(struct virtio_vsock *v, const struct vsock_header *h)
 	return true;
 }
 
-bool vsock_conn_accept(struct virtio_vsock *v)
+bool vsock_conn_accept(struct virtio_vsock *v, vsock_event_fn *fn)
 {
 	struct vsock_conn *c = v->nr_clients < VSOCK_CLIENTS && vsock_may_open(v)
-				       ? vsock_conn_new(v, VSOCK_CLIENT)
+				       ? vsock_conn_new(v, VSOCK_CLIENT, fn)
 				       : NULL;
 	int fd;
 
@@ -400,11 +400,8 @@ static void client_ready(struct vsock_conn *c)
 
 /* -- events and ends ------------------------------------------------------------------------- */
 
-/* An event of a slot's source, whatever connection is in the slot by now. */
-void vsock_conn_event(struct loop_source *src, uint32_t events __unused)
+void vsock_conn_event(struct vsock_conn *c)
 {
-	struct vsock_conn *c = container_of(src, struct vsock_conn, src);
-
 	if (c->state == VSOCK_CLIENT) {
 		client_ready(c);
 	} else if (c->state == VSOCK_REQUESTED) {
@@ -419,7 +416,6 @@ void vsock_conn_event(struct loop_source *src, uint32_t events __unused)
 			host_is_gone(c);
 	}
 	vsock_conn_settle(c);
-	vsock_send(c->v);
 }
 
 static void conn_expired(struct vsock_conn *c)

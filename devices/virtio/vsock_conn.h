@@ -76,8 +76,11 @@ struct vsock_conn {
 
 /* May another socket be opened? If not, this is logged. */
 bool vsock_may_open(struct virtio_vsock *v);
-/* Returns a free slot, or NULL. */
-struct vsock_conn *vsock_conn_new(struct virtio_vsock *v, enum vsock_state state);
+/* What the loop calls, with the lock held, when something happened to a connection's socket. */
+typedef void vsock_event_fn(struct loop_source *src, uint32_t events);
+/* Takes a free slot and returns it, or NULL. Its events go to fn, the same for all slots. */
+struct vsock_conn *vsock_conn_new(struct virtio_vsock *v, enum vsock_state state,
+				  vsock_event_fn *fn);
 /* Closes the socket and forgets the buffer's contents. Any thread. */
 void vsock_conn_close(struct vsock_conn *c);
 /* Also frees the slot. No effect if it is free. */
@@ -126,9 +129,9 @@ void vsock_conns_end_offered(struct virtio_vsock *v);
 void vsock_conns_flush(struct virtio_vsock *v);
 
 /* The guest asks for a connection to h's port. False: it is refused. */
-bool vsock_conn_request(struct virtio_vsock *v, const struct vsock_header *h);
+bool vsock_conn_request(struct virtio_vsock *v, const struct vsock_header *h, vsock_event_fn *fn);
 /* A client waits at the listener. False: there is no room or no descriptor for it. */
-bool vsock_conn_accept(struct virtio_vsock *v);
+bool vsock_conn_accept(struct virtio_vsock *v, vsock_event_fn *fn);
 /* Handles a packet of the guest's for an existing connection; iov[0..nr) are its data. */
 void vsock_conn_packet(struct vsock_conn *c, const struct vsock_header *h, const struct iovec *iov,
 		       unsigned nr);
@@ -137,10 +140,8 @@ void vsock_conn_packet(struct vsock_conn *c, const struct vsock_header *h, const
  * buffer to, after the header. False: it turns out that there is none. */
 bool vsock_conn_next(struct vsock_conn *c, struct vsock_header *h, const struct virtq_chain *to);
 
-/* An event of a slot's source, whatever connection is in the slot by now. */
-void vsock_conn_event(struct loop_source *src, uint32_t events);
+/* Something happened to a slot's socket, whatever connection is in the slot by now. The caller sends
+ * what comes of it. */
+void vsock_conn_event(struct vsock_conn *c);
 /* Ends what has missed its deadline, and tries again the calls that failed temporarily. */
 void vsock_conns_expire(struct virtio_vsock *v, uint64_t now_ns);
-
-/* In vsock.c: sends what is in v->ready, as far as the guest has buffers. */
-void vsock_send(struct virtio_vsock *v);

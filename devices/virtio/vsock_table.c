@@ -67,7 +67,8 @@ bool vsock_may_open(struct virtio_vsock *v)
 	return may;
 }
 
-struct vsock_conn *vsock_conn_new(struct virtio_vsock *v, enum vsock_state state)
+struct vsock_conn *vsock_conn_new(struct virtio_vsock *v, enum vsock_state state,
+				  vsock_event_fn *fn)
 {
 	const size_t kept = offsetof(struct vsock_conn, state);
 	struct vsock_conn *c = v->idle;
@@ -77,9 +78,7 @@ struct vsock_conn *vsock_conn_new(struct virtio_vsock *v, enum vsock_state state
 	} else if (v->nr_touched < VSOCK_MAX_CONNS) {
 		c = &v->conn[v->nr_touched++];
 		c->v = v;
-		c->src = (struct loop_source){ .fd = -1,
-					       .fn = vsock_conn_event,
-					       .lock = v->vd.lock };
+		c->src = (struct loop_source){ .fd = -1, .fn = fn, .lock = v->vd.lock };
 	} else {
 		return NULL;
 	}

@@ -312,7 +312,7 @@ static void step(struct fuzz_in *in)
 		break;
 	case 9:
 		vsock_conns_expire(&t.v, monotonic_ns() + (fuzz_number(in, 1) & 1) * 3600000000000);
-		vsock_send(&t.v);
+		driver_kick(&t.d, 0);
 		break;
 	case 10:
 		reset_something(in);

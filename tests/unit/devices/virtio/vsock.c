@@ -429,16 +429,16 @@ static void a_busy_listener_is_asked_again(void **state __unused)
 	say(&t, REQUEST, 2, 7);
 	assert_true(quiet(&t)); /* the backlog is full */
 	vsock_conns_expire(&t.v, monotonic_ns());
-	vsock_send(&t.v);
+	driver_kick(&t.d, RX);
 	assert_true(quiet(&t));
 	fd = accept_from(listener);
 	vsock_conns_expire(&t.v, monotonic_ns());
-	vsock_send(&t.v);
+	driver_kick(&t.d, RX);
 	expect(&t, RESPONSE, 2, 7);
 	say(&t, REQUEST, 3, 7);
 	assert_true(quiet(&t));
 	vsock_conns_expire(&t.v, LATER);
-	vsock_send(&t.v);
+	driver_kick(&t.d, RX);
 	expect(&t, RST, 3, 7);
 	close(fd);
 	listen_end(&t, 7, listener);
@@ -532,7 +532,7 @@ static void a_guest_that_does_not_answer_refuses(void **state __unused)
 	fd = client(&t, "CONNECT 9\n");
 	assert_true(hear(&t, &p));
 	vsock_conns_expire(&t.v, LATER);
-	vsock_send(&t.v);
+	driver_kick(&t.d, RX);
 	assert_true(at_end(fd));
 	expect(&t, RST, 9, p.h.src_port);
 	close(fd);
@@ -823,7 +823,7 @@ static void data_come_before_the_end(void **state __unused)
 	p = expect(&t, SHUTDOWN, 5000, port);
 	assert_int_equal(p.h.flags, SHUT_SEND | SHUT_RCV);
 	vsock_conns_expire(&t.v, LATER); /* the guest does not confirm */
-	vsock_send(&t.v);
+	driver_kick(&t.d, RX);
 	expect(&t, RST, 5000, port);
 	assert_int_equal(in_use(&t), 0);
 	rig_down(&t);
@@ -1238,7 +1238,7 @@ static void a_full_table_refuses(void **state __unused)
 		if (i != 17)
 			assert_non_null(vsock_conn_find(&t.v, i, 7));
 	vsock_conns_expire(&t.v, LATER);
-	vsock_send(&t.v);
+	driver_kick(&t.d, RX);
 	for (unsigned i = 1; i < VSOCK_MAX_CONNS; i++) {
 		struct packet p;
 
