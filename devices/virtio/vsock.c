@@ -27,7 +27,7 @@
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
-#include "virtio/vsock_conn.h"
+#include "virtio/vsock_impl.h"
 #include "vmm/event.h"
 
 enum { RX, TX, EVENT, NR_QUEUES };

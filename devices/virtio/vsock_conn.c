@@ -8,7 +8,7 @@
  * Memory: a connection has a buffer only if its reader on the host is slow and the socket is full,
  * and then at most VSOCK_BUFFER, which is the credit that the guest is given.
  */
-#include "virtio/vsock_conn.h"
+#include "virtio/vsock_impl.h"
 
 #include <errno.h>
 #include <poll.h>

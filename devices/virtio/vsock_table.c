@@ -9,7 +9,7 @@
  * connection in it, tries what it always tries and finds nothing to do. So closing is safe on any
  * thread.
  */
-#include "virtio/vsock_conn.h"
+#include "virtio/vsock_impl.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -14,7 +14,7 @@
 
 #include "ring.h"
 #include "fuzz.h"
-#include "virtio/vsock_conn.h"
+#include "virtio/vsock_impl.h"
 
 #define CID       3u
 #define LISTENER  7u /* the port at which the host listens */

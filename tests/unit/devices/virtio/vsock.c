@@ -15,7 +15,7 @@
 #include "backend/unix/vsock.h"
 #include "capture.h"
 #include "test.h"
-#include "virtio/vsock_conn.h"
+#include "virtio/vsock_impl.h"
 #include "virtio/vsock_vhost.h"
 
 #define CID     42u
