@@ -23,6 +23,35 @@ struct vsock_header {
 _Static_assert(sizeof(struct vsock_header) == sizeof(struct virtio_vsock_hdr),
 	       "virtio 1.2 §5.10.6");
 
+/*
+ * What becomes of a connection:
+ *
+ *   a client connects ----> CLIENT --its line--> REQUESTED --the guest's RESPONSE--> OPEN
+ *   the guest's REQUEST --> DIALLING --------the host's listener has room----------> OPEN
+ *
+ *   OPEN --the host is gone---> CLOSING --the guest confirms--> RESET --RST is sent--> FREE
+ *   OPEN --the guest is gone--> DRAINING --the host has read the rest----------------> FREE
+ *
+ * The guest is gone when it says RST, in any state, or SHUTDOWN of both directions, which is
+ * answered by RST. Without a rest to read, DRAINING is left out. An error, or a deadline that
+ * passes, leads to RESET, or to FREE where the guest need not be told.
+ *
+ *              socket    found by ports   deadline   the guest may say     we may say
+ *   CLIENT     open      no               10 s       nothing               nothing
+ *   REQUESTED  open      yes              10 s       RESPONSE              REQUEST
+ *   DIALLING   none      yes              10 s       nothing               nothing
+ *   OPEN       open      yes              none       RW, SHUTDOWN,         RESPONSE, RW, SHUTDOWN,
+ *                                                    CREDIT_*              CREDIT_*
+ *   CLOSING    none      yes              10 s       anything; it counts   what was pending,
+ *                                                    if it is SHUTDOWN     SHUTDOWN
+ *   RESET      none      yes              none       anything              RST
+ *   DRAINING   open      until RST is     60 s from  anything              RST, unless the guest
+ *                        sent             last byte                        said it
+ *
+ * What the guest may not say resets the connection; RST it may always say. The buffer is filled in
+ * OPEN, and emptied in OPEN and DRAINING. guest_shut and host_shut say which half of an OPEN one is
+ * over.
+ */
 enum vsock_state {
 	VSOCK_FREE,
 	VSOCK_CLIENT,    /* a client on the host that has not said yet what it wants */
