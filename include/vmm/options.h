@@ -49,6 +49,11 @@ struct opt_table {
 	const struct opt *row;
 	size_t nr;
 	const char *bare; /* opt_argv() says this after an argument without a dash */
+
+	/* For opt_keys; either may be NULL. begin sets what holds before the first key: defaults, and
+	 * that the option is there. check looks at all keys after the last: 0, or opt_fail(). */
+	void (*begin)(void *target);
+	int (*check)(const struct opt_value *v, const void *target);
 };
 
 /* A value, and where the user wrote it, for messages. */
@@ -74,6 +79,21 @@ int opt_set_one(struct opt_table t, void *target, const char *name, const char *
  * is NULL; or, when that row has a name, KEY=VALUE,… or "". Returns 0 or -errno, explained. */
 int opt_list(const struct opt_value *v, struct opt_table t, void *target) __must_check;
 
+/* Frees all strings that rows with a setter from below have put into target, also by opt_keys. It
+ * may be called a second time. */
+void opt_free(struct opt_table t, void *target);
+
+/* A path that was given: --OPTION PATH, or --OPTION KEY=PATH. */
+struct opt_given_path {
+	const char *option, *key; /* key NULL: there is none */
+	const char *path;
+	bool output; /* opt_output */
+};
+/* Calls fn for each path that rows with opt_path or opt_output have put into target, also by
+ * opt_keys, in the table's order, until it returns something else than 0. Returns that, or 0. */
+typedef int opt_path_fn(void *ctx, const struct opt_given_path *p);
+int opt_paths(struct opt_table t, const void *target, opt_path_fn *fn, void *ctx) __must_check;
+
 /* Prints the table in two columns. */
 void opt_help(struct opt_table t, FILE *out);
 
@@ -84,10 +104,13 @@ int opt_fail(const struct opt_value *v, const char *fmt, ...) __printf(2, 3);
 opt_set opt_switch; /* bool: true when the option is there */
 opt_set opt_bool;   /* bool: on or off */
 opt_set opt_string; /* char *: any text */
-opt_set opt_path;   /* char *: any text but the empty one */
+opt_set opt_path;   /* char *: the path of a file that is opened, on the host: opt_paths() */
+opt_set opt_output; /* char *: the same, and it is written, and made if there is none */
+opt_set opt_name;   /* char *: any other text but the empty one */
 opt_set opt_choice; /* an enum; kind is an opt_choice[] that ends with a NULL name */
 opt_set opt_number; /* unsigned, decimal; kind is an opt_range */
 opt_set opt_size;   /* uint64_t bytes, with a suffix K, M, G or T; kind is an opt_range */
+opt_set opt_keys;   /* a struct that a list fills; kind is the list's opt_table */
 
 struct opt_choice {
 	const char *name;

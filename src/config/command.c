@@ -265,10 +265,4 @@ void config_command_destroy(struct command_config *r)
 		free(r->share[i].path);
 		free(r->share[i].guest);
 	}
-	free(r->root);
-	free(r->modules);
-	free(r->user);
-	free(r->directory);
-	free(r->console_log);
-	free(r->json);
 }

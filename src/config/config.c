@@ -15,7 +15,6 @@
 static const struct config defaults = {
 	.memory.size = 512 * MIB,
 	.cpus = 1,
-	.balloon.reporting = true,
 	.io_threads = 1,
 	.serial.kind = HOST_STDIO,
 	.log_level = LOG_WARN,
@@ -36,18 +35,12 @@ static const struct opt memory_rows[] = {
 	LIST_KEY("prefault", "on|off", opt_bool, memory_config, prefault),
 	LIST_KEY("mergeable", "on|off", opt_bool, memory_config, mergeable),
 };
-static const struct opt_table memory_table = { .row = memory_rows, .nr = ARRAY_SIZE(memory_rows) };
-
-static int set_memory(const struct opt_value *v, void *field)
+static int check_memory(const struct opt_value *v, const void *target)
 {
-	struct memory_config *m = field;
+	const struct memory_config *m = target;
+	const uint64_t page = m->huge == HUGE_1G ? GIB : m->huge == HUGE_2M ? 2 * MIB : 4 * KIB;
 	char of[OPT_SIZE_LEN], next[OPT_SIZE_LEN];
-	int rc = opt_list(v, memory_table, m);
-	uint64_t page;
 
-	if (rc)
-		return rc;
-	page = m->huge == HUGE_1G ? GIB : m->huge == HUGE_2M ? 2 * MIB : 4 * KIB;
 	if (m->size % page)
 		return opt_fail(v, "the size is not a multiple of its %s pages; make it %s",
 				opt_size_text(page, of),
@@ -58,6 +51,12 @@ static int set_memory(const struct opt_value *v, void *field)
 			"the host never merges huge pages of this kind; leave out mergeable=on or use hugepages=on");
 	return 0;
 }
+
+static const struct opt_table memory_table = {
+	.row = memory_rows,
+	.nr = ARRAY_SIZE(memory_rows),
+	.check = check_memory,
+};
 
 /* --balloon */
 
@@ -70,16 +69,18 @@ static const struct opt balloon_rows[] = {
 	LIST_KEY("stats", "SECONDS", opt_number, balloon_config, stats,
 		 .kind = &balloon_stats_range),
 };
-static const struct opt_table balloon_table = { .row = balloon_rows,
-						.nr = ARRAY_SIZE(balloon_rows) };
-
-static int set_balloon(const struct opt_value *v, void *field)
+static void begin_balloon(void *target)
 {
-	struct balloon_config *b = field;
+	struct balloon_config *b = target;
 
-	b->on = true;
-	return opt_list(v, balloon_table, b);
+	b->on = b->reporting = true;
 }
+
+static const struct opt_table balloon_table = {
+	.row = balloon_rows,
+	.nr = ARRAY_SIZE(balloon_rows),
+	.begin = begin_balloon,
+};
 
 /* Checked at the end, because --memory may come after --balloon. */
 static int check_balloon(const struct config *c)
@@ -106,15 +107,10 @@ static const struct opt vsock_rows[] = {
 	LIST_KEY("socket", "PATH", opt_path, vsock_config, path),
 	LIST_KEY("vhost", "on|off", opt_bool, vsock_config, vhost),
 };
-static const struct opt_table vsock_table = { .row = vsock_rows, .nr = ARRAY_SIZE(vsock_rows) };
-
-static int set_vsock(const struct opt_value *v, void *field)
+static int check_vsock(const struct opt_value *v, const void *target)
 {
-	struct vsock_config *s = field;
-	int rc = opt_list(v, vsock_table, s);
+	const struct vsock_config *s = target;
 
-	if (rc)
-		return rc;
 	if (!s->cid)
 		return opt_fail(
 			v,
@@ -133,6 +129,12 @@ static int set_vsock(const struct opt_value *v, void *field)
 			strlen(s->path), CONFIG_MAX_VSOCK_PATH);
 	return 0;
 }
+
+static const struct opt_table vsock_table = {
+	.row = vsock_rows,
+	.nr = ARRAY_SIZE(vsock_rows),
+	.check = check_vsock,
+};
 
 /* -- the command line ------------------------------------------------------------------------ */
 
@@ -198,30 +200,32 @@ static const struct opt rows[] = {
 	       "text after the default kernel command line"),
 	OPTION("no-default-cmdline", NULL, opt_switch, no_default_cmdline,
 	       "leave out the words that Linux gets by default"),
-	OPTION("memory", "SIZE[,KEY=VALUE]...", set_memory, memory,
+	OPTION("memory", "SIZE[,KEY=VALUE]...", opt_keys, memory,
 	       "guest memory, 32M to 1T (512M); keys:\n"
 	       "hugepages=off|on|2M|1G  back it with huge pages (off)\n"
 	       "prefault=on|off         take it from the host at once (off)\n"
-	       "mergeable=on|off        let the host merge equal pages (off)"),
+	       "mergeable=on|off        let the host merge equal pages (off)",
+	       .kind = &memory_table),
 	OPTION("cpus", "N", opt_number, cpus, "virtual processors, 1 to 64 (1)",
 	       .kind = &cpus_range),
 	OPTION("nested", "on|off", opt_bool, nested, WORDS_HELP_NESTED),
 	OPTION("disk", CONFIG_DISK_METAVAR, config_set_disk, nr_disks, CONFIG_DISK_HELP,
 	       .repeats = true),
-	OPTION("balloon", "[KEY=VALUE]...", set_balloon, balloon,
+	OPTION("balloon", "[KEY=VALUE]...", opt_keys, balloon,
 	       "memory that the guest gives back to the host; keys:\n"
 	       "size=SIZE               how much of it at the start (0K)\n"
 	       "reporting=on|off        take back what the guest frees, too (on)\n"
 	       "stats=SECONDS           log the guest's memory figures every SECONDS",
-	       .optional = true),
+	       .optional = true, .kind = &balloon_table),
 	OPTION("net", CONFIG_NET_METAVAR, config_set_net, nr_nets, CONFIG_NET_HELP,
 	       .repeats = true),
-	OPTION("vsock", "KEY=VALUE...", set_vsock, vsock,
+	OPTION("vsock", "KEY=VALUE...", opt_keys, vsock,
 	       "the guest's AF_VSOCK, over UNIX sockets of the host; keys:\n"
 	       "cid=N                   the guest's address, from 3 on\n"
 	       "socket=PATH             CONNECT PORT there reaches the guest's port;\n"
 	       "                        the guest's connections go to PATH_PORT\n"
-	       "vhost=on|off            use the host's own AF_VSOCK instead (off)"),
+	       "vhost=on|off            use the host's own AF_VSOCK instead (off)",
+	       .kind = &vsock_table),
 	OPTION("fs", CONFIG_FS_METAVAR, config_set_fs, nr_fs, CONFIG_FS_HELP, .repeats = true),
 	OPTION("serial", "WHERE", config_set_host_end, serial,
 	       "the serial port: stdio, none, file=PATH (output only), socket=PATH\n"
@@ -244,7 +248,7 @@ static const struct opt rows[] = {
 	OPTION("stats", NULL, opt_switch, stats, "print the table of exits at the end"),
 	OPTION("log-level", "LEVEL", opt_choice, log_level, "error, warn or info (warn)",
 	       .kind = log_levels),
-	OPTION("root", "DIR", opt_path, command.root,
+	OPTION("root", "DIR", opt_name, command.root,
 	       "run: the directory that is the guest's root, read-only with a layer in\n"
 	       "memory on top (/)"),
 	OPTION("overlay-size", "SIZE", opt_size, command.overlay_size,
@@ -258,9 +262,9 @@ static const struct opt rows[] = {
 	       "run: a variable of the command's environment", .repeats = true),
 	OPTION("clean-env", NULL, opt_switch, command.clean_env,
 	       "run: an environment without the caller's variables"),
-	OPTION("user", "NAME|UID[:GID]", opt_path, command.user,
+	OPTION("user", "NAME|UID[:GID]", opt_name, command.user,
 	       "run: the user who runs the command (you)"),
-	OPTION("chdir", "DIR", opt_path, command.directory,
+	OPTION("chdir", "DIR", opt_name, command.directory,
 	       "run: the command's working directory (yours)"),
 	OPTION("timeout", "SECONDS", opt_number, command.timeout,
 	       "run: end the command after that time, with exit status 124",
@@ -271,9 +275,9 @@ static const struct opt rows[] = {
 	       "run: standard output and error as one stream that keeps their order,\n"
 	       "or as two (auto: as they are here)",
 	       .kind = outputs_choices),
-	OPTION("console-log", "FILE", opt_path, command.console_log,
+	OPTION("console-log", "FILE", opt_output, command.console_log,
 	       "run: write what the guest's kernel prints to FILE"),
-	OPTION("json", "FILE", opt_path, command.json,
+	OPTION("json", "FILE", opt_output, command.json,
 	       "run: write status, times and sizes to FILE, for programs"),
 	OPTION("dry-run", NULL, set_dry_run, action,
 	       "check options and files, print the machine, start nothing"),
@@ -416,10 +420,7 @@ int config_parse(struct config *c, int argc, char *const argv[])
 
 void config_destroy(struct config *c)
 {
-	free(c->kernel);
-	free(c->initrd);
-	free(c->append);
-	free(c->vsock.path);
+	opt_free(table, c);
 	for (size_t i = 0; i < c->nr_fs; i++)
 		config_fs_destroy(&c->fs[i]);
 	config_command_destroy(&c->command);
@@ -432,6 +433,11 @@ void config_destroy(struct config *c)
 	for (size_t i = 0; i < c->nr_nets; i++)
 		config_net_destroy(&c->net[i]);
 	*c = (struct config){ 0 };
+}
+
+int config_paths(const struct config *c, opt_path_fn *fn, void *ctx)
+{
+	return opt_paths(table, c, fn, ctx);
 }
 
 void config_help(FILE *out)

@@ -9,6 +9,7 @@
 #include "backend/disk/disk.h"
 #include "backend/fuse/fuse.h"
 #include "vmm/log.h"
+#include "vmm/options.h"
 #include "vmm/types.h"
 
 #define CONFIG_MAX_CPUS        64
@@ -206,6 +207,10 @@ int config_check(const struct config *c) __must_check;
  * The caller calls config_destroy() in any case. */
 int config_parse(struct config *c, int argc, char *const argv[]) __must_check;
 void config_destroy(struct config *c);
+
+/* Calls fn for each path of a file on the host that an option names, but for those of --disk,
+ * --net, --fs, --port, --serial and --console. As opt_paths(). */
+int config_paths(const struct config *c, opt_path_fn *fn, void *ctx) __must_check;
 
 /* These print what --help and --version print. */
 void config_help(FILE *out);

@@ -103,6 +103,16 @@ int opt_path(const struct opt_value *v, void *field)
 	return opt_string(v, field);
 }
 
+int opt_output(const struct opt_value *v, void *field)
+{
+	return opt_path(v, field);
+}
+
+int opt_name(const struct opt_value *v, void *field)
+{
+	return opt_path(v, field);
+}
+
 /* Says "on, off or 2M", and what v may have been meant to be. */
 static int not_a_choice(const struct opt_value *v, const struct opt_choice *choice)
 {

@@ -324,21 +324,23 @@ static int check_devices(const struct places *p, const struct config *c)
 	return rc;
 }
 
-static int check_all(const struct places *p, const struct config *c)
+static int check_given(void *ctx, const struct opt_given_path *given)
 {
-	const struct {
-		const char *option, *path;
-	} paths[] = {
-		{ "--kernel ", c->kernel },           { "--initrd ", c->initrd },
-		{ "--modules ", c->command.modules }, { "--vsock socket=", c->vsock.path },
-		{ "--json ", c->command.json },       { "--console-log ", c->command.console_log },
-	};
+	char name[64];
+
+	snprintf(name, sizeof(name), "--%s %s%s", given->option, given->key ?: "",
+		 given->key ? "=" : "");
+	return check(ctx, name, given->path);
+}
+
+static int check_all(struct places *p, const struct config *c)
+{
 	int rc = check_end(p, "--serial", &c->serial);
 
 	if (rc == 0)
 		rc = check_end(p, "--console", &c->console);
-	for (size_t i = 0; i < ARRAY_SIZE(paths) && rc == 0; i++)
-		rc = check(p, paths[i].option, paths[i].path);
+	if (rc == 0)
+		rc = config_paths(c, check_given, p);
 	return rc == 0 ? check_devices(p, c) : rc;
 }
 

@@ -276,17 +276,14 @@ static int check_net(const struct net_config *n)
 	return rc;
 }
 
-/* -- a command, and the host ----------------------------------------------------------------- */
+/* -- other options, and the host ------------------------------------------------------------- */
 
-static int check_command(const struct config *c)
+static int check_given(void *ctx __unused, const struct opt_given_path *given)
 {
-	int rc = 0;
+	char option[64];
 
-	if (c->command.argv && c->command.json)
-		rc = check_output("--json", NULL, c->command.json);
-	if (rc == 0 && c->command.argv && c->command.console_log)
-		rc = check_output("--console-log", NULL, c->command.console_log);
-	return rc;
+	snprintf(option, sizeof(option), "--%s", given->option);
+	return given->output ? check_output(option, given->key, given->path) : 0;
 }
 
 /* Where no machine can run, one may still be described: that is a warning. */
@@ -303,7 +300,7 @@ static int look_at_kvm(const struct config *c)
 
 int dry_run_check(const struct config *c)
 {
-	int rc = check_command(c);
+	int rc = config_paths(c, check_given, NULL);
 
 	if (rc == 0)
 		rc = check_ends(c);
