@@ -23,9 +23,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <sys/timerfd.h>
-
-#include "vmm/options.h"
 
 enum { QUEUE_INFLATE, QUEUE_DEFLATE, QUEUE_STATS, QUEUES_WITHOUT_REPORTING, QUEUES = 5 };
 
@@ -71,7 +70,9 @@ static struct span span_begin(struct virtio_balloon *b, uint64_t *sum)
 
 static void span_end(struct span *r)
 {
-	if (r->len && r->b->host.release(r->b->host.ctx, r->start, r->len))
+	const struct virtio_host *host = &r->b->host;
+
+	if (r->len && host->release && host->release(host->ctx, r->start, r->len))
 		*r->sum += r->len;
 	r->len = 0;
 }
@@ -260,7 +261,7 @@ static int balloon_activate(struct virtio_dev *vd)
 	if (b->watched || b->timer.fd < 0)
 		return 0;
 	b->timer.lock = vd->lock;
-	rc = loop_add(b->loop, &b->timer, EPOLLIN);
+	rc = loop_add(b->host.loop, &b->timer, EPOLLIN);
 	b->watched = rc == 0;
 	return rc;
 }
@@ -313,33 +314,6 @@ static void balloon_config_write(struct virtio_dev *vd, uint32_t off, unsigned s
 	}
 }
 
-static void balloon_describe(const struct virtio_dev *vd, unsigned nth __unused, FILE *out)
-{
-	const struct virtio_balloon *b = container_of(vd, struct virtio_balloon, vd);
-	char size[OPT_SIZE_LEN];
-
-	fprintf(out, "%s at the start%s", opt_size_text(b->size, size),
-		vd->features & VIRTIO_BIT(VIRTIO_BALLOON_F_REPORTING)
-			? ", and what the guest reports as free"
-			: "");
-}
-
-/* 32 chains: Linux needs that many in order to report pages, and it is enough for all. */
-static const struct virtio_ops balloon_ops = {
-	.name = "balloon",
-	.module = "virtio_balloon",
-	.device_id = VIRTIO_ID_BALLOON,
-	.nr_queues = QUEUES_WITHOUT_REPORTING,
-	.queue_size = 32,
-	.config_size = sizeof(struct virtio_balloon_config),
-	.describe = balloon_describe,
-	.kick = balloon_kick,
-	.activate = balloon_activate,
-	.reset = balloon_reset,
-	.config_read = balloon_config_read,
-	.config_write = balloon_config_write,
-};
-
 static int start_timer(struct virtio_balloon *b, unsigned seconds)
 {
 	const struct itimerspec t = { .it_value.tv_sec = seconds, .it_interval.tv_sec = seconds };
@@ -351,27 +325,28 @@ static int start_timer(struct virtio_balloon *b, unsigned seconds)
 }
 
 int virtio_balloon_init(struct virtio_balloon *b, const struct balloon_options *o,
-			const struct balloon_host *host, struct loop *loop)
+			const struct virtio_host *host)
 {
 	const uint64_t reporting =
 		VIRTIO_BIT(VIRTIO_BALLOON_F_REPORTING) | VIRTIO_BIT(VIRTIO_BALLOON_F_PAGE_POISON);
 
-	assert(o->size <= o->most && o->most / BALLOON_PAGE <= UINT32_MAX);
+	const uint64_t most = BALLOON_MOST(host->memory);
+
+	assert(o->size <= most && most / BALLOON_PAGE <= UINT32_MAX);
 	*b = (struct virtio_balloon){
 		.host = *host,
 		.size = o->size,
-		.most_pages = (uint32_t)(o->most / BALLOON_PAGE),
+		.most_pages = (uint32_t)(most / BALLOON_PAGE),
 		.target_pages = (uint32_t)(o->size / BALLOON_PAGE),
-		.loop = loop,
 		.timer = { .fd = -1, .fn = on_timer },
 	};
-	virtio_init(&b->vd, &balloon_ops,
+	virtio_init(&b->vd, &virtio_balloon_ops,
 		    VIRTIO_BIT(VIRTIO_BALLOON_F_STATS_VQ) |
 			    VIRTIO_BIT(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) |
 			    (o->reporting ? reporting : 0));
 	if (o->reporting)
 		virtio_set_nr_queues(&b->vd, QUEUES);
-	return o->stats_s ? start_timer(b, o->stats_s) : 0;
+	return o->stats ? start_timer(b, o->stats) : 0;
 }
 
 void virtio_balloon_destroy(struct virtio_balloon *b)
@@ -379,22 +354,105 @@ void virtio_balloon_destroy(struct virtio_balloon *b)
 	if (!b->vd.ops)
 		return;
 	if (b->watched)
-		loop_remove(b->loop, &b->timer);
+		loop_remove(b->host.loop, &b->timer);
 	close_fd(&b->timer.fd);
 	*b = (struct virtio_balloon){ 0 };
 }
 
-uint64_t virtio_balloon_move(struct virtio_balloon *b, int64_t bytes)
+uint64_t virtio_balloon_move(struct virtio_dev *vd, int64_t bytes)
 {
+	struct virtio_balloon *b = container_of(vd, struct virtio_balloon, vd);
 	const int64_t pages = bytes / (int64_t)BALLOON_PAGE;
 	uint64_t target;
 
-	pthread_mutex_lock(b->vd.lock);
+	pthread_mutex_lock(vd->lock);
 	target = (uint64_t)max((int64_t)b->target_pages + pages, (int64_t)0);
 	b->target_pages = (uint32_t)min(target, (uint64_t)b->most_pages);
 	b->reached = false;
-	virtio_config_changed(&b->vd);
+	virtio_config_changed(vd);
 	target = b->target_pages * BALLOON_PAGE;
-	pthread_mutex_unlock(b->vd.lock);
+	pthread_mutex_unlock(vd->lock);
 	return target;
 }
+
+static void balloon_free(struct virtio_dev *vd)
+{
+	struct virtio_balloon *b = container_of(vd, struct virtio_balloon, vd);
+
+	virtio_balloon_destroy(b);
+	free(b);
+}
+
+static void balloon_describe(const struct virtio_dev *vd, unsigned nth __unused, FILE *out)
+{
+	const struct virtio_balloon *b = container_of(vd, struct virtio_balloon, vd);
+	char size[OPT_SIZE_LEN];
+
+	fprintf(out, "%s at the start%s", opt_size_text(b->size, size),
+		vd->features & VIRTIO_BIT(VIRTIO_BALLOON_F_REPORTING)
+			? ", and what the guest reports as free"
+			: "");
+}
+
+static int balloon_make(struct virtio_dev **vd, const void *options, const struct virtio_host *host)
+{
+	const struct balloon_options *o = options;
+	struct virtio_balloon *b;
+	int rc;
+
+	if (!o->on)
+		return 0;
+	if (!host->release)
+		log_warn(
+			"--balloon: huge pages of a fixed size stay set aside for the guest, whatever it gives up; use hugepages=on");
+	b = malloc(sizeof(*b));
+	if (!b)
+		return log_ret(-ENOMEM, "--balloon: out of memory");
+	rc = virtio_balloon_init(b, o, host);
+	*vd = &b->vd;
+	if (rc < 0)
+		balloon_free(*vd);
+	return rc;
+}
+
+/* 32 chains: Linux needs that many in order to report pages, and it is enough for all. */
+const struct virtio_ops virtio_balloon_ops = {
+	.name = "balloon",
+	.module = "virtio_balloon",
+	.device_id = VIRTIO_ID_BALLOON,
+	.nr_queues = QUEUES_WITHOUT_REPORTING,
+	.queue_size = 32,
+	.config_size = sizeof(struct virtio_balloon_config),
+	.make = balloon_make,
+	.destroy = balloon_free,
+	.describe = balloon_describe,
+	.kick = balloon_kick,
+	.activate = balloon_activate,
+	.reset = balloon_reset,
+	.config_read = balloon_config_read,
+	.config_write = balloon_config_write,
+};
+
+/* -- the option ------------------------------------------------------------------------------ */
+
+static void begin_options(void *target)
+{
+	struct balloon_options *o = target;
+
+	o->on = o->reporting = true;
+}
+
+static const struct opt_range sizes = { 0, BALLOON_MOST(1 * TIB) }; /* config.c has the limit */
+static const struct opt_range intervals = { 1, 3600 };
+
+static const struct opt keys[] = {
+	LIST_KEY("size", "SIZE", opt_size, balloon_options, size, .kind = &sizes),
+	LIST_KEY("reporting", "on|off", opt_bool, balloon_options, reporting),
+	LIST_KEY("stats", "SECONDS", opt_number, balloon_options, stats, .kind = &intervals),
+};
+
+const struct opt_table virtio_balloon_options = {
+	.row = keys,
+	.nr = ARRAY_SIZE(keys),
+	.begin = begin_options,
+};

@@ -4,27 +4,28 @@
 
 #include <linux/virtio_balloon.h>
 
+#include "vmm/options.h"
 #include "vmm/virtio.h"
 
 #define BALLOON_PAGE (1ull << VIRTIO_BALLOON_PFN_SHIFT)
 
-/* Takes memory back from the guest: [host, host + len), whole pages of BALLOON_PAGE in guest RAM.
- * Afterwards it reads as zeroes, or as before if it can't be taken back: the guest relies on
- * neither. Returns whether it was taken back. */
-struct balloon_host {
-	bool (*release)(void *ctx, void *host, uint64_t len);
-	void *ctx;
-};
+/* The most that the balloon takes: an eighth stays with the guest, whose kernel can't do without. */
+#define BALLOON_MOST(memory) ((memory) - (memory) / 8)
 
+/* What --balloon says. */
 struct balloon_options {
-	uint64_t size, most; /* bytes: the first target, and the largest one */
-	bool reporting;      /* the guest reports pages that it frees */
-	unsigned stats_s;    /* seconds between requests for statistics; 0: only the first ones */
+	bool on;
+	uint64_t size;  /* bytes: the first target, at most BALLOON_MOST */
+	bool reporting; /* the guest reports pages that it frees */
+	unsigned stats; /* seconds between requests for statistics; 0: only the first ones */
 };
+extern const struct opt_table virtio_balloon_options;
+
+extern const struct virtio_ops virtio_balloon_ops;
 
 struct virtio_balloon {
 	struct virtio_dev vd;
-	struct balloon_host host;
+	struct virtio_host host;
 	uint64_t size; /* bytes: the first target */
 	uint32_t most_pages;
 
@@ -41,7 +42,6 @@ struct virtio_balloon {
 	 * ones. */
 	bool holding, asked;
 	uint16_t held;
-	struct loop *loop;
 	struct loop_source timer; /* fd -1: there is none */
 	bool watched;             /* it is on the loop */
 
@@ -51,11 +51,11 @@ struct virtio_balloon {
 
 /* Returns 0; or -errno, logged, with *b safe to destroy. */
 int virtio_balloon_init(struct virtio_balloon *b, const struct balloon_options *o,
-			const struct balloon_host *host, struct loop *loop) __must_check;
+			const struct virtio_host *host) __must_check;
 
 /* The loop isn't running. Safe also after a failure, and when all of *b is zero. */
 void virtio_balloon_destroy(struct virtio_balloon *b);
 
 /* Moves the target by so many bytes, as far as possible. Returns the new target, in bytes. Takes
  * the device's lock, so it is for other threads than the device's. */
-uint64_t virtio_balloon_move(struct virtio_balloon *b, int64_t bytes);
+uint64_t virtio_balloon_move(struct virtio_dev *vd, int64_t bytes);

@@ -8,7 +8,8 @@
  * virtio_config_changed() only.
  *
  * Threads: every call below, and every function of virtio_ops, runs with *vd->lock held, except
- * start and describe. kick runs on the device's loop; the others on a vCPU thread.
+ * make, destroy, start and describe, which run before the machine starts or after it has stopped.
+ * kick runs on the device's loop; the others on a vCPU thread.
  */
 #pragma once
 
@@ -27,6 +28,22 @@
 #define VIRTIO_MAX_QUEUES 34
 
 struct virtio_dev;
+struct fd_budget;
+struct kept;
+
+/* What a machine has for a device that one of its options adds. All of it outlives the device. */
+struct virtio_host {
+	struct loop *loop; /* of an I/O thread: for its kicks, and for its sources and streams */
+	bool dry;          /* the machine never starts: the device opens and makes nothing */
+	struct kept *kept; /* for what its option opens (backend/kept.h); or NULL */
+	struct fd_budget *fds; /* for descriptors that the guest's doings open; or NULL */
+	uint64_t memory;       /* the guest's, in bytes */
+	/* Takes memory back from the guest: [host, host + len), whole pages of 4 KiB in guest RAM.
+	 * Afterwards it reads as zeroes, or as before if it can't be taken back: the guest relies on
+	 * neither. Returns whether it was taken back. NULL: it never is. */
+	bool (*release)(void *ctx, void *host, uint64_t len);
+	void *ctx; /* release's */
+};
 
 struct virtio_ops {
 	const char *name;
@@ -36,6 +53,13 @@ struct virtio_ops {
 	uint16_t queue_size;  /* largest, a power of two <= VIRTQ_MAX_SIZE */
 	uint32_t config_size; /* bytes of device configuration space */
 
+	/* Makes the device that options ask for: *vd, which is left NULL if they ask for none. options
+	 * is a struct of the device's own, all zeroes if the option wasn't given. Returns 0; or
+	 * -errno, logged, and then nothing was made. NULL: the machine has code of its own for this
+	 * device, which needs more than there is in host. */
+	int (*make)(struct virtio_dev **vd, const void *options, const struct virtio_host *host);
+	/* Frees what make() made. The transport is gone by then, and no loop runs. */
+	void (*destroy)(struct virtio_dev *vd);
 	/* The last step of setting up, for streams and sources that need the lock: the transport,
 	 * and so vd->lock, is there, and no loop runs yet. It is called once. loop is the one that
 	 * the kicks are on. Returns 0 or -errno, logged. NULL: there is nothing to do. */

@@ -60,32 +60,10 @@ static const struct opt_table memory_table = {
 
 /* --balloon */
 
-static const struct opt_range balloon_range = { 0, CONFIG_MAX_BALLOON(CONFIG_MAX_MEMORY) };
-static const struct opt_range balloon_stats_range = { 1, 3600 };
-
-static const struct opt balloon_rows[] = {
-	LIST_KEY("size", "SIZE", opt_size, balloon_config, size, .kind = &balloon_range),
-	LIST_KEY("reporting", "on|off", opt_bool, balloon_config, reporting),
-	LIST_KEY("stats", "SECONDS", opt_number, balloon_config, stats,
-		 .kind = &balloon_stats_range),
-};
-static void begin_balloon(void *target)
-{
-	struct balloon_config *b = target;
-
-	b->on = b->reporting = true;
-}
-
-static const struct opt_table balloon_table = {
-	.row = balloon_rows,
-	.nr = ARRAY_SIZE(balloon_rows),
-	.begin = begin_balloon,
-};
-
 /* Checked at the end, because --memory may come after --balloon. */
 static int check_balloon(const struct config *c)
 {
-	const uint64_t most = CONFIG_MAX_BALLOON(c->memory.size);
+	const uint64_t most = BALLOON_MOST(c->memory.size);
 	char size[OPT_SIZE_LEN], memory[OPT_SIZE_LEN], max[OPT_SIZE_LEN];
 
 	if (c->balloon.size <= most)
@@ -216,7 +194,7 @@ static const struct opt rows[] = {
 	       "size=SIZE               how much of it at the start (0K)\n"
 	       "reporting=on|off        take back what the guest frees, too (on)\n"
 	       "stats=SECONDS           log the guest's memory figures every SECONDS",
-	       .optional = true, .kind = &balloon_table),
+	       .optional = true, .kind = &virtio_balloon_options),
 	OPTION("net", CONFIG_NET_METAVAR, config_set_net, nr_nets, CONFIG_NET_HELP,
 	       .repeats = true),
 	OPTION("vsock", "KEY=VALUE...", opt_keys, vsock,

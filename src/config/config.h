@@ -8,6 +8,7 @@
 
 #include "backend/disk/disk.h"
 #include "backend/fuse/fuse.h"
+#include "virtio/balloon.h"
 #include "vmm/log.h"
 #include "vmm/options.h"
 #include "vmm/types.h"
@@ -90,13 +91,6 @@ struct port_config {
 	struct host_end end;
 };
 
-struct balloon_config {
-	bool on;
-	uint64_t size; /* bytes that it takes from the guest at the start */
-	bool reporting;
-	unsigned stats; /* seconds between requests for statistics; 0: it never asks */
-};
-
 #define CONFIG_MAX_VSOCK_PATH 96 /* room in a UNIX socket's name beside "_PORT" */
 
 struct vsock_config {
@@ -162,7 +156,7 @@ struct config {
 	unsigned cpus;
 	struct disk_config disk[CONFIG_MAX_DISKS];
 	size_t nr_disks;
-	struct balloon_config balloon;
+	struct balloon_options balloon;
 	struct net_config net[CONFIG_MAX_NETS];
 	size_t nr_nets;
 	struct vsock_config vsock;
@@ -181,10 +175,6 @@ struct config {
 	bool debug_exit; /* the guest may end with a status of its own */
 	bool stats;      /* print the table of exits at the end */
 };
-
-/* The most that the balloon takes: an eighth stays with the guest, whose kernel can't do
- * without. */
-#define CONFIG_MAX_BALLOON(memory) ((memory) - (memory) / 8)
 
 /* Sets the defaults. */
 void config_init(struct config *c);

@@ -53,37 +53,6 @@ static int init_rng(struct machine *m)
 	return machine_add_virtio(m, &m->rng, &m->io[0].loop);
 }
 
-static bool take_back(void *ctx, void *host, uint64_t len)
-{
-	return ram_release(ctx, host, len);
-}
-
-static int init_balloon(struct machine *m)
-{
-	const struct config *c = m->config;
-	const struct balloon_host host = { .release = take_back, .ctx = &m->ram };
-	const struct balloon_options o = {
-		.size = c->balloon.size,
-		.most = CONFIG_MAX_BALLOON(c->memory.size),
-		.reporting = c->balloon.reporting,
-		.stats_s = c->balloon.stats,
-	};
-	int rc;
-
-	if (!c->balloon.on)
-		return 0;
-	rc = virtio_balloon_init(&m->balloon, &o, &host, &m->io[0].loop);
-	if (!m->ram.releasable)
-		log_warn(
-			"--balloon: huge pages of a fixed size stay set aside for the guest, whatever it gives up; use hugepages=on");
-	return rc == 0 ? machine_add_virtio(m, &m->balloon.vd, &m->io[0].loop) : rc;
-}
-
-static void destroy_balloon(struct machine *m)
-{
-	virtio_balloon_destroy(&m->balloon);
-}
-
 static int init_vsock(struct machine *m)
 {
 	const struct vsock_config *c = &m->config->vsock;
@@ -116,35 +85,86 @@ static void destroy_vsock(struct machine *m)
 
 /* -- all of them ----------------------------------------------------------------------------- */
 
-/* The guest finds them in this order. init makes what the options ask for, which may be nothing;
- * destroy is safe after any init, and without one. */
-static const struct {
+/* The guest finds them in this order. HERE: init makes what the options ask for, which may be
+ * nothing; destroy is safe after any init, and without one. OPTION: the option is a member of struct
+ * config, and the device's own ops make and destroy it. */
+#define HERE(init_, destroy_)                                                                      \
+	{                                                                                          \
+		.init = init_, .destroy = destroy_                                                 \
+	}
+#define OPTION(member_, ops_)                                                                      \
+	{                                                                                          \
+		.ops = &(ops_), .options = offsetof(struct config, member_)                        \
+	}
+
+static const struct row {
 	int (*init)(struct machine *m);
 	void (*destroy)(struct machine *m);
+	const struct virtio_ops *ops;
+	size_t options;
 } devices[] = {
-	{ init_disks, destroy_disks }, /* first, because Linux calls them vda, vdb, … */
-	{ machine_net_init, machine_net_destroy },
-	{ init_rng, NULL },
-	{ init_balloon, destroy_balloon },
-	{ init_vsock, destroy_vsock },
-	{ machine_fs_init, machine_fs_destroy },
-	{ machine_console_add, machine_console_destroy },
+	HERE(init_disks, destroy_disks), /* first, because Linux calls them vda, vdb, … */
+	HERE(machine_net_init, machine_net_destroy),
+	HERE(init_rng, NULL),
+	OPTION(balloon, virtio_balloon_ops),
+	HERE(init_vsock, destroy_vsock),
+	HERE(machine_fs_init, machine_fs_destroy),
+	HERE(machine_console_add, machine_console_destroy),
 };
+_Static_assert(ARRAY_SIZE(devices) <= MACHINE_MAX_MADE, "m->made has room for all");
+
+static bool take_back(void *ctx, void *host, uint64_t len)
+{
+	return ram_release(ctx, host, len);
+}
+
+static int make(struct machine *m, size_t i)
+{
+	const struct virtio_host host = {
+		.loop = &m->io[0].loop,
+		.dry = m->config->action == ACTION_DRY_RUN,
+		.kept = MACHINE_KEPT(m, made[i]),
+		.fds = &m->fds,
+		.memory = m->config->memory.size,
+		.release = m->ram.releasable ? take_back : NULL,
+		.ctx = &m->ram,
+	};
+	const void *options = (const uint8_t *)m->config + devices[i].options;
+	struct virtio_dev *vd = NULL;
+	int rc = devices[i].ops->make(&vd, options, &host);
+
+	if (rc < 0 || !vd)
+		return rc;
+	m->made[i] = vd;
+	return machine_add_virtio(m, vd, host.loop);
+}
 
 int devices_init(struct machine *m)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(devices) && rc == 0; i++)
-		rc = devices[i].init(m);
+		rc = devices[i].init ? devices[i].init(m) : make(m, i);
 	return rc;
 }
 
 void devices_destroy(struct machine *m)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
 		if (devices[i].destroy)
 			devices[i].destroy(m);
+		if (m->made[i])
+			m->made[i]->ops->destroy(m->made[i]);
+		m->made[i] = NULL;
+	}
+}
+
+struct virtio_dev *machine_device(const struct machine *m, uint32_t device_id)
+{
+	for (size_t i = 0; i < m->nr_virtio; i++)
+		if (m->virtio[i].vd->ops->device_id == device_id)
+			return m->virtio[i].vd;
+	return NULL;
 }
 
 void devices_modules(const struct machine *m, const char *module[DEVICES_MAX_MODULES])

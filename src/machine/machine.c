@@ -337,7 +337,9 @@ void machine_press_power_button(struct machine *m)
 
 int64_t machine_move_balloon(struct machine *m, int64_t bytes)
 {
-	return m->config->balloon.on ? (int64_t)virtio_balloon_move(&m->balloon, bytes) : -ENOTSUP;
+	struct virtio_dev *vd = machine_device(m, VIRTIO_ID_BALLOON);
+
+	return vd ? (int64_t)virtio_balloon_move(vd, bytes) : -ENOTSUP;
 }
 
 void machine_pause(struct machine *m)

@@ -17,7 +17,6 @@
 #include "machine/ram.h"
 #include "command/command.h"
 #include "kvm/vcpu.h"
-#include "virtio/balloon.h"
 #include "virtio/blk.h"
 #include "virtio/console.h"
 #include "virtio/fs.h"
@@ -31,6 +30,7 @@
 #include "kvm/vm.h"
 #include "vmm/fd_budget.h"
 
+#define MACHINE_MAX_MADE   16 /* rows of options' devices (devices.c) */
 #define MACHINE_MAX_VIRTIO 31 /* as many as fit on a PCI bus beside its host bridge */
 
 enum machine_end {
@@ -68,6 +68,7 @@ struct machine_kept {
 	struct kept net[CONFIG_MAX_NETS];
 	struct kept vsock;
 	struct kept fs[CONFIG_FS_ROOM];
+	struct kept made[MACHINE_MAX_MADE];
 };
 
 /* The member for one option, or NULL if the guest lives once. */
@@ -112,7 +113,7 @@ struct machine {
 	struct fs_vhost fs_vhost[CONFIG_FS_ROOM];
 	size_t nr_fs;
 	struct virtio_dev rng;
-	struct virtio_balloon balloon;
+	struct virtio_dev *made[MACHINE_MAX_MADE]; /* what virtio_ops.make() made; or NULL */
 	struct virtio_console console, ports;
 	struct virtio_vsock vsock; /* either this */
 	struct vsock_vhost vsock_vhost;
@@ -137,6 +138,9 @@ void machine_destroy(struct machine *m);
  * device's set-up. Both outlive the transport, which machine_destroy() resets and destroys before
  * any device. Returns 0 or -errno, logged. (transport.c) */
 int machine_add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *loop) __must_check;
+
+/* Returns the first virtio device of that kind, or NULL. (devices.c) */
+struct virtio_dev *machine_device(const struct machine *m, uint32_t device_id);
 
 /* Starts the guest, in threads of its own. Returns 0 or -errno, logged: some threads may then run
  * until machine_stop(). */

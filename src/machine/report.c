@@ -187,13 +187,15 @@ static void print_balloon(FILE *out, const struct virtio_balloon *b)
 
 void machine_print_stats(const struct machine *m, FILE *out)
 {
+	struct virtio_dev *balloon = machine_device(m, VIRTIO_ID_BALLOON);
+
 	print_exits(out, m);
 	print_rows(out, m);
 	fprintf(out, "accesses           reads   writes\n");
 	if (board_bus(&m->board))
 		print_accesses(out, board_bus(&m->board));
 	print_accesses(out, &m->mmio);
-	if (m->config->balloon.on)
-		print_balloon(out, &m->balloon);
+	if (balloon)
+		print_balloon(out, container_of(balloon, struct virtio_balloon, vd));
 	print_start(out, m);
 }

@@ -48,14 +48,15 @@ struct bed {
 static void bed_init(struct bed *t, bool reporting, unsigned stats_s)
 {
 	const struct balloon_options o = {
-		.size = 8 * PAGE, .most = 16 * PAGE, .reporting = reporting, .stats_s = stats_s
+		.on = true, .size = 8 * PAGE, .reporting = reporting, .stats = stats_s
+	};
+	const struct virtio_host host = {
+		.loop = &t->loop, .memory = 16 * PAGE, .release = take, .ctx = &t->taken
 	};
 
 	memset(t, 0, sizeof(*t));
 	assert_int_equal(loop_init(&t->loop), 0);
-	assert_int_equal(virtio_balloon_init(&t->b, &o, &(struct balloon_host){ take, &t->taken },
-					     &t->loop),
-			 0);
+	assert_int_equal(virtio_balloon_init(&t->b, &o, &host), 0);
 	driver_init(&t->d, &t->b.vd);
 	assert_true(driver_start(&t->d, t->b.vd.features));
 	t->free = align_up(driver_alloc(&t->d, 49 * PAGE), PAGE);
@@ -451,14 +452,36 @@ static uint64_t target(const struct bed *t)
 				  offsetof(struct virtio_balloon_config, num_pages), 4);
 }
 
+static void it_is_made_when_it_is_asked_for(void **state __unused)
+{
+	struct balloon_options o = { 0 };
+	struct virtio_host host = { .memory = 16 * PAGE, .release = take };
+	struct virtio_dev *vd = NULL;
+	struct capture c;
+
+	assert_int_equal(virtio_balloon_ops.make(&vd, &o, &host), 0);
+	assert_null(vd);
+	virtio_balloon_options.begin(&o);
+	assert_int_equal(virtio_balloon_ops.make(&vd, &o, &host), 0);
+	assert_ptr_equal(vd->ops, &virtio_balloon_ops);
+	virtio_balloon_ops.destroy(vd); /* LeakSanitizer sees what is not freed */
+	host.release = NULL;
+	log_set_level(LOG_WARN);
+	capture_begin(&c);
+	assert_int_equal(virtio_balloon_ops.make(&vd, &o, &host), 0);
+	assert_non_null(strstr(capture_end(&c), "stay set aside for the guest"));
+	log_set_level(LOG_QUIET);
+	virtio_balloon_ops.destroy(vd);
+}
+
 static void the_target_moves_within_its_limits(void **state __unused)
 {
 	const struct {
 		int64_t pages;
 		uint64_t target;
 	} row[] = {
-		{ 4, 12 },  { 4, 16 }, { 1, 16 }, { -1, 15 },
-		{ -14, 1 }, { -2, 0 }, { -1, 0 }, { 3, 3 },
+		{ 4, 12 },  { 4, 14 }, { 1, 14 }, { -1, 13 },
+		{ -12, 1 }, { -2, 0 }, { -1, 0 }, { 3, 3 },
 	};
 	struct bed t;
 
@@ -467,7 +490,7 @@ static void the_target_moves_within_its_limits(void **state __unused)
 	for (unsigned i = 0; i < ARRAY_SIZE(row); i++) {
 		const int64_t bytes = row[i].pages * (int64_t)PAGE;
 
-		assert_int_equal(virtio_balloon_move(&t.b, bytes), row[i].target * PAGE);
+		assert_int_equal(virtio_balloon_move(&t.b.vd, bytes), row[i].target * PAGE);
 		assert_int_equal(target(&t), row[i].target);
 		assert_int_equal(t.d.config_interrupts, i + 1);
 	}
@@ -519,6 +542,7 @@ int main(void)
 		cmocka_unit_test(a_second_statistics_buffer_replaces_the_first),
 		cmocka_unit_test(a_reset_forgets_the_statistics_buffer),
 		cmocka_unit_test(a_broken_device_gives_nothing_back),
+		cmocka_unit_test(it_is_made_when_it_is_asked_for),
 		cmocka_unit_test(the_target_moves_within_its_limits),
 		cmocka_unit_test(the_driver_says_how_far_it_is),
 	};
