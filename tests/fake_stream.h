@@ -22,6 +22,7 @@ struct fake_stream {
 	bool stuck;    /* a flush changes nothing */
 	bool forgets;  /* output is counted but not kept */
 	bool attached; /* the device has called attach */
+	bool destroyed;
 };
 
 static inline struct fake_stream *fake_stream(struct stream *s)
@@ -83,6 +84,12 @@ static unsigned fake_connections(struct stream *s)
 	return fake_stream(s)->connections;
 }
 
+/* The stream itself stays, to be looked at. */
+static void fake_destroy(struct stream *s)
+{
+	fake_stream(s)->destroyed = true;
+}
+
 /* A stream that has a client, no input, and no room yet. */
 static inline void fake_stream_init(struct fake_stream *f)
 {
@@ -91,6 +98,7 @@ static inline void fake_stream_init(struct fake_stream *f)
 		.read = fake_read,
 		.write = fake_write,
 		.flush = fake_flush,
+		.destroy = fake_destroy,
 		.connections = fake_connections,
 	};
 

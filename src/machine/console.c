@@ -17,7 +17,7 @@ static int open_end(struct machine *m, struct stream **s, const char *what,
 	case HOST_PTY:
 		return tty_pty(s, &m->loop, what, kept);
 	case HOST_FILE:
-		return tty_file(s, &m->loop, what, e->path, kept);
+		return tty_file(s, &m->loop, what, "file", e->path, kept);
 	case HOST_SOCKET:
 		return socket_listen(s, &m->loop, what, e->path, kept);
 	case HOST_FD:

@@ -217,13 +217,14 @@ bool tty_size(uint16_t *cols, uint16_t *rows)
 }
 
 /* Returns the descriptor. *ours: nobody else can make it wait. */
-static int file_open(const char *what, const char *path, bool *ours, struct kept *kept)
+static int file_open(const char *what, const char *key, const char *path, bool *ours,
+		     struct kept *kept)
 {
 	struct output out;
 	int rc = output_open(&out, path, O_TRUNC);
 
 	if (rc < 0)
-		return log_ret(rc, "%s: file=%s: %s", what, path, output_error(rc));
+		return log_ret(rc, "%s: %s=%s: %s", what, key, path, output_error(rc));
 	*ours = out.nonblocking;
 	if (kept)
 		kept->number[KEPT_OURS] = *ours;
@@ -233,8 +234,8 @@ static int file_open(const char *what, const char *path, bool *ours, struct kept
 	return rc < 0 ? rc : out.fd;
 }
 
-int tty_file(struct stream **s, struct loop *loop, const char *what, const char *path,
-	     struct kept *kept)
+int tty_file(struct stream **s, struct loop *loop, const char *what, const char *key,
+	     const char *path, struct kept *kept)
 {
 	int fd = kept_open(kept, KEPT_OUT);
 	bool ours = kept && kept->number[KEPT_OURS];
@@ -243,9 +244,9 @@ int tty_file(struct stream **s, struct loop *loop, const char *what, const char 
 
 	*s = NULL;
 	if (fd == -ENOENT)
-		fd = file_open(what, path, &ours, kept);
+		fd = file_open(what, key, path, &ours, kept);
 	else if (fd < 0)
-		log_ret(fd, "%s: file=%s: %s", what, path, strerrordesc_np(-fd));
+		log_ret(fd, "%s: %s=%s: %s", what, key, path, strerrordesc_np(-fd));
 	if (fd < 0)
 		return fd;
 	rc = tty_new(&t, loop, -1, fd, what, path);

@@ -19,6 +19,7 @@
 #include <termios.h>
 
 #include "term.h"
+#include "capture.h"
 #include "test.h"
 #include "vmm/log.h"
 
@@ -508,6 +509,7 @@ static void no_input_is_no_trouble(void **state __unused)
 
 static void a_file_gets_the_output(void **state __unused)
 {
+	struct capture c;
 	char path[] = "/tmp/minivmm-tty-XXXXXX", text[16];
 	int fd = mkstemp(path);
 	struct kept kept = { 0 };
@@ -516,13 +518,13 @@ static void a_file_gets_the_output(void **state __unused)
 
 	assert_int_equal(loop_init(&loop), 0);
 	assert_int_equal(write(fd, "what was there", 14), 14);
-	assert_int_equal(tty_file(&s, &loop, "serial port", path, &kept), 0);
+	assert_int_equal(tty_file(&s, &loop, "serial port", "file", path, &kept), 0);
 	stream_attach(s, child_ready, NULL, &child.lock);
 	assert_int_equal(stream_write(s, "new", 3), 3);
 	stream_destroy(s);
 	assert_int_equal(pread(fd, text, sizeof(text), 0), 3);
 	assert_memory_equal(text, "new", 3);
-	assert_int_equal(tty_file(&s, &loop, "serial port", "/nonexistent", &kept), 0);
+	assert_int_equal(tty_file(&s, &loop, "serial port", "file", "/nonexistent", &kept), 0);
 	stream_attach(s, child_ready, NULL, &child.lock);
 	assert_int_equal(stream_write(s, "er", 2), 2);
 	stream_destroy(s);
@@ -532,14 +534,19 @@ static void a_file_gets_the_output(void **state __unused)
 	close(fd);
 	unlink(path);
 
+	capture_begin(&c);
+	assert_int_equal(tty_file(&s, &loop, "--gpio", "log", "/nonexistent/file", NULL), -ENOENT);
+	assert_string_equal(capture_end(&c),
+			    "minivmm: --gpio: log=/nonexistent/file: No such file or directory\n");
 	log_set_level(LOG_QUIET);
-	assert_int_equal(tty_file(&s, &loop, "serial port", "/nonexistent/file", NULL), -ENOENT);
+	assert_int_equal(tty_file(&s, &loop, "serial port", "file", "/nonexistent/file", NULL),
+			 -ENOENT);
 	assert_null(s);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(tty_file(&s, &loop, "serial port", path, NULL), -ENXIO);
+	assert_int_equal(tty_file(&s, &loop, "serial port", "file", path, NULL), -ENXIO);
 	unlink(path);
 	assert_int_equal(symlink("/dev/null", path), 0);
-	assert_int_equal(tty_file(&s, &loop, "serial port", path, false), -ELOOP);
+	assert_int_equal(tty_file(&s, &loop, "serial port", "file", path, NULL), -ELOOP);
 	assert_null(s);
 	unlink(path);
 	log_set_level(LOG_WARN);
