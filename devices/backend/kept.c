@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#include "backend/disk/disk.h"
+#include "backend/disk/image_lock.h"
 #include "vmm/log.h"
 
 bool kept_has(const struct kept *k, unsigned i)
@@ -51,7 +51,7 @@ void kept_end(struct kept *k)
 		if (!kept_has(k, i))
 			continue;
 		if (k->locked)
-			disk_release(&k->fd[i]);
+			image_release(&k->fd[i]);
 		close_fd(&k->fd[i]);
 	}
 	unix_file_remove(&k->file, k->path);

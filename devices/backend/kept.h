@@ -27,7 +27,7 @@ struct kept {
 	bool failed; /* what was written is lost, or may be: don't open it again */
 
 	/* For kept_end(). */
-	bool locked;           /* the descriptors have locks (disk_lock()) */
+	bool locked;           /* the descriptors have locks (image_lock()) */
 	struct unix_file file; /* of a listening socket, at path: kept_end() removes it */
 	char path[108];
 };

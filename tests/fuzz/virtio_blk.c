@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "backend/disk/disk_impl.h"
 #include "ring.h"
 #include "fuzz.h"
 

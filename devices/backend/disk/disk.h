@@ -20,13 +20,11 @@
  */
 #pragma once
 
-#include <sys/uio.h>
-
+#include "backend/disk/request.h"
 #include "backend/kept.h"
 #include "vmm/round.h"
 #include "vmm/types.h"
 
-#define DISK_SECTOR        512
 #define DISK_MAX_IN_FLIGHT 256 /* requests submitted and not done; the caller must not exceed it */
 
 /* AUTO: io_uring, or SYNC without a message if the host has none or refuses it. */
@@ -47,46 +45,9 @@ struct disk_options {
 	struct kept *kept;   /* outlives the disk; or NULL */
 };
 
-enum disk_op {
-	DISK_READ,
-	DISK_WRITE,
-	DISK_FLUSH,   /* what was done before it was submitted is then on stable storage */
-	DISK_DISCARD, /* a hint: the contents of the range are no longer needed */
-	DISK_ZERO,    /* the range reads as zeroes afterwards */
-};
-
-struct disk_request {
-	/* The caller's. off, len and iov are used up on the way: when a request fails, off and len
-	 * tell where, and what was left. */
-	enum disk_op op;
-	bool unmap;        /* DISK_ZERO: storage may be given back to the host */
-	uint64_t off, len; /* a range for which disk_covers() is true */
-	/* READ, WRITE: nr_iov (at most IOV_MAX) of them, len bytes in sum; they stay until it is
-	 * done. */
-	struct iovec *iov;
-	unsigned nr_iov;
-
-	int result; /* when done: 0 or -errno */
-
-	/* The disk's own. */
-	struct disk_request *next;
-	uint64_t cost; /* bytes that count while it is begun; 0: it isn't */
-	bool by_hand;  /* done by disk_do(), a piece at a time */
-};
-
 struct disk;
+struct disk_engine_ops;
 struct qcow2;
-
-/* An engine. submit begins a request and never calls disk_finish() or disk_again(). run calls them;
- * with wait it returns only after it did so at least once (something is begun). */
-struct disk_engine_ops {
-	const char *name;
-	bool waits; /* run does begun requests on this thread: one at a time is enough */
-	int (*start)(struct disk *d); /* 0; or -errno, not logged, if this host can't or won't */
-	void (*stop)(struct disk *d); /* no request is in flight */
-	void (*submit)(struct disk *d, struct disk_request *r);
-	void (*run)(struct disk *d, bool wait);
-};
 
 struct disk {
 	char *path; /* NULL: not open */
@@ -145,53 +106,3 @@ bool disk_run(struct disk *d, struct round *round);
  * -ECANCELED. */
 void disk_drain(struct disk *d);
 void disk_drop(struct disk *d);
-
-/* Returns "read", "write", … for messages. */
-const char *disk_op_name(enum disk_op op);
-
-/* -- for engines ----------------------------------------------------------------------------- */
-
-/* Does a disk that was given as raw begin, or end, like an image of another format? Then warns. */
-bool disk_warn_of_format(const struct disk *d);
-
-/* Zeroes are written by hand in pieces of this size. */
-#define DISK_PIECE (2 * MIB)
-
-extern const struct disk_engine_ops disk_sync_engine, disk_uring_engine;
-
-/* What a disk keeps: descriptors of struct kept. */
-enum { DISK_KEPT_IMAGE, DISK_KEPT_OVERLAY };
-
-/* Puts an overlay on *d, which has been opened as its base. Returns 0; or -errno, logged. */
-int disk_overlay(struct disk *d, const struct disk_options *o) __must_check;
-
-/* Locks an image for writing or for reading. Returns 0; -EBUSY; or another -errno if its file
- * system has no locks. Nothing is logged. */
-int disk_lock(int fd, bool readonly) __must_check;
-
-/* Unlocks and closes *fd, unless it is -1. The lock belongs to the open file description: after a
- * mere close(2) it would last as long as a child of fork() has that, too. */
-void disk_release(int *fd);
-
-/* Does r, or a piece of it, on the spot, blocking, by system calls. Returns 0; 1: there is more of
- * it, for disk_again(); or -errno. */
-int disk_do(struct disk *d, struct disk_request *r) __must_check;
-
-/* Removes the first n bytes of a READ or WRITE, which have been transferred, from r. */
-void disk_advance(struct disk_request *r, size_t n);
-
-/* Is r a DISCARD or ZERO that fallocate(2) can't do? A block device discards by ioctl, and zeroes
- * only whole blocks. disk_do() does it. */
-bool disk_is_special(const struct disk *d, const struct disk_request *r);
-
-/* Returns the cheapest mode of fallocate(2) for a DISCARD or ZERO. */
-int disk_fallocate_mode(const struct disk_request *r);
-
-/* Writes path to to, quoted for a shell, for commands in messages. If size is too small, the text
- * is cut. Returns to. */
-const char *disk_quoted(char *to, size_t size, const char *path);
-
-/* r is done. */
-void disk_finish(struct disk *d, struct disk_request *r, int result);
-/* What is left of r waits again, before all others. */
-void disk_again(struct disk *d, struct disk_request *r);

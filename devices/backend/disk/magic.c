@@ -2,7 +2,8 @@
 /* Images of other formats that are given as raw ones. The format is what the user says, because a
  * guest decides what its disk looks like. But a user who forgot to say it gets an empty disk, and
  * is told why. LUKS, ISO images and file systems are ordinary contents of a disk. */
-#include "backend/disk/disk.h"
+#include "backend/disk/disk_impl.h"
+#include "backend/disk/quoted.h"
 #include "vmm/log.h"
 
 enum way_out { SAY_FORMAT, CONVERT, UNPACK };

@@ -8,10 +8,11 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-#include "vmm/log.h"
-
-#include "backend/disk/disk.h"
+#include "backend/disk/disk_impl.h"
+#include "backend/disk/image_lock.h"
 #include "backend/disk/qcow2.h"
+#include "backend/disk/quoted.h"
+#include "vmm/log.h"
 
 /* An overlay that is being put on a disk. */
 struct overlay {
@@ -156,7 +157,7 @@ static int make_file(struct overlay *v, uint64_t size, int base_fd)
 		return failed(v, -errno, "can't make the overlay");
 	v->is_new = true;
 	rc = write_new(v, size);
-	if (rc == 0 && (rc = disk_lock(v->fd, false)) != -EBUSY)
+	if (rc == 0 && (rc = image_lock(v->fd, false)) != -EBUSY)
 		rc = 0; /* the file system has no locks: perhaps the base's message says so */
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", v->fd);
 	if (rc == 0 && fsync(v->fd) == 0 &&
@@ -191,7 +192,7 @@ static int open_file(struct overlay *v)
 	if (!S_ISREG(st.st_mode))
 		return log_ret(-EINVAL, "--disk %s: the overlay is not a regular file; name one",
 			       v->name);
-	rc = disk_lock(v->fd, false);
+	rc = image_lock(v->fd, false);
 	if (rc == -EBUSY)
 		return log_ret(
 			rc,
@@ -202,21 +203,6 @@ static int open_file(struct overlay *v)
 			"--disk %s: the overlay's file system has no locks (%s): take care that nothing else uses it",
 			v->name, strerrordesc_np(-rc));
 	return 0;
-}
-
-const char *disk_quoted(char *to, size_t size, const char *path)
-{
-	size_t n = 0;
-
-	to[n++] = '\'';
-	for (; *path && n + 6 < size; path++) {
-		if (*path == '\'')
-			n = (size_t)(stpcpy(to + n, "'\\'") - to);
-		to[n++] = *path;
-	}
-	to[n++] = '\'';
-	to[n] = '\0';
-	return to;
 }
 
 /* Says how to make the overlay's base the given one: in the user's words, not the image's. */
@@ -343,7 +329,7 @@ int disk_overlay(struct disk *d, const struct disk_options *o)
 		rc = put_on(d, &v);
 	if (kept_has(o->kept, DISK_KEPT_OVERLAY))
 		close_fd(&v.fd);
-	disk_release(&v.fd);
+	image_release(&v.fd);
 	free(v.directory);
 	return rc < 0 ? rc : 0;
 }

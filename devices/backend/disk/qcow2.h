@@ -24,7 +24,7 @@
  */
 #pragma once
 
-#include "backend/disk/disk.h"
+#include "backend/disk/request.h"
 
 #define QCOW2_MAX_SIZE   (64 * TIB) /* bytes of the disk */
 #define QCOW2_MAX_NAME   1023       /* bytes of the backing file's name */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "backend/disk/quoted.h"
 #include "vmm/log.h"
 
 #define MAGIC      0x514649fbu /* "QFI\xfb" */

@@ -7,23 +7,8 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
-#include "backend/disk/disk.h"
+#include "backend/disk/disk_impl.h"
 #include "backend/disk/qcow2.h"
-
-void disk_advance(struct disk_request *r, size_t n)
-{
-	r->off += n;
-	r->len -= n;
-	while (r->nr_iov && n >= r->iov->iov_len) {
-		n -= r->iov->iov_len;
-		r->iov++;
-		r->nr_iov--;
-	}
-	if (n) {
-		r->iov->iov_base = (uint8_t *)r->iov->iov_base + n;
-		r->iov->iov_len -= n;
-	}
-}
 
 static int transfer(struct disk *d, struct disk_request *r)
 {
@@ -46,13 +31,6 @@ static int transfer(struct disk *d, struct disk_request *r)
 bool disk_is_special(const struct disk *d, const struct disk_request *r)
 {
 	return d->block_device && (r->op == DISK_DISCARD || (r->off | r->len) % d->host_block);
-}
-
-int disk_fallocate_mode(const struct disk_request *r)
-{
-	int how = r->op == DISK_DISCARD || r->unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
-
-	return how | FALLOC_FL_KEEP_SIZE;
 }
 
 static int allocate(struct disk *d, int mode, const struct disk_request *r)

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 
-#include "backend/disk/disk.h"
+#include "backend/disk/disk_impl.h"
 
 #define RING_FILE 0 /* index of the disk's file among the ring's own */
 

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "backend/disk/disk_impl.h"
 #include "ring.h"
 #include "vmm/event.h"
 #include "capture.h"

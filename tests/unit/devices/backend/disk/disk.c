@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "backend/disk/disk_impl.h"
 #include "vmm/log.h"
 
 #include "capture.h"

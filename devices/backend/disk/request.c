@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "backend/disk/request.h"
+
+#include <fcntl.h>
+
+void disk_advance(struct disk_request *r, size_t n)
+{
+	r->off += n;
+	r->len -= n;
+	while (r->nr_iov && n >= r->iov->iov_len) {
+		n -= r->iov->iov_len;
+		r->iov++;
+		r->nr_iov--;
+	}
+	if (n) {
+		r->iov->iov_base = (uint8_t *)r->iov->iov_base + n;
+		r->iov->iov_len -= n;
+	}
+}
+
+int disk_fallocate_mode(const struct disk_request *r)
+{
+	int how = r->op == DISK_DISCARD || r->unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
+
+	return how | FALLOC_FL_KEEP_SIZE;
+}
+
+const char *disk_op_name(enum disk_op op)
+{
+	static const char *const name[] = {
+		[DISK_READ] = "read",       [DISK_WRITE] = "write",       [DISK_FLUSH] = "flush",
+		[DISK_DISCARD] = "discard", [DISK_ZERO] = "write zeroes",
+	};
+
+	return name[op];
+}
