@@ -20,6 +20,11 @@ int fuse_do_opendir(struct fuse_server *f, struct fuse_request *r)
 	return 0;
 }
 
+int fuse_do_releasedir(struct fuse_server *f, struct fuse_request *r)
+{
+	return fuse_handle_release(f, r->in.release.fh, true);
+}
+
 /* An answer as it grows. */
 struct listing {
 	struct fuse_server *f;
@@ -70,7 +75,7 @@ static bool list(struct listing *l, const struct dirent64 *d)
 			e.ino = entry.attr.ino;
 		memcpy(at, &entry, sizeof(entry));
 	}
-	if (!strcmp(d->d_name, "..") && l->dir == fuse_node(l->f, FUSE_ROOT_ID))
+	if (!strcmp(d->d_name, "..") && l->dir == fuse_root(l->f))
 		e.ino = l->dir->ino; /* the guest may not know what is above the root */
 	memcpy(at + before, &e, FUSE_NAME_OFFSET);
 	memcpy(at + before + FUSE_NAME_OFFSET, d->d_name, len);

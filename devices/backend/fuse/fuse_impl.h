@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Shared by the files of the FUSE server (fuse.h), and by them alone. */
+/*
+ * Shared by the files of the FUSE server (fuse.h), and by them alone. Each calls only what stands to
+ * the right of it, and make also calls file:
+ *
+ *   server --> attr, file, dir, make, xattr --> node --> sync --> handle --> lend --> stat
+ */
 #pragma once
 
 #include <errno.h>
@@ -183,6 +188,91 @@ struct fuse_request {
 /* Serves one opcode. Returns 0, or -errno for the guest. */
 typedef int fuse_fn(struct fuse_server *f, struct fuse_request *r);
 
+/* The root, which is the first node. */
+static inline struct fuse_node *fuse_root(const struct fuse_server *f)
+{
+	return f->nodes.chunk[0];
+}
+
+/* Must what takes long be broken off? */
+static inline bool fuse_is_stopping(const struct fuse_server *f)
+{
+	return f->stopping && __atomic_load_n(f->stopping, __ATOMIC_RELAXED);
+}
+
+/* -- what the host says of a file (stat.c) --------------------------------------------------- */
+
+#define FUSE_STATX (STATX_BASIC_STATS | STATX_MNT_ID | STATX_BTIME)
+/* Returns 0 or -errno. */
+int fuse_stat(int fd, struct statx *st);
+uint64_t fuse_dev(const struct statx *st);
+/* The name of fd in /proc/self/fd. */
+#define FUSE_FD_NAME 16
+const char *fuse_fd_name(char name[FUSE_FD_NAME], int fd);
+/* Has the file changed since this was last asked? */
+bool fuse_node_changed(struct fuse_node *n, int fd);
+/* Returns the number that the guest sees for inode number ino of a device: unique also where other
+ * file systems are mounted below. */
+uint64_t fuse_ino(const struct fuse_server *f, uint64_t dev, uint64_t ino);
+void fuse_fill_attr(const struct fuse_server *f, const struct statx *st, struct fuse_attr *a);
+
+/* Is that on a file system whose files control or show the host's kernel, or this process's
+ * memory? */
+bool fuse_is_kernels(int fd);
+
+/* -- nodes' descriptors (lend.c) ------------------------------------------------------------- */
+
+/* Returns n's descriptor (O_PATH), or -errno. It stays open until the next of these functions is
+ * called; if n is busy, until the request is served. */
+int fuse_node_fd(struct fuse_server *f, struct fuse_node *n);
+/* Takes *fd for n, which has no descriptor. The next function closes n's. */
+void fuse_node_keep_fd(struct fuse_server *f, struct fuse_node *n, int *fd);
+void fuse_node_drop_fd(struct fuse_server *f, struct fuse_node *n);
+/* The last handle of n, fd, is about to be closed. n takes a descriptor of its own, as its name may
+ * not lead to it any more. */
+void fuse_node_last_handle(struct fuse_server *f, struct fuse_node *n, int fd);
+
+/* n was used, or what decides whether it may lose its descriptor has changed. */
+void fuse_node_touch(struct fuse_server *f, struct fuse_node *n);
+/* openat2(2). If this process has no descriptor left, some files lose theirs. */
+int fuse_openat(struct fuse_server *f, int dir_fd, const char *name, const struct open_how *how);
+/* fuse_open_path() opens the file called name (a component) in the directory dir_fd (O_PATH);
+ * fuse_open_fd() opens the file of fd anew. Both return a descriptor or -errno. */
+int fuse_open_path(struct fuse_server *f, int dir_fd, const char *name);
+int fuse_open_fd(struct fuse_server *f, int fd, int flags);
+/* Is that n? */
+bool fuse_is_file(const struct fuse_node *n, const struct statx *st);
+/* Makes room for nr more descriptors if it can. Returns whether there is room. */
+bool fuse_make_room(struct fuse_server *f, unsigned nr);
+
+/* -- handles (handle.c) ---------------------------------------------------------------------- */
+
+/* Reserves a place for one more, and descriptors for it and for finding its node, before anything
+ * is done that couldn't be reported. Returns 0 or -errno. */
+int fuse_handle_reserve(struct fuse_server *f) __must_check;
+/* Keeps fd, which is n's, in the reserved place. Returns the handle's number. */
+uint64_t fuse_handle_add(struct fuse_server *f, struct fuse_node *n, int fd);
+/* Returns the handle with that number, which comes from the guest; NULL: there is none. */
+struct fuse_handle *fuse_handle(struct fuse_server *f, uint64_t id, bool dir);
+/* Closes the handle with that number, which comes from the guest. Returns 0, or -EBADF: there is
+ * none. */
+int fuse_handle_release(struct fuse_server *f, uint64_t id, bool dir);
+void fuse_handles_drop(struct fuse_server *f);
+
+/* Opens a regular file or directory anew, with these flags. Returns a descriptor, for which there
+ * is a place among the handles, or -errno. */
+int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags);
+
+/* -- what is on the host's disk (sync.c) ----------------------------------------------------- */
+
+/* The guest changes n: the content or attributes of a file; or something in a directory. */
+void fuse_changed(struct fuse_server *f, struct fuse_node *n);
+/* n is about to be forgotten; or all nodes are. */
+void fuse_unsynced_forget(struct fuse_server *f, struct fuse_node *n);
+void fuse_unsynced_drop(struct fuse_server *f);
+
+fuse_fn fuse_do_fsync, fuse_do_fsyncdir, fuse_do_syncfs;
+
 /* -- nodes (node.c) -------------------------------------------------------------------------- */
 
 /* Afterwards there is the root, as FUSE_ROOT_ID. Returns 0 or -errno. */
@@ -207,66 +297,11 @@ void fuse_renamed(struct fuse_server *f, struct fuse_node *dir, const char *name
 
 fuse_fn fuse_do_lookup;
 
-/* -- their descriptors (lend.c) -------------------------------------------------------------- */
-
-/* Returns n's descriptor (O_PATH), or -errno. It stays open until the next of these functions is
- * called; if n is busy, until the request is served. */
-int fuse_node_fd(struct fuse_server *f, struct fuse_node *n);
-/* Opens a regular file or directory anew, with these flags. Returns a descriptor, for which there
- * is a place among the handles, or -errno. */
-int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags);
-/* Takes *fd for n, which has no descriptor. The next function closes n's. */
-void fuse_node_keep_fd(struct fuse_server *f, struct fuse_node *n, int *fd);
-void fuse_node_drop_fd(struct fuse_server *f, struct fuse_node *n);
-/* The last handle of n, fd, is about to be closed. n takes a descriptor of its own, as its name may
- * not lead to it any more. */
-void fuse_node_last_handle(struct fuse_server *f, struct fuse_node *n, int fd);
-
-/* n was used, or what decides whether it may lose its descriptor has changed. */
-void fuse_node_touch(struct fuse_server *f, struct fuse_node *n);
-/* openat2(2). If this process has no descriptor left, some files lose theirs. */
-int fuse_openat(struct fuse_server *f, int dir_fd, const char *name, const struct open_how *how);
-/* fuse_open_path() opens the file called name (a component) in the directory dir_fd (O_PATH);
- * fuse_open_fd() opens the file of fd anew. Both return a descriptor or -errno. */
-int fuse_open_path(struct fuse_server *f, int dir_fd, const char *name);
-int fuse_open_fd(struct fuse_server *f, int fd, int flags);
-/* Is that n? */
-bool fuse_is_file(const struct fuse_node *n, const struct statx *st);
-/* Makes room for nr more descriptors if it can. Returns whether there is room. */
-bool fuse_make_room(struct fuse_server *f, unsigned nr);
-
 /* -- attributes (attr.c) --------------------------------------------------------------------- */
-
-#define FUSE_STATX (STATX_BASIC_STATS | STATX_MNT_ID | STATX_BTIME)
-/* Returns 0 or -errno. */
-int fuse_stat(int fd, struct statx *st);
-uint64_t fuse_dev(const struct statx *st);
-/* The name of fd in /proc/self/fd. */
-#define FUSE_FD_NAME 16
-const char *fuse_fd_name(char name[FUSE_FD_NAME], int fd);
-/* Has the file changed since this was last asked? */
-bool fuse_node_changed(struct fuse_node *n, int fd);
-/* Returns the number that the guest sees for inode number ino of a device: unique also where other
- * file systems are mounted below. */
-uint64_t fuse_ino(const struct fuse_server *f, uint64_t dev, uint64_t ino);
-void fuse_fill_attr(const struct fuse_server *f, const struct statx *st, struct fuse_attr *a);
-
-/* Is that on a file system whose files control or show the host's kernel, or this process's
- * memory? */
-bool fuse_is_kernels(int fd);
 
 fuse_fn fuse_do_getattr, fuse_do_setattr, fuse_do_readlink, fuse_do_statfs;
 
-/* -- handles and files (file.c) -------------------------------------------------------------- */
-
-/* Reserves a place for one more, and descriptors for it and for finding its node, before anything
- * is done that couldn't be reported. Returns 0 or -errno. */
-int fuse_handle_reserve(struct fuse_server *f) __must_check;
-/* Keeps fd, which is n's, in the reserved place. Returns the handle's number. */
-uint64_t fuse_handle_add(struct fuse_server *f, struct fuse_node *n, int fd);
-/* Returns the handle with that number, which comes from the guest; NULL: there is none. */
-struct fuse_handle *fuse_handle(struct fuse_server *f, uint64_t id, bool dir);
-void fuse_handles_drop(struct fuse_server *f);
+/* -- files (file.c) -------------------------------------------------------------------------- */
 
 /* Returns our flags for those of the guest's open(2); or -errno. */
 int fuse_open_flags(const struct fuse_server *f, uint32_t flags);
@@ -275,22 +310,6 @@ void fuse_opened(struct fuse_server *f, struct fuse_node *n, int fd, struct fuse
 
 fuse_fn fuse_do_open, fuse_do_release, fuse_do_read, fuse_do_write, fuse_do_fallocate,
 	fuse_do_lseek, fuse_do_copy_file_range;
-
-/* Must what takes long be broken off? */
-static inline bool fuse_is_stopping(const struct fuse_server *f)
-{
-	return f->stopping && __atomic_load_n(f->stopping, __ATOMIC_RELAXED);
-}
-
-/* -- what is on the host's disk (sync.c) ----------------------------------------------------- */
-
-/* The guest changes n: the content or attributes of a file; or something in a directory. */
-void fuse_changed(struct fuse_server *f, struct fuse_node *n);
-/* n is about to be forgotten; or all nodes are. */
-void fuse_unsynced_forget(struct fuse_server *f, struct fuse_node *n);
-void fuse_unsynced_drop(struct fuse_server *f);
-
-fuse_fn fuse_do_fsync, fuse_do_fsyncdir, fuse_do_syncfs;
 
 /* -- directories (dir.c), making and removing files (make.c) --------------------------------- */
 

@@ -124,7 +124,7 @@ static int open_named(struct fuse_server *f, struct fuse_node *n, unsigned depth
 	struct fuse_node *dir = n->dir;
 	int rc;
 
-	if (n == fuse_node(f, FUSE_ROOT_ID))
+	if (n == fuse_root(f))
 		return open_root(f);
 	if (!n->name || dir->generation != n->dir_generation || depth == MAX_DEPTH)
 		return -ESTALE;
@@ -181,23 +181,4 @@ static int node_fd(struct fuse_server *f, struct fuse_node *n, unsigned depth)
 int fuse_node_fd(struct fuse_server *f, struct fuse_node *n)
 {
 	return node_fd(f, n, 0);
-}
-
-int fuse_node_open(struct fuse_server *f, struct fuse_node *n, int flags)
-{
-	int fd, rc;
-
-	if (n->closed)
-		return -EACCES;
-	/* Opening any other file may wait, or have an effect. The guest's kernel has its own. */
-	if (n->type != S_IFREG && n->type != S_IFDIR)
-		return n->type == S_IFLNK ? -ELOOP : -ENXIO;
-	rc = fuse_handle_reserve(f);
-	if (rc < 0)
-		return rc;
-	fd = fuse_node_fd(f, n);
-	if (fd < 0)
-		return fd;
-	/* O_NONBLOCK: it doesn't even wait for a lease that somebody else has. */
-	return fuse_open_fd(f, fd, flags | O_NONBLOCK | O_NOCTTY);
 }

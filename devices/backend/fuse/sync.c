@@ -128,7 +128,7 @@ static int write_all(struct fuse_server *f)
 			rc = one;
 	}
 	if (u->tree) {
-		int one = write_out(f, fuse_node(f, FUSE_ROOT_ID));
+		int one = write_out(f, fuse_root(f));
 
 		if (rc == 0)
 			rc = one;
