@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Shared by the files of the FUSE server (fuse.h), and by them alone. Each calls only what stands to
- * the right of it, and make also calls file:
+ * Shared by the files of the FUSE server (fuse.h), and by them alone. Each calls only files to the
+ * right of it, and make also calls file:
  *
  *   server --> attr, file, dir, make, xattr --> node --> sync --> handle --> lend --> stat
  */
@@ -22,12 +22,32 @@
 #define FUSE_MAX_NODES   (512 * KIB)
 #define FUSE_MAX_HANDLES (64 * KIB)
 
-/* A file that the guest knows: node id slot + 1 of the table.
+/*
+ * The files that the guest knows (struct fuse_node), in a table that never moves them:
  *
- * Descriptors are few, and a guest's cache may be large. So when they run out, files that it hasn't
- * used lately lose theirs. They are found again by a handle, if the guest has one open, or by their
- * name in their directory. If another file has that name by then, the guest is told so (ESTALE),
- * and its kernel looks the path up again. */
+ *   chunk[0] --> | slot 0: the root | slot 1 | ... | slot 1023 |      a file's node id, by which
+ *   chunk[1] --> | slot 1024 | ...                             |      the guest names it: slot + 1
+ *
+ * Lists go through its slots:
+ *
+ *   bucket[hash of dev, ino, mnt] --next--> node --next--> node       all that are hashed
+ *   free --next--> slot --next--> slot                                lookups is 0
+ *   oldest <--older, newer--> node <--older, newer--> newest          by last use: all listed ones
+ *   node.opened --next, before--> handle --next, before--> handle     the handles of a file
+ *
+ * Descriptors are few, and a guest's cache may be large. So when they run out, files that were not
+ * used lately lose theirs: oldest first, and only if they can be found again, by a handle, or by
+ * name in dir while dir has generation dir_generation (its slot may be another file's by then).
+ *
+ *   lookups   fd     hashed
+ *   0         none   no       a free slot
+ *   1 on      open   yes      no other file has these numbers while the descriptor is open
+ *   1 on      none   yes      it has lost it: found again, and compared (fuse_is_file())
+ *   1 on      none   no       it is gone, and another file has its numbers: only its id leads to it
+ *
+ * If the name leads to another file by then, the guest is told so (ESTALE); its kernel looks the
+ * path up again.
+ */
 struct fuse_node {
 	int fd;           /* O_PATH, or -1 */
 	uint32_t next;    /* its neighbour in a hash chain or in the free list: slot + 1, or 0 */
