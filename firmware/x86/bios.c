@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "x86/bios.h"
 
-#include "x86/loader.h"
+#include "x86/boot_impl.h"
 
 /* The part of 0x400 to 0x4ff that has a meaning here. */
 struct data_area {

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "x86/loader.h"
+#include "x86/boot_impl.h"
 
 typedef unsigned long long ull; /* for %llu */
 

@@ -25,7 +25,7 @@
 #include <stdio.h>
 
 #include "decompress.h"
-#include "x86/loader.h"
+#include "x86/boot_impl.h"
 
 #define HEADER_AT     0x1f1
 #define MAGIC_AT      0x202

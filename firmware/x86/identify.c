@@ -6,7 +6,7 @@
 #include <ctype.h>
 
 #include "decompress.h"
-#include "x86/loader.h"
+#include "x86/boot_impl.h"
 
 #define XEN_ELFNOTE_GUEST_OS 6
 

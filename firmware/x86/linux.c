@@ -7,7 +7,7 @@
 #include <asm/bootparam.h>
 #include <stdio.h>
 
-#include "x86/loader.h"
+#include "x86/boot_impl.h"
 
 #define LOADER_UNDEFINED 0xff
 

@@ -8,7 +8,7 @@
  */
 #include <stdio.h>
 
-#include "x86/loader.h"
+#include "x86/boot_impl.h"
 
 #define HEADER_MAGIC  0x1badb002u
 #define LOADER_MAGIC  0x2badb002u

@@ -7,7 +7,7 @@
  */
 #include <stdio.h>
 
-#include "x86/loader.h"
+#include "x86/boot_impl.h"
 
 struct start_info {
 	le32_t magic, version, flags, nr_modules;
