@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Functions that the loaders share, and their entry points. Private to firmware/.
+ * Functions that the loaders share, and their entry points. Private to firmware/. Each file calls
+ * only files to the right of it, and bzimage also calls linux:
+ *
+ *   boot --> identify --> bzimage, linux, multiboot, pvh --> place
  *
  * Functions that return int return 0, or -errno with one line logged.
  */
@@ -28,6 +31,8 @@
 /* The kernel's file can't be used. Each such line names it. */
 #define boot_refuse(r, fmt, ...)                                                                   \
 	log_ret(-ENOEXEC, "kernel %s: " fmt, (r)->kernel_name, ##__VA_ARGS__)
+
+/* -- guest RAM (place.c) --------------------------------------------------------------------- */
 
 /* Returns RAM for len bytes of the image ("what" they are), clear of what minivmm itself puts below
  * 1 MiB. NULL: there is none, and why was logged. The caller knows that gpa + len doesn't wrap. */
@@ -73,6 +78,8 @@ int boot_check_segments(const struct boot_request *r, struct boot_entry *e, cons
 int boot_put_segments(const struct boot_request *r, struct boot_entry *e, const struct elf *elf,
 		      uint64_t entry) __must_check;
 
+/* -- loaders --------------------------------------------------------------------------------- */
+
 /* Writes boot_params, the initrd and the command line, which Linux's own entry points expect, for a
  * kernel with this setup header. floor is where the kernel's memory ends. */
 struct setup_header;
@@ -88,11 +95,14 @@ int bzimage_load(const struct boot_request *r, struct boot_entry *e) __must_chec
 bool multiboot_is(const struct boot_request *r);
 bool multiboot_has_addresses(const struct boot_request *r); /* its header says where it goes */
 bool multiboot2_is(const struct boot_request *r);
+/* For ELF files, and for those whose header says where they go. */
 int multiboot_load(const struct boot_request *r, struct boot_entry *e) __must_check;
 int pvh_load(const struct boot_request *r, struct boot_entry *e, const struct elf *elf,
 	     uint64_t entry) __must_check;
 int vmlinux_load(const struct boot_request *r, struct boot_entry *e,
 		 const struct elf *elf) __must_check;
+
+/* -- identify.c ------------------------------------------------------------------------------ */
 
 /* Says that the file is not a kernel, and what it is instead. */
 int boot_refuse_unknown(const struct boot_request *r);

@@ -205,8 +205,6 @@ int multiboot_load(const struct boot_request *r, struct boot_entry *e)
 	uint64_t entry;
 	int rc;
 
-	if (!(h[H_FLAGS] & HAS_ADDRESSES) && !elf_is(r->kernel, r->kernel_len))
-		return boot_refuse_unknown(r);
 	if (h[H_FLAGS] & NEEDS_VIDEO)
 		return boot_refuse(
 			r,
