@@ -176,6 +176,13 @@ static const char *look_at_payload(struct elf *elf, const uint8_t *host, uint64_
 	return why ?: elf_locate_entry(elf, entry);
 }
 
+/* Says why the payload can't be entered. */
+static int not_this_way(const char **why, const char *reason)
+{
+	*why = reason;
+	return 0;
+}
+
 /* The first way in. Returns 1; 0 with *why if the payload can't be used; or -errno. */
 static int enter_payload(const struct boot_request *r, struct boot_entry *e,
 			 const struct bzimage *b, const char **why)
@@ -187,14 +194,14 @@ static int enter_payload(const struct boot_request *r, struct boot_entry *e,
 	int rc;
 
 	if (b->h.version < 0x0208 || !len)
-		return *why = "no payload named", 0;
+		return not_this_way(why, "no payload named");
 	if (at > b->code_len || len > b->code_len - at || len < 8)
 		return boot_refuse(r, "is damaged: its payload lies outside the file");
 	codec = codec_find(b->code + at, len);
 	if (!codec)
-		return *why = "unknown compression", 0;
+		return not_this_way(why, "unknown compression");
 	if (!codec->unpack)
-		return *why = codec->library, 0;
+		return not_this_way(why, codec->library);
 	size = load_le(b->code + at + len - 4, 4); /* Linux's build appends the length */
 
 	gpa_t base =

@@ -345,6 +345,17 @@ static bool nothing_to_zero(const struct qcow2 *q, const struct disk_request *r,
 	return e->kind == IS_ZERO && (!e->ours || (r->op == DISK_ZERO && !r->unmap));
 }
 
+/* Zeroes a part of one cluster, the first *len bytes of e. What reads as zeroes already stays; a
+ * discard, which is a hint, leaves the rest, too. */
+static int zero_part(struct qcow2 *q, const struct disk_request *r, const struct extent *e,
+		     uint64_t *len)
+{
+	*len = min(e->len, q->cluster - r->off % q->cluster);
+	if (r->op != DISK_ZERO || e->kind == IS_ZERO)
+		return 0;
+	return write_zeroes(q, r->off, *len);
+}
+
 static int zero_disk(struct qcow2 *q, struct disk_request *r)
 {
 	while (r->len) {
@@ -360,8 +371,8 @@ static int zero_disk(struct qcow2 *q, struct disk_request *r)
 			rc = 0;
 		else if (!in && (len >= q->cluster || r->off + len == q->size))
 			rc = zero_clusters(q, r, &e, &len);
-		else if (len = min(len, q->cluster - in), r->op == DISK_ZERO && e.kind != IS_ZERO)
-			rc = write_zeroes(q, r->off, len);
+		else
+			rc = zero_part(q, r, &e, &len);
 		if (rc < 0)
 			return rc;
 		r->off += len;
