@@ -93,20 +93,33 @@ static int power_on(struct minivmm *vm, bool again)
 	return rc;
 }
 
+static const char *in_words(enum machine_end end)
+{
+	switch (end) {
+	case END_POWER_OFF:
+		return "the guest powered off";
+	case END_RESET:
+		return "the guest asked for a reset";
+	case END_CRASHED:
+		return "the guest crashed";
+	case END_DEBUG_EXIT:
+		return "the guest exited with a status";
+	case END_QUIT:
+		return "it was quit at its terminal";
+	case END_KILLED:
+		return "it was stopped";
+	case END_COMMAND:
+		return "the command ended";
+	case END_NONE:
+	case END_FAILED:
+		break;
+	}
+	return "it failed";
+}
+
 /* Sets why, after the machine has come to an end. */
 static void say_why(struct minivmm *vm)
 {
-	static const char *const words[] = {
-		[END_NONE] = "it failed",
-		[END_POWER_OFF] = "the guest powered off",
-		[END_RESET] = "the guest asked for a reset",
-		[END_CRASHED] = "the guest crashed",
-		[END_DEBUG_EXIT] = "the guest exited with a status",
-		[END_QUIT] = "it was quit at its terminal",
-		[END_KILLED] = "it was stopped",
-		[END_FAILED] = "it failed",
-		[END_COMMAND] = "the command ended",
-	};
 	const bool error = vm->end == END_CRASHED || vm->end == END_FAILED ||
 			   (vm->config.command.argv && !command_went_well(&vm->m.command));
 
@@ -114,7 +127,7 @@ static void say_why(struct minivmm *vm)
 	if (error && *vm->error)
 		snprintf(vm->why, sizeof(vm->why), "%s", vm->error);
 	else
-		snprintf(vm->why, sizeof(vm->why), "%s", words[vm->end]);
+		snprintf(vm->why, sizeof(vm->why), "%s", in_words(vm->end));
 	pthread_mutex_unlock(&vm->why_lock);
 }
 

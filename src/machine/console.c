@@ -136,14 +136,19 @@ void machine_console_destroy(struct machine *m)
 
 const char *machine_console_where(const struct host_end *e)
 {
-	static const char *const where[] = {
-		[HOST_NONE] = "none",
-		[HOST_STDIO] = "standard input and output",
-		[HOST_PTY] = "a new pseudo-terminal",
-		[HOST_FILE] = "file ",
-		[HOST_SOCKET] = "socket ",
-		[HOST_FD] = "an open descriptor",
-	};
-
-	return where[e->kind];
+	switch (e->kind) {
+	case HOST_NONE:
+		return "none";
+	case HOST_STDIO:
+		return "standard input and output";
+	case HOST_PTY:
+		return "a new pseudo-terminal";
+	case HOST_FILE:
+		return "file ";
+	case HOST_SOCKET:
+		return "socket ";
+	case HOST_FD:
+		return "an open descriptor";
+	}
+	return "";
 }

@@ -27,10 +27,17 @@ int disk_fallocate_mode(const struct disk_request *r)
 
 const char *disk_op_name(enum disk_op op)
 {
-	static const char *const name[] = {
-		[DISK_READ] = "read",       [DISK_WRITE] = "write",       [DISK_FLUSH] = "flush",
-		[DISK_DISCARD] = "discard", [DISK_ZERO] = "write zeroes",
-	};
-
-	return name[op];
+	switch (op) {
+	case DISK_READ:
+		return "read";
+	case DISK_WRITE:
+		return "write";
+	case DISK_FLUSH:
+		return "flush";
+	case DISK_DISCARD:
+		return "discard";
+	case DISK_ZERO:
+		return "write zeroes";
+	}
+	return "";
 }
