@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
+#include "virtio/net_impl.h"
+
 struct net_config {
 	uint8_t mac[NET_MAC_LEN];
 	le16_t status, max_virtqueue_pairs, mtu;

@@ -9,7 +9,7 @@
  */
 #include <errno.h>
 
-#include "virtio/net.h"
+#include "virtio/net_impl.h"
 
 struct net_command {
 	uint8_t class, command;

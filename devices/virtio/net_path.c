@@ -15,7 +15,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "virtio/net.h"
+#include "virtio/net_impl.h"
 
 /* Chains that were popped for frames to come, in order. */
 struct net_stage {

@@ -28,6 +28,8 @@
 #include <linux/pci_regs.h>
 #include <linux/virtio_pci.h>
 
+#include "virtio/pci_impl.h"
+
 #define COMMON_CFG 0x0000
 #define ISR_CFG    0x1000
 #define DEVICE_CFG 0x2000

@@ -33,11 +33,3 @@ int virtio_pci_init(struct virtio_pci *t, struct virtio_dev *vd, const struct gm
 
 /* Resets the device and takes its kicks off the loop, which isn't running. */
 void virtio_pci_destroy(struct virtio_pci *t);
-
-/* -- for pci.c: the common configuration (pci_common.c) -------------------------------------- */
-
-#define VIRTIO_PCI_COMMON_LEN 60 /* with queue_notify_data and queue_reset */
-
-uint64_t virtio_pci_common_read(struct virtio_pci *t, uint64_t off, unsigned size);
-void virtio_pci_common_write(struct virtio_pci *t, uint64_t off, unsigned size, uint64_t value);
-void virtio_pci_regs_init(struct virtio_pci *t);

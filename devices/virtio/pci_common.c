@@ -5,7 +5,7 @@
  * A register answers accesses of its own width, and one of 64 bits also two of 32 (§4.1.3.1). Any
  * other access reads as zero and writes nothing.
  */
-#include "virtio/pci.h"
+#include "virtio/pci_impl.h"
 
 #include <linux/virtio_pci.h>
 

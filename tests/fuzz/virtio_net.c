@@ -4,7 +4,7 @@
  * its backend: chains of any shape on any queue, headers that lie, commands, kicks, resets, frames
  * of any length, a backend without room.
  */
-#include "virtio/net.h"
+#include "virtio/net_impl.h"
 
 #include <errno.h>
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/eventfd.h>
 
+#include "virtio/net_impl.h"
 #include "ring.h"
 #include "capture.h"
 #include "test.h"
