@@ -17,7 +17,24 @@
 
 #include "virtio/net_impl.h"
 
-/* Chains that were popped for frames to come, in order. */
+/*
+ * Chains that were popped for frames to come, in order; here three of them:
+ *
+ *   chain  | used before | head 5 | head 9 | head 2 | free                      |
+ *                        ^ first      nr = 3
+ *   iov    | used before | a b    | c      | d e f  | spare | free              |
+ *                        ^ first_iov  nr_iov = 6
+ *                        |<-------- room --------->|
+ *
+ * The backend reads a frame into a to f and the spare buffer. If it has
+ *
+ *   at most a + b bytes   chain 5 is used; first and first_iov go on to 9 and c
+ *   at most room          several chains are used, if the driver merges buffers
+ *   more                  it is held: room bytes are in their places (held_there), the others are
+ *                         copied from the spare buffer when chains for them have been added
+ *
+ * Where the arrays end, what is staged moves to their beginnings.
+ */
 struct net_stage {
 	unsigned first, nr;         /* chain[first..first + nr) */
 	unsigned first_iov, nr_iov; /* iov[first_iov..first_iov + nr_iov) */
