@@ -14,10 +14,11 @@ struct virtio_place {
 	uint32_t pin; /* pin of the interrupt controller: edge-triggered, active high */
 };
 
-/* A PCI host bridge and its one bus: configuration space in memory (ECAM, 1 MiB), and the windows
+/* A PCI host bridge and its one bus: configuration space in memory (ECAM), and the windows
  * for BARs, one below 4 GiB and one above all RAM. Functions have no interrupt pins. */
 struct pci_place {
 	gpa_t ecam; /* 0: there is no PCI */
+	uint32_t ecam_len;
 	gpa_t low, high;
 	uint64_t low_len, high_len;
 };

@@ -25,12 +25,11 @@
 
 #include "common/aml.h"
 #include "vmm/log.h"
+#include "vmm/pm.h"
 
 #define OEM_ID       "MINIVM"
 #define OEM_TABLE_ID "MINIVMM "
 #define CREATOR_ID   "MVMM"
-
-#define ACPI_ECAM_LEN 0x100000u /* one bus */
 
 /* The header that every table but the RSDP starts with, §5.2.6 */
 enum { HEADER_LENGTH = 4, HEADER_CHECKSUM = 9, HEADER_SIZE = 36 };
@@ -210,9 +209,9 @@ static void dsdt_power_button(struct aml *a, const struct acpi_config *c)
 	crs = aml_open_crs(a);
 	aml_crs_irq(a, c->pm_gsi);
 	aml_close_crs(a, crs);
-	aml_port_field(a, "EVTR", "EVTS", (uint16_t)(c->pm_port + 3));
+	aml_port_field(a, "EVTR", "EVTS", (uint16_t)(c->pm_port + PM_EVENTS));
 	evt = aml_open_method(a, "_EVT", 1);
-	pressed = aml_open_if_and(a, "EVTS", ACPI_EVENT_POWER_BUTTON);
+	pressed = aml_open_if_and(a, "EVTS", PM_EVENT_POWER_BUTTON);
 	aml_notify(a, "PWRB", 0x80); /* §4.8.2.2.1.2: pressed */
 	aml_close(a, pressed);
 	aml_close(a, evt);
@@ -248,7 +247,7 @@ static void dsdt_pci(struct aml *a, const struct pci_place *pci, uint16_t ports)
 {
 	size_t dev, crs;
 
-	assert(pci->ecam <= UINT32_MAX - ACPI_ECAM_LEN);
+	assert(pci->ecam <= UINT32_MAX - pci->ecam_len);
 	dev = aml_open_device(a, "PCI0");
 	aml_name_eisaid(a, "_HID", "PNP0A08"); /* configuration space in memory, too */
 	aml_name_eisaid(a, "_CID", "PNP0A03");
@@ -267,14 +266,14 @@ static void dsdt_pci(struct aml *a, const struct pci_place *pci, uint16_t ports)
 	dev = aml_open_device(a, "MRES");
 	aml_name_eisaid(a, "_HID", "PNP0C02");
 	crs = aml_open_crs(a);
-	aml_crs_memory(a, (uint32_t)pci->ecam, ACPI_ECAM_LEN);
+	aml_crs_memory(a, (uint32_t)pci->ecam, pci->ecam_len);
 	aml_close_crs(a, crs);
 	aml_close(a, dev);
 }
 
 static gpa_t write_dsdt(struct tables *t, const struct acpi_config *c)
 {
-	static const uint8_t s5[] = { ACPI_SLEEP_TYPE_S5, 0, 0, 0 }; /* §7.4.2 */
+	static const uint8_t s5[] = { PM_SLP_TYP_S5, 0, 0, 0 }; /* §7.4.2 */
 	struct aml *a = &t->a;
 	size_t open = table_open(t, "DSDT", 2), sb;
 
@@ -321,10 +320,10 @@ static gpa_t write_fadt(struct tables *t, const struct acpi_config *c, gpa_t dsd
 	aml_patch(a, f + FADT_FLAGS, 4,
 		  FLAG_WBINVD | FLAG_PROC_C1 | FLAG_POWER_BUTTON | FLAG_SLEEP_BUTTON |
 			  FLAG_FIX_RTC | FLAG_RESET_REG | FLAG_HEADLESS | FLAG_HW_REDUCED);
-	set_port(a, f + FADT_SLEEP_CONTROL, c->pm_port);
-	set_port(a, f + FADT_SLEEP_STATUS, (uint16_t)(c->pm_port + 1));
-	set_port(a, f + FADT_RESET_REG, (uint16_t)(c->pm_port + 2));
-	aml_patch(a, f + FADT_RESET_VALUE, 1, ACPI_RESET_VALUE);
+	set_port(a, f + FADT_SLEEP_CONTROL, (uint16_t)(c->pm_port + PM_SLEEP_CONTROL));
+	set_port(a, f + FADT_SLEEP_STATUS, (uint16_t)(c->pm_port + PM_SLEEP_STATUS));
+	set_port(a, f + FADT_RESET_REG, (uint16_t)(c->pm_port + PM_RESET));
+	aml_patch(a, f + FADT_RESET_VALUE, 1, PM_RESET_VALUE);
 	aml_patch(a, f + FADT_MINOR, 1, 3);
 	return table_close(t, f);
 }

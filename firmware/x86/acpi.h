@@ -23,16 +23,11 @@ struct acpi_config {
 	uint16_t rtc_port; /* index and data port of a CMOS clock, without an interrupt */
 	uint16_t pvpanic_port;
 
-	/* The power-management block, which is always there, has one byte each: +0 sleep control,
-	 * +1 sleep status (ACPI 6.3 §4.8.3.7), +2 reset (write ACPI_RESET_VALUE), +3 pending events
-	 * (ACPI_EVENT_*; reading clears them), announced by an edge on pm_gsi. */
+	/* The power-management block (vmm/pm.h), which is always there. An edge on pm_gsi announces
+	 * its events. */
 	uint16_t pm_port;
 	uint32_t pm_gsi;
 };
-
-#define ACPI_SLEEP_TYPE_S5      5 /* SLP_TYP in the sleep control register: power off */
-#define ACPI_RESET_VALUE        1
-#define ACPI_EVENT_POWER_BUTTON 1
 
 /* Writes all tables to guest RAM at [at, at + room), where at is a multiple of 16. The root pointer
  * (RSDP) comes first, so at is its address. A kernel that isn't told this finds it when it searches

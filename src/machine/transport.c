@@ -127,6 +127,7 @@ void transport_describe(const struct machine *m, struct device_places *d,
 	if (on_pci(m)) {
 		d->pci = (struct pci_place){
 			.ecam = arch_layout.pci_ecam,
+			.ecam_len = PCI_ECAM_SIZE,
 			.low = m->pci.windows.low.base,
 			.low_len = m->pci.windows.low.len,
 			.high = m->pci.windows.high.base,

@@ -8,6 +8,7 @@
 #include "common/aml.h"
 #include "test.h"
 #include "vmm/log.h"
+#include "vmm/pm.h"
 
 #define AT         0xe0000
 #define ROOM       0x20000
@@ -51,6 +52,7 @@ static struct board *board_new(unsigned cpus, size_t nr_virtio)
 
 static const struct pci_place pci = {
 	.ecam = 0xe0000000,
+	.ecam_len = 0x100000,
 	.low = 0xc0000000,
 	.low_len = 0x10000000,
 	.high = 0x140000000,
@@ -369,7 +371,7 @@ static void the_button_is_notified_when_its_event_is_there(void **state __unused
 		skip();
 	}
 	dir = tables_in_files(1, 1);
-	run_event(dir, ACPI_EVENT_POWER_BUTTON);
+	run_event(dir, PM_EVENT_POWER_BUTTON);
 	assert_printed("Received a Device Notify on [PWRB]");
 	run_event(dir, 0xfe);
 	assert_not_printed("Notify on");
