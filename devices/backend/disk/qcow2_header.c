@@ -251,15 +251,6 @@ static int check_tables(struct qcow2 *q, enum qcow2_use use)
 	return 0;
 }
 
-static int claim_tables(struct qcow2 *q)
-{
-	int rc = qcow2_claim_all(q, &q->l1);
-
-	if (rc == 0)
-		rc = qcow2_claim_all(q, &q->reftable);
-	return rc < 0 ? log_ret(rc, "--disk %s: out of memory", q->name) : 0;
-}
-
 static int read_image(struct qcow2 *q, enum qcow2_use use, struct qcow2_info *info)
 {
 	uint8_t *first = malloc(FIRST_LEN);
@@ -287,8 +278,6 @@ static int read_image(struct qcow2 *q, enum qcow2_use use, struct qcow2_info *in
 		rc = read_tables(q, &h, use);
 	if (rc == 0)
 		rc = check_tables(q, use);
-	if (rc == 0 && !q->readonly)
-		rc = claim_tables(q);
 	free(first);
 	return rc;
 }
@@ -301,7 +290,6 @@ static void destroy(struct qcow2 *q)
 		free(q->block[i].data);
 	free(q->l1.data);
 	free(q->reftable.data);
-	qcow2_forget_claims(q);
 	free(q->freed);
 	free(q->bounce);
 	free(q->name);

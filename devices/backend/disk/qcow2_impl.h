@@ -51,7 +51,6 @@ struct qcow2 {
 	uint64_t next;
 	bool unused_behind; /* some clusters before next are not counted any more */
 	uint64_t nr_blocks; /* entries of reftable, up to the last used one */
-	void *claims;       /* qcow2_claims.c */
 	/* Given up by L2 tables that the file does not have yet. */
 	uint64_t *freed;
 	size_t nr_freed;
@@ -120,14 +119,3 @@ struct qcow2_damage {
  * otherwise whether the first ones refer to what is there. Returns 0 and fills *damage; -ENOTSUP:
  * it has compressed clusters; or -errno of the host. (qcow2_check.c) */
 int qcow2_check(struct qcow2 *q, bool writes, struct qcow2_damage *damage) __must_check;
-
-/* -- qcow2_claims.c: a set of clusters, unless the image is readonly ------------------------- */
-
-/* The cluster at off, an entry of L1 or the refcount table, holds an L2 table or a refcount block
- * from now on. Returns 0, also when it was known; or -ENOMEM. */
-int qcow2_claim(struct qcow2 *q, uint64_t off) __must_check;
-/* The same for all entries of t. */
-int qcow2_claim_all(struct qcow2 *q, const struct qcow2_table *t) __must_check;
-/* Takes at most some 20 steps, however large the image is. */
-bool qcow2_is_claimed(const struct qcow2 *q, uint64_t off);
-void qcow2_forget_claims(struct qcow2 *q);

@@ -211,8 +211,6 @@ static int new_block(struct qcow2 *q, uint64_t n)
 	int rc = write_table(q, t);
 
 	if (rc >= 0)
-		rc = qcow2_claim(q, off);
-	if (rc == 0)
 		rc = fill_slot(q, t, off, true);
 	if (rc < 0)
 		return rc;
@@ -224,20 +222,9 @@ static int new_block(struct qcow2 *q, uint64_t n)
 
 /* -- taking clusters and giving them back ---------------------------------------------------- */
 
-static bool holds(const struct qcow2_table *t, uint64_t off)
-{
-	return off >= t->off && off - t->off < t->len;
-}
-
-/* Whatever its count is: a damaged image must not get worse. */
-static bool is_metadata(const struct qcow2 *q, uint64_t off)
-{
-	return off == 0 || holds(&q->l1, off) || holds(&q->reftable, off) ||
-	       qcow2_is_claimed(q, off);
-}
-
-/* Takes cluster n. Returns 1: it is ours; 0: it became a refcount block, or is counted, as clusters
- * beyond the file's end are after a crash; or -errno. */
+/* Takes cluster n unless it is counted: what is not counted is not used (qcow2_check.c). Returns 1:
+ * it is ours; 0: it became a refcount block, or is counted, as clusters beyond the file's end are
+ * after a crash; or -errno. */
 static int take(struct qcow2 *q, uint64_t n)
 {
 	struct qcow2_table *t;
@@ -251,8 +238,6 @@ static int take(struct qcow2 *q, uint64_t n)
 		q->file_end = max(q->file_end, n + 1);
 		return 0;
 	}
-	if (rc == 0 && is_metadata(q, n << q->cluster_bits))
-		return -EUCLEAN;
 	if (rc == 0 && t)
 		set_count(q, t, n, 1);
 	else if (rc == 0)
@@ -379,10 +364,8 @@ static int new_l2(struct qcow2 *q, uint64_t i, struct qcow2_table **t)
 		rc = qcow2_alloc(q, &off);
 	if (rc < 0)
 		return rc;
-	rc = qcow2_claim(q, off);
 	*t = find_slot(q->l2, QCOW2_NR_L2, off);
-	if (rc == 0)
-		rc = fill_slot(q, *t, off, true);
+	rc = fill_slot(q, *t, off, true);
 	if (rc < 0)
 		qcow2_unalloc(q, off);
 	else

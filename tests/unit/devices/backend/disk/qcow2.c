@@ -37,27 +37,6 @@ int __wrap_fdatasync(int fd)
 	return refuse.sync ? -1 : __real_fdatasync(fd);
 }
 
-/* How many lookups are done before a cluster is taken. */
-static struct {
-	uint64_t searches, steps;
-	int (*compare)(const void *a, const void *b);
-} looked;
-
-static int count_step(const void *a, const void *b)
-{
-	looked.steps++;
-	return looked.compare(a, b);
-}
-
-void *__real_tfind(const void *key, void *const *root, int (*compare)(const void *, const void *));
-void *__wrap_tfind(const void *key, void *const *root, int (*compare)(const void *, const void *));
-void *__wrap_tfind(const void *key, void *const *root, int (*compare)(const void *, const void *))
-{
-	looked.searches++;
-	looked.compare = compare;
-	return __real_tfind(key, root, count_step);
-}
-
 struct rig {
 	struct disk d;
 	char dir[32], base[48], overlay[48], raw[48], log[48];
@@ -784,35 +763,6 @@ static void damaged_tables_fail(void **state __unused)
 	rig_down(&t);
 }
 
-/* However many tables an image names, a guest's write doesn't look at all of them. */
-static void a_new_cluster_is_found_in_few_steps(void **state __unused)
-{
-	const unsigned entries = 8192, clusters = 20;
-	struct rig t;
-	uint64_t l1, counts;
-
-	rig_files(&t);
-	assert_int_equal(truncate(t.base, (off_t)(entries * 512 * MIB)), 0);
-	assert_int_equal(rig_open(&t, &(struct disk_options){ .overlay = t.overlay }), 0);
-	disk_close(&t.d);
-	l1 = peek(t.overlay, 40);
-	counts = peek(t.overlay, peek(t.overlay, 48));
-	for (unsigned i = 1; i < entries; i++) {
-		poke(t.overlay, l1 + 8 * i, 1ull << 63 | (GIB + i * 65536ull), 8);
-		poke(t.overlay, counts + (GIB / 65536 + i) * 2, 1, 2);
-	}
-	assert_int_equal(truncate(t.overlay, (off_t)(GIB + entries * 65536ull)), 0);
-	assert_int_equal(rig_open(&t, &(struct disk_options){ .overlay = t.overlay }), 0);
-	looked.searches = looked.steps = 0;
-	assert_int_equal(disk_fill(&t.d, 0, clusters * CLUSTER_SECTORS, 2), 0);
-	assert_in_range(looked.searches, clusters, 2 * clusters);
-	assert_in_range(looked.steps, 0, looked.searches * 2 * 14); /* 14 bits; red-black trees */
-	assert_disk(&t.d, 0, clusters * CLUSTER_SECTORS, 2);
-	disk_close(&t.d);
-	unlink(t.overlay);
-	rig_down(&t);
-}
-
 /* -- the host -------------------------------------------------------------------------------- */
 
 static uint64_t file_size(const char *path)
@@ -988,7 +938,6 @@ int main(void)
 		cmocka_unit_test(what_is_not_supported_is_refused),
 		cmocka_unit_test(damage_is_told),
 		cmocka_unit_test(damaged_tables_fail),
-		cmocka_unit_test(a_new_cluster_is_found_in_few_steps),
 		cmocka_unit_test(what_is_given_back_is_used_again),
 		cmocka_unit_test(what_was_cut_off_an_image_fails),
 		cmocka_unit_test(reads_go_on_when_the_host_is_full),
