@@ -417,6 +417,24 @@ int qcow2_barrier(struct qcow2 *q)
 	return -errno;
 }
 
+/*
+ * What refers to what, and the step in which it is written:
+ *
+ *   header --> L1 table (4) ---------> L2 tables (3) --------> data (before: as the guest writes)
+ *   header --> refcount table (2) ---> refcount blocks (1): count all clusters, their own included
+ *
+ * So each is written after what it refers to, and a cluster is counted before others refer to it.
+ * After a step that wrote something, and always after the first one, there is a barrier: what was
+ * written before it is stable before the next step begins. If a flush ends early,
+ *
+ *   after step   the file has
+ *   none, 1, 2   what the last flush left; clusters of this one may be counted, and are lost
+ *   3            also what was written where an L2 table had been before
+ *   4            all of it; clusters that were given up are still counted, and are lost
+ *
+ * (5) Only then are clusters that nothing refers to any more punched, and their counts written. The
+ * next flush's first barrier makes that stable.
+ */
 int qcow2_flush(struct qcow2 *q)
 {
 	const struct {
