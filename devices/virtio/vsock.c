@@ -30,8 +30,6 @@
 #include "virtio/vsock_impl.h"
 #include "vmm/event.h"
 
-enum { RX, TX, EVENT, NR_QUEUES };
-
 /* Runs both queues again, after the loop's other sources have had their turn. */
 static void work_later(const struct virtio_vsock *v)
 {
@@ -108,7 +106,7 @@ static int vsock_rx(struct virtio_vsock *v, struct virtq *q)
 
 static void vsock_send(struct virtio_vsock *v)
 {
-	if ((v->ready || v->nr_rsts) && virtio_kick(&v->vd, RX))
+	if ((v->ready || v->nr_rsts) && virtio_kick(&v->vd, VSOCK_RX))
 		work_later(v);
 }
 
@@ -193,9 +191,9 @@ static int vsock_kick(struct virtio_dev *vd, struct virtq *q)
 	struct virtio_vsock *v = container_of(vd, struct virtio_vsock, vd);
 	int rc = 0;
 
-	if (q == &vd->q[RX])
+	if (q == &vd->q[VSOCK_RX])
 		return vsock_rx(v, q);
-	if (q == &vd->q[TX]) {
+	if (q == &vd->q[VSOCK_TX]) {
 		rc = vsock_tx(v, q);
 		vsock_send(v);
 	}
@@ -233,7 +231,7 @@ static void work_event(struct loop_source *src, uint32_t events __unused)
 
 	if (!event_take(src->fd))
 		return;
-	if (virtio_kick(&v->vd, TX))
+	if (virtio_kick(&v->vd, VSOCK_TX))
 		work_later(v);
 	vsock_send(v);
 }
@@ -259,7 +257,7 @@ static void vsock_reset(struct virtio_dev *vd, struct virtq *q)
 {
 	struct virtio_vsock *v = container_of(vd, struct virtio_vsock, vd);
 
-	if (!q || q == &vd->q[RX])
+	if (!q || q == &vd->q[VSOCK_RX])
 		v->has_rx = false;
 	if (q)
 		return;
@@ -271,10 +269,8 @@ static void vsock_reset(struct virtio_dev *vd, struct virtq *q)
 static uint64_t vsock_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
 {
 	const struct virtio_vsock *v = container_of(vd, struct virtio_vsock, vd);
-	const le64_t guest_cid = to_le64(v->cid);
 
-	/* The core has checked the range against config_size. */
-	return load_le((const uint8_t *)&guest_cid + off, size);
+	return vsock_read_config(v->cid, off, size);
 }
 
 static void vsock_describe(const struct virtio_dev *vd, unsigned nth __unused, FILE *out)
@@ -288,7 +284,7 @@ static const struct virtio_ops vsock_ops = {
 	.name = "vsock",
 	.module = "vmw_vsock_virtio_transport",
 	.device_id = VIRTIO_ID_VSOCK,
-	.nr_queues = NR_QUEUES,
+	.nr_queues = VSOCK_NR_QUEUES,
 	.queue_size = VIRTQ_MAX_SIZE,
 	.config_size = sizeof(struct virtio_vsock_config),
 	.describe = vsock_describe,
@@ -367,7 +363,7 @@ void virtio_vsock_on_delivered(struct virtio_vsock *v, void (*fn)(void *ctx, uin
 void virtio_vsock_guest_stopped(struct virtio_vsock *v)
 {
 	pthread_mutex_lock(v->vd.lock);
-	(void)virtio_kick(&v->vd, TX); /* its last packets, whose kick may be on its way */
+	(void)virtio_kick(&v->vd, VSOCK_TX); /* its last packets, whose kick may be on its way */
 	vsock_conns_end_offered(v);
 	for (unsigned i = 0; i < v->nr_offers; i++) {
 		if (v->offer[i].fd < 0)

@@ -15,6 +15,16 @@
 #define VSOCK_BUCKETS    256
 #define VSOCK_MAX_OFFERS 8
 
+/* The queues, and the configuration space: what vhost serves looks the same (vsock_vhost.c). */
+enum { VSOCK_RX, VSOCK_TX, VSOCK_EVENT, VSOCK_NR_QUEUES };
+static inline uint64_t vsock_read_config(uint32_t cid, uint32_t off, unsigned size)
+{
+	const le64_t guest_cid = to_le64(cid);
+
+	/* The core has checked the range against config_size. */
+	return load_le((const uint8_t *)&guest_cid + off, size);
+}
+
 struct vsock_conn;
 
 /* The answer to a packet for a connection that doesn't exist. */

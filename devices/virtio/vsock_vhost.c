@@ -14,7 +14,7 @@
 #include <linux/virtio_vsock.h>
 #include <sys/ioctl.h>
 
-enum { RX, TX, EVENT, NR_QUEUES };
+#include "virtio/vsock.h"
 
 static int set_running(const struct vsock_vhost *v, int on)
 {
@@ -39,9 +39,9 @@ static int vsock_activate(struct virtio_dev *vd)
 	struct vsock_vhost *v = container_of(vd, struct vsock_vhost, vd);
 	int rc;
 
-	if (!v->open || !vd->q[RX].state.ready || !vd->q[TX].state.ready)
+	if (!v->open || !vd->q[VSOCK_RX].state.ready || !vd->q[VSOCK_TX].state.ready)
 		return -EINVAL;
-	rc = vhost_start(&v->vhost, vd, RX, 2);
+	rc = vhost_start(&v->vhost, vd, VSOCK_RX, 2);
 	if (rc == 0) {
 		rc = set_running(v, 1);
 		errno = -rc;
@@ -60,24 +60,22 @@ static void vsock_reset(struct virtio_dev *vd, struct virtq *q)
 {
 	struct vsock_vhost *v = container_of(vd, struct vsock_vhost, vd);
 
-	if (q != &vd->q[EVENT])
+	if (q != &vd->q[VSOCK_EVENT])
 		vsock_stop(v);
 }
 
 static uint64_t vsock_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
 {
 	const struct vsock_vhost *v = container_of(vd, struct vsock_vhost, vd);
-	const le64_t guest_cid = to_le64(v->cid);
 
-	/* The core has checked the range against config_size. */
-	return load_le((const uint8_t *)&guest_cid + off, size);
+	return vsock_read_config(v->cid, off, size);
 }
 
 static const struct virtio_ops vsock_ops = {
 	.name = "vsock",
 	.module = "vmw_vsock_virtio_transport",
 	.device_id = VIRTIO_ID_VSOCK,
-	.nr_queues = NR_QUEUES,
+	.nr_queues = VSOCK_NR_QUEUES,
 	.queue_size = VIRTQ_MAX_SIZE,
 	.config_size = sizeof(struct virtio_vsock_config),
 	.kick = vsock_kick,
