@@ -22,20 +22,20 @@ static bool fifo_push(struct uart_fifo *f, uint16_t entry, unsigned capacity)
 {
 	if (f->len >= capacity)
 		return false;
-	f->entry[(f->head + f->len++) % UART_FIFO_SIZE] = entry;
+	f->entry[(f->head + f->len++) % UART_FIFO_ROOM] = entry;
 	return true;
 }
 
 static void fifo_drop(struct uart_fifo *f, unsigned n)
 {
-	f->head = (uint8_t)((f->head + n) % UART_FIFO_SIZE);
+	f->head = (uint8_t)((f->head + n) % UART_FIFO_ROOM);
 	f->len = (uint8_t)(f->len - n);
 }
 
 /* The entry at position i, which is below len. */
 static uint16_t *fifo_at(struct uart_fifo *f, unsigned i)
 {
-	return &f->entry[(f->head + i) % UART_FIFO_SIZE];
+	return &f->entry[(f->head + i) % UART_FIFO_ROOM];
 }
 
 static unsigned uart_capacity(const struct uart_state *s)
@@ -118,7 +118,7 @@ static void uart_pull(struct uart *u)
 static void uart_push(struct uart *u)
 {
 	struct uart_state *s = &u->state;
-	uint8_t bytes[UART_FIFO_SIZE];
+	uint8_t bytes[UART_FIFO_ROOM];
 
 	if (!s->tx.len)
 		return;
@@ -170,9 +170,9 @@ static void uart_transmit(struct uart *u, uint8_t byte)
 	}
 	/* The lock is free meanwhile. A byte written after the stop is dropped: its OUT never
 	 * completes. */
-	while (s->tx.len == UART_FIFO_SIZE && !u->stopping)
+	while (s->tx.len >= u->tx_room && !u->stopping)
 		pthread_cond_wait(&u->room, &u->dev.lock);
-	if (fifo_push(&s->tx, byte, UART_FIFO_SIZE))
+	if (fifo_push(&s->tx, byte, u->tx_room))
 		uart_push(u);
 }
 
@@ -313,7 +313,7 @@ static const struct dev_ops uart_ops = { .name = "uart", .read = uart_read, .wri
 
 void uart_init(struct uart *u, const struct irq_line *irq, struct stream *backend)
 {
-	*u = (struct uart){ .irq = *irq, .backend = backend };
+	*u = (struct uart){ .irq = *irq, .backend = backend, .tx_room = UART_FIFO_SIZE };
 	dev_init(&u->dev, &uart_ops);
 	pthread_cond_init(&u->room, NULL);
 	uart_update_modem(&u->state);
@@ -325,6 +325,14 @@ void uart_stop(struct uart *u)
 {
 	pthread_mutex_lock(&u->dev.lock);
 	u->stopping = true;
+	pthread_cond_broadcast(&u->room);
+	pthread_mutex_unlock(&u->dev.lock);
+}
+
+void uart_make_room(struct uart *u, bool on)
+{
+	pthread_mutex_lock(&u->dev.lock);
+	u->tx_room = on ? UART_FIFO_ROOM : UART_FIFO_SIZE;
 	pthread_cond_broadcast(&u->room);
 	pthread_mutex_unlock(&u->dev.lock);
 }

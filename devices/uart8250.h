@@ -25,9 +25,10 @@
 
 #define UART_PORTS     8
 #define UART_FIFO_SIZE 16
+#define UART_FIFO_ROOM 128 /* with uart_make_room(), for a byte more of each vCPU */
 
 struct uart_fifo {
-	uint16_t entry[UART_FIFO_SIZE]; /* a byte, or a break */
+	uint16_t entry[UART_FIFO_ROOM]; /* a byte, or a break */
 	uint8_t head, len;
 };
 
@@ -36,6 +37,7 @@ struct uart {
 	struct irq_line irq;
 	struct stream *backend; /* NULL: none; not owned */
 	pthread_cond_t room;    /* signalled when tx has room, or stopping is set */
+	unsigned tx_room;       /* UART_FIFO_SIZE, or UART_FIFO_ROOM */
 	bool stopping;
 
 	/* What a guest can see: all that a snapshot needs. */
@@ -60,6 +62,12 @@ void uart_init(struct uart *u, const struct irq_line *irq, struct stream *backen
 /* Wakes and releases vCPUs that wait for room to transmit, from now on. May be called
  * on any thread that holds no device's lock. */
 void uart_stop(struct uart *u);
+
+/* While on is set, a vCPU that would wait for room to transmit leaves its byte after the others and
+ * doesn't wait. This is for vCPUs that are asked to pause, so that they can be parked: each of them
+ * writes once more at most. Otherwise vCPUs wait until there are fewer bytes than a FIFO holds. May
+ * be called on any thread that holds no device's lock. */
+void uart_make_room(struct uart *u, bool on);
 
 /* Hands the last bytes to the backend (which may flush: stream.h). Afterwards the backend may be
  * destroyed before the UART. Called when no vCPU and no loop runs. */

@@ -262,6 +262,63 @@ static void stopping_releases_who_waits(void **state)
 	assert_memory_equal(f->output, "abcdefghijklmnop", 16);
 }
 
+static void room_for_who_waits_loses_no_byte(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread[2] = { stuck_writer(f) };
+
+	uart_make_room(&f->uart, true);
+	pthread_join(thread[0], NULL);
+	assert_int_equal(f->written, 0);
+	assert_int_equal(in(f, LSR) & 0x60, 0);
+	/* Others had been on their way. */
+	for (unsigned i = 1; i < 64; i++)
+		out(f, THR, (uint8_t)i);
+	uart_make_room(&f->uart, false);
+	assert_int_equal(f->uart.state.tx.len, 80);
+
+	/* Now they wait again, until there is less than a FIFO's content. */
+	f->room = 79 - 16;
+	pthread_create(&thread[1], NULL, write_seventeen, f);
+	ready(f);
+	assert_int_equal(f->written, 79 - 16);
+	pthread_mutex_lock(&f->uart.dev.lock);
+	assert_int_equal(f->uart.state.tx.len, 17);
+	f->room = SIZE_MAX;
+	f->stream.ready(f->stream.ctx);
+	pthread_mutex_unlock(&f->uart.dev.lock);
+	pthread_join(thread[1], NULL);
+	assert_int_equal(f->written, 80 + 17);
+	assert_memory_equal(f->output, "abcdefghijklmnopq", 17);
+	for (unsigned i = 1; i < 64; i++)
+		assert_int_equal(f->output[16 + i], i);
+	assert_memory_equal(f->output + 80, "abcdefghijklmnopq", 17);
+}
+
+/* Even with room a transmitter is finite. */
+static void room_ends(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t thread;
+
+	f->room = 0;
+	uart_make_room(&f->uart, true);
+	for (unsigned i = 0; i < UART_FIFO_ROOM; i++)
+		out(f, THR, (uint8_t)i);
+	pthread_create(&thread, NULL, write_seventeen, f);
+	for (int i = 0; i < 100; i++)
+		sched_yield();
+	pthread_mutex_lock(&f->uart.dev.lock);
+	assert_int_equal(f->uart.state.tx.len, UART_FIFO_ROOM);
+	f->room = SIZE_MAX;
+	f->stream.ready(f->stream.ctx);
+	pthread_mutex_unlock(&f->uart.dev.lock);
+	pthread_join(thread, NULL);
+	assert_int_equal(f->written, UART_FIFO_ROOM + 17);
+	assert_int_equal(f->output[UART_FIFO_ROOM - 1], UART_FIFO_ROOM - 1);
+	assert_int_equal(f->output[UART_FIFO_ROOM], 'a');
+}
+
 static void input_waits_outside_while_the_fifo_is_full(void **state)
 {
 	struct fixture *f = *state;
@@ -484,6 +541,8 @@ int main(void)
 		T(a_slow_reader_holds_the_transmitter),
 		T(a_writer_that_ignores_thre_waits),
 		T(stopping_releases_who_waits),
+		T(room_for_who_waits_loses_no_byte),
+		T(room_ends),
 		T(input_waits_outside_while_the_fifo_is_full),
 		T(a_driver_that_is_not_listening_yet_loses_nothing),
 		T(enabling_the_interrupt_is_listening_too),
