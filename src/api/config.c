@@ -196,7 +196,7 @@ int minivmm_config_args(struct minivmm_config *c, int argc, char *const argv[])
 	int rc;
 
 	if (c->used || c->seen)
-		return api_refuse(-EBUSY, "a command line goes to a new configuration");
+		return api_refuse(-EBUSY, "a command line can only set a new configuration");
 	before = api_enter(&c->log);
 	rc = config_parse(&c->c, argc, argv);
 	c->broken |= rc < 0;

@@ -342,7 +342,7 @@ static void say_timeout(const struct command *cmd)
 			seconds);
 	} else if (cmd->grace_over) {
 		log_msg(LOG_ERROR,
-			"run: the command was still there %d s after --timeout's SIGTERM: ended the guest",
+			"run: the command was still running %d s after --timeout's SIGTERM: ended the guest",
 			GRACE_SECONDS);
 	} else {
 		log_msg(LOG_ERROR, "run: ended the command after the %u s of --timeout", seconds);

@@ -34,7 +34,7 @@ static int set_guest_path(const struct opt_value *v, char **path, const char *te
 	if (memchr(text, ':', len))
 		return opt_fail(
 			v,
-			"there is only :rw or :ro after the directory in the guest, and that may not have a colon in it");
+			"only :rw or :ro may follow the directory in the guest, which may not have a colon in it");
 	*path = strndup(text, len);
 	return *path ? 0 : log_ret(-ENOMEM, "out of memory");
 }

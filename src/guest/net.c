@@ -278,7 +278,7 @@ static const char *set_up_link(struct link *l, struct names *names)
 	if (open_link(l) < 0)
 		why = strerror(errno);
 	else if (open_packets(l), !get_lease(l))
-		why = "nobody answers to DHCP";
+		why = "no DHCP server answers";
 	else if (use_lease(l) < 0)
 		why = strerror(errno);
 	if (l->lease.type == DHCP_ACK)

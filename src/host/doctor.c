@@ -190,7 +190,7 @@ static void check_guest(struct doctor_report *r, int fd)
 static void check_needed(struct doctor_report *r)
 {
 	static const struct doctor_capability memory[] = {
-		{ KVM_CAP_USER_MEMORY, 1, "USER_MEMORY", "guest memory is the monitor's" },
+		{ KVM_CAP_USER_MEMORY, 1, "USER_MEMORY", "the monitor provides guest memory" },
 		{ KVM_CAP_NR_MEMSLOTS, 8, "NR_MEMSLOTS", "pieces of guest memory" },
 		{ KVM_CAP_NR_VCPUS, 1, "NR_VCPUS", "virtual processors" },
 		{ 0 },

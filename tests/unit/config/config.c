@@ -852,7 +852,7 @@ static void run_without_sense_is_refused(void **state __unused)
 		"x");
 	REFUSES("--share a:/b/..: the directory in the guest may not have \"..\" in it", "run",
 		"--share", "a:/b/..", "--", "x");
-	REFUSES("--share a:/b:rx: there is only :rw or :ro after the directory in the guest, and that may not have a colon in it",
+	REFUSES("--share a:/b:rx: only :rw or :ro may follow the directory in the guest, which may not have a colon in it",
 		"run", "--share", "a:/b:rx", "--", "x");
 	REFUSES("--share a:b: the directory in the guest must begin with a slash", "run", "--share",
 		"a:b", "--", "x");
