@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where things go in guest RAM, and putting them there: what every loader needs. */
+/*
+ * Decides where things go in guest RAM, and puts them there, for every loader.
+ */
 #include "x86/boot_impl.h"
 
 typedef unsigned long long ull; /* for %llu */

@@ -50,8 +50,9 @@ struct opt_table {
 	size_t nr;
 	const char *bare; /* opt_argv() says this after an argument without a dash */
 
-	/* For opt_keys; either may be NULL. begin sets what holds before the first key: defaults, and
-	 * that the option is there. check looks at all keys after the last: 0, or opt_fail(). */
+	/* For opt_keys; either may be NULL. begin() sets what holds before the first key: defaults,
+	 * and that the option is there. check() looks at all keys after the last one, and returns
+	 * 0, or what opt_fail() returns. */
 	void (*begin)(void *target);
 	int (*check)(const struct opt_value *v, const void *target);
 };
@@ -90,7 +91,7 @@ struct opt_given_path {
 	bool output; /* opt_output */
 };
 /* Calls fn for each path that rows with opt_path or opt_output have put into target, also by
- * opt_keys, in the table's order, until it returns something else than 0. Returns that, or 0. */
+ * opt_keys, in the table's order, until fn returns something other than 0. Returns that, or 0. */
 typedef int opt_path_fn(void *ctx, const struct opt_given_path *p);
 int opt_paths(struct opt_table t, const void *target, opt_path_fn *fn, void *ctx) __must_check;
 

@@ -16,7 +16,7 @@
 
 typedef uint64_t gpa_t; /* guest-physical address */
 
-/* Half of an address, which a driver writes in two. */
+/* These set one half of an address, which a driver writes in two halves. */
 static inline void gpa_set_low(gpa_t *gpa, uint32_t v)
 {
 	*gpa = (*gpa & ~(uint64_t)UINT32_MAX) | v;

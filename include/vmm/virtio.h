@@ -31,16 +31,17 @@ struct virtio_dev;
 struct fd_budget;
 struct kept;
 
-/* What a machine has for a device that one of its options adds. All of it outlives the device. */
+/* The parts of a machine for a device that one of its options adds. All of them outlive the
+ * device. */
 struct virtio_host {
 	struct loop *loop; /* of an I/O thread: for its kicks, and for its sources and streams */
 	bool dry;          /* the machine never starts: the device opens and makes nothing */
 	struct kept *kept; /* for what its option opens (backend/kept.h); or NULL */
-	struct fd_budget *fds; /* for descriptors that the guest's doings open; or NULL */
+	struct fd_budget *fds; /* for descriptors that the guest causes to be opened; or NULL */
 	uint64_t memory;       /* the guest's, in bytes */
 	/* Takes memory back from the guest: [host, host + len), whole pages of 4 KiB in guest RAM.
-	 * Afterwards it reads as zeroes, or as before if it can't be taken back: the guest relies on
-	 * neither. Returns whether it was taken back. NULL: it never is. */
+	 * Afterwards it reads as zeroes, or as before if it can't be taken back: the guest relies
+	 * on neither. Returns whether it was taken back. NULL: it never is. */
 	bool (*release)(void *ctx, void *host, uint64_t len);
 	void *ctx; /* release's */
 };
@@ -53,10 +54,10 @@ struct virtio_ops {
 	uint16_t queue_size;  /* largest, a power of two <= VIRTQ_MAX_SIZE */
 	uint32_t config_size; /* bytes of device configuration space */
 
-	/* Makes the device that options ask for: *vd, which is left NULL if they ask for none. options
-	 * is a struct of the device's own, all zeroes if the option wasn't given. Returns 0; or
-	 * -errno, logged, and then nothing was made. NULL: the machine has code of its own for this
-	 * device, which needs more than there is in host. */
+	/* Makes the device that options ask for: *vd, which is left NULL if they ask for none.
+	 * options is a struct of the device's own, all zeroes if the option wasn't given. Returns
+	 * 0; or -errno, logged, and then nothing was made. NULL: the machine has code of its own
+	 * for this device, which needs more than there is in host. */
 	int (*make)(struct virtio_dev **vd, const void *options, const struct virtio_host *host);
 	/* Frees what make() made. The transport is gone by then, and no loop runs. */
 	void (*destroy)(struct virtio_dev *vd);
@@ -147,8 +148,8 @@ static inline bool virtio_has(const struct virtio_dev *vd, unsigned f)
 	return vd->driver_features >> f & 1;
 }
 
-/* Whether the device may use those of its queues that are ready (§2.1.2): not before DRIVER_OK, and
- * not while it needs a reset. */
+/* May the device use those of its queues that are ready (§2.1.2)? Not before DRIVER_OK, and not
+ * while it needs a reset. */
 static inline bool virtio_live(const struct virtio_dev *vd)
 {
 	return (vd->status & (VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET)) ==

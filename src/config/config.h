@@ -198,8 +198,8 @@ int config_check(const struct config *c) __must_check;
 int config_parse(struct config *c, int argc, char *const argv[]) __must_check;
 void config_destroy(struct config *c);
 
-/* Calls fn for each path of a file on the host that an option names, but for those of --disk,
- * --net, --fs, --port, --serial and --console. As opt_paths(). */
+/* Calls fn for each path of a file on the host that an option names, except those of --disk, --net,
+ * --fs, --port, --serial and --console. Returns what opt_paths() returns. */
 int config_paths(const struct config *c, opt_path_fn *fn, void *ctx) __must_check;
 
 /* These print what --help and --version print. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What all fields of a table have to do with: defaults and checks of lists, freeing, paths. */
+/* Functions for all fields of a table: defaults and checks of lists, freeing, paths. */
 #include <stdlib.h>
 
 #include "vmm/options.h"

@@ -86,8 +86,8 @@ static void destroy_vsock(struct machine *m)
 /* -- all of them ----------------------------------------------------------------------------- */
 
 /* The guest finds them in this order. HERE: init makes what the options ask for, which may be
- * nothing; destroy is safe after any init, and without one. OPTION: the option is a member of struct
- * config, and the device's own ops make and destroy it. */
+ * nothing; destroy is safe after any init, and without one. OPTION: the option is a member of
+ * struct config, and the device's own ops make and destroy it. */
 #define HERE(init_, destroy_)                                                                      \
 	{                                                                                          \
 		.init = init_, .destroy = destroy_                                                 \
