@@ -97,6 +97,8 @@ int boot_load(const struct boot_request *r, struct boot_entry *e)
 	put_gdt(r, e);
 	if (e->mode == BOOT_LONG64)
 		put_page_tables(r, e);
-	e->place_ns = monotonic_ns() - start - e->decompress_ns;
+	e->placed.entry = e->rip;
+	e->placed.mode = e->mode == BOOT_LONG64 ? "64-bit mode" : "32-bit protected mode";
+	e->placed.place_ns = monotonic_ns() - start - e->placed.decompress_ns;
 	return 0;
 }

@@ -28,25 +28,7 @@
  */
 #pragma once
 
-#include "vmm/mem.h"
-
-#define BOOT_RNG_SEED_LEN 32
-
-struct boot_request {
-	const struct gmem *mem; /* zeroed; one region begins at 0 */
-	const uint8_t *kernel;  /* the file's bytes, which are not text */
-	size_t kernel_len;
-	const char *kernel_name; /* for messages */
-	const void *initrd;      /* NULL: none */
-	size_t initrd_len;
-	const char *initrd_name;
-	const char *cmdline;   /* "" for none */
-	bool kaslr;            /* bzImage: let the kernel unpack itself and choose its address */
-	gpa_t rsdp;            /* 0: none */
-	gpa_t reserved;        /* device registers in the 32-bit hole, for the memory map */
-	uint64_t reserved_len; /* 0: none */
-	uint8_t rng_seed[BOOT_RNG_SEED_LEN];
-};
+#include "common/boot.h"
 
 /* BOOT_LONG64 is 64-bit mode, with paging on by cr3. BOOT_PROT32 is protected mode, with paging
  * off. In both, segments are flat, from a GDT in guest RAM; RFLAGS is 2 (interrupts off); registers
@@ -63,11 +45,7 @@ struct boot_entry {
 	gpa_t gdt;
 	uint16_t gdt_limit;
 
-	/* For messages: --dry-run, --stats and the benchmarks. */
-	char how[96]; /* "bzImage, lz4 payload unpacked by minivmm" */
-	gpa_t kernel_start, kernel_end;
-	gpa_t initrd_start, initrd_end;   /* equal: there is none */
-	uint64_t decompress_ns, place_ns; /* placing: everything that isn't decompressing */
+	struct boot_placed placed;
 };
 
 /* Is the kernel Linux? False also for a file that boot_load() refuses. */

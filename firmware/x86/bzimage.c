@@ -212,7 +212,7 @@ static int enter_payload(const struct boot_request *r, struct boot_entry *e,
 	if (!host)
 		return -ENOEXEC;
 	rc = codec->unpack(b->code + at, len, host, size);
-	e->decompress_ns = monotonic_ns() - start;
+	e->placed.decompress_ns = monotonic_ns() - start;
 	if (rc == -ENOMEM)
 		return log_ret(rc, "kernel %s: no memory to unpack it", r->kernel_name);
 	if (rc < 0)
@@ -228,7 +228,8 @@ static int enter_payload(const struct boot_request *r, struct boot_entry *e,
 	spread(r, &elf, base, base + size);
 	e->mode = BOOT_LONG64;
 	e->rip = entry;
-	snprintf(e->how, sizeof(e->how), "bzImage, %s payload unpacked by minivmm", codec->name);
+	snprintf(e->placed.how, sizeof(e->placed.how), "bzImage, %s payload unpacked by minivmm",
+		 codec->name);
 	return 1;
 }
 
@@ -245,13 +246,14 @@ static int enter_decompressor(const struct boot_request *r, struct boot_entry *e
 	if (!host)
 		return -ENOEXEC;
 	memcpy(host, b->code, b->code_len);
-	e->kernel_start = b->address;
-	e->kernel_end = b->address + b->room;
+	e->placed.kernel_start = b->address;
+	e->placed.kernel_end = b->address + b->room;
 	b->h.code32_start = (uint32_t)b->address;
 	e->mode = old ? BOOT_PROT32 : BOOT_LONG64;
 	e->rip = b->address + (old ? 0 : ENTRY64);
-	snprintf(e->how, sizeof(e->how), "bzImage, unpacks itself from its %s-bit entry point (%s)",
-		 old ? "32" : "64", why);
+	snprintf(e->placed.how, sizeof(e->placed.how),
+		 "bzImage, unpacks itself from its %s-bit entry point (%s)", old ? "32" : "64",
+		 why);
 	return 0;
 }
 
@@ -267,5 +269,5 @@ int bzimage_load(const struct boot_request *r, struct boot_entry *e)
 		return rc;
 	if (rc == 0 && (rc = enter_decompressor(r, e, &b, why)) < 0)
 		return rc;
-	return linux_put_params(r, e, &b.h, max(e->kernel_end, b.address + b.room));
+	return linux_put_params(r, e, &b.h, max(e->placed.kernel_end, b.address + b.room));
 }

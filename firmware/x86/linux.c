@@ -49,8 +49,8 @@ int linux_put_params(const struct boot_request *r, struct boot_entry *e,
 	 * address is random. */
 	p.hdr.loadflags &= (uint8_t) ~(CAN_USE_HEAP | KASLR_FLAG);
 	p.hdr.cmd_line_ptr = BOOT_CMDLINE;
-	p.hdr.ramdisk_image = (uint32_t)e->initrd_start;
-	p.hdr.ramdisk_size = (uint32_t)(e->initrd_end - e->initrd_start);
+	p.hdr.ramdisk_image = (uint32_t)e->placed.initrd_start;
+	p.hdr.ramdisk_size = (uint32_t)(e->placed.initrd_end - e->placed.initrd_start);
 	p.hdr.setup_data = put_setup_data(r);
 	memcpy(boot_table(r, BOOT_INFO), &p, sizeof(p));
 	e->rsi = BOOT_INFO;
@@ -78,6 +78,6 @@ int vmlinux_load(const struct boot_request *r, struct boot_entry *e, const struc
 		return rc;
 	e->mode = BOOT_LONG64;
 	e->rip = entry;
-	snprintf(e->how, sizeof(e->how), "ELF, by its 64-bit entry point");
-	return linux_put_params(r, e, &h, e->kernel_end);
+	snprintf(e->placed.how, sizeof(e->placed.how), "ELF, by its 64-bit entry point");
+	return linux_put_params(r, e, &h, e->placed.kernel_end);
 }

@@ -163,8 +163,8 @@ static void put_module(const struct boot_request *r, const struct boot_entry *e,
 		       struct lists *lists, struct info *info)
 {
 	lists->module = (struct module){
-		.start = to_le32((uint32_t)e->initrd_start),
-		.end = to_le32((uint32_t)e->initrd_end),
+		.start = to_le32((uint32_t)e->placed.initrd_start),
+		.end = to_le32((uint32_t)e->placed.initrd_end),
 		.string = to_le32(BOOT_LISTS + offsetof(struct lists, module_string)),
 	};
 	snprintf(lists->module_string, sizeof(lists->module_string), "%s", r->initrd_name);
@@ -183,11 +183,11 @@ static int put_info(const struct boot_request *r, struct boot_entry *e)
 	int rc;
 
 	if ((rc = boot_put_arguments(r)) < 0 ||
-	    (rc = boot_put_initrd(r, e, e->kernel_end, 4 * GIB)) < 0)
+	    (rc = boot_put_initrd(r, e, e->placed.kernel_end, 4 * GIB)) < 0)
 		return rc;
 	put_map(r, lists, &info);
 	memcpy(lists->loader, loader_name, sizeof(loader_name));
-	if (e->initrd_end) {
+	if (e->placed.initrd_end) {
 		put_module(r, e, lists, &info);
 		flags |= INFO_MODULES;
 	}
@@ -227,7 +227,7 @@ int multiboot_load(const struct boot_request *r, struct boot_entry *e)
 	e->rip = entry;
 	e->rax = LOADER_MAGIC;
 	e->rbx = BOOT_INFO;
-	snprintf(e->how, sizeof(e->how), "Multiboot, %s",
+	snprintf(e->placed.how, sizeof(e->placed.how), "Multiboot, %s",
 		 h[H_FLAGS] & HAS_ADDRESSES ? "placed by its header" : "ELF");
 	return 0;
 }

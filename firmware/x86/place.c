@@ -112,9 +112,9 @@ int boot_put_initrd(const struct boot_request *r, struct boot_entry *e, gpa_t fl
 			(ull)(align_up(floor, MIB) / MIB), (ull)(top / MIB),
 			boot_low_end(r) < ceiling ? "give the guest more with --memory"
 						  : "make it smaller");
-	e->initrd_start = (top - len) & ~(page - 1);
-	e->initrd_end = e->initrd_start + len;
-	return gmem_write(r->mem, e->initrd_start, r->initrd, len);
+	e->placed.initrd_start = (top - len) & ~(page - 1);
+	e->placed.initrd_end = e->placed.initrd_start + len;
+	return gmem_write(r->mem, e->placed.initrd_start, r->initrd, len);
 }
 
 void boot_clear(const struct boot_request *r, gpa_t start, gpa_t end)
@@ -129,14 +129,14 @@ int boot_check_segments(const struct boot_request *r, struct boot_entry *e, cons
 {
 	bool inside = false;
 
-	e->kernel_start = UINT64_MAX;
+	e->placed.kernel_start = UINT64_MAX;
 	for (unsigned i = 0; i < elf->nr; i++) {
 		const struct elf_segment *s = &elf->seg[i];
 
 		if (!boot_room(r, s->paddr, s->memsz, "segments"))
 			return -ENOEXEC;
-		e->kernel_start = min(e->kernel_start, s->paddr);
-		e->kernel_end = max(e->kernel_end, s->paddr + s->memsz);
+		e->placed.kernel_start = min(e->placed.kernel_start, s->paddr);
+		e->placed.kernel_end = max(e->placed.kernel_end, s->paddr + s->memsz);
 		inside |= entry >= s->paddr && entry - s->paddr < s->filesz;
 	}
 	if (!inside || entry > UINT32_MAX)

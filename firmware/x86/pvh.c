@@ -44,18 +44,19 @@ int pvh_load(const struct boot_request *r, struct boot_entry *e, const struct el
 
 	if ((rc = boot_put_segments(r, e, elf, entry)) < 0 ||
 	    (rc = boot_put_cmdline(r, UINT64_MAX)) < 0 ||
-	    (rc = boot_put_initrd(r, e, e->kernel_end, 4 * GIB)) < 0)
+	    (rc = boot_put_initrd(r, e, e->placed.kernel_end, 4 * GIB)) < 0)
 		return rc;
 	for (unsigned i = 0; i < n; i++)
 		lists->map[i] = (struct memory_entry){ .addr = to_le64(map[i].base),
 						       .size = to_le64(map[i].size),
 						       .type = to_le32(map[i].type) };
-	lists->module = (struct module){ .addr = to_le64(e->initrd_start),
-					 .size = to_le64(e->initrd_end - e->initrd_start) };
+	lists->module =
+		(struct module){ .addr = to_le64(e->placed.initrd_start),
+				 .size = to_le64(e->placed.initrd_end - e->placed.initrd_start) };
 	*info = (struct start_info){
 		.magic = to_le32(START_INFO_MAGIC),
 		.version = to_le32(1),
-		.nr_modules = to_le32(e->initrd_end > e->initrd_start),
+		.nr_modules = to_le32(e->placed.initrd_end > e->placed.initrd_start),
 		.modules = to_le64(BOOT_LISTS + offsetof(struct lists, module)),
 		.cmdline = to_le64(BOOT_CMDLINE),
 		.rsdp = to_le64(r->rsdp),
@@ -65,6 +66,7 @@ int pvh_load(const struct boot_request *r, struct boot_entry *e, const struct el
 	e->mode = BOOT_PROT32;
 	e->rip = entry;
 	e->rbx = BOOT_INFO;
-	snprintf(e->how, sizeof(e->how), "ELF%s, by its PVH note", elf->is64 ? "64" : "32");
+	snprintf(e->placed.how, sizeof(e->placed.how), "ELF%s, by its PVH note",
+		 elf->is64 ? "64" : "32");
 	return 0;
 }

@@ -12,6 +12,7 @@
 
 #include <stdio.h>
 
+#include "common/boot.h"
 #include "common/devices.h"
 #include "host/doctor_report.h"
 #include "kvm/vcpu.h"
@@ -116,6 +117,18 @@ void board_close_serial(struct board *b);
 void board_press_power_button(struct board *b);
 
 /* -- kernels --------------------------------------------------------------------------------- */
+
+/* Loads the kernel and its initrd into guest RAM. Fills *placed, and keeps for board_enter_kernel()
+ * what else is needed. The line that is logged names the file, what is wrong and the way out; then
+ * guest RAM and *placed are unspecified. */
+int board_load_kernel(struct board *b, const struct boot_request *r,
+		      struct boot_placed *placed) __must_check;
+
+/* Puts the boot processor at that kernel's entry. The others wait until the guest starts them. */
+int board_enter_kernel(const struct board *b, struct vcpu *v) __must_check;
+
+/* Is the kernel Linux? False also for a file that board_load_kernel() refuses. */
+bool kernel_is_linux(const struct boot_request *r);
 
 /* Finds the release that a Linux kernel says it is, which is the name of its modules' directory.
  * Anybody may have written these bytes: they are copied up to the first one that a directory's name

@@ -103,7 +103,7 @@ int command_find_kernel(struct command *cmd, const char **path)
 
 int command_check_kernel(const struct boot_request *r)
 {
-	if (boot_is_linux(r))
+	if (kernel_is_linux(r))
 		return 0;
 	return log_ret(
 		-EINVAL,

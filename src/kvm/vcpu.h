@@ -17,7 +17,6 @@
 struct board;
 struct kvm_run;
 struct vcpu;
-struct boot_entry;
 
 #define VCPU_EXIT_REASONS 48 /* more than KVM has */
 
@@ -91,10 +90,6 @@ struct vcpu {
 int vcpu_init(struct vcpu *v, const struct vm *vm, unsigned id, unsigned cpus, struct board *board,
 	      struct bus *mmio, const struct gmem *mem) __must_check;
 void vcpu_destroy(struct vcpu *v);
-
-/* Puts the boot processor at the kernel's entry. The others wait for INIT and SIPI from the guest.
- * Returns 0 or -errno, logged. */
-int vcpu_boot(struct vcpu *v, const struct boot_entry *entry) __must_check;
 
 /* Runs the guest on a thread of its own, which calls ended() last. Returns 0 or -errno, logged. */
 int vcpu_start(struct vcpu *v, void (*ended)(void *ctx, enum vcpu_end end), void *ctx) __must_check;

@@ -106,7 +106,7 @@ static int make_initrd(struct machine *m, struct boot_request *r, const struct f
 /* Only Linux gets Linux's own words. */
 static int make_cmdline(struct machine *m, struct boot_request *r)
 {
-	const bool linux_kernel = m->config->command.argv || boot_is_linux(r);
+	const bool linux_kernel = m->config->command.argv || kernel_is_linux(r);
 
 	m->cmdline = cmdline_make(m->config, linux_kernel);
 	if (!m->cmdline)
@@ -123,7 +123,6 @@ static int place_kernel(struct machine *m)
 	struct initramfs archive = { 0 };
 	struct boot_request r = {
 		.mem = &m->mem,
-		.rsdp = arch_layout.tables.base,
 		.kaslr = c->kaslr,
 		.kernel_name = c->kernel,
 	};
@@ -144,7 +143,7 @@ static int place_kernel(struct machine *m)
 		rc = make_cmdline(m, &r);
 	transport_reserve(m, &r);
 	if (rc == 0)
-		rc = boot_load(&r, &m->entry);
+		rc = board_load_kernel(&m->board, &r, &m->placed);
 	if (rc == 0 && c->command.argv)
 		rc = command_check_kernel(&r);
 	initramfs_free(&archive);
@@ -175,7 +174,7 @@ static int init_vcpus(struct machine *m)
 		rc = vcpu_init(v, &m->vm, i, m->config->cpus, &m->board, &m->mmio, &m->mem);
 		v->timed = m->config->stats || m->config->command.json;
 	}
-	return rc == 0 ? vcpu_boot(&m->vcpu[0], &m->entry) : rc;
+	return rc == 0 ? board_enter_kernel(&m->board, &m->vcpu[0]) : rc;
 }
 
 /* -- life ------------------------------------------------------------------------------------ */

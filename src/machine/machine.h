@@ -12,7 +12,7 @@
 #include "board.h"
 #include "host/file.h"
 #include "backend/kept.h"
-#include "x86/boot.h"
+#include "common/boot.h"
 #include "pci.h"
 #include "machine/ram.h"
 #include "command/command.h"
@@ -121,8 +121,8 @@ struct machine {
 	size_t nr_virtio;
 
 	char *cmdline;
-	bool marks_panics; /* a reset after a panic is told from others by BIOS_RESET_FLAG */
-	struct boot_entry entry;
+	bool marks_panics; /* kernel_left_panic() tells a panic from a reset */
+	struct boot_placed placed;
 	struct command command;
 };
 

@@ -26,13 +26,12 @@ static void print_memory(FILE *out, const struct machine *m)
 	if (tables->what)
 		fprintf(out, "  0x%010llx-0x%010llx  %s\n", (ull)tables->base,
 			(ull)(tables->base + tables->len - 1), tables->what);
-	fprintf(out, "  0x%010llx-0x%010llx  kernel: %s\n", (ull)m->entry.kernel_start,
-		(ull)m->entry.kernel_end - 1, m->entry.how);
-	if (m->entry.initrd_start != m->entry.initrd_end)
-		fprintf(out, "  0x%010llx-0x%010llx  initrd: %s\n", (ull)m->entry.initrd_start,
-			(ull)m->entry.initrd_end - 1, m->config->initrd ?: "of run");
-	fprintf(out, "  0x%010llx             entry, %s\n", (ull)m->entry.rip,
-		m->entry.mode == BOOT_LONG64 ? "64-bit mode" : "32-bit protected mode");
+	fprintf(out, "  0x%010llx-0x%010llx  kernel: %s\n", (ull)m->placed.kernel_start,
+		(ull)m->placed.kernel_end - 1, m->placed.how);
+	if (m->placed.initrd_start != m->placed.initrd_end)
+		fprintf(out, "  0x%010llx-0x%010llx  initrd: %s\n", (ull)m->placed.initrd_start,
+			(ull)m->placed.initrd_end - 1, m->config->initrd ?: "of run");
+	fprintf(out, "  0x%010llx             entry, %s\n", (ull)m->placed.entry, m->placed.mode);
 	for (size_t i = 0; i < LAYOUT_CHIP; i++)
 		if (arch_layout.chip[i].what)
 			fprintf(out, "  0x%010llx             %s\n", (ull)arch_layout.chip[i].at,
@@ -155,8 +154,8 @@ static void print_start(FILE *out, const struct machine *m)
 		{ "KVM", t->kvm - t->memory },
 		{ "devices, ACPI", t->devices - t->kvm },
 		{ "files read", t->files - t->devices },
-		{ "decompressed", (int64_t)m->entry.decompress_ns },
-		{ "placed", t->kernel - t->files - (int64_t)m->entry.decompress_ns },
+		{ "decompressed", (int64_t)m->placed.decompress_ns },
+		{ "placed", t->kernel - t->files - (int64_t)m->placed.decompress_ns },
 		{ "vCPUs", t->vcpus - t->kernel },
 		{ "first KVM_RUN", (int64_t)m->vcpu[0].stats.first_run_ns - t->vcpus },
 		{ "in all", (int64_t)m->vcpu[0].stats.first_run_ns - t->begin },

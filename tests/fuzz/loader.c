@@ -31,13 +31,14 @@ static uint8_t *ram(void)
 static void check(const struct boot_request *r, const struct boot_entry *e)
 {
 	assert(gmem_slice(r->mem, e->rip, 1));
-	assert(e->kernel_start < e->kernel_end && gmem_slice(r->mem, e->kernel_end - 1, 1));
-	assert(e->rip >= e->kernel_start && e->rip < e->kernel_end);
+	assert(e->placed.kernel_start < e->placed.kernel_end &&
+	       gmem_slice(r->mem, e->placed.kernel_end - 1, 1));
+	assert(e->rip >= e->placed.kernel_start && e->rip < e->placed.kernel_end);
 	if (!r->initrd)
 		return;
-	assert(e->initrd_end - e->initrd_start == r->initrd_len);
-	assert(e->initrd_start >= e->kernel_end && e->initrd_start >= MIB);
-	assert(!memcmp(gmem_slice(r->mem, e->initrd_start, r->initrd_len), r->initrd,
+	assert(e->placed.initrd_end - e->placed.initrd_start == r->initrd_len);
+	assert(e->placed.initrd_start >= e->placed.kernel_end && e->placed.initrd_start >= MIB);
+	assert(!memcmp(gmem_slice(r->mem, e->placed.initrd_start, r->initrd_len), r->initrd,
 		       r->initrd_len));
 }
 

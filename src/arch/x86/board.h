@@ -10,6 +10,7 @@
 #include "pvpanic.h"
 #include "rtc.h"
 #include "uart8250.h"
+#include "x86/boot.h"
 
 struct board {
 	const struct config *config; /* not owned */
@@ -22,4 +23,6 @@ struct board {
 	struct pvpanic pvpanic;
 	struct pm pm;
 	struct debug_exit debug_exit;
+
+	struct boot_entry entry; /* after board_load_kernel() */
 };

@@ -1,7 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Reads what x86's kernels say of themselves, and what they leave in memory. */
+/* Loads x86's kernels; reads what they say of themselves, and what they leave in memory. */
 #include "arch/arch.h"
+#include "arch/x86/layout.h"
+#include "board.h"
 #include "x86/bios.h"
+#include "x86/boot.h"
+
+int board_load_kernel(struct board *b, const struct boot_request *r, struct boot_placed *placed)
+{
+	struct boot_request request = *r;
+	int rc;
+
+	request.rsdp = BOARD_ACPI;
+	rc = boot_load(&request, &b->entry);
+	*placed = b->entry.placed;
+	return rc;
+}
+
+bool kernel_is_linux(const struct boot_request *r)
+{
+	return boot_is_linux(r);
+}
 
 bool kernel_release(const uint8_t *file, size_t len, char release[KERNEL_RELEASE_MAX])
 {

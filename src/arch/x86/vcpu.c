@@ -8,7 +8,7 @@
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 
-#include "x86/boot.h"
+#include "board.h"
 #include "vmm/log.h"
 #include "arch/x86/x86.h"
 
@@ -48,8 +48,9 @@ static void set_segments(struct kvm_sregs *s, const struct boot_entry *e, bool l
 	s->idt = (struct kvm_dtable){ 0 };
 }
 
-int vcpu_boot(struct vcpu *v, const struct boot_entry *e)
+int board_enter_kernel(const struct board *b, struct vcpu *v)
 {
+	const struct boot_entry *e = &b->entry;
 	const bool long_mode = e->mode == BOOT_LONG64;
 	const struct kvm_regs regs = {
 		.rip = e->rip,

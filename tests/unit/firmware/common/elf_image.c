@@ -53,8 +53,8 @@ static void vmlinux_enters_in_64_bit_mode(void **state __unused)
 	assert_int_equal(g->e.mode, BOOT_LONG64);
 	assert_int_equal(g->e.rip, 0x100010);
 	assert_int_equal(g->e.rsi, 0x81000);
-	assert_int_equal(g->e.kernel_start, 0x100000);
-	assert_int_equal(g->e.kernel_end, 0x200700);
+	assert_int_equal(g->e.placed.kernel_start, 0x100000);
+	assert_int_equal(g->e.placed.kernel_end, 0x200700);
 	assert_true(placed(&g->mem, 0x100000, &f, 0x1000, 0x800));
 	assert_true(zero(&g->mem, 0x100800, 0x200000));
 	assert_true(placed(&g->mem, 0x200000, &f, 0x2000, 0x700));
@@ -183,8 +183,8 @@ static void segments_touch_and_others_are_ignored(void **state __unused)
 	assert_int_equal(guest_load(g, &f), 0);
 	assert_true(placed(&g->mem, 0x101000, &f, 0x1800, 0x800));
 	assert_true(placed(&g->mem, 0x102000, &f, 0x1000, 0x800));
-	assert_int_equal(g->e.kernel_start, 0x101000);
-	assert_int_equal(g->e.kernel_end, 0x103700);
+	assert_int_equal(g->e.placed.kernel_start, 0x101000);
+	assert_int_equal(g->e.placed.kernel_end, 0x103700);
 	free(f.data);
 	guest_free(g);
 }
@@ -441,7 +441,7 @@ static void a_bss_may_be_anywhere_in_the_file(void **state __unused)
 	struct image f = elf64_new(0x100010, 0x2700, parts, 2);
 
 	assert_int_equal(guest_load(g, &f), 0);
-	assert_int_equal(g->e.kernel_end, 0x201000);
+	assert_int_equal(g->e.placed.kernel_end, 0x201000);
 	free(f.data);
 	guest_free(g);
 }

@@ -24,7 +24,7 @@ static void check_unpacked(const struct guest *g, const struct image *v)
 	assert_int_equal(g->e.mode, BOOT_LONG64);
 	assert_int_equal(g->e.rip, PREF + 0x10);
 	assert_int_equal(g->e.rsi, 0x81000);
-	assert_non_null(strstr(g->e.how, "lz4"));
+	assert_non_null(strstr(g->e.placed.how, "lz4"));
 }
 
 static void unpacked_by_us(void **state __unused)
@@ -34,8 +34,8 @@ static void unpacked_by_us(void **state __unused)
 
 	assert_int_equal(guest_load(g, &f), 0);
 	check_unpacked(g, &v);
-	assert_int_equal(g->e.kernel_start, PREF);
-	assert_int_equal(g->e.kernel_end, PREF + 0x68000);
+	assert_int_equal(g->e.placed.kernel_start, PREF);
+	assert_int_equal(g->e.placed.kernel_end, PREF + 0x68000);
 	free_images(&v, &f);
 	guest_free(g);
 }
@@ -130,12 +130,13 @@ static void unpacks_itself(void **state __unused)
 			set(&f, XLOADFLAGS, 2, 0); /* the field doesn't exist yet */
 		set(&f, cases[i].at, cases[i].size, cases[i].value);
 		assert_int_equal(guest_load(g, &f), 0);
-		assert_int_equal(g->e.kernel_start, at);
-		assert_int_equal(g->e.kernel_end, at + (at == PREF ? INIT : 4 * (f.len - CODE)));
+		assert_int_equal(g->e.placed.kernel_start, at);
+		assert_int_equal(g->e.placed.kernel_end,
+				 at + (at == PREF ? INIT : 4 * (f.len - CODE)));
 		assert_int_equal(g->e.mode, cases[i].mode);
 		assert_int_equal(g->e.rip, cases[i].rip);
 		assert_int_equal(g->e.rsi, 0x81000);
-		assert_non_null(strstr(g->e.how, cases[i].how));
+		assert_non_null(strstr(g->e.placed.how, cases[i].how));
 		assert_true(placed(&g->mem, at, &f, CODE, f.len - CODE));
 		assert_true(zero(&g->mem, 1 * MIB, at));
 		free_images(&v, &f);
@@ -309,7 +310,7 @@ static void odd_headers_are_understood(void **state __unused)
 	g->r.kaslr = true;
 	assert_int_equal(guest_load(g, &wide), 0);
 	assert_true(placed(&g->mem, PREF, &f, CODE, f.len - CODE));
-	assert_int_equal(g->e.kernel_end, PREF + f.len - CODE);
+	assert_int_equal(g->e.placed.kernel_end, PREF + f.len - CODE);
 	free(wide.data);
 	free_images(&v, &f);
 	guest_free(g);

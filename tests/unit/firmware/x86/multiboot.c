@@ -110,7 +110,7 @@ static void placed_by_its_header(void **state __unused)
 	assert_int_equal(guest_load(g, &f), 0);
 	assert_int_equal(g->e.mode, BOOT_PROT32);
 	assert_int_equal(g->e.rip, 0x200004);
-	assert_int_equal(g->e.kernel_end, 0x201000);
+	assert_int_equal(g->e.placed.kernel_end, 0x201000);
 	assert_true(placed(&g->mem, 0x200000, &f, 0x10, 0x800));
 	assert_true(zero(&g->mem, 0x200800, 32 * MIB));
 	free(f.data);
@@ -118,7 +118,7 @@ static void placed_by_its_header(void **state __unused)
 	f = flat_with_header((struct addresses){ { 0x200040, 0x200000, 0, 0, 0x200fff } });
 	assert_int_equal(guest_load(g, &f), 0);
 	assert_true(placed(&g->mem, 0x200000, &f, 0, 0x1000));
-	assert_int_equal(g->e.kernel_end, 0x201000);
+	assert_int_equal(g->e.placed.kernel_end, 0x201000);
 	free(f.data);
 	guest_free(g);
 }

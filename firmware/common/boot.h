@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a kernel is booted with, and what became of it, whatever the architecture. */
+#pragma once
+
+#include "vmm/mem.h"
+
+#define BOOT_RNG_SEED_LEN 32
+
+struct boot_request {
+	const struct gmem *mem; /* zeroed; one region begins at 0 */
+	const uint8_t *kernel;  /* the file's bytes, which are not text */
+	size_t kernel_len;
+	const char *kernel_name; /* for messages */
+	const void *initrd;      /* NULL: none */
+	size_t initrd_len;
+	const char *initrd_name;
+	const char *cmdline;   /* "" for none */
+	bool kaslr;            /* let the kernel unpack itself and choose its address */
+	gpa_t rsdp;            /* where ACPI's tables begin; 0: there are none */
+	gpa_t reserved;        /* device registers in the 32-bit hole, for the memory map */
+	uint64_t reserved_len; /* 0: none */
+	uint8_t rng_seed[BOOT_RNG_SEED_LEN];
+};
+
+/* Where kernel and initrd are, and how they came there. */
+struct boot_placed {
+	gpa_t kernel_start, kernel_end;
+	gpa_t initrd_start, initrd_end; /* equal: there is none */
+	gpa_t entry;                    /* where the first processor starts */
+
+	/* For messages: --dry-run, --stats and the benchmarks. */
+	char how[96];                     /* "bzImage, lz4 payload unpacked by minivmm" */
+	const char *mode;                 /* of the processor there: "64-bit mode" */
+	uint64_t decompress_ns, place_ns; /* placing: everything that isn't decompressing */
+};
