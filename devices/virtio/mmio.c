@@ -339,8 +339,3 @@ int virtio_mmio_wire(struct virtio_mmio *t, const struct wires *wires, gpa_t bas
 	return rc < 0 ? log_ret(rc, "virtio-%s: ioeventfd: %s", t->vd->ops->name, strerror(-rc))
 		      : 0;
 }
-
-int virtio_mmio_kick_fd(const struct virtio_mmio *t, unsigned index)
-{
-	return virtio_kicks_fd(&t->kicks, index);
-}

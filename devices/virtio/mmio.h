@@ -41,6 +41,3 @@ void virtio_mmio_destroy(struct virtio_mmio *t);
 /* Makes the driver's kicks come by wires, for a device that is at base; what wires refers to must
  * outlive t. Returns 0 or -errno, logged. */
 int virtio_mmio_wire(struct virtio_mmio *t, const struct wires *wires, gpa_t base) __must_check;
-
-/* Returns the eventfd that kicks queue index, which the device has. */
-int virtio_mmio_kick_fd(const struct virtio_mmio *t, unsigned index);

@@ -180,7 +180,7 @@ static bool kick_pending(struct cat *cat, unsigned queue)
 {
 	uint64_t nr;
 
-	return read(virtio_mmio_kick_fd(&cat->mmio, queue), &nr, sizeof(nr)) == sizeof(nr);
+	return read(virtio_kicks_fd(&cat->mmio.kicks, queue), &nr, sizeof(nr)) == sizeof(nr);
 }
 
 /* Acts as a driver does, through registers only. The device then looks at earlier offers. */
@@ -453,10 +453,12 @@ static void a_kick_becomes_an_interrupt(void **state __unused)
 
 	cat_init(&cat);
 	bring_up(&cat, 0);
-	assert_int_not_equal(virtio_mmio_kick_fd(&cat.mmio, 0), virtio_mmio_kick_fd(&cat.mmio, 1));
+	assert_int_not_equal(virtio_kicks_fd(&cat.mmio.kicks, 0),
+			     virtio_kicks_fd(&cat.mmio.kicks, 1));
 	/* By eventfd, as from an ioeventfd … */
 	request(&cat, 1);
-	assert_int_equal(write(virtio_mmio_kick_fd(&cat.mmio, 1), &one, sizeof(one)), sizeof(one));
+	assert_int_equal(write(virtio_kicks_fd(&cat.mmio.kicks, 1), &one, sizeof(one)),
+			 sizeof(one));
 	assert_int_equal(ring_used(&cat.ring[1]), 0); /* not on this thread */
 	run_until(&cat, 1);
 	assert_int_equal(ring_used(&cat.ring[1]), 1);
@@ -512,7 +514,7 @@ static void kicks_can_be_left_to_others(void **state __unused)
 	ops = cat.vd.transport;
 	bring_up(&cat, 0);
 	kick = ops->kick_fd(&cat.mmio, 1);
-	assert_int_equal(kick, virtio_mmio_kick_fd(&cat.mmio, 1));
+	assert_int_equal(kick, virtio_kicks_fd(&cat.mmio.kicks, 1));
 	request(&cat, 1);
 	wr(&cat, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
 	assert_int_equal(epoll_wait(cat.loop.epoll_fd, &ev, 1, 0), 1);
@@ -630,7 +632,7 @@ static void kicks_come_off_the_loop(void **state __unused)
 	int kick;
 
 	cat_init(&cat);
-	kick = dup(virtio_mmio_kick_fd(&cat.mmio, 0));
+	kick = dup(virtio_kicks_fd(&cat.mmio.kicks, 0));
 	assert_int_equal(write(kick, &one, sizeof(one)), sizeof(one));
 	assert_int_equal(epoll_wait(cat.loop.epoll_fd, &ev, 1, 0), 1);
 	virtio_mmio_destroy(&cat.mmio);
