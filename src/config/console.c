@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "config/word.h"
+
 static const struct opt_choice host_ends[] = {
 	{ "none", HOST_NONE }, { "stdio", HOST_STDIO },   { "pty", HOST_PTY },
 	{ "file", HOST_FILE }, { "socket", HOST_SOCKET }, { "fd", HOST_FD },
@@ -73,23 +75,9 @@ static int set_port_end(const struct opt_value *v, void *field)
 	return v->text ? set_host_value(v, e) : 0;
 }
 
-/* udev makes file names of it, so it may have no blanks or slashes. */
 static int set_port_name(const struct opt_value *v, void *field)
 {
-	size_t max = sizeof(((struct port_config *)0)->name) - 1;
-	size_t len = strlen(v->text);
-
-	if (!len || len > max)
-		return opt_fail(v, "name must have 1 to %zu characters; this one has %zu", max,
-				len);
-	for (const char *p = v->text; *p; p++) {
-		if (*p <= ' ' || *p > '~' || *p == '/')
-			return opt_fail(
-				v,
-				"name may have ASCII letters, digits and signs, but no blank and no slash");
-	}
-	memcpy(field, v->text, len + 1);
-	return 0;
+	return config_word(v, field, sizeof(((struct port_config *)0)->name));
 }
 
 static const struct opt port_rows[] = {

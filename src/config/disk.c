@@ -3,23 +3,12 @@
 
 #include <stdlib.h>
 
-/* virtio 1.2 §5.2.6: the identity has 20 bytes. udev makes file names of it, so it may have no
- * blanks or slashes. */
+#include "config/word.h"
+
+/* virtio 1.2 §5.2.6: the identity has 20 bytes. */
 static int set_disk_id(const struct opt_value *v, void *field)
 {
-	size_t max = sizeof(((struct disk_config *)0)->id) - 1;
-	size_t len = strlen(v->text);
-
-	if (!len || len > max)
-		return opt_fail(v, "id must have 1 to %zu characters; this one has %zu", max, len);
-	for (const char *p = v->text; *p; p++) {
-		if (*p <= ' ' || *p > '~' || *p == '/')
-			return opt_fail(
-				v,
-				"id may have ASCII letters, digits and signs, but no blank and no slash");
-	}
-	memcpy(field, v->text, len + 1);
-	return 0;
+	return config_word(v, field, sizeof(((struct disk_config *)0)->id));
 }
 
 static const struct opt_choice disk_kinds[] = {
