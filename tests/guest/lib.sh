@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash disable=SC2034 # some of these variables are for those who source this file
 #
-# lib.sh: what tests with unmodified kernels have in common (docs/testing.md). To be sourced by AREA.sh, which runs out here,
-# where processors are fast: it makes kernels and a root file system for guests, then starts one test bed, in which
-# bed/AREA.sh runs guest after guest.
+# lib.sh: the common part of tests with unmodified kernels (docs/testing.md). To be sourced by
+# AREA.sh, which runs out here, where processors are fast: it makes kernels and a root file system
+# for guests, then starts one test bed, in which bed/AREA.sh runs one guest after the other.
 #
-# $minivmm is the program under test; $work a folder for what the guests need, which bed/AREA.sh gets; $root a root file
-# system (PID 1 is bed/init, the programs are busybox's); $release names Debian's kernel, unpacked in $debian.
+# $minivmm is the program under test; $work is a directory for what the guests need, which
+# bed/AREA.sh gets; $root is a root file system (PID 1 is bed/init, the programs are busybox's);
+# $release names Debian's kernel, unpacked in $debian.
 set -euo pipefail
 
 guest_tests=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
@@ -14,13 +15,14 @@ PATH=$PATH:/usr/sbin:/sbin
 # shellcheck source=examples/packages.sh
 . "$guest_tests/../../examples/packages.sh"
 
-# skip REASON: the whole test.
+# skip REASON: skips the whole test.
 skip() {
 	echo "1..0 # SKIP $*"
 	exit 0
 }
 
-# prepare MINIVMM [PACKAGE...]: $minivmm, $work with the kernels (debian, tiny), $root. Skips where packages are missing.
+# prepare MINIVMM [PACKAGE...]: makes $minivmm, $work with the kernels (debian, tiny), $root. Skips
+# if packages are missing.
 prepare() {
 	local lacking tiny name
 	minivmm=$(realpath "$1")
@@ -45,7 +47,8 @@ prepare() {
 	ln -s ../init "$root/sbin/init"
 }
 
-# add_modules NAME...: modules of Debian's kernel, which init loads in this order, each behind those that it depends on.
+# add_modules NAME...: adds modules of Debian's kernel, which init loads in this order, each after
+# those that it depends on.
 add_modules() {
 	local name module
 	for name in "$@"; do
@@ -57,7 +60,8 @@ add_modules() {
 	done
 }
 
-# add_programs FILE...: programs of this machine, with their shared libraries, into the guest's /bin (before busybox's).
+# add_programs FILE...: adds programs of this machine, with their shared libraries, to the guest's
+# /bin (before busybox's).
 add_programs() {
 	local file library
 	for file in "$@"; do
@@ -69,15 +73,17 @@ add_programs() {
 	done
 }
 
-# make_initrd: $work/initrd, of what is in $root by now, and the modules for what every machine has.
+# make_initrd: makes $work/initrd from what is in $root by now, and the modules for what every
+# machine has.
 make_initrd() {
 	add_modules virtio_mmio virtio_pci virtio_rng pvpanic_mmio
 	(cd "$root" && find . | cpio --quiet -o -H newc -R 0:0) >"$work/initrd"
 }
 
-# in_bed AREA.sh [OPTION...]: runs bed/AREA.sh in a test bed (with these options); its exit status. Standard input stays ours:
-# the bed would hold it. A bed that stands still itself (docs/testing.md), for it prints nothing for longer than any point
-# takes, is started once more, and that is said.
+# in_bed AREA.sh [OPTION...]: runs bed/AREA.sh in a test bed (with these options), and returns its
+# exit status. Standard input stays ours: the bed would hold it. If a bed stands still itself
+# (docs/testing.md), it prints nothing for longer than any point takes; then it is started once
+# more, and that is said.
 in_bed() {
 	local status=0
 	bed "$@" >"$work/tap" || status=$?

@@ -1,25 +1,28 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash disable=SC2016,SC2034 # guests' scripts are in quotes; some variables are for those who source this file
 #
-# lib.sh: for bed/AREA.sh, which runs in the test bed as AREA.sh MINIVMM FOLDER and sources this. FOLDER has two kernels
-# (debian, tiny), an initrd, and what else the outer AREA.sh put there. Every guest runs a script of its own (bed/init), whose
-# output, like minivmm's exit status and messages, is then compared. TAP.
+# lib.sh: for bed/AREA.sh, which runs in the test bed as AREA.sh MINIVMM DIRECTORY and sources this.
+# DIRECTORY has two kernels (debian, tiny), an initrd, and whatever else the outer AREA.sh put
+# there. Every guest runs a script of its own (bed/init); then its output, and minivmm's exit status
+# and messages, are compared. TAP.
 #
-# Nothing here depends on how fast anything is: a guest is left alone as long as it gets on (hangs).
+# Nothing here depends on speed: a guest is left alone as long as it makes progress (hangs).
 set -u
 minivmm=$1 from=$2
 patience=700
 work=$(mktemp -d)
 nr=0 failed=0 wrong=()
 
-# Set $transport to one of $transports, and the guests get it; unset, the default.
+# Set $transport to one of $transports, and the guests get that; if it is unset, they get the
+# default.
 transport=
 transports=(mmio pci)
 
 # ---- guests ----
 
-# guest NAME: the guest that all that follows is about, $name. A test with one guest needs no name for it. Its files, in a folder of
-# its own, are $out (what it printed so far), $lines (the same once it has ended, in lines), $err (minivmm's messages).
+# guest NAME: all that follows is about this guest, $name. A test with one guest needs no name for
+# it. Its files are in a directory of its own: $out (what it has printed so far), $lines (the same,
+# in lines, once it has ended), $err (minivmm's messages).
 guest() {
 	name=$1
 	out=$work/$name/out err=$work/$name/err lines=$work/$name/lines initrd=$work/$name/initrd
@@ -30,13 +33,15 @@ guest() {
 declare -A pids=() commands=() involved=() # by the names of the guests
 guest guest
 
-# with_script SCRIPT: an initrd whose guest runs it, at $initrd. (The kernel unpacks one archive after the other.)
+# with_script SCRIPT: makes an initrd whose guest runs it, at $initrd. (The kernel unpacks one
+# archive after the other.)
 with_script() {
 	printf '%s\n' "$1" >"$work/$name/test"
 	{ cat "$from/initrd" && (cd "$work/$name" && echo test | cpio --quiet -o -H newc); } >"$initrd"
 }
 
-# start OPTION...: minivmm in the background, $pid. Its standard input is $input, which is nothing unless set.
+# start OPTION...: starts minivmm in the background, $pid. Its standard input is $input, which is
+# empty unless set.
 input=/dev/null
 start() {
 	local command=("$minivmm" "$@")
@@ -48,7 +53,7 @@ launch() {
 	: >"$out"
 	: >"$lines"
 	used='' sign='' looked=$SECONDS
-	# What a script has in the background ignores SIGINT, and minivmm would leave it at that.
+	# A script's background processes ignore SIGINT, and minivmm would keep it ignored.
 	eval "exec env --default-signal=INT,QUIT ${commands[$name]}" <"$input" >"$out" 2>"$err" &
 	pid=$!
 	pids[$name]=$pid
@@ -59,7 +64,8 @@ start_as() {
 	start "${@:2}"
 }
 
-# report_hang: what is to be seen of minivmm from outside: what its threads wait for, what KVM counts, what timers there are.
+# report_hang: prints what can be seen of minivmm from outside: what its threads wait for, what KVM
+# counts, what timers there are.
 report_hang() {
 	local task
 	[[ -e /sys/kernel/debug/kvm ]] || mount -t debugfs debugfs /sys/kernel/debug
@@ -72,8 +78,8 @@ report_hang() {
 	dmesg | grep -iE 'kvm|tsc|rcu|hung'
 }
 
-# A guest that hangs is booted a second time, once in all, and that is said: QEMU's emulation may be at fault (docs/testing.md).
-# Nothing but a hang is tried again.
+# A guest that hangs is booted a second time, but only once in all, and that is said: QEMU's
+# emulation may be at fault (docs/testing.md). Only a hang is tried again.
 second_try() {
 	((retried++ == 0)) || return 1
 	echo "# a guest hung, and is booted a second time; it had printed:"
@@ -85,10 +91,11 @@ second_try() {
 	launch
 }
 retried=0
-before_retry= # a command, for guests that leave something behind which a second try must not find
+before_retry= # a command, for guests that leave something that a second try must not find
 
-# hangs SINCE: no guest has used any processor time for a minute, which even a slow one does; or for $patience seconds it has
-# printed nothing, and minivmm has moved no byte for it. Long transfers get on, however slow this machine is.
+# hangs SINCE: for a minute, no guest has used any processor time, which even a slow one does; or
+# for $patience seconds it has printed nothing, and minivmm has moved no byte for it. Long transfers
+# make progress, however slow this machine is.
 hangs() {
 	local now
 	if ((SECONDS - looked >= 10)); then
@@ -109,9 +116,9 @@ goes_on() {
 	! hangs "$1" || hung=1
 	[[ -z $hung ]] && kill -0 "$pid" 2>/dev/null
 }
-hung= # what hangs once more ends the test: the rest would, too, and each takes all of our patience
+hung= # a second hang ends the test: the rest would hang, too, and each takes all of our patience
 
-# await LINE: until the guest has printed it.
+# await LINE: waits until the guest has printed it.
 await() {
 	local since=$SECONDS
 	until tr -d '\r\0' <"$out" | grep -aqxF -- "$1"; do
@@ -124,7 +131,7 @@ await() {
 	done
 }
 
-# until_true COMMAND...: until it succeeds, while the guest runs.
+# until_true COMMAND...: repeats it until it succeeds, while the guest runs.
 until_true() {
 	local since=$SECONDS
 	until "$@"; do
@@ -136,7 +143,7 @@ until_true() {
 	done
 }
 
-# finish: until minivmm has ended, with $status.
+# finish: waits until minivmm has ended, with $status.
 finish() {
 	ended() {
 		local since=$SECONDS
@@ -153,7 +160,7 @@ finish() {
 
 run() { start "$@" && finish; }
 
-# boot SCRIPT OPTION...: Debian's kernel with an initrd that has the script, until it has ended.
+# boot SCRIPT OPTION...: runs Debian's kernel, with an initrd that has the script, to its end.
 boot() { start_boot "$@" && finish; }
 # start_boot SCRIPT OPTION...: the same in the background.
 start_boot() {
@@ -161,9 +168,10 @@ start_boot() {
 	start --kernel "$from/debian" --initrd "$initrd" "${@:2}"
 }
 
-# Part of a script: says "bad: " of a device without its driver, of all that ACPI says, and of every warning but those that the
-# test bed causes (its emulated processor disagrees with itself about the size of XSAVE's area, and it is slow), and one that
-# Linux built without CPUFreq always has.
+# Part of a script: prints "bad: " for a device without its driver, for all that ACPI says, and for
+# every warning except those that the test bed causes (its emulated processor disagrees with itself
+# about the size of XSAVE's area, and it is slow), and one that Linux built without CPUFreq always
+# prints.
 look='
 for i in /sys/bus/virtio/devices/*; do
 	[ -e "$i/driver" ] || echo "bad: $i has no driver"
@@ -171,7 +179,7 @@ done
 for i in /sys/bus/platform/devices/LNRO* /sys/bus/platform/devices/QEMU0001*; do
 	[ ! -e "$i" ] || [ -e "$i/driver" ] || echo "bad: $i has no driver"
 done
-echo "reads random numbers" # so that a hang shows where
+echo "reads random numbers" # so that a hang shows its place
 [ "$(head -c 16 /dev/hwrng | wc -c)" = 16 ] || echo "bad: no random numbers"
 [ -c /dev/rtc0 ] || echo "bad: no clock"
 echo "reads the log"
@@ -184,17 +192,17 @@ dmesg -r | sed -n "s/^<[0-4]>\[[^]]*\] //p" | sed -E "
 dmesg | grep -E "ACPI[^:]*(Error|Warning|Exception)|Firmware (Bug|Warn)" | sed "s/^/bad: /"
 '
 
-# ---- what is expected of them, once they have ended ----
+# ---- what is expected of guests that have ended ----
 
 ends() { [[ $status = "$1" ]] || wrong+=("exit status $status, not $1"); }
 prints() { grep -aqxF -- "$1" "$lines" || wrong+=("the guest has not printed: $1"); }
 prints_not() { ! grep -aqF -- "$1" "$lines" || wrong+=("the guest has printed: $1"); }
 logs() { grep -aq -- "$1" "$err" || wrong+=("minivmm has not said: $1"); }
 is() { [[ $2 = "$3" ]] || wrong+=("$1: $2, not $3"); }
-# value NAME: what the guest printed after that word.
+# value NAME: prints what the guest printed after that word.
 value() { sed -n "s/^$1 //p" "$lines"; }
 
-# point NAME: one line of TAP, for all that was expected since the last one.
+# point NAME: prints one line of TAP, for all that was expected since the last one.
 point() {
 	local each
 	nr=$((nr + 1))
@@ -223,7 +231,7 @@ skip_point() {
 	echo "ok $nr - $1 # SKIP $2"
 }
 
-# done_testing: the end of AREA.sh.
+# done_testing: ends AREA.sh.
 done_testing() {
 	echo "1..$nr"
 	exit $((failed > 0))
