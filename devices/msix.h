@@ -52,7 +52,7 @@ void msix_config_written(struct msix *m, const struct pci_function *f, unsigned 
 void msix_signal(struct msix *m, unsigned vector);
 /* Returns the eventfd that does so; or -errno, logged. */
 int msix_fd(struct msix *m, unsigned vector);
-/* Gives in *fd an eventfd that another process may have: its signals are sent, or become pending,
+/* Stores in *fd an eventfd that another process may have: its signals are sent, or become pending,
  * in the same way. Returns 0, or -errno, logged. */
 int msix_lend(struct msix *m, unsigned vector, struct shared_fd *fd) __must_check;
 /* Forgets what is pending, and takes back what is lent. */

@@ -179,8 +179,8 @@ void pci_function_destroy(struct pci_function *f)
 
 /* -- the ways to configuration space --------------------------------------------------------- */
 
-/* Finds the function of that number, and turns off into its offset in configuration space. NULL:
- * there is none. */
+/* Finds the function of that number, and turns *off into the offset in its configuration space.
+ * NULL: there is none. */
 static struct dev *forward_config(const struct pci *p, unsigned devfn, uint64_t *off, unsigned size)
 {
 	if (devfn % 8 || devfn / 8 >= p->nr_slots || size > CONFIG_SIZE - *off)

@@ -55,8 +55,8 @@ struct uart {
 };
 
 /* A UART on the UART_PORTS ports of its range. Its line is edge-triggered: every new condition
- * after IIR said "none" is a new edge. *irq is copied; backend may be NULL, and must outlive the
- * UART otherwise. */
+ * after IIR said "none" is a new edge. *irq is copied; backend must outlive the UART, unless it is
+ * NULL. */
 void uart_init(struct uart *u, const struct irq_line *irq, struct stream *backend);
 
 /* Wakes and releases vCPUs that wait for room to transmit, from now on. May be called

@@ -62,7 +62,7 @@ static inline void judge_entry(struct judge *j, uint64_t entry)
 	j->errors += (judge_count(j, off / j->cluster) == 1) != entry >> 63;
 }
 
-/* False: there are compressed clusters. */
+/* Judges L1 and all L2 tables. False: there are compressed clusters. */
 static inline bool judge_tables(struct judge *j)
 {
 	const uint64_t l1 = judge_get(j, 40, 8), reftable = judge_get(j, 48, 8);

@@ -252,8 +252,8 @@ static int port_serve(struct console_port *p)
 	uint64_t budget = BUDGET;
 	int rc = port_push(p, &budget);
 
-	/* Before input, which waits for it, and again after it: the client's last bytes may be
-	 * taken by now. */
+	/* Once before input, which waits for it, and once after it: the client's last bytes may
+	 * have been taken by now. */
 	if (rc == 0)
 		rc = console_port_say(p);
 	if (rc == 0)

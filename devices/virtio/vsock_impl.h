@@ -86,9 +86,9 @@ struct vsock_conn {
 	 * point of view. */
 	unsigned guest_shut, host_shut;
 
-	/* From the guest (§5.10.6.3): bytes received; bytes of those that the socket took; and that
-	 * number as the guest was last told. The bytes that the socket did not take are in
-	 * buffer[head..head + len), a ring of VSOCK_BUFFER bytes. */
+	/* From the guest (§5.10.6.3): the number of bytes received; of those, the number that the
+	 * socket took; and that number as the guest was last told it. The bytes that the socket did
+	 * not take are in buffer[head..head + len), a ring of VSOCK_BUFFER bytes. */
 	uint32_t rx_cnt, fwd_cnt, fwd_told;
 	uint8_t *buffer;
 	uint32_t head, len;

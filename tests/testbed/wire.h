@@ -35,7 +35,7 @@ enum { PORT_CTL = 1, PORT_IN, PORT_OUT, PORT_ERR, PORT_TTY, NR_PORTS = PORT_TTY 
  * strings cwd, shares, args, env. */
 struct spec {
 	uint32_t tail_len, nr_groups, nr_shares, nr_args, nr_env;
-	uint32_t descriptors; /* so many virtiofsd may have */
+	uint32_t descriptors; /* number that virtiofsd may have */
 	uint32_t ttys;        /* bit n: file descriptor n is the terminal */
 	uid_t uid;
 	gid_t gid;

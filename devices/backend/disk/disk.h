@@ -25,7 +25,7 @@
 #include "vmm/round.h"
 #include "vmm/types.h"
 
-#define DISK_MAX_IN_FLIGHT 256 /* requests submitted and not done; the caller must not exceed it */
+#define DISK_MAX_IN_FLIGHT 256 /* submitted and not done at once; the caller keeps to it */
 
 /* AUTO: io_uring, or SYNC without a message if the host has none or refuses it. */
 enum disk_engine { DISK_ENGINE_AUTO, DISK_ENGINE_URING, DISK_ENGINE_SYNC };

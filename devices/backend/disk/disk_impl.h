@@ -55,6 +55,6 @@ enum { DISK_KEPT_IMAGE, DISK_KEPT_OVERLAY };
  * (overlay.c) */
 int disk_overlay(struct disk *d, const struct disk_options *o) __must_check;
 
-/* Does a disk that was given as raw begin, or end, like an image of another format? Then warns.
- * (magic.c) */
+/* Warns of a disk that was given as raw but begins, or ends, like an image of another format.
+ * Returns whether it does. */
 bool disk_warn_of_format(const struct disk *d);

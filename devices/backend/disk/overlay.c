@@ -46,7 +46,7 @@ static int failed(const struct overlay *v, int rc, const char *what)
 
 /* -- a new one ------------------------------------------------------------------------------- */
 
-/* Fills *info, which has its size, with what a new overlay says of itself. */
+/* Fills *info, whose size is set already, with what a new overlay says of itself. */
 static int describe(const struct overlay *v, struct qcow2_info *info)
 {
 	char *base = realpath(v->o->path, NULL);
@@ -266,8 +266,8 @@ static int check_base(const struct overlay *v, const struct qcow2_info *info, in
 
 /* -- both ------------------------------------------------------------------------------------ */
 
-/* Moves the base down and the overlay in. The size is the overlay's: qemu-img may have changed
- * it. */
+/* Puts the overlay in the base's place, and the base below it. The size is the overlay's: qemu-img
+ * may have changed it. */
 static int put_on(struct disk *d, struct overlay *v)
 {
 	struct qcow2_base base = { .fd = d->fd, .image = d->image, .size = d->size };

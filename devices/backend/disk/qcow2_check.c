@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MAX_READ_TABLES 256 /* so many L2 tables are looked at when nothing is to be written */
+#define MAX_READ_TABLES 256 /* L2 tables that are looked at when nothing is to be written */
 #define MAX_CLUSTERS    (2 * QCOW2_MAX_SIZE >> QCOW2_MIN_CLUSTER_BITS)
 
 struct check {

@@ -90,8 +90,8 @@ static int corrupt(const struct qcow2 *q, const char *what)
 		       q->name, what);
 }
 
-/* Copies len bytes at off of the first cluster to to, which has room for most bytes and the NUL
- * that is added. */
+/* Copies len bytes at off of the first cluster, and a NUL, to the string to, which has room for
+ * most bytes and the NUL. */
 static bool copy_name(char *to, uint32_t most, const uint8_t *first, uint64_t off, uint32_t len)
 {
 	if (len > most || off > FIRST_LEN || len > FIRST_LEN - off)
@@ -101,8 +101,8 @@ static bool copy_name(char *to, uint32_t most, const uint8_t *first, uint64_t of
 	return strlen(to) == len;
 }
 
-/* They follow the header: type and length, both 32 bits, then as many bytes, and up to 7 for
- * alignment. Unknown ones may be ignored. */
+/* Reads the extensions. They follow the header: type and length, both 32 bits, then as many bytes,
+ * and up to 7 for alignment. Unknown ones may be ignored. */
 static int read_extensions(const struct qcow2 *q, const struct header *h, const uint8_t *first,
 			   struct qcow2_info *info)
 {

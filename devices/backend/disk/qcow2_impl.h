@@ -95,7 +95,7 @@ void qcow2_free(struct qcow2 *q, uint64_t off);
  * set, or sets *t to NULL. The table stays in memory until the next call. Returns 0 or -errno. */
 int qcow2_l2(struct qcow2 *q, uint64_t off, bool make, struct qcow2_table **t) __must_check;
 
-/* Called before the first write: clears the bits that a writer clears if it does not know their
+/* Called before the first write: clears the autoclear bits, as this writer does not know their
  * meaning. Returns 0 or -errno. */
 int qcow2_clear_autoclear(struct qcow2 *q) __must_check;
 
@@ -112,10 +112,10 @@ int qcow2_flush(struct qcow2 *q) __must_check;
 /* What is wrong with an image. */
 struct qcow2_damage {
 	const char *what; /* NULL: nothing */
-	bool counts;      /* the refcounts and flags about them, which can be repaired */
+	bool counts;      /* it is in the refcounts or the flags about them: it can be repaired */
 };
 
-/* Looks at the tables of an image that was just opened: all of them if it is to be written,
- * otherwise whether the first ones refer to what is there. Returns 0 and fills *damage; -ENOTSUP:
- * it has compressed clusters; or -errno of the host. (qcow2_check.c) */
+/* Checks the tables of an image that was just opened: all of them if it is to be written; otherwise
+ * only that the first ones refer to what exists. Returns 0 and fills *damage; -ENOTSUP: it has
+ * compressed clusters; or -errno of the host. (qcow2_check.c) */
 int qcow2_check(struct qcow2 *q, bool writes, struct qcow2_damage *damage) __must_check;

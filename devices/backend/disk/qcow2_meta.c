@@ -248,7 +248,7 @@ static int take(struct qcow2 *q, uint64_t n)
 	return t != NULL;
 }
 
-/* So many refcount blocks are searched while a guest waits: 8 GiB of a usual file. */
+/* The number of refcount blocks that are searched while a guest waits: 8 GiB of a usual file. */
 #define SEARCH_BLOCKS 4ull
 
 /* Finds a cluster that is not counted, from next on, or the file's end if none is near. The next
@@ -329,7 +329,7 @@ void qcow2_free(struct qcow2 *q, uint64_t off)
 		q->freed[q->nr_freed++] = off >> q->cluster_bits;
 }
 
-/* Makes unused what the tables in the file have given up. Failures leak clusters. */
+/* Frees what the tables in the file have given up. Failures leak clusters. */
 static void apply_freed(struct qcow2 *q)
 {
 	while (q->nr_freed) {
@@ -344,8 +344,8 @@ static void apply_freed(struct qcow2 *q)
 
 /* -- L2 tables and the order of things ------------------------------------------------------- */
 
-/* Before the table at off is changed (0: a new one): leaves a slot clean, so that another table can
- * be read even when nothing can be written because the host is full. */
+/* Called before the table at off is changed (0: a new one): makes sure that a slot is clean, so
+ * that another table can be read even when nothing can be written because the host is full. */
 static int make_room(struct qcow2 *q, uint64_t off)
 {
 	unsigned dirty = 0;

@@ -5,14 +5,14 @@
  * completes later, in any order.
  *
  * The loop watches the ring's own descriptor: unlike a registered eventfd it needs no read(2) to be
- * silenced, and it is not readable because of requests that the submitting call completed and run
- * has already taken.
+ * silenced, and it does not become readable for a request that was completed by the submitting call
+ * and has already been taken by run.
  *
- * A ring does whatever it is asked to, and a filter of system calls does not see it. So ours is
- * restricted before it is used to the few operations below, on the disk's own file.
+ * A ring does whatever it is asked to, and a filter of system calls does not see it. Therefore,
+ * before ours is used, it is restricted to the few operations below, on the disk's own file.
  *
- * No IORING_SETUP_SINGLE_ISSUER: a reset drains the ring on a vCPU's thread. What a thread
- * submitted to a file or block device is done even if that thread ends first.
+ * No IORING_SETUP_SINGLE_ISSUER: a reset drains the ring on a vCPU's thread. What a thread has
+ * submitted to a file or block device is done even if the thread ends before that.
  */
 #include <assert.h>
 #include <errno.h>

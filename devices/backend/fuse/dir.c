@@ -38,7 +38,7 @@ static bool is_dots(const char *name)
 	return !strcmp(name, ".") || !strcmp(name, "..");
 }
 
-/* Looks up the entry for the guest, if possible: node 0 means that it wasn't. */
+/* Looks up the entry for the guest, if possible: node 0 means that it was not looked up. */
 static void look_up(struct listing *l, const struct dirent64 *d, struct fuse_entry_out *out)
 {
 	const bool known = fuse_knows(l->f, l->dir, d->d_ino);

@@ -130,8 +130,9 @@ int fuse_do_write(struct fuse_server *f, struct fuse_request *r)
 	return 0;
 }
 
-/* Returns the end of the slice that begins at at, which is done at once and ends at a block's end.
- * Where there is nothing to remove, the range may be longer than all files. */
+/* Returns the end of the slice that begins at offset at. A slice is done at once, and ends where a
+ * block does. If there are no data to remove, it is longer: the range may be longer than any
+ * file. */
 static uint64_t slice_end(int fd, uint32_t mode, uint64_t at, uint64_t end)
 {
 	uint64_t next = at / FALLOCATE_SLICE + 1;

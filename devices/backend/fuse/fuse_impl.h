@@ -184,8 +184,8 @@ struct fuse_request {
 		struct fuse_copy_file_range_in copy;
 	} in;
 
-	/* The answer is out, as long as the opcode's is; or data[0..data_len); or it is already in
-	 * the chain. */
+	/* The answer is out, with the opcode's length; or data[0..data_len); or it is in the chain
+	 * already. */
 	union {
 		struct fuse_init_out init;
 		struct fuse_entry_out entry;
@@ -243,7 +243,7 @@ bool fuse_is_kernels(int fd);
 /* -- nodes' descriptors (lend.c) ------------------------------------------------------------- */
 
 /* Returns n's descriptor (O_PATH), or -errno. It stays open until the next of these functions is
- * called; if n is busy, until the request is served. */
+ * called; that of the busy node stays open until the request is served. */
 int fuse_node_fd(struct fuse_server *f, struct fuse_node *n);
 /* Takes *fd for n, which has no descriptor. The next function closes n's. */
 void fuse_node_keep_fd(struct fuse_server *f, struct fuse_node *n, int *fd);
@@ -267,8 +267,8 @@ bool fuse_make_room(struct fuse_server *f, unsigned nr);
 
 /* -- handles (handle.c) ---------------------------------------------------------------------- */
 
-/* Reserves a place for one more, and descriptors for it and for finding its node, before anything
- * is done that couldn't be reported. Returns 0 or -errno. */
+/* Called before anything is done that would need a handle in its answer: reserves a place for one
+ * more handle, and descriptors for it and for finding its node again. Returns 0 or -errno. */
 int fuse_handle_reserve(struct fuse_server *f) __must_check;
 /* Keeps fd, which is n's, in the reserved place. Returns the handle's number. */
 uint64_t fuse_handle_add(struct fuse_server *f, struct fuse_node *n, int fd);
@@ -312,7 +312,7 @@ int fuse_lookup_fd(struct fuse_server *f, struct fuse_node *dir, int fd, const c
 /* Does the guest know inode number ino of dir's file system? */
 bool fuse_knows(struct fuse_server *f, const struct fuse_node *dir, uint64_t ino);
 
-/* The file that is called name in dir now was not called so before. */
+/* The file that is now called name in dir did not have that name before. */
 void fuse_renamed(struct fuse_server *f, struct fuse_node *dir, const char *name);
 
 fuse_fn fuse_do_lookup;

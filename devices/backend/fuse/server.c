@@ -223,7 +223,7 @@ static int take_body(struct fuse_server *f, struct fuse_request *r, const struct
 }
 
 /* The root of a share of one file is the file's directory, of which the guest may know nothing
- * else: only these requests have an answer there. */
+ * else. So only a few requests have an answer there. */
 static int check_only(const struct fuse_server *f, struct fuse_request *r, const struct opcode *op)
 {
 	if (!f->only || r->head.nodeid != FUSE_ROOT_ID || op->flags & FREE)

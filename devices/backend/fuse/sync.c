@@ -6,8 +6,8 @@
  * writes what anybody changed in the whole file system. So the changes since the guest last asked
  * are noted. If there are none, the answer comes at once; if only the contents of a few files
  * changed, only these are written; if there was more, or if files were made, named or removed, the
- * whole file system is. So the host writes at most once for each change of the guest's, and a sync
- * in a loop costs it nothing.
+ * whole file system is written. So the host writes at most once for each change of the guest's, and
+ * a sync in a loop costs it nothing.
  *
  * Other file systems may be mounted below the directory. Changes there are noted one by one, and
  * written at the latest when there is no place for another note.
@@ -47,7 +47,7 @@ static int write_out(struct fuse_server *f, struct fuse_node *n)
 		return 0;
 	}
 	if (fd == -EACCES || (fd < 0 && n->dev != f->root_dev)) {
-		sync(); /* without a descriptor of that file system there is nothing less */
+		sync(); /* nothing less works without a descriptor of that file system */
 		return 0;
 	}
 	if (fd < 0)

@@ -36,9 +36,8 @@ struct net_backend_ops {
 	/* Puts its descriptors on loop, which isn't running yet. Returns 0, or -errno, logged. */
 	int (*start)(struct net_backend *b, struct loop *loop);
 	/* Sends one frame of the guest's, header first, of NET_HDR_LEN to NET_MAX_FRAME bytes.
-	 * Returns the number of bytes, which is that of all of them; -EAGAIN: there is no room, and
-	 * nothing was taken; ready() says when there is room (perhaps never); another -errno: this
-	 * frame is lost. */
+	 * Returns its length; -EAGAIN: there is no room, and nothing was taken; ready() says when
+	 * there is room (perhaps never); another -errno: this frame is lost. */
 	ssize_t (*send)(struct net_backend *b, unsigned pair, const struct iovec *iov, unsigned nr);
 	/* Reads one frame for the guest, header first, into iov, which has room for more than
 	 * NET_MAX_FRAME. Returns its bytes; -EAGAIN: there is none, and ready() says when there is;
@@ -64,7 +63,7 @@ struct net_backend_ops {
 /* An open function of a backend allocates this as a part of a larger structure. */
 struct net_backend {
 	const struct net_backend_ops *ops;
-	uint64_t features; /* VIRTIO_NET_F_* of checksums and segmentation: the other end's */
+	uint64_t features; /* the other end's VIRTIO_NET_F_* of checksums and segmentation */
 	unsigned pairs;    /* at most so many; 1 to NET_MAX_PAIRS */
 	unsigned mtu;      /* of the network; 0: not known, the guest uses its default */
 	bool down;         /* there is no other end yet: link() says when there is */

@@ -242,7 +242,7 @@ static struct net_tap *tap_new(const char *option, unsigned pairs)
 	return t;
 }
 
-/* The commands that do once, as root, what this user may not do. */
+/* Logs the commands by which root allows, once, what this user may not do. */
 int net_tap_not_allowed(const struct net_tap_options *o)
 {
 	const char *name = o->name ?: "mvm0";

@@ -15,13 +15,13 @@ struct net_tap_options {
 	struct kept *kept; /* outlives the backend; or NULL */
 };
 
-/* Attaches to the TAP of that name; if there is none, makes one that goes when this process ends.
- * Then puts it into the bridge, brings it up and runs the script. A kept TAP is taken as it is
- * instead. Returns 0, or -errno, logged. */
+/* Attaches to the TAP of that name; if there is none, makes one, which disappears with this
+ * process. Then puts it into the bridge, brings it up and runs the script. If a TAP is kept, takes
+ * that instead, unchanged. Returns 0, or -errno, logged. */
 int net_tap_open(const struct net_tap_options *o, struct net_backend **b) __must_check;
 
-/* Takes an open TAP that somebody configured, as far as that goes. fd stays the caller's. Returns
- * 0, or -errno, logged. */
+/* Takes an open TAP as somebody configured it. fd stays the caller's. Returns 0, or -errno,
+ * logged. */
 int net_tap_adopt(const char *option, int fd, struct kept *kept,
 		  struct net_backend **b) __must_check;
 

@@ -20,8 +20,8 @@
  * Each connection and each of the guest's UDP ports is a socket of this process. Their number is
  * limited (slirp_flows.h).
  *
- * With restricted, libslirp itself drops, DNS included, what is neither for it (ARP, DHCP, echo
- * requests) nor an answer on a forwarded TCP connection. UDP is dropped altogether.
+ * With restricted, libslirp itself drops everything, even DNS, except what is for itself (ARP,
+ * DHCP, echo requests) and answers on a forwarded TCP connection. UDP is dropped altogether.
  *
  * libslirp keeps the time and the name server's address in globals, for all its instances. Networks
  * on several I/O threads write them without any order, which does no harm as they write the same.

@@ -21,7 +21,8 @@ static short side_poll(const struct fdstream_side *side, short events, int timeo
 	return poll(&p, 1, timeout_ms) > 0 ? p.revents : 0;
 }
 
-/* Waits until the output has room or has hung up, for as long as the machine's end may take. */
+/* Waits until the output has room or has hung up, for as long as the end of the machine may
+ * take. */
 static bool await_room(const struct fdstream *f)
 {
 	struct pollfd p = { .fd = f->out.fd, .events = POLLOUT };

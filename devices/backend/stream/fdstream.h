@@ -42,7 +42,7 @@ struct fdstream {
 	/* Called for each byte; default: fdstream_input(). */
 	void (*key)(struct fdstream *f, uint8_t byte);
 	bool nonblocking;  /* out has O_NONBLOCK, and nobody else can change that */
-	size_t write_most; /* otherwise: one write of this length never waits; default: PIPE_BUF */
+	size_t write_most; /* otherwise a write of this length never waits; default: PIPE_BUF */
 	bool reopens;      /* a hang-up means that nobody has it open now */
 	/* Called on the loop: the input ended. Default: it is closed. After this a failure of the
 	 * output is not reported. */
@@ -56,7 +56,7 @@ struct fdstream {
 };
 
 /* Owns in and out from here on, also after a failure; -1: there is none. *f was zeroed, and only
- * what is used of it is touched (its buffers are large). what is copied, name is not. Returns 0 or
+ * what is used of it is touched (its buffers are large). Copies what, but not name. Returns 0 or
  * -errno, logged. */
 int fdstream_open(struct fdstream *f, struct loop *loop, int in, int out, const char *what,
 		  const char *name) __must_check;

@@ -18,7 +18,7 @@
 /* Listens at path, for this user (mode 0600). A socket that a dead process left there is replaced;
  * a socket that somebody listens at, and any other file, is an error. The file is removed at the
  * end. A kept listener goes on, and kept_end() removes its file: a client that connects between two
- * lives of the guest waits. what is as in tty.h. kept outlives the stream, or is NULL. Returns 0 or
- * -errno, logged. */
+ * lives of the guest waits. The argument what is as in tty.h. kept outlives the stream, or is NULL.
+ * Returns 0 or -errno, logged. */
 int socket_listen(struct stream **s, struct loop *loop, const char *what, const char *path,
 		  struct kept *kept) __must_check;

@@ -216,7 +216,7 @@ bool tty_size(uint16_t *cols, uint16_t *rows)
 	return tty_size_of(STDOUT_FILENO, cols, rows) || tty_size_of(STDIN_FILENO, cols, rows);
 }
 
-/* Returns the descriptor. *ours: nobody else can make it wait. */
+/* Opens path and returns the descriptor. *ours is set if nobody else can make it wait. */
 static int file_open(const char *what, const char *key, const char *path, bool *ours,
 		     struct kept *kept)
 {

@@ -2,8 +2,8 @@
 /*
  * Host ends for serial ports and consoles: standard input and output, a file, a pseudo-terminal, an
  * open descriptor. (For none, use a NULL stream.) Each of these makes a struct stream, which
- * stream_destroy() ends. what is the name of the guest's end in messages, such as "serial port"; it
- * is copied. kept outlives the stream, or is NULL.
+ * stream_destroy() ends. The argument what names the guest's end in messages, such as "serial
+ * port"; it is copied. kept outlives the stream, or is NULL.
  *
  * Standard input may be anything. When it is a terminal, whose mode the program sets, Ctrl-A is an
  * escape:

@@ -29,9 +29,10 @@ const char *unix_file_unmarked(const char *path);
 /* Is fd connected to a socket that a monitor has bound by unix_file_bind()? */
 bool unix_file_is_monitors(int fd);
 
-/* f is the file at path, which was just made. Returns 0 or -errno, not logged; then f is none. */
+/* Makes *f the file at path, which was just made. Returns 0 or -errno, not logged; then *f is
+ * none. */
 int unix_file_made(struct unix_file *f, const char *path) __must_check;
 
-/* Removes the file, unless f is none or somebody has put another file in its place. Then f is
+/* Removes the file, unless *f is none or somebody has put another file in its place. Then *f is
  * none. */
 void unix_file_remove(struct unix_file *f, const char *path);

@@ -23,16 +23,16 @@ struct vhost {
 	unsigned first, nr;
 };
 
-/* Opens path, such as /dev/vhost-net, which module provides; or takes descriptor nr of kept, which
- * is stopped, unless kept is NULL. Returns 0 or -errno, logged; vhost_close() is safe either way,
- * and when *v is { .fd = -1 }. */
+/* Takes descriptor nr of kept (or NULL), which has been stopped, if that is kept; otherwise opens
+ * path, such as /dev/vhost-net, which module provides. Returns 0 or -errno, logged; vhost_close()
+ * is safe either way, and when *v is { .fd = -1 }. */
 int vhost_open(struct vhost *v, const char *option, const char *path, const char *module,
 	       struct kept *kept, unsigned nr) __must_check;
 void vhost_close(struct vhost *v);
 
 /* Returns those of features that the queues may have when v serves them. Features about rings are
- * left out unless the kernel knows them; RING_RESET always is, because the kernel can't be told
- * when a single queue comes back. The device masks all other features that need the kernel. */
+ * left out unless the kernel knows them; RING_RESET always is, because nobody is told when a single
+ * queue comes back. The device masks all other features that need the kernel. */
 uint64_t vhost_offer(const struct vhost *v, uint64_t features);
 
 /* Called in activate: gives the kernel those negotiated features that are its own, guest memory,

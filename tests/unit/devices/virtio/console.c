@@ -126,7 +126,7 @@ static void port_up(struct fixture *f, unsigned id)
 {
 	struct ring_elem e;
 
-	offer(f, CONTROL_RX, 64); /* for its name, and for the client's coming */
+	offer(f, CONTROL_RX, 64); /* its name, and the client's coming */
 	if (f->end[id].connections & 1)
 		offer(f, CONTROL_RX, 64);
 	tell(f, id, VIRTIO_CONSOLE_PORT_READY, 1);

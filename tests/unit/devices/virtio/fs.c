@@ -934,7 +934,8 @@ static void test_root_returns(void **state __unused)
 	down();
 }
 
-/* Open files use all of them, and what the guest only knows goes on with what is left. */
+/* Open files use nearly all descriptors; what the guest only knows goes on with the few that are
+ * left. */
 static void test_nothing_to_take(void **state __unused)
 {
 	struct fuse_read_in in = { .size = 4096 };

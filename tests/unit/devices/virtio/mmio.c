@@ -33,7 +33,7 @@ struct cat {
 	unsigned edges;      /* atomic */
 	unsigned stop_after; /* number of edges at which the loop stops */
 	unsigned lent_kicks, queue_resets, config_calls, last_size;
-	unsigned refills; /* so many requests the driver adds while the device works */
+	unsigned refills; /* requests that the driver adds while the device works */
 	uint8_t config[16];
 	unsigned starts;
 };

@@ -100,7 +100,7 @@ static size_t device_read(struct fixture *x, uint8_t *buf, size_t len)
 struct transfer {
 	int fd;
 	size_t len;
-	size_t allowed; /* so many bytes it may read; atomic */
+	size_t allowed; /* bytes that it may read; atomic */
 };
 
 #define TOTAL (1024 * 1024u)
