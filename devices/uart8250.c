@@ -317,7 +317,7 @@ void uart_init(struct uart *u, const struct irq_line *irq, struct stream *backen
 	dev_init(&u->dev, &uart_ops);
 	pthread_cond_init(&u->room, NULL);
 	uart_update_modem(&u->state);
-	u->state.msr &= 0xf0; /* the lines' first state is no change */
+	u->state.msr &= 0xf0; /* the lines' first state is not a change */
 	stream_attach(backend, uart_ready, u, &u->dev.lock);
 }
 

@@ -25,7 +25,7 @@
 
 #define UART_PORTS     8
 #define UART_FIFO_SIZE 16
-#define UART_FIFO_ROOM 128 /* with uart_make_room(), for a byte more of each vCPU */
+#define UART_FIFO_ROOM 128 /* with uart_make_room(): room for one more byte from each vCPU */
 
 struct uart_fifo {
 	uint16_t entry[UART_FIFO_ROOM]; /* a byte, or a break */

@@ -84,7 +84,7 @@ static unsigned fake_connections(struct stream *s)
 	return fake_stream(s)->connections;
 }
 
-/* The stream itself stays, to be looked at. */
+/* The stream itself stays, so that the test can look at it. */
 static void fake_destroy(struct stream *s)
 {
 	fake_stream(s)->destroyed = true;

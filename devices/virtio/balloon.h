@@ -9,10 +9,10 @@
 
 #define BALLOON_PAGE (1ull << VIRTIO_BALLOON_PFN_SHIFT)
 
-/* The most that the balloon takes: an eighth stays with the guest, whose kernel can't do without. */
+/* The most that the balloon takes: the guest's kernel keeps an eighth, which it needs. */
 #define BALLOON_MOST(memory) ((memory) - (memory) / 8)
 
-/* What --balloon says. */
+/* The values of --balloon. */
 struct balloon_options {
 	bool on;
 	uint64_t size;  /* bytes: the first target, at most BALLOON_MOST */

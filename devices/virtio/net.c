@@ -112,8 +112,8 @@ static bool net_live(const struct virtio_net *n, const struct virtq *q)
 	return q->state.ready && virtio_live(&n->vd);
 }
 
-/* Looks at the queues of a pair that is new in use: until now the driver's kicks there were
- * ignored. */
+/* Looks at the queues of a pair that has just come into use: until now the driver's kicks there
+ * were ignored. */
 static void net_look_at(struct virtio_net *n, unsigned pair)
 {
 	for (unsigned i = NET_RX(pair); i <= NET_TX(pair); i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Between net.c, net_path.c and net_ctrl.c. */
+/* Shared by net.c, net_path.c and net_ctrl.c. */
 #pragma once
 
 #include "virtio/net.h"

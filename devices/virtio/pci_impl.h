@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* For pci.c: the common configuration (pci_common.c). */
+/* The common configuration (pci_common.c), for pci.c. */
 #pragma once
 
 #include "virtio/pci.h"

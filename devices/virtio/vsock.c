@@ -110,7 +110,7 @@ static void vsock_send(struct virtio_vsock *v)
 		work_later(v);
 }
 
-/* A connection's socket. */
+/* Something happened to a connection's socket. */
 static void conn_event(struct loop_source *src, uint32_t events __unused)
 {
 	struct vsock_conn *c = container_of(src, struct vsock_conn, src);

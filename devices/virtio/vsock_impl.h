@@ -169,8 +169,8 @@ void vsock_conn_packet(struct vsock_conn *c, const struct vsock_header *h, const
  * buffer to, after the header. False: it turns out that there is none. */
 bool vsock_conn_next(struct vsock_conn *c, struct vsock_header *h, const struct virtq_chain *to);
 
-/* Something happened to a slot's socket, whatever connection is in the slot by now. The caller
- * sends what comes of it. */
+/* Something happened to a slot's socket, whatever connection is in the slot by now. The caller then
+ * calls vsock_send(). */
 void vsock_conn_event(struct vsock_conn *c);
 /* Ends what has missed its deadline, and tries again the calls that failed temporarily. */
 void vsock_conns_expire(struct virtio_vsock *v, uint64_t now_ns);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Checks that arch_try_guest() tells a backend that runs kernel code from one that interprets it, by
- * machine's /dev/kvm. */
+/* Checks that arch_try_guest() tells a backend that runs kernel code from one that interprets it,
+ * on this machine's /dev/kvm. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -345,8 +345,8 @@ static bool nothing_to_zero(const struct qcow2 *q, const struct disk_request *r,
 	return e->kind == IS_ZERO && (!e->ours || (r->op == DISK_ZERO && !r->unmap));
 }
 
-/* Zeroes a part of one cluster, the first *len bytes of e. What reads as zeroes already stays; a
- * discard, which is a hint, leaves the rest, too. */
+/* Zeroes a part of one cluster, the first *len bytes of e. A part that already reads as zeroes does
+ * not change, and neither does any other if r is a discard, which is a hint. */
 static int zero_part(struct qcow2 *q, const struct disk_request *r, const struct extent *e,
 		     uint64_t *len)
 {

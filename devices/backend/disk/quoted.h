@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Paths in commands that messages name. */
+/* Paths for the commands in messages. */
 #pragma once
 
 #include <stddef.h>

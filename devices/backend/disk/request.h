@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A request to a disk, as the disk, its engines and qcow2 images know it. Whose it is: disk.h. */
+/* A request to a disk, as the disk, its engines and qcow2 images see it. disk.h says who owns
+ * it. */
 #pragma once
 
 #include <sys/uio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Shared by the files of the FUSE server (fuse.h), and by them alone. Each calls only files to the
- * right of it, and make also calls file:
+ * Shared by the files of the FUSE server (fuse.h), and by them alone. Each file calls only files to
+ * the right of it, but make.c also calls file.c:
  *
  *   server --> attr, file, dir, make, xattr --> node --> sync --> handle --> lend --> stat
  */

@@ -28,7 +28,7 @@ static void a_full_one_is_signalled(void **state __unused)
 	assert_false(event_take(fd));
 }
 
-/* Whoever has it, too, may have made it wait. */
+/* Another process that has the eventfd may have made it blocking. */
 static void an_empty_one_that_blocks_is_not_waited_for(void **state __unused)
 {
 	AUTO_CLOSE int fd = eventfd(0, EFD_CLOEXEC);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* For devices with ports of a byte that tell the machine something. */
+/* For devices with one-byte ports that tell the machine something. */
 #pragma once
 
 #include "test.h"

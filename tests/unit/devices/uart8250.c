@@ -271,13 +271,13 @@ static void room_for_who_waits_loses_no_byte(void **state)
 	pthread_join(thread[0], NULL);
 	assert_int_equal(f->written, 0);
 	assert_int_equal(in(f, LSR) & 0x60, 0);
-	/* Others had been on their way. */
+	/* Other vCPUs were on their way to the transmitter. */
 	for (unsigned i = 1; i < 64; i++)
 		out(f, THR, (uint8_t)i);
 	uart_make_room(&f->uart, false);
 	assert_int_equal(f->uart.state.tx.len, 80);
 
-	/* Now they wait again, until there is less than a FIFO's content. */
+	/* Now a vCPU waits again, until there are fewer bytes than a FIFO holds. */
 	f->room = 79 - 16;
 	pthread_create(&thread[1], NULL, write_seventeen, f);
 	ready(f);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A host that is made up, for the doctor's tests. */
+/* An invented host, for the doctor's tests. */
 #pragma once
 
 #include <errno.h>

@@ -890,7 +890,7 @@ static void a_reset_clears_the_registers(void **state)
 	wr(cat, cat->notify, 2, 0);
 	assert_true(loop_turn(&cat->loop));
 	assert_int_equal(rd(cat, cat->pba, 1), 2);
-	/* Its interrupts are set up still, but nothing is pending. */
+	/* Its interrupts are still set up, but nothing is pending. */
 	put(cat, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	assert_int_equal(get(cat, VIRTIO_PCI_COMMON_STATUS, 1), 0);
 	assert_int_equal(get(cat, VIRTIO_PCI_COMMON_MSIX, 2), 0xffff);

@@ -257,7 +257,7 @@ static void kills_leave_the_image_in_order(void **state __unused)
 		seed = i;
 		start_story(&t);
 		pid = start_child(&t);
-		/* Some operations later, and some part of a millisecond. */
+		/* The kill comes some operations later, plus some part of a millisecond. */
 		for (uint32_t n = number_below(60);
 		     __atomic_load_n(&t.story->begun, __ATOMIC_SEQ_CST) < n;)
 			usleep(50);
