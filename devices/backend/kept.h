@@ -26,7 +26,7 @@ struct kept {
 	uint64_t number[KEPT_NUMBERS];
 	bool failed; /* what was written is lost, or may be: don't open it again */
 
-	/* For kept_end(). */
+	/* kept_end() needs these. */
 	bool locked;           /* the descriptors have locks (image_lock()) */
 	struct unix_file file; /* of a listening socket, at path: kept_end() removes it */
 	char path[108];

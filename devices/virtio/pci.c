@@ -274,7 +274,7 @@ static void add_caps(struct virtio_pci *t)
 	pci_set(f, t->window + WINDOW_DATA, 4, 0, UINT32_MAX);
 }
 
-/* What a kernel without a virtio driver takes the device for. */
+/* Returns the class by which a kernel without a virtio driver knows the device. */
 static uint32_t class_of(uint32_t device_id)
 {
 	static const struct {

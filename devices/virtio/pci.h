@@ -22,7 +22,7 @@ struct virtio_pci {
 	} regs;
 };
 
-/* How many messages wires must have for vd. */
+/* Returns how many messages wires must have for vd. */
 unsigned virtio_pci_nr_vectors(const struct virtio_dev *vd);
 
 /* Makes vd, which virtio_init() has seen, a function for pci_add(), with its kicks on loop, and

@@ -60,7 +60,7 @@ struct fuse_node {
 	bool closed; /* a mount point of the host's kernel: nothing below it is shown */
 	bool hashed; /* it is found by dev, ino and mnt */
 
-	/* For taking the descriptor back. */
+	/* Needed to take the descriptor back. */
 	uint32_t opened;       /* slot + 1 of a handle of it, or 0 */
 	unsigned pins;         /* how many need the descriptor just now */
 	char *name;            /* owned; NULL (as the root's): keeps fd while there is no handle */
@@ -146,7 +146,7 @@ struct fuse_server {
 	struct ratelimit log;
 	const struct fuse_node *busy; /* the request being served is about this one */
 
-	/* Of the request that is being served. */
+	/* The body of the request that is being served. */
 	_Alignas(8) char body[FUSE_MAX_BODY];
 	_Alignas(8) char data[FUSE_MAX_DATA];
 };

@@ -71,7 +71,7 @@ uint64_t fuse_ino(const struct fuse_server *f, uint64_t dev, uint64_t ino)
 	return dev == f->root_dev ? ino : ino ^ (dev * 0x9e3779b97f4a7c15 & 0xffffull << 46);
 }
 
-/* In the form that the kernel's new_decode_dev() takes. */
+/* Returns the device number in the form that the kernel's new_decode_dev() takes. */
 static uint32_t rdev_of(const struct statx *st)
 {
 	const uint32_t minor_nr = st->stx_rdev_minor;

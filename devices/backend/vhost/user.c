@@ -33,7 +33,7 @@ enum {
 	SET_VRING_ENABLE = 18,
 };
 
-/* In native byte order: both ends are on one machine. */
+/* The fields are in native byte order: both ends are on one machine. */
 struct header {
 	uint32_t request, flags, len;
 };

@@ -528,7 +528,7 @@ static void user_networks_are_understood(void **state __unused)
 	assert_int_equal(c.net[0].forward[0].guest, 0x0a000214);
 	assert_int_equal(c.net[0].forward[0].guest_port, 22);
 	assert_true(c.net[0].forward[1].udp);
-	assert_int_equal(c.net[0].forward[1].host, 0x7f000001); /* not to the whole world */
+	assert_int_equal(c.net[0].forward[1].host, 0x7f000001); /* the host alone */
 	assert_int_equal(c.net[0].forward[1].guest, 0);
 	assert_int_equal(c.net[0].forward[1].guest_port, 5353);
 	assert_false(c.net[0].restricted);

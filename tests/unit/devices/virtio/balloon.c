@@ -395,7 +395,7 @@ static void a_second_statistics_buffer_replaces_the_first(void **state __unused)
 
 	gpa_t gpa = driver_alloc(&t.d, 4096);
 
-	/* Of any size. */
+	/* The buffer may have any size. */
 	for (uint32_t len = 0; len < 8; len++)
 		ring_send(&t.d.ring[STATS], &(struct ring_buf){ gpa, len * 500, .in = false }, 1);
 	assert_false(virtio_kick(&t.b.vd, STATS));

@@ -664,7 +664,7 @@ static void a_readonly_disk_refuses_writes(void **state)
 	assert_false(t.b.vd.features & VIRTIO_BIT(VIRTIO_BLK_F_DISCARD));
 	assert_false(t.b.vd.features & VIRTIO_BIT(VIRTIO_BLK_F_WRITE_ZEROES));
 	capture_begin(&c);
-	/* Whether or not the driver accepts the feature. */
+	/* It makes no difference whether the driver accepts the feature. */
 	for (unsigned ro = 0; ro < 2; ro++) {
 		assert_true(driver_start(&t.d, (uint64_t)ro << VIRTIO_BLK_F_RO));
 		assert_int_equal(request(&t, VIRTIO_BLK_T_OUT, 0, buf, 512, 0, NULL, NULL),

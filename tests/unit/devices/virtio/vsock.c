@@ -1624,7 +1624,7 @@ static void the_socket_of_another_machine_is_not_dialled(void **state __unused)
 	expect(&t, RST, 1024, 2);
 	assert_non_null(strstr(capture_end(&said), "v_2 belongs to another machine"));
 	virtio_vsock_destroy(&other);
-	/* By a relative path. */
+	/* The same by a relative path. */
 	assert_non_null(getcwd(here, sizeof(here)));
 	assert_int_equal(chdir(t.dir), 0);
 	assert_int_equal(unix_file_bind(console, "v_3"), 0);

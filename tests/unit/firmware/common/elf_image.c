@@ -322,7 +322,7 @@ static void plain_32_bit_files_are_refused(void **state __unused)
 	guest_free(g);
 }
 
-/* As a linker makes a kernel that runs high: the entry point, too, is a virtual address. */
+/* A kernel that runs high, as a linker makes it: the entry point, too, is a virtual address. */
 static void virtual_entry_points_are_translated(void **state __unused)
 {
 	static const struct {
@@ -367,7 +367,7 @@ static bool is_linux(const struct image *f)
 	return boot_is_linux(&r);
 }
 
-/* By its own notes, by Xen's, or by its banner. */
+/* Linux is known by its own notes, by Xen's, or by its banner. */
 static void linux_is_known(void **state __unused)
 {
 	struct image f = pvh64(0x200100);

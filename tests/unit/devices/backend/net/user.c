@@ -230,7 +230,8 @@ static int host_connect(int type, uint16_t port)
 	return fd;
 }
 
-/* With a forward from some free port, which is returned, to the guest's port 22. */
+/* Starts a network with a forward to the guest's port 22 from some free port of the host, stored in
+ * *port. */
 static struct net_end *start_forward(struct net_user_options o, bool udp, uint16_t *port)
 {
 	struct net_user_forward f = { .udp = udp,
