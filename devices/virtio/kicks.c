@@ -107,7 +107,7 @@ int virtio_kicks_lend(struct virtio_kicks *k, unsigned queue, struct shared_fd *
 	if (shared_fd_open(&fd, 1) < 0)
 		return guest_errno(&k->vd->log, "virtio-%s: eventfd", k->vd->ops->name);
 	set_lent(k, &k->kick[queue], fd);
-	event_take(k->kick[queue].src.fd); /* these get the count that fd has */
+	event_take(k->kick[queue].src.fd); /* fd has a count for these */
 	*kick = fd;
 	return 0;
 }

@@ -2,7 +2,8 @@
 /*
  * The kicks of a virtio device's queues, for any transport: an eventfd for each queue, which KVM
  * signals (ioeventfd) or, if the driver's write causes an exit, the transport. Either way the queue
- * is served on the device's loop, never on a vCPU's thread; or outside of this process (vhost).
+ * is served on the device's loop, never on a vCPU's thread. With vhost it is served outside of this
+ * process.
  *
  * A queue that is lent to another process has a second eventfd, which KVM signals instead of the
  * first. Exits still signal the first one, which is ours alone.

@@ -216,7 +216,7 @@ static void called(struct loop_source *src, uint32_t events __unused)
 {
 	struct virtio_mmio *t = container_of(src, struct virtio_mmio, call);
 
-	if (event_take(src->fd)) /* empty: a reset came in between */
+	if (event_take(src->fd)) /* it is empty if a reset came in between */
 		mmio_interrupt(t, 0);
 }
 

@@ -218,7 +218,7 @@ static void net_reset(struct virtio_dev *vd, struct virtq *q)
 	}
 	if (q)
 		return;
-	/* Neither can fail: there are fewer than before. */
+	/* Neither can fail: both ask for less than before. */
 	(void)!net_set_pairs(n, 1);
 	(void)!net_set_features(n, 0);
 	net_reset_state(n);

@@ -147,7 +147,7 @@ static int sync_handle(const struct fuse_server *f, const struct fuse_handle *h,
 	if (!h)
 		return -EBADF;
 	if (f->readonly)
-		return 0; /* a closed directory has nothing of the guest's */
+		return 0; /* the guest has changed nothing */
 	return (flags & FUSE_FSYNC_FDATASYNC ? fdatasync(h->fd) : fsync(h->fd)) < 0 ? -errno : 0;
 }
 
