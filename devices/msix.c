@@ -65,7 +65,7 @@ static void disconnect(struct msix *m, unsigned vector)
 
 static bool is_open(const struct msix *m, unsigned vector)
 {
-	return m->enabled && !m->masked && !m->vector[vector].masked;
+	return m->enabled && !m->masked && !m->state.entry[vector].masked;
 }
 
 /* A lent eventfd is connected when our own is: with the same message, which KVM has taken. */
@@ -83,6 +83,7 @@ static int connect_lent(struct msix *m, unsigned vector)
 
 static void connect_one(struct msix *m, unsigned vector)
 {
+	const struct msix_entry *e = &m->state.entry[vector];
 	struct msix_vector *v = &m->vector[vector];
 	const int fd = msix_fd(m, vector);
 	int rc;
@@ -97,14 +98,15 @@ static void connect_one(struct msix *m, unsigned vector)
 		guest_err(
 			&m->log,
 			"PCI: interrupt %u of %s can't be sent as the guest wants it (address 0x%llx, data 0x%x): %s",
-			vector, m->name, (unsigned long long)v->address, v->data, strerror(-rc));
+			vector, m->name, (unsigned long long)e->address, e->data, strerror(-rc));
 }
 
 static void route(const struct msix *m, unsigned vector)
 {
+	const struct msix_entry *e = &m->state.entry[vector];
 	const struct msi msi = {
-		.address = m->vector[vector].address,
-		.data = m->vector[vector].data,
+		.address = e->address,
+		.data = e->data,
 		.device = m->fn->id,
 	};
 
@@ -129,34 +131,34 @@ static void update(struct msix *m)
 
 /* -- registers ------------------------------------------------------------------------------- */
 
-static uint32_t table_word(const struct msix_vector *v, unsigned off)
+static uint32_t table_word(const struct msix_entry *e, unsigned off)
 {
 	switch (off) {
 	case PCI_MSIX_ENTRY_LOWER_ADDR:
-		return (uint32_t)v->address;
+		return (uint32_t)e->address;
 	case PCI_MSIX_ENTRY_UPPER_ADDR:
-		return (uint32_t)(v->address >> 32);
+		return (uint32_t)(e->address >> 32);
 	case PCI_MSIX_ENTRY_DATA:
-		return v->data;
+		return e->data;
 	default:
-		return v->masked ? PCI_MSIX_ENTRY_CTRL_MASKBIT : 0;
+		return e->masked ? PCI_MSIX_ENTRY_CTRL_MASKBIT : 0;
 	}
 }
 
-static void set_table_word(struct msix_vector *v, unsigned off, uint32_t value)
+static void set_table_word(struct msix_entry *e, unsigned off, uint32_t value)
 {
 	switch (off) {
 	case PCI_MSIX_ENTRY_LOWER_ADDR:
-		v->address = (v->address & ~(uint64_t)UINT32_MAX) | (value & ~3u);
+		e->address = (e->address & ~(uint64_t)UINT32_MAX) | (value & ~3u);
 		break;
 	case PCI_MSIX_ENTRY_UPPER_ADDR:
-		v->address = (v->address & UINT32_MAX) | (uint64_t)value << 32;
+		e->address = (e->address & UINT32_MAX) | (uint64_t)value << 32;
 		break;
 	case PCI_MSIX_ENTRY_DATA:
-		v->data = value;
+		e->data = value;
 		break;
 	default:
-		v->masked = value & PCI_MSIX_ENTRY_CTRL_MASKBIT;
+		e->masked = value & PCI_MSIX_ENTRY_CTRL_MASKBIT;
 		break;
 	}
 }
@@ -169,26 +171,26 @@ static bool table_covers(const struct msix *m, uint64_t off, unsigned size)
 
 uint64_t msix_table_read(const struct msix *m, uint64_t off, unsigned size)
 {
-	const struct msix_vector *v = &m->vector[off / PCI_MSIX_ENTRY_SIZE % MSIX_MAX_VECTORS];
+	const struct msix_entry *e = &m->state.entry[off / PCI_MSIX_ENTRY_SIZE % MSIX_MAX_VECTORS];
 	const unsigned at = (unsigned)(off % PCI_MSIX_ENTRY_SIZE);
 
 	if (!table_covers(m, off, size))
 		return 0;
-	return table_word(v, at) | (size == 8 ? (uint64_t)table_word(v, at + 4) << 32 : 0);
+	return table_word(e, at) | (size == 8 ? (uint64_t)table_word(e, at + 4) << 32 : 0);
 }
 
 void msix_table_write(struct msix *m, uint64_t off, unsigned size, uint64_t value)
 {
 	const unsigned vector = (unsigned)(off / PCI_MSIX_ENTRY_SIZE % MSIX_MAX_VECTORS);
 	const unsigned at = (unsigned)(off % PCI_MSIX_ENTRY_SIZE);
-	struct msix_vector *v = &m->vector[vector], was = *v;
+	struct msix_entry *e = &m->state.entry[vector], was = *e;
 
 	if (!table_covers(m, off, size))
 		return;
-	set_table_word(v, at, (uint32_t)value);
+	set_table_word(e, at, (uint32_t)value);
 	if (size == 8)
-		set_table_word(v, at + 4, (uint32_t)(value >> 32));
-	if (v->address != was.address || v->data != was.data)
+		set_table_word(e, at + 4, (uint32_t)(value >> 32));
+	if (e->address != was.address || e->data != was.data)
 		disconnect(m, vector);
 	update(m);
 }
@@ -243,7 +245,7 @@ uint64_t msix_pba_read(const struct msix *m, uint64_t off, unsigned size)
 void msix_config_written(struct msix *m, const struct pci_function *f, unsigned off, unsigned size)
 {
 	const unsigned at = m->cap + PCI_MSIX_FLAGS;
-	const uint64_t control = load_le(f->config + at, 2);
+	const uint64_t control = load_le(f->state.config + at, 2);
 
 	if (off >= at + 2 || off + size <= at)
 		return;
@@ -268,8 +270,10 @@ void msix_init(struct msix *m, struct pci_function *f, const char *name, unsigne
 {
 	assert(nr > 0 && nr <= MSIX_MAX_VECTORS && table % 8 == 0 && pba % 8 == 0);
 	*m = (struct msix){ .wires = *wires, .fn = f, .name = name, .nr = nr };
-	for (unsigned i = 0; i < nr; i++)
-		m->vector[i] = (struct msix_vector){ .masked = true, .fd = -1 };
+	for (unsigned i = 0; i < nr; i++) {
+		m->state.entry[i].masked = true;
+		m->vector[i].fd = -1;
+	}
 	m->cap = pci_add_cap(f, PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF);
 	pci_set(f, m->cap + PCI_MSIX_FLAGS, 2, nr - 1,
 		PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);

@@ -17,13 +17,18 @@ struct msix {
 	unsigned nr;
 	unsigned cap; /* offset of the capability */
 
-	/* What the guest can change. */
-	bool enabled, masked; /* the function */
-	struct msix_vector {
-		uint64_t address;
-		uint32_t data;
-		bool masked;
+	/* All that a snapshot needs beside the pending bits, which are the eventfds' counts:
+	 * msix_pba_read(). */
+	struct msix_state {
+		struct msix_entry {
+			uint64_t address;
+			uint32_t data;
+			bool masked;
+		} entry[MSIX_MAX_VECTORS];
+	} state;
+	bool enabled, masked; /* the function, as its configuration space says */
 
+	struct msix_vector {
 		int fd;         /* -1: not used yet. A count in it is the pending bit. */
 		bool connected; /* signals of fd are sent */
 

@@ -46,8 +46,8 @@
 
 void pci_set(struct pci_function *f, unsigned off, unsigned size, uint64_t value, uint64_t writable)
 {
-	assert(off + size <= sizeof(f->config));
-	store_le(f->config + off, size, value);
+	assert(off + size <= sizeof(f->state.config));
+	store_le(f->state.config + off, size, value);
 	store_le(f->writable + off, size, writable);
 }
 
@@ -55,11 +55,11 @@ unsigned pci_add_cap(struct pci_function *f, uint8_t id, unsigned len)
 {
 	const unsigned off = f->next_cap;
 
-	assert(off + len <= sizeof(f->config));
-	f->config[PCI_STATUS] |= PCI_STATUS_CAP_LIST;
-	f->config[f->last_cap ? f->last_cap + PCI_CAP_LIST_NEXT : PCI_CAPABILITY_LIST] =
+	assert(off + len <= sizeof(f->state.config));
+	f->state.config[PCI_STATUS] |= PCI_STATUS_CAP_LIST;
+	f->state.config[f->last_cap ? f->last_cap + PCI_CAP_LIST_NEXT : PCI_CAPABILITY_LIST] =
 		(uint8_t)off;
-	f->config[off + PCI_CAP_LIST_ID] = id;
+	f->state.config[off + PCI_CAP_LIST_ID] = id;
 	f->last_cap = off;
 	f->next_cap = (unsigned)align_up(off + len, 4);
 	return off;
@@ -67,7 +67,7 @@ unsigned pci_add_cap(struct pci_function *f, uint8_t id, unsigned len)
 
 gpa_t pci_bar(const struct pci_function *f)
 {
-	return load_le(f->config + PCI_BASE_ADDRESS_0, 8) & PCI_BASE_ADDRESS_MEM_MASK;
+	return load_le(f->state.config + PCI_BASE_ADDRESS_0, 8) & PCI_BASE_ADDRESS_MEM_MASK;
 }
 
 static bool in_window(const struct pci_window *w, gpa_t at, uint64_t len)
@@ -80,7 +80,7 @@ static gpa_t decoded_at(const struct pci_function *f)
 {
 	const gpa_t at = pci_bar(f);
 
-	if (!f->bar_size || !(f->config[PCI_COMMAND] & PCI_COMMAND_MEMORY))
+	if (!f->bar_size || !(f->state.config[PCI_COMMAND] & PCI_COMMAND_MEMORY))
 		return PCI_NOWHERE;
 	if (!in_window(&f->windows->low, at, f->bar_size) &&
 	    !in_window(&f->windows->high, at, f->bar_size))
@@ -103,23 +103,24 @@ static uint64_t config_read(struct pci_function *f, unsigned off, unsigned size)
 {
 	uint64_t value = 0;
 
-	if (off >= sizeof(f->config))
+	if (off >= sizeof(f->state.config))
 		return 0;
 	if (f->ops->config_read)
 		f->ops->config_read(f, off, size);
-	for (unsigned i = 0; i < size && off + i < sizeof(f->config); i++)
-		value |= (uint64_t)f->config[off + i] << 8 * i;
+	for (unsigned i = 0; i < size && off + i < sizeof(f->state.config); i++)
+		value |= (uint64_t)f->state.config[off + i] << 8 * i;
 	return value;
 }
 
 static void config_write(struct pci_function *f, unsigned off, unsigned size, uint64_t value)
 {
-	if (off >= sizeof(f->config))
+	if (off >= sizeof(f->state.config))
 		return;
-	for (unsigned i = 0; i < size && off + i < sizeof(f->config); i++) {
+	for (unsigned i = 0; i < size && off + i < sizeof(f->state.config); i++) {
 		const uint8_t can = f->writable[off + i], byte = (uint8_t)(value >> 8 * i);
 
-		f->config[off + i] = (uint8_t)((f->config[off + i] & ~can) | (byte & can));
+		f->state.config[off + i] =
+			(uint8_t)((f->state.config[off + i] & ~can) | (byte & can));
 	}
 	decode(f);
 	if (f->ops->config_written)
@@ -191,7 +192,7 @@ static struct dev *forward_config(const struct pci *p, unsigned devfn, uint64_t 
 static struct dev *ports_forward(struct dev *dev, uint64_t *off, unsigned size)
 {
 	struct pci *p = container_of(dev, struct pci, ports);
-	const uint32_t address = __atomic_load_n(&p->address, __ATOMIC_RELAXED);
+	const uint32_t address = __atomic_load_n(&p->state.address, __ATOMIC_RELAXED);
 
 	if (*off < DATA)
 		return dev;
@@ -208,15 +209,15 @@ static uint64_t ports_read(struct dev *dev, uint64_t off, unsigned size)
 	if (off + size > DATA)
 		return UINT64_MAX;
 	if (off == RESET_CONTROL && size == 1)
-		return p->reset_control;
-	return p->address >> 8 * off;
+		return p->state.reset_control;
+	return p->state.address >> 8 * off;
 }
 
 static void reset_control_write(struct pci *p, uint8_t value)
 {
-	const uint8_t set = value & (uint8_t)~p->reset_control;
+	const uint8_t set = value & (uint8_t)~p->state.reset_control;
 
-	p->reset_control = value;
+	p->state.reset_control = value;
 	if (set & RESET_NOW && p->power.event)
 		power_report(&p->power, POWER_RESET, 0);
 }
@@ -227,7 +228,8 @@ static void ports_write(struct dev *dev, uint64_t off, unsigned size, uint64_t v
 	struct pci *p = container_of(dev, struct pci, ports);
 
 	if (off == 0 && size == 4)
-		__atomic_store_n(&p->address, (uint32_t)value & ADDRESS_BITS, __ATOMIC_RELAXED);
+		__atomic_store_n(&p->state.address, (uint32_t)value & ADDRESS_BITS,
+				 __ATOMIC_RELAXED);
 	else if (off == RESET_CONTROL && size == 1)
 		reset_control_write(p, (uint8_t)value);
 }
@@ -321,7 +323,8 @@ int pci_add(struct pci *p, struct pci_function *f)
 	f->windows = &p->windows;
 	f->id = (uint16_t)(p->nr_slots << 3);
 	if (f->bar_size)
-		store_le(f->config + PCI_BASE_ADDRESS_0, 8, bar | PCI_BASE_ADDRESS_MEM_TYPE_64);
+		store_le(f->state.config + PCI_BASE_ADDRESS_0, 8,
+			 bar | PCI_BASE_ADDRESS_MEM_TYPE_64);
 	p->next_bar = bar + f->bar_size;
 	p->slot[p->nr_slots] = f;
 	return (int)p->nr_slots++;

@@ -42,8 +42,12 @@ struct pci_function {
 	uint64_t bar_size;                 /* a power of two from 4 KiB on; 0: it has none */
 	gpa_t bar_at;                      /* atomic; written with the lock held */
 
-	/* Configuration space as the guest sees it, and the bits that it can change. */
-	uint8_t config[256], writable[256];
+	/* All that a snapshot needs: where the BAR answers, and what a capability says, follows from
+	 * configuration space. */
+	struct pci_function_state {
+		uint8_t config[256]; /* as the guest sees it */
+	} state;
+	uint8_t writable[256]; /* the bits that the guest can change */
 	unsigned next_cap, last_cap;
 };
 
@@ -60,8 +64,13 @@ struct pci_windows {
 
 struct pci {
 	struct dev ports, ecam;
-	uint32_t address; /* CONFIG_ADDRESS; atomic */
-	uint8_t reset_control;
+
+	/* What a guest can see: all that a snapshot needs. */
+	struct pci_state {
+		uint32_t address; /* CONFIG_ADDRESS; atomic */
+		uint8_t reset_control;
+	} state;
+
 	struct power power; /* is told of a reset; none after pci_init() */
 	struct pci_windows windows;
 	struct pci_function bridge;

@@ -317,12 +317,12 @@ static inline bool driver_start(struct driver *d, uint64_t features)
 	virtio_accept_features(d->vd, 0, (uint32_t)features);
 	virtio_accept_features(d->vd, 1, (uint32_t)(features >> 32));
 	virtio_set_status(d->vd, agreed);
-	if (d->vd->status != agreed)
+	if (d->vd->state.status != agreed)
 		return false;
 	for (unsigned i = 0; i < d->vd->nr_queues; i++)
 		driver_queue_up(d, i);
 	virtio_set_status(d->vd, live);
-	return d->vd->status == live;
+	return d->vd->state.status == live;
 }
 
 /* Returns len bytes of the driver's memory, 16-byte aligned, zeroed; never freed. */

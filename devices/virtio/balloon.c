@@ -236,7 +236,7 @@ static void on_timer(struct loop_source *src, uint32_t events __unused)
 
 	if (read(src->fd, &times, sizeof(times)) < 0 && errno != EAGAIN)
 		return;
-	if (!b->holding || b->vd.status & VIRTIO_CONFIG_S_NEEDS_RESET)
+	if (!b->holding || b->vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
 	b->asked = true;
 	hand_back(b);

@@ -156,7 +156,7 @@ void virtio_kicks_watch(struct virtio_kicks *k, unsigned queue, bool on)
 
 void virtio_kicks_set_status(struct virtio_kicks *k, uint8_t status)
 {
-	const uint8_t was = k->vd->status;
+	const uint8_t was = k->vd->state.status;
 
 	virtio_set_status(k->vd, status);
 	for (unsigned i = 0; i < k->vd->nr_queues; i++) {
@@ -165,7 +165,7 @@ void virtio_kicks_set_status(struct virtio_kicks *k, uint8_t status)
 		if (status == 0) {
 			virtio_kicks_watch(k, i, true);
 			take_back(k, &k->kick[i]);
-		} else if (k->vd->status & ~was & VIRTIO_CONFIG_S_DRIVER_OK &&
+		} else if (k->vd->state.status & ~was & VIRTIO_CONFIG_S_DRIVER_OK &&
 			   k->vd->q[i].state.ready && !looked_at) {
 			virtio_kicks_send(k, i);
 		}

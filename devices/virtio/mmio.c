@@ -37,7 +37,7 @@
 static uint32_t reg_read(struct virtio_mmio *t, uint64_t off)
 {
 	struct virtio_dev *vd = t->vd;
-	struct virtq *q = virtio_queue(vd, t->regs.queue_sel); /* NULL: no such queue */
+	struct virtq *q = virtio_queue(vd, t->state.queue_sel); /* NULL: no such queue */
 
 	switch (off) {
 	case VIRTIO_MMIO_MAGIC_VALUE:
@@ -49,17 +49,17 @@ static uint32_t reg_read(struct virtio_mmio *t, uint64_t off)
 	case VIRTIO_MMIO_VENDOR_ID:
 		return VENDOR;
 	case VIRTIO_MMIO_DEVICE_FEATURES:
-		if (t->regs.device_features_sel > 1)
+		if (t->state.device_features_sel > 1)
 			return 0;
-		return (uint32_t)(vd->features >> 32 * t->regs.device_features_sel);
+		return (uint32_t)(vd->features >> 32 * t->state.device_features_sel);
 	case VIRTIO_MMIO_QUEUE_NUM_MAX:
 		return q ? q->max_size : 0;
 	case VIRTIO_MMIO_QUEUE_READY:
 		return q && q->state.ready;
 	case VIRTIO_MMIO_INTERRUPT_STATUS:
-		return t->regs.isr;
+		return t->state.isr;
 	case VIRTIO_MMIO_STATUS:
-		return vd->status;
+		return vd->state.status;
 	case VIRTIO_MMIO_QUEUE_RESET:
 		return 0; /* §4.2.2.1: never in progress, since the write waits for it */
 	case VIRTIO_MMIO_SHM_LEN_LOW:
@@ -68,7 +68,7 @@ static uint32_t reg_read(struct virtio_mmio *t, uint64_t off)
 	case VIRTIO_MMIO_SHM_BASE_HIGH:
 		return UINT32_MAX; /* §4.2.2: there is no such region, whatever SHMSel says */
 	case VIRTIO_MMIO_CONFIG_GENERATION:
-		return vd->config_generation;
+		return vd->state.config_generation;
 	default:
 		return 0;
 	}
@@ -135,26 +135,26 @@ static void status_write(struct virtio_mmio *t, uint32_t v)
 	if (t->call.fd >= 0)
 		event_take(t->call.fd);
 	take_back_call(t);
-	t->regs = (struct virtio_mmio_regs){ 0 };
+	t->state = (struct virtio_mmio_state){ 0 };
 }
 
 static void reg_write(struct virtio_mmio *t, uint64_t off, uint32_t v)
 {
 	struct virtio_dev *vd = t->vd;
-	struct virtq *q = virtio_queue(vd, t->regs.queue_sel); /* NULL: no such queue */
+	struct virtq *q = virtio_queue(vd, t->state.queue_sel); /* NULL: no such queue */
 
 	switch (off) {
 	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
-		t->regs.device_features_sel = v;
+		t->state.device_features_sel = v;
 		break;
 	case VIRTIO_MMIO_DRIVER_FEATURES_SEL:
-		t->regs.driver_features_sel = v;
+		t->state.driver_features_sel = v;
 		break;
 	case VIRTIO_MMIO_DRIVER_FEATURES:
-		virtio_accept_features(vd, t->regs.driver_features_sel, v);
+		virtio_accept_features(vd, t->state.driver_features_sel, v);
 		break;
 	case VIRTIO_MMIO_QUEUE_SEL:
-		t->regs.queue_sel = v;
+		t->state.queue_sel = v;
 		break;
 	case VIRTIO_MMIO_QUEUE_READY:
 		queue_ready(vd, q, v);
@@ -167,7 +167,7 @@ static void reg_write(struct virtio_mmio *t, uint64_t off, uint32_t v)
 		virtio_kicks_send(&t->kicks, v);
 		break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
-		t->regs.isr &= ~v;
+		t->state.isr &= ~v;
 		break;
 	case VIRTIO_MMIO_STATUS:
 		status_write(t, v);
@@ -207,7 +207,7 @@ static void mmio_interrupt(void *ctx, int queue)
 {
 	struct virtio_mmio *t = ctx;
 
-	t->regs.isr |= queue < 0 ? VIRTIO_MMIO_INT_CONFIG : VIRTIO_MMIO_INT_VRING;
+	t->state.isr |= queue < 0 ? VIRTIO_MMIO_INT_CONFIG : VIRTIO_MMIO_INT_VRING;
 	irq_pulse(&t->irq); /* after the bit, and every time: see the top */
 }
 

@@ -22,11 +22,13 @@ struct virtio_mmio {
 	struct shared_fd lent_call;
 	struct loop_source lent_source;
 
-	/* The guest can change these; a reset clears them. */
-	struct virtio_mmio_regs {
+	/* The guest can change these; a reset clears them. They are all that a snapshot needs, if
+	 * the driver is interrupted once more after it, in the place of signals of call that nobody
+	 * has taken yet. */
+	struct virtio_mmio_state {
 		uint32_t device_features_sel, driver_features_sel, queue_sel;
 		uint32_t isr; /* VIRTIO_MMIO_INT_* */
-	} regs;
+	} state;
 };
 
 /* Makes t the transport of vd, which virtio_init() has seen, with its kicks on loop, and starts vd

@@ -191,7 +191,7 @@ static int net_kick(struct virtio_dev *vd, struct virtq *q)
 static int net_activate(struct virtio_dev *vd)
 {
 	struct virtio_net *n = container_of(vd, struct virtio_net, vd);
-	int rc = net_set_features(n, vd->driver_features);
+	int rc = net_set_features(n, vd->state.driver_features);
 
 	return rc < 0 ? rc : net_vhost_start(n, 0);
 }

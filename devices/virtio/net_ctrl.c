@@ -75,7 +75,7 @@ static bool control_mq(struct virtio_net *n, const struct net_command *cmd)
 
 static bool control_offloads(struct virtio_net *n, const struct net_command *cmd)
 {
-	const uint64_t agreed = n->vd.driver_features;
+	const uint64_t agreed = n->vd.state.driver_features;
 	le64_t wire;
 
 	if (!virtio_has(&n->vd, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) ||

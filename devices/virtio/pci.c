@@ -51,9 +51,9 @@ _Static_assert(VIRTIO_MAX_QUEUES + 1 <= MSIX_MAX_VECTORS, "a vector for each");
 /* §4.1.4.5: reading clears it. */
 static uint8_t isr_read(struct virtio_pci *t)
 {
-	const uint8_t isr = t->regs.isr;
+	const uint8_t isr = t->state.isr;
 
-	t->regs.isr = 0;
+	t->state.isr = 0;
 	return isr;
 }
 
@@ -117,7 +117,7 @@ static void bar_moved(struct pci_function *f, gpa_t from __unused, gpa_t to)
  * is not a register's width or place. It also works while memory isn't decoded. */
 static bool window_at(const struct virtio_pci *t, uint64_t *off, unsigned *size)
 {
-	const uint8_t *cap = t->fn.config + t->window;
+	const uint8_t *cap = t->fn.state.config + t->window;
 	const uint64_t len = load_le(cap + VIRTIO_PCI_CAP_LENGTH, 4);
 
 	*off = load_le(cap + VIRTIO_PCI_CAP_OFFSET, 4);
@@ -141,7 +141,7 @@ static void config_read(struct pci_function *f, unsigned off, unsigned size)
 	unsigned len;
 
 	if (touches_window(t, off, size) && window_at(t, &at, &len))
-		store_le(f->config + t->window + WINDOW_DATA, len, bar_read(f, at, len));
+		store_le(f->state.config + t->window + WINDOW_DATA, len, bar_read(f, at, len));
 }
 
 static void config_written(struct pci_function *f, unsigned off, unsigned size)
@@ -152,7 +152,7 @@ static void config_written(struct pci_function *f, unsigned off, unsigned size)
 
 	msix_config_written(&t->msix, f, off, size);
 	if (touches_window(t, off, size) && window_at(t, &at, &len))
-		bar_write(f, at, len, load_le(f->config + t->window + WINDOW_DATA, len));
+		bar_write(f, at, len, load_le(f->state.config + t->window + WINDOW_DATA, len));
 }
 
 static const struct pci_function_ops function_ops = {
@@ -169,10 +169,10 @@ static const struct pci_function_ops function_ops = {
 static void pci_interrupt(void *ctx, int queue)
 {
 	struct virtio_pci *t = ctx;
-	const uint16_t vector = queue < 0 ? t->regs.config_vector : t->regs.queue_vector[queue];
+	const uint16_t vector = queue < 0 ? t->state.config_vector : t->state.queue_vector[queue];
 
 	if (!t->msix.enabled)
-		t->regs.isr |= queue < 0 ? VIRTIO_PCI_ISR_CONFIG : 1;
+		t->state.isr |= queue < 0 ? VIRTIO_PCI_ISR_CONFIG : 1;
 	else if (vector != VIRTIO_MSI_NO_VECTOR)
 		msix_signal(&t->msix, vector);
 }
@@ -204,8 +204,8 @@ static int pci_call_fd(void *ctx, unsigned queue)
 	int rc;
 
 	assert(queue < t->vd->nr_queues);
-	if (t->regs.queue_vector[queue] != VIRTIO_MSI_NO_VECTOR)
-		return msix_fd(&t->msix, t->regs.queue_vector[queue]);
+	if (t->state.queue_vector[queue] != VIRTIO_MSI_NO_VECTOR)
+		return msix_fd(&t->msix, t->state.queue_vector[queue]);
 	rc = open_nowhere(t);
 	return rc < 0 ? rc : shared_fd_hand_on(&t->nowhere);
 }
@@ -216,8 +216,8 @@ static int pci_lend_call(void *ctx, unsigned queue, struct shared_fd *call)
 	int rc;
 
 	assert(queue < t->vd->nr_queues);
-	if (t->regs.queue_vector[queue] != VIRTIO_MSI_NO_VECTOR)
-		return msix_lend(&t->msix, t->regs.queue_vector[queue], call);
+	if (t->state.queue_vector[queue] != VIRTIO_MSI_NO_VECTOR)
+		return msix_lend(&t->msix, t->state.queue_vector[queue], call);
 	rc = open_nowhere(t);
 	*call = t->nowhere;
 	return rc;

@@ -13,13 +13,14 @@ struct virtio_pci {
 	struct shared_fd nowhere; /* stands in for the interrupt of a queue without a vector */
 	unsigned window;          /* offset of the capability that is a window to the BAR */
 
-	/* All that the guest can change here; a reset of the device clears it. */
-	struct virtio_pci_regs {
+	/* All that the guest can change here, and all that a snapshot needs; a reset of the device
+	 * clears it. */
+	struct virtio_pci_state {
 		uint32_t device_features_sel, driver_features_sel;
 		uint16_t queue_sel;
 		uint16_t config_vector, queue_vector[VIRTIO_MAX_QUEUES];
 		uint8_t isr; /* VIRTIO_PCI_ISR_*; used while MSI-X is off */
-	} regs;
+	} state;
 };
 
 /* Returns how many messages wires must have for vd. */

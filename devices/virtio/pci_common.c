@@ -39,7 +39,7 @@ static uint32_t queue_read(const struct virtio_pci *t, const struct virtq *q, ui
 	case VIRTIO_PCI_COMMON_Q_SIZE:
 		return q->state.size;
 	case VIRTIO_PCI_COMMON_Q_MSIX:
-		return t->regs.queue_vector[q - t->vd->q];
+		return t->state.queue_vector[q - t->vd->q];
 	case VIRTIO_PCI_COMMON_Q_ENABLE:
 		return q->state.ready;
 	case VIRTIO_PCI_COMMON_Q_NOFF:
@@ -63,31 +63,31 @@ static uint32_t queue_read(const struct virtio_pci *t, const struct virtq *q, ui
 static uint32_t common_read(struct virtio_pci *t, uint64_t off)
 {
 	struct virtio_dev *vd = t->vd;
-	const struct virtq *q = virtio_queue(vd, t->regs.queue_sel); /* NULL: no such queue */
+	const struct virtq *q = virtio_queue(vd, t->state.queue_sel); /* NULL: no such queue */
 
 	switch (off) {
 	case VIRTIO_PCI_COMMON_DFSELECT:
-		return t->regs.device_features_sel;
+		return t->state.device_features_sel;
 	case VIRTIO_PCI_COMMON_DF:
-		if (t->regs.device_features_sel > 1)
+		if (t->state.device_features_sel > 1)
 			return 0;
-		return (uint32_t)(vd->features >> 32 * t->regs.device_features_sel);
+		return (uint32_t)(vd->features >> 32 * t->state.device_features_sel);
 	case VIRTIO_PCI_COMMON_GFSELECT:
-		return t->regs.driver_features_sel;
+		return t->state.driver_features_sel;
 	case VIRTIO_PCI_COMMON_GF:
-		if (t->regs.driver_features_sel > 1)
+		if (t->state.driver_features_sel > 1)
 			return 0;
-		return (uint32_t)(vd->driver_features >> 32 * t->regs.driver_features_sel);
+		return (uint32_t)(vd->state.driver_features >> 32 * t->state.driver_features_sel);
 	case VIRTIO_PCI_COMMON_MSIX:
-		return t->regs.config_vector;
+		return t->state.config_vector;
 	case VIRTIO_PCI_COMMON_NUMQ:
 		return vd->nr_queues;
 	case VIRTIO_PCI_COMMON_STATUS:
-		return vd->status;
+		return vd->state.status;
 	case VIRTIO_PCI_COMMON_CFGGENERATION:
-		return (uint8_t)vd->config_generation;
+		return (uint8_t)vd->state.config_generation;
 	case VIRTIO_PCI_COMMON_Q_SELECT:
-		return t->regs.queue_sel;
+		return t->state.queue_sel;
 	case VIRTIO_PCI_COMMON_Q_MSIX:
 		return q ? queue_read(t, q, off) : VIRTIO_MSI_NO_VECTOR;
 	default:
@@ -135,7 +135,7 @@ static uint16_t vector_of(struct virtio_pci *t, uint32_t v)
 
 static void queue_write(struct virtio_pci *t, struct virtq *q, uint64_t off, uint32_t v)
 {
-	uint16_t *vector = &t->regs.queue_vector[q - t->vd->q];
+	uint16_t *vector = &t->state.queue_vector[q - t->vd->q];
 
 	switch (off) {
 	case VIRTIO_PCI_COMMON_Q_MSIX:
@@ -159,9 +159,9 @@ static void queue_write(struct virtio_pci *t, struct virtq *q, uint64_t off, uin
 
 void virtio_pci_regs_init(struct virtio_pci *t)
 {
-	t->regs = (struct virtio_pci_regs){ .config_vector = VIRTIO_MSI_NO_VECTOR };
+	t->state = (struct virtio_pci_state){ .config_vector = VIRTIO_MSI_NO_VECTOR };
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
-		t->regs.queue_vector[i] = VIRTIO_MSI_NO_VECTOR;
+		t->state.queue_vector[i] = VIRTIO_MSI_NO_VECTOR;
 }
 
 static void set_status(struct virtio_pci *t, uint8_t v)
@@ -176,26 +176,26 @@ static void set_status(struct virtio_pci *t, uint8_t v)
 
 static void common_write(struct virtio_pci *t, uint64_t off, uint32_t v)
 {
-	struct virtq *q = virtio_queue(t->vd, t->regs.queue_sel); /* NULL: no such queue */
+	struct virtq *q = virtio_queue(t->vd, t->state.queue_sel); /* NULL: no such queue */
 
 	switch (off) {
 	case VIRTIO_PCI_COMMON_DFSELECT:
-		t->regs.device_features_sel = v;
+		t->state.device_features_sel = v;
 		break;
 	case VIRTIO_PCI_COMMON_GFSELECT:
-		t->regs.driver_features_sel = v;
+		t->state.driver_features_sel = v;
 		break;
 	case VIRTIO_PCI_COMMON_GF:
-		virtio_accept_features(t->vd, t->regs.driver_features_sel, v);
+		virtio_accept_features(t->vd, t->state.driver_features_sel, v);
 		break;
 	case VIRTIO_PCI_COMMON_MSIX:
-		t->regs.config_vector = vector_of(t, v);
+		t->state.config_vector = vector_of(t, v);
 		break;
 	case VIRTIO_PCI_COMMON_STATUS:
 		set_status(t, (uint8_t)v);
 		break;
 	case VIRTIO_PCI_COMMON_Q_SELECT:
-		t->regs.queue_sel = (uint16_t)v;
+		t->state.queue_sel = (uint16_t)v;
 		break;
 	default:
 		if (q)

@@ -117,10 +117,13 @@ struct virtio_dev {
 	uint64_t features; /* offered: the device's own plus the core's (virtio_init) */
 	unsigned nr_queues;
 
-	/* Negotiation; all of it is cleared by a reset. */
-	uint64_t driver_features;
-	uint8_t status; /* VIRTIO_CONFIG_S_* */
-	uint32_t config_generation;
+	/* Negotiation. With that of each queue, it is all that a snapshot needs of the core. A reset
+	 * clears both. */
+	struct virtio_state {
+		uint64_t driver_features;
+		uint32_t config_generation;
+		uint8_t status; /* VIRTIO_CONFIG_S_* */
+	} state;
 	struct virtq q[VIRTIO_MAX_QUEUES];
 
 	/* Set by the transport before the device is used. */
@@ -145,14 +148,14 @@ void virtio_set_nr_queues(struct virtio_dev *vd, unsigned nr);
 /* Was feature bit f negotiated? */
 static inline bool virtio_has(const struct virtio_dev *vd, unsigned f)
 {
-	return vd->driver_features >> f & 1;
+	return vd->state.driver_features >> f & 1;
 }
 
 /* May the device use those of its queues that are ready (§2.1.2)? Not before DRIVER_OK, and not
  * while it needs a reset. */
 static inline bool virtio_live(const struct virtio_dev *vd)
 {
-	return (vd->status & (VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET)) ==
+	return (vd->state.status & (VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET)) ==
 	       VIRTIO_CONFIG_S_DRIVER_OK;
 }
 

@@ -46,33 +46,33 @@ void virtio_reset(struct virtio_dev *vd)
 		vd->ops->reset(vd, NULL);
 	for (unsigned i = 0; i < vd->nr_queues; i++)
 		virtq_reset(&vd->q[i]);
-	vd->driver_features = 0;
-	vd->config_generation = 0;
-	vd->status = 0;
+	vd->state.driver_features = 0;
+	vd->state.config_generation = 0;
+	vd->state.status = 0;
 }
 
 void virtio_broken(struct virtio_dev *vd, const char *why)
 {
-	if (vd->status & VIRTIO_CONFIG_S_NEEDS_RESET)
+	if (vd->state.status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
 	guest_err(&vd->log, "virtio-%s: %s: stopped until the guest resets the device",
 		  vd->ops->name, why);
-	vd->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-	if (vd->status & VIRTIO_CONFIG_S_DRIVER_OK)
+	vd->state.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	if (vd->state.status & VIRTIO_CONFIG_S_DRIVER_OK)
 		vd->transport->interrupt(vd->transport_ctx, -1);
 }
 
 void virtio_accept_features(struct virtio_dev *vd, uint32_t word, uint32_t bits)
 {
-	if (word > 1 || vd->status & VIRTIO_CONFIG_S_FEATURES_OK)
+	if (word > 1 || vd->state.status & VIRTIO_CONFIG_S_FEATURES_OK)
 		return;
-	vd->driver_features &= ~((uint64_t)UINT32_MAX << 32 * word);
-	vd->driver_features |= (uint64_t)bits << 32 * word;
+	vd->state.driver_features &= ~((uint64_t)UINT32_MAX << 32 * word);
+	vd->state.driver_features |= (uint64_t)bits << 32 * word;
 }
 
 static bool features_agreed(struct virtio_dev *vd)
 {
-	uint64_t extra = vd->driver_features & ~vd->features;
+	uint64_t extra = vd->state.driver_features & ~vd->features;
 
 	if (extra)
 		guest_err(
@@ -90,7 +90,7 @@ static bool features_agreed(struct virtio_dev *vd)
 void virtio_set_status(struct virtio_dev *vd, uint8_t status)
 {
 	const uint8_t known = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
-	const uint8_t was = vd->status;
+	const uint8_t was = vd->state.status;
 
 	if (status == 0) {
 		virtio_reset(vd);
@@ -104,7 +104,7 @@ void virtio_set_status(struct virtio_dev *vd, uint8_t status)
 		status &= (uint8_t)~VIRTIO_CONFIG_S_FEATURES_OK;
 	if (!(status & VIRTIO_CONFIG_S_FEATURES_OK))
 		status &= (uint8_t)~VIRTIO_CONFIG_S_DRIVER_OK;
-	vd->status = status;
+	vd->state.status = status;
 	if (status & ~was & VIRTIO_CONFIG_S_DRIVER_OK && vd->ops->activate &&
 	    !(status & VIRTIO_CONFIG_S_NEEDS_RESET) && vd->ops->activate(vd) < 0)
 		virtio_broken(vd, "the device could not be started");
@@ -117,7 +117,7 @@ struct virtq *virtio_queue(struct virtio_dev *vd, uint32_t index)
 
 void virtio_queue_enable(struct virtio_dev *vd, struct virtq *q)
 {
-	if (q->state.ready || !(vd->status & VIRTIO_CONFIG_S_FEATURES_OK))
+	if (q->state.ready || !(vd->state.status & VIRTIO_CONFIG_S_FEATURES_OK))
 		return;
 	if (virtq_enable(q, vd->mem, virtio_has(vd, VIRTIO_RING_F_EVENT_IDX),
 			 virtio_has(vd, VIRTIO_RING_F_INDIRECT_DESC)) < 0)
@@ -201,7 +201,7 @@ void virtio_notify(struct virtio_dev *vd, struct virtq *q)
 
 void virtio_config_changed(struct virtio_dev *vd)
 {
-	vd->config_generation++;
-	if (vd->status & VIRTIO_CONFIG_S_DRIVER_OK)
+	vd->state.config_generation++;
+	if (vd->state.status & VIRTIO_CONFIG_S_DRIVER_OK)
 		vd->transport->interrupt(vd->transport_ctx, -1);
 }

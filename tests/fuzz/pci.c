@@ -268,12 +268,12 @@ static void check_function(const struct target *t, unsigned fn)
 	const gpa_t at = p->fn.bar_at;
 	unsigned bells = 0;
 
-	if (vd->status & VIRTIO_CONFIG_S_DRIVER_OK)
-		assert((vd->status & AGREED) == AGREED);
+	if (vd->state.status & VIRTIO_CONFIG_S_DRIVER_OK)
+		assert((vd->state.status & AGREED) == AGREED);
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
 		assert(!vd->q[i].state.ready || (i < QUEUES && vd->q[i].state.size <= QUEUE_SIZE));
-		assert(p->regs.queue_vector[i] < m->nr ||
-		       p->regs.queue_vector[i] == VIRTIO_MSI_NO_VECTOR);
+		assert(p->state.queue_vector[i] < m->nr ||
+		       p->state.queue_vector[i] == VIRTIO_MSI_NO_VECTOR);
 		bells += p->kicks.kick[i].wired;
 	}
 	/* The BAR is decoded in a window, if memory is on, or not at all; its doorbells are where
@@ -281,24 +281,26 @@ static void check_function(const struct target *t, unsigned fn)
 	if (at == PCI_NOWHERE)
 		assert(bells == 0);
 	else
-		assert(p->fn.config[PCI_COMMAND] & PCI_COMMAND_MEMORY && at == pci_bar(&p->fn) &&
+		assert(p->fn.state.config[PCI_COMMAND] & PCI_COMMAND_MEMORY &&
+		       at == pci_bar(&p->fn) &&
 		       ((at >= LOW && at <= LOW + LEN - 0x8000) ||
 			(at >= HIGH && at <= HIGH + LEN - 0x8000)));
 	/* Constant fields have not changed; the list of capabilities ends. */
-	assert(load_le(p->fn.config, 4) == 0x10411af4);
-	for (unsigned i = 0; i < sizeof(p->fn.config); i++)
-		assert(!((p->fn.config[i] ^ t->fn[fn].fresh[i]) & ~p->fn.writable[i]));
+	assert(load_le(p->fn.state.config, 4) == 0x10411af4);
+	for (unsigned i = 0; i < sizeof(p->fn.state.config); i++)
+		assert(!((p->fn.state.config[i] ^ t->fn[fn].fresh[i]) & ~p->fn.writable[i]));
 	/* A vector is connected when nothing masks it, with the message of the table. */
 	for (unsigned i = 0; i < m->nr; i++) {
 		const struct msix_vector *v = &m->vector[i];
+		const struct msix_entry *e = &m->state.entry[i];
 		const unsigned n = m->wires.first + i;
 
 		assert(v->connected == (t->wires.msi[n].fd >= 0));
 		assert(v->lent_connected == (t->wires.msi[n].lent >= 0));
 		if (v->connected)
-			assert(m->enabled && !m->masked && !v->masked &&
-			       t->wires.msi[n].told_address == v->address &&
-			       t->wires.msi[n].told_data == v->data);
+			assert(m->enabled && !m->masked && !e->masked &&
+			       t->wires.msi[n].told_address == e->address &&
+			       t->wires.msi[n].told_data == e->data);
 	}
 }
 
@@ -319,7 +321,7 @@ static void set_up(struct target *t)
 		virtio_init(&f->vd, &fn_ops, 0xff);
 		rc |= virtio_pci_init(&f->t, &f->vd, &t->mem, &wires, &t->loop);
 		assert(pci_add(&t->pci, &f->t.fn) == (int)i + 1);
-		memcpy(f->fresh, f->t.fn.config, sizeof(f->fresh));
+		memcpy(f->fresh, f->t.fn.state.config, sizeof(f->fresh));
 		wires.first += virtio_pci_nr_vectors(&f->vd);
 	}
 	rc |= bus_add(&t->pio, PORTS, PCI_PORTS, &t->pci.ports);

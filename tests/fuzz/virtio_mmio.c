@@ -114,7 +114,7 @@ static void count_edges(void *ctx, unsigned n __unused, bool level)
 {
 	struct target *t = ctx;
 
-	assert(t->mmio.regs.isr);
+	assert(t->mmio.state.isr);
 	t->edges += level;
 }
 
@@ -222,15 +222,15 @@ static void check(const struct target *t)
 {
 	const struct virtio_dev *vd = &t->vd;
 
-	if (vd->status & VIRTIO_CONFIG_S_DRIVER_OK)
-		assert((vd->status & AGREED) == AGREED);
-	if (vd->status & VIRTIO_CONFIG_S_FEATURES_OK)
-		assert(!(vd->driver_features & ~vd->features) &&
+	if (vd->state.status & VIRTIO_CONFIG_S_DRIVER_OK)
+		assert((vd->state.status & AGREED) == AGREED);
+	if (vd->state.status & VIRTIO_CONFIG_S_FEATURES_OK)
+		assert(!(vd->state.driver_features & ~vd->features) &&
 		       virtio_has(vd, VIRTIO_F_VERSION_1));
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
 		if (vd->q[i].state.ready)
 			assert(i < target_ops.nr_queues &&
-			       vd->status & VIRTIO_CONFIG_S_FEATURES_OK &&
+			       vd->state.status & VIRTIO_CONFIG_S_FEATURES_OK &&
 			       vd->q[i].state.size <= QUEUE_SIZE);
 	for (unsigned i = 0; i < ARRAY_SIZE(t->held); i++)
 		assert(!t->held[i].q || t->held[i].q->state.ready);

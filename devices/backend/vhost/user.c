@@ -389,7 +389,7 @@ int vhost_user_start(struct vhost_user *v, struct virtio_dev *vd, struct loop *l
 	unwatch(v);
 	v->running = true;
 	rc = tell_number(v, SET_FEATURES,
-			 (vd->driver_features & v->features) |
+			 (vd->state.driver_features & v->features) |
 				 (v->features & VIRTIO_BIT(F_PROTOCOL_FEATURES)),
 			 -1);
 	if (rc == 0)

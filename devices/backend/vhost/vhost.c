@@ -132,7 +132,7 @@ static int start_ring(const struct vhost *v, unsigned ring)
 
 int vhost_start(struct vhost *v, struct virtio_dev *vd, unsigned first, unsigned nr)
 {
-	uint64_t features = vd->driver_features & v->features;
+	uint64_t features = vd->state.driver_features & v->features;
 	int rc;
 
 	v->vd = vd;

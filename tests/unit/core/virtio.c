@@ -72,7 +72,7 @@ static int echo_activate(struct virtio_dev *vd)
 {
 	struct echo *e = container_of(vd, struct echo, vd);
 
-	assert_true(vd->status & VIRTIO_CONFIG_S_DRIVER_OK);
+	assert_true(vd->state.status & VIRTIO_CONFIG_S_DRIVER_OK);
 	e->activated++;
 	return e->activate_rc;
 }
@@ -211,23 +211,23 @@ static void features_that_were_not_offered_are_refused(void **state __unused)
 
 	echo_init(&e, &d);
 	assert_false(driver_start(&d, VIRTIO_BIT(ECHO_F_SHOUT + 1)));
-	assert_int_equal(e.vd.status, FOUND);
+	assert_int_equal(e.vd.state.status, FOUND);
 	assert_false(driver_start(&d, VIRTIO_BIT(VIRTIO_F_RING_PACKED)));
-	assert_int_equal(e.vd.status, FOUND);
+	assert_int_equal(e.vd.state.status, FOUND);
 	/* The driver may change its mind. */
 	virtio_accept_features(&e.vd, 1, VERSION_1 >> 32);
 	virtio_set_status(&e.vd, AGREED);
-	assert_int_equal(e.vd.status, AGREED);
+	assert_int_equal(e.vd.state.status, AGREED);
 
 	/* This driver is a legacy one. */
 	virtio_set_status(&e.vd, 0);
 	virtio_set_status(&e.vd, FOUND);
 	virtio_accept_features(&e.vd, 0, 1 << ECHO_F_SHOUT);
 	virtio_set_status(&e.vd, AGREED);
-	assert_int_equal(e.vd.status, FOUND);
+	assert_int_equal(e.vd.state.status, FOUND);
 	/* There are only 64 feature bits. */
 	virtio_accept_features(&e.vd, 3, VERSION_1 >> 32);
-	assert_true(e.vd.driver_features == 1 << ECHO_F_SHOUT);
+	assert_true(e.vd.state.driver_features == 1 << ECHO_F_SHOUT);
 	driver_destroy(&d);
 }
 
@@ -239,26 +239,26 @@ static void status_bits_come_in_order(void **state __unused)
 	echo_init(&e, &d);
 	virtio_accept_features(&e.vd, 1, VERSION_1 >> 32);
 	virtio_set_status(&e.vd, VIRTIO_CONFIG_S_DRIVER_OK);
-	assert_int_equal(e.vd.status, 0);
+	assert_int_equal(e.vd.state.status, 0);
 	virtio_set_status(&e.vd, ACKNOWLEDGED | VIRTIO_CONFIG_S_FEATURES_OK);
-	assert_int_equal(e.vd.status, ACKNOWLEDGED);
+	assert_int_equal(e.vd.state.status, ACKNOWLEDGED);
 	virtio_set_status(&e.vd, FOUND | VIRTIO_CONFIG_S_DRIVER_OK);
-	assert_int_equal(e.vd.status, FOUND);
+	assert_int_equal(e.vd.state.status, FOUND);
 	assert_int_equal(e.activated, 0);
 	/* Bits stay set, our bits can't be set, and a driver may give up. */
 	virtio_set_status(&e.vd, ACKNOWLEDGED);
-	assert_int_equal(e.vd.status, FOUND);
+	assert_int_equal(e.vd.state.status, FOUND);
 	virtio_set_status(&e.vd, FOUND | VIRTIO_CONFIG_S_NEEDS_RESET);
-	assert_int_equal(e.vd.status, FOUND);
+	assert_int_equal(e.vd.state.status, FOUND);
 	virtio_set_status(&e.vd, FOUND | VIRTIO_CONFIG_S_FAILED);
-	assert_int_equal(e.vd.status, FOUND | VIRTIO_CONFIG_S_FAILED);
+	assert_int_equal(e.vd.state.status, FOUND | VIRTIO_CONFIG_S_FAILED);
 	virtio_set_status(&e.vd, 0);
-	assert_int_equal(e.vd.status, 0);
-	assert_int_equal(e.vd.driver_features, 0);
+	assert_int_equal(e.vd.state.status, 0);
+	assert_int_equal(e.vd.state.driver_features, 0);
 	/* Setting all bits at once is allowed. */
 	virtio_accept_features(&e.vd, 1, VERSION_1 >> 32);
 	virtio_set_status(&e.vd, LIVE);
-	assert_int_equal(e.vd.status, LIVE);
+	assert_int_equal(e.vd.state.status, LIVE);
 	virtio_set_status(&e.vd, LIVE);
 	assert_int_equal(e.activated, 1);
 	driver_destroy(&d);
@@ -272,7 +272,7 @@ static void a_device_that_does_not_start_is_broken(void **state __unused)
 	echo_init(&e, &d);
 	e.activate_rc = -1;
 	assert_false(driver_start(&d, 0));
-	assert_int_equal(e.vd.status, LIVE | VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_int_equal(e.vd.state.status, LIVE | VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_int_equal(d.config_interrupts, 1);
 	e.activate_rc = 0;
 	assert_true(driver_start(&d, 0));
@@ -334,7 +334,7 @@ static void a_malformed_ring_breaks_the_device(void **state __unused)
 	send_hello(&d, 0);
 	ring_offer(&d.ring[0], 8); /* no such descriptor */
 	assert_false(virtio_kick(&e.vd, 0));
-	assert_int_equal(e.vd.status, LIVE | VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_int_equal(e.vd.state.status, LIVE | VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_int_equal(d.config_interrupts, 1);
 	/* All its queues stop. */
 	send_hello(&d, 1);
@@ -351,10 +351,10 @@ static void a_malformed_ring_breaks_the_device(void **state __unused)
 	/* A ready queue stays as it is, even if its addresses have changed. */
 	e.vd.q[1].state.used_gpa = RAM_END;
 	virtio_queue_enable(&e.vd, &e.vd.q[1]);
-	assert_int_equal(e.vd.status, LIVE);
+	assert_int_equal(e.vd.state.status, LIVE);
 	d.ring[1].avail->idx = htole16(1 + 9);
 	assert_false(virtio_kick(&e.vd, 1));
-	assert_true(e.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_true(e.vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET);
 	driver_destroy(&d);
 }
 
@@ -369,15 +369,15 @@ static void a_malformed_queue_is_not_ready(void **state __unused)
 	ring_attach(&d.ring[0], q);
 	virtio_queue_enable(&e.vd, q); /* before FEATURES_OK: ignored */
 	assert_false(q->state.ready);
-	assert_int_equal(e.vd.status, 0);
+	assert_int_equal(e.vd.state.status, 0);
 	virtio_accept_features(&e.vd, 1, VERSION_1 >> 32);
 	virtio_set_status(&e.vd, AGREED);
 	q->state.used_gpa = RAM_END;
 	virtio_queue_enable(&e.vd, q);
 	assert_false(q->state.ready);
-	assert_int_equal(e.vd.status, AGREED | VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_int_equal(e.vd.state.status, AGREED | VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_int_equal(d.config_interrupts, 0); /* not before DRIVER_OK */
-	virtio_set_status(&e.vd, e.vd.status | VIRTIO_CONFIG_S_DRIVER_OK);
+	virtio_set_status(&e.vd, e.vd.state.status | VIRTIO_CONFIG_S_DRIVER_OK);
 	assert_int_equal(e.activated, 0);
 	driver_destroy(&d);
 }
@@ -401,7 +401,7 @@ static void a_reset_forgets_what_is_in_flight(void **state __unused)
 	virtio_set_status(&e.vd, 0);
 	assert_int_equal(e.resets, 1);
 	assert_int_equal(e.nr_held, 0);
-	assert_int_equal(e.vd.config_generation, 0);
+	assert_int_equal(e.vd.state.config_generation, 0);
 	for (unsigned i = 0; i < 2; i++) {
 		assert_false(e.vd.q[i].state.ready);
 		assert_int_equal(e.vd.q[i].state.size, 8);
@@ -511,11 +511,11 @@ static void config_changes_are_told_to_a_live_driver(void **state __unused)
 
 	echo_init(&e, &d);
 	virtio_config_changed(&e.vd);
-	assert_int_equal(e.vd.config_generation, 1);
+	assert_int_equal(e.vd.state.config_generation, 1);
 	assert_int_equal(d.config_interrupts, 0);
 	assert_true(driver_start(&d, 0));
 	virtio_config_changed(&e.vd);
-	assert_int_equal(e.vd.config_generation, 1);
+	assert_int_equal(e.vd.state.config_generation, 1);
 	assert_int_equal(d.config_interrupts, 1);
 	driver_destroy(&d);
 }

@@ -145,7 +145,7 @@ static void what_is_not_ram_is_ignored(void **state __unused)
 	send_pages(&t, INFLATE, page, ARRAY_SIZE(page));
 	assert_int_equal(t.taken.nr, 1);
 	assert_taken(&t, 0, t.free, 1);
-	assert_false(t.b.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_false(t.b.vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET);
 	bed_destroy(&t);
 }
 
@@ -217,7 +217,7 @@ static void a_balloon_of_its_own_ring_harms_the_guest_alone(void **state __unuse
 	for (unsigned i = 0; i < 3; i++)
 		virtio_kick(&t.b.vd, INFLATE);
 	/* The index went back to 0: no number of new buffers fits that. */
-	assert_true(t.b.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_true(t.b.vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_true(driver_start(&t.d, t.b.vd.features));
 	bed_destroy(&t);
 }
@@ -438,7 +438,7 @@ static void a_broken_device_gives_nothing_back(void **state __unused)
 	ring_desc(&t.d.ring[INFLATE], 0, 0x9000, 16, VRING_DESC_F_NEXT, 0);
 	ring_offer(&t.d.ring[INFLATE], 0);
 	assert_false(virtio_kick(&t.b.vd, INFLATE));
-	assert_true(t.b.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_true(t.b.vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET);
 	expire(&t);
 	assert_int_equal(ring_used(&t.d.ring[STATS]), 0);
 	bed_destroy(&t);

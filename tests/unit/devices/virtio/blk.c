@@ -162,7 +162,7 @@ static void run(struct rig *t)
 
 static bool needs_reset(const struct rig *t)
 {
-	return t->b.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET;
+	return t->b.vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET;
 }
 
 /* A request in the driver's memory: header and out_len bytes to read; in_len bytes and the status

@@ -107,7 +107,7 @@ static void assert_told(struct fixture *f, gpa_t gpa, uint32_t id, uint16_t even
 
 static bool broken(const struct fixture *f)
 {
-	return f->c.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET;
+	return f->c.vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET;
 }
 
 /* Does the device want another turn? Gives it one. */

@@ -712,7 +712,7 @@ static void test_forget(void **state __unused)
 	batch.one[2] = (struct fuse_forget_one){ node, 1 };
 	ask_bytes(&c, FUSE_BATCH_FORGET, 0, &batch, sizeof(batch));
 	assert_int_equal(getattr(node), -ESTALE);
-	assert_int_equal(c.fs.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
+	assert_int_equal(c.fs.vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
 	down();
 }
 
@@ -1376,7 +1376,7 @@ static void test_unanswerable(void **state __unused)
 		}
 		driver_kick(&c.d, 1);
 		assert_non_null(strstr(capture_end(&said), "virtio-fs"));
-		assert_true(c.fs.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET);
+		assert_true(c.fs.vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET);
 		client_start(&c);
 		assert_int_equal(getattr(ROOT), sizeof(c.out.attr));
 		down();

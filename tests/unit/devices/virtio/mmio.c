@@ -122,7 +122,7 @@ static void cat_irq(void *ctx, unsigned n, bool level)
 
 	assert_int_equal(n, 7);
 	if (level && !cat->level) {
-		assert_int_not_equal(cat->mmio.regs.isr, 0);
+		assert_int_not_equal(cat->mmio.state.isr, 0);
 		if (__atomic_add_fetch(&cat->edges, 1, __ATOMIC_RELEASE) == cat->stop_after)
 			loop_stop(&cat->loop);
 	}
@@ -277,7 +277,8 @@ static void features_are_written_word_by_word(void **state __unused)
 	wr(&cat, VIRTIO_MMIO_DRIVER_FEATURES, 1);
 	wr(&cat, VIRTIO_MMIO_STATUS, AGREED);
 	assert_int_equal(rd(&cat, VIRTIO_MMIO_STATUS), AGREED);
-	assert_true(cat.vd.driver_features == (CAT_FEATURES | VIRTIO_BIT(VIRTIO_F_VERSION_1)));
+	assert_true(cat.vd.state.driver_features ==
+		    (CAT_FEATURES | VIRTIO_BIT(VIRTIO_F_VERSION_1)));
 	cat_destroy(&cat);
 }
 
@@ -296,7 +297,7 @@ static void only_aligned_words_are_registers(void **state __unused)
 		}
 	assert_int_equal(rd(&cat, VIRTIO_MMIO_STATUS), 0);
 	assert_int_equal(cat.config_calls, 0); /* 8 bytes at 0xfc are not config space either */
-	assert_int_equal(cat.mmio.regs.queue_sel, 0);
+	assert_int_equal(cat.mmio.state.queue_sel, 0);
 	cat_destroy(&cat);
 }
 

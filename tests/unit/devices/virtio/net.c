@@ -189,7 +189,7 @@ static void ready(struct bench *t)
 
 static bool broken(const struct bench *t)
 {
-	return t->n.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET;
+	return t->n.vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET;
 }
 
 /* Did the device kick its own queue, to go on later? */

@@ -317,7 +317,7 @@ static void the_registers_say_what_is_there(void **state)
 		assert_int_equal(get(cat, VIRTIO_PCI_COMMON_DF, 4), 0);
 		assert_int_equal(get(cat, VIRTIO_PCI_COMMON_GF, 4), 0);
 	}
-	assert_int_equal(cat->vd.driver_features, 0);
+	assert_int_equal(cat->vd.state.driver_features, 0);
 	config_changed(cat);
 	assert_int_equal(get(cat, VIRTIO_PCI_COMMON_CFGGENERATION, 1), 1);
 	/* A write changes nothing that is read-only. */
@@ -340,12 +340,12 @@ static void other_widths_do_nothing(void **state)
 		[36] = 4, [40] = 4, [44] = 4, [48] = 4, [52] = 4, [58] = 2,
 	};
 	struct virtio_dev before;
-	struct virtio_pci_regs regs;
+	struct virtio_pci_state registers;
 
 	bring_up(cat, 0);
 	put(cat, VIRTIO_PCI_COMMON_Q_SELECT, 2, 2);
 	before = cat->vd;
-	regs = cat->t.regs;
+	registers = cat->t.state;
 	for (unsigned size = 1; size <= 8; size *= 2)
 		for (unsigned off = 0; off < 0x1000 - size; off++) {
 			if (off < COMMON_LEN && width[off] == size)
@@ -355,7 +355,7 @@ static void other_widths_do_nothing(void **state)
 			put(cat, off, size, UINT64_MAX);
 		}
 	assert_memory_equal(&before, &cat->vd, sizeof(before));
-	assert_memory_equal(&regs, &cat->t.regs, sizeof(regs));
+	assert_memory_equal(&registers, &cat->t.state, sizeof(registers));
 }
 
 static void device_config_takes_every_width(void **state)
@@ -849,7 +849,7 @@ static void reads_and_writes_go_through_the_window(void **state)
 	wr(cat, cap + VIRTIO_PCI_CAP_OFFSET, 4, VIRTIO_PCI_COMMON_STATUS);
 	wr(cat, cap + VIRTIO_PCI_CAP_LENGTH, 4, 1);
 	wr(cat, data, 1, FOUND);
-	assert_int_equal(cat->vd.status, FOUND);
+	assert_int_equal(cat->vd.state.status, FOUND);
 	wr(cat, cap + VIRTIO_PCI_CAP_OFFSET, 4, VIRTIO_PCI_COMMON_DFSELECT);
 	wr(cat, cap + VIRTIO_PCI_CAP_LENGTH, 4, 4);
 	for (unsigned i = 0; i < ARRAY_SIZE(bad_len); i++) {
@@ -864,10 +864,10 @@ static void reads_and_writes_go_through_the_window(void **state)
 	wr(cat, cap + VIRTIO_PCI_CAP_OFFSET, 4, 0);
 	wr(cat, cap + VIRTIO_PCI_CAP_BAR, 1, 1);
 	wr(cat, data, 4, 42);
-	assert_int_equal(cat->t.regs.device_features_sel, 0);
+	assert_int_equal(cat->t.state.device_features_sel, 0);
 	wr(cat, cap + VIRTIO_PCI_CAP_BAR, 1, 0);
 	wr(cat, data, 4, 42);
-	assert_int_equal(cat->t.regs.device_features_sel, 42);
+	assert_int_equal(cat->t.state.device_features_sel, 42);
 	/* A kick works, too. */
 	find(cat, LOW);
 	bring_up(cat, 0);

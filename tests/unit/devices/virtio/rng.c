@@ -98,7 +98,7 @@ static void a_looping_chain_breaks_it(void **state __unused)
 	ring_desc(&d.ring[0], 0, 0x9000, 16, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 0);
 	ring_offer(&d.ring[0], 0);
 	assert_false(virtio_kick(&rng, 0));
-	assert_true(rng.status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_true(rng.state.status & VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_int_equal(ring_used(&d.ring[0]), 0);
 	assert_int_equal(d.config_interrupts, 1);
 	driver_destroy(&d);

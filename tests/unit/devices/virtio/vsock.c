@@ -125,7 +125,7 @@ static unsigned in_use(const struct rig *t)
 
 static bool needs_reset(const struct rig *t)
 {
-	return t->v.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET;
+	return t->v.vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET;
 }
 
 /* -- the guest ------------------------------------------------------------------------------- */
@@ -1676,7 +1676,7 @@ static void vhost_needs_the_host_s_module(void **state __unused)
 	log_set_level(LOG_QUIET);
 	assert_false(driver_start(&d, 0));
 	log_set_level(LOG_WARN);
-	assert_true(v.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_true(v.vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET);
 	driver_destroy(&d);
 	vsock_vhost_destroy(&v);
 	vsock_vhost_destroy(&v);

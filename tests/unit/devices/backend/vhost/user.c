@@ -474,7 +474,7 @@ static void a_daemon_that_dies_or_speaks_unasked_breaks_the_device(void **state 
 		assert_true(t.s.daemon.watched);
 		/* Nothing has come: the event was about an answer that has been read. */
 		t.s.daemon.hangup.fn(&t.s.daemon.hangup, EPOLLIN);
-		assert_int_equal(t.s.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
+		assert_int_equal(t.s.vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
 		if (speaks)
 			assert_int_equal(write(t.m.fd, "x", 1), 1);
 		else
@@ -486,7 +486,7 @@ static void a_daemon_that_dies_or_speaks_unasked_breaks_the_device(void **state 
 		assert_non_null(strstr(
 			c.text, speaks ? "--fs tag=tag: the daemon sends what nobody asked for"
 				       : "--fs tag=tag: the daemon is gone\n"));
-		assert_int_not_equal(t.s.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
+		assert_int_not_equal(t.s.vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
 		assert_int_equal(t.d.config_interrupts, 1);
 		assert_false(t.s.daemon.watched);
 		capture_begin(&c);
@@ -575,7 +575,7 @@ static void board_start(struct board *b)
 	for (unsigned i = 0; i < 2; i++)
 		board_queue(b, i);
 	store(b, VIRTIO_PCI_COMMON_STATUS, 1, 15);
-	assert_int_equal(b->s.vd.status, 15);
+	assert_int_equal(b->s.vd.state.status, 15);
 }
 
 static void board_up(struct board *b, bool deaf)
@@ -700,7 +700,8 @@ static void a_daemon_that_fills_its_eventfds_holds_nobody_up(void **state __unus
 	while (loop_turn(&b.loop))
 		;
 	log_set_level(LOG_WARN);
-	assert_int_equal(b.s.vd.status & VIRTIO_CONFIG_S_NEEDS_RESET, VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_int_equal(b.s.vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET,
+			 VIRTIO_CONFIG_S_NEEDS_RESET);
 	notify_by_window(&b, 0);
 	store(&b, VIRTIO_PCI_COMMON_STATUS, 1, 0);
 	board_down(&b);
