@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "vmm/event.h"
 #include "vmm/virtio.h"
 
 /* Two regions that are adjacent in guest-physical addresses but not on the host: a range that
@@ -349,4 +350,21 @@ static inline void driver_kick(struct driver *d, unsigned i)
 {
 	while (virtio_kick(d->vd, i))
 		;
+}
+
+/* What virtio_quiesce() promises: no chain is popped and not pushed. */
+static inline bool driver_holds_nothing(const struct driver *d)
+{
+	for (unsigned i = 0; i < d->vd->nr_queues; i++)
+		if (d->vd->q[i].state.next_avail != d->vd->q[i].state.next_used)
+			return false;
+	return true;
+}
+
+/* Kicks the queues for which the device, or the core, asked for another round. */
+static inline void driver_go_on(struct driver *d)
+{
+	for (unsigned i = 0; i < d->vd->nr_queues; i++)
+		if (d->kick_fd[i] >= 0 && event_take(d->kick_fd[i]))
+			driver_kick(d, i);
 }

@@ -9,7 +9,7 @@
  *
  * Threads: every call below, and every function of virtio_ops, runs with *vd->lock held, except
  * make, destroy, start and describe, which run before the machine starts or after it has stopped.
- * kick runs on the device's loop; the others on a vCPU thread.
+ * kick and quiesce run on the device's loop; the others on a vCPU thread.
  */
 #pragma once
 
@@ -79,6 +79,11 @@ struct virtio_ops {
 	/* Forgets all that is in flight on q (NULL: on the whole device, and its state). After this
 	 * returns, nothing touches guest memory of those queues any more. */
 	void (*reset)(struct virtio_dev *vd, struct virtq *q);
+	/* For a device that holds chains, or addresses in guest memory, between its callbacks:
+	 * answers or gives back (virtq_unpop()) what it holds, and holds nothing when it returns.
+	 * It goes on when it is kicked again. Called on the device's loop, or while that is
+	 * parked. */
+	void (*quiesce)(struct virtio_dev *vd);
 	/* For a device that lends queues to another process: the driver kicked q, which is lent,
 	 * and the process that has it can't know that. Called on the device's loop. */
 	void (*lent_kick)(struct virtio_dev *vd, struct virtq *q);
@@ -191,6 +196,12 @@ bool virtio_kick(struct virtio_dev *vd, uint32_t index);
  * byte, reads as zero, and such a write is ignored. */
 uint64_t virtio_config_read(struct virtio_dev *vd, uint64_t off, unsigned size);
 void virtio_config_write(struct virtio_dev *vd, uint64_t off, unsigned size, uint64_t value);
+
+/* Makes the device let go of guest memory: its requests in flight are answered, and the chains that
+ * it had popped ahead are available again. Then the structs called X_state have all of its state. It
+ * may wait for the host, as a reset does. All queues are kicked, so the device goes on with its
+ * loop, and has lost nothing. Called on that loop, or while it is parked. */
+void virtio_quiesce(struct virtio_dev *vd);
 
 /* -- for devices ----------------------------------------------------------------------------- */
 

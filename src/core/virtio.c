@@ -46,9 +46,7 @@ void virtio_reset(struct virtio_dev *vd)
 		vd->ops->reset(vd, NULL);
 	for (unsigned i = 0; i < vd->nr_queues; i++)
 		virtq_reset(&vd->q[i]);
-	vd->state.driver_features = 0;
-	vd->state.config_generation = 0;
-	vd->state.status = 0;
+	vd->state = (struct virtio_state){ 0 };
 }
 
 void virtio_broken(struct virtio_dev *vd, const char *why)
@@ -154,6 +152,18 @@ bool virtio_kick(struct virtio_dev *vd, uint32_t index)
 	}
 	virtio_notify(vd, q);
 	return !q->quiet && virtq_want_kick(q);
+}
+
+void virtio_quiesce(struct virtio_dev *vd)
+{
+	if (vd->ops->quiesce)
+		vd->ops->quiesce(vd);
+	for (unsigned i = 0; i < vd->nr_queues && virtio_live(vd); i++) {
+		if (!vd->q[i].state.ready)
+			continue;
+		virtio_notify(vd, &vd->q[i]);
+		virtio_again(vd, i);
+	}
 }
 
 /* Is [off, off + size) configuration space of the device? */

@@ -16,6 +16,7 @@
 struct echo {
 	struct virtio_dev vd;
 	bool hold;
+	bool answers; /* what it holds, when it is to hold nothing */
 	struct virtq_chain held[4];
 	struct virtq *held_from[4];
 	unsigned nr_held;
@@ -94,6 +95,19 @@ static void echo_reset(struct virtio_dev *vd, struct virtq *q)
 	e->nr_held = kept;
 }
 
+static void echo_quiesce(struct virtio_dev *vd)
+{
+	struct echo *e = container_of(vd, struct echo, vd);
+
+	for (unsigned i = 0; i < e->nr_held; i++) {
+		if (e->answers)
+			echo_answer(e->held_from[i], &e->held[i]);
+		else
+			virtq_unpop(e->held_from[i], 1);
+	}
+	e->nr_held = 0;
+}
+
 static uint64_t echo_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
 {
 	struct echo *e = container_of(vd, struct echo, vd);
@@ -119,6 +133,7 @@ static const struct virtio_ops echo_ops = {
 	.kick = echo_kick,
 	.activate = echo_activate,
 	.reset = echo_reset,
+	.quiesce = echo_quiesce,
 	.config_read = echo_config_read,
 	.config_write = echo_config_write,
 };
@@ -477,6 +492,72 @@ static void late_completions_interrupt(void **state __unused)
 	driver_destroy(&d);
 }
 
+static void what_a_quiet_device_held_comes_again(void **state __unused)
+{
+	struct echo e;
+	struct driver d;
+	struct ring_elem used;
+
+	echo_init(&e, &d);
+	virtio_quiesce(&e.vd); /* before it is up, too */
+	assert_true(driver_start(&d, VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX)));
+	e.hold = true;
+	for (unsigned i = 0; i < 3; i++)
+		send_hello(&d, 0);
+	send_hello(&d, 1);
+	driver_kick(&d, 0);
+	driver_kick(&d, 1);
+	assert_int_equal(e.nr_held, 4);
+	assert_false(driver_holds_nothing(&d));
+	virtio_quiesce(&e.vd);
+	assert_int_equal(e.nr_held, 0);
+	assert_true(driver_holds_nothing(&d));
+	assert_int_equal(d.interrupts[0] + d.interrupts[1], 0);
+
+	/* The driver doesn't kick for them again, so the core does. */
+	e.hold = false;
+	driver_go_on(&d);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_true(ring_take(&d.ring[0], &used));
+		assert_int_equal(used.id, 2 * i);
+	}
+	assert_int_equal(ring_used(&d.ring[0]), 0);
+	assert_int_equal(ring_used(&d.ring[1]), 1);
+	assert_int_equal(d.interrupts[0], 1);
+	assert_int_equal(d.interrupts[1], 1);
+	driver_destroy(&d);
+}
+
+/* Or it is answered, of which the core tells the driver. */
+static void what_a_quiet_device_answers_interrupts(void **state __unused)
+{
+	struct echo e;
+	struct driver d;
+
+	echo_init(&e, &d);
+	assert_true(driver_start(&d, 0));
+	e.hold = e.answers = true;
+	send_hello(&d, 1);
+	driver_kick(&d, 1);
+	virtio_quiesce(&e.vd);
+	assert_true(driver_holds_nothing(&d));
+	assert_int_equal(ring_used(&d.ring[1]), 1);
+	assert_int_equal(d.interrupts[1], 1);
+	driver_go_on(&d);
+	assert_int_equal(ring_used(&d.ring[1]), 1);
+
+	/* A broken device lets go, too, and that is all. */
+	send_hello(&d, 1);
+	driver_kick(&d, 1);
+	virtio_broken(&e.vd, "test");
+	e.answers = false;
+	virtio_quiesce(&e.vd);
+	assert_int_equal(e.nr_held, 0);
+	assert_int_equal(ring_used(&d.ring[1]), 1);
+	assert_false(event_take(d.kick_fd[1]));
+	driver_destroy(&d);
+}
+
 static void config_space_has_an_end(void **state __unused)
 {
 	struct echo e;
@@ -530,6 +611,7 @@ static void functions_are_optional(void **state __unused)
 	assert_true(driver_start(&d, VIRTIO_BIT(VIRTIO_F_RING_RESET)));
 	assert_int_equal(virtio_config_read(&e.vd, 0, 4), 0);
 	virtio_config_write(&e.vd, 0, 4, 1);
+	virtio_quiesce(&e.vd);
 	virtio_queue_reset(&e.vd, &e.vd.q[0]);
 	assert_false(e.vd.q[0].state.ready);
 	driver_destroy(&d);
@@ -550,6 +632,8 @@ int main(void)
 		cmocka_unit_test(a_reset_forgets_what_is_in_flight),
 		cmocka_unit_test(one_queue_is_reset_alone),
 		cmocka_unit_test(late_completions_interrupt),
+		cmocka_unit_test(what_a_quiet_device_held_comes_again),
+		cmocka_unit_test(what_a_quiet_device_answers_interrupts),
 		cmocka_unit_test(config_space_has_an_end),
 		cmocka_unit_test(config_changes_are_told_to_a_live_driver),
 		cmocka_unit_test(functions_are_optional),
