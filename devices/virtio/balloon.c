@@ -140,7 +140,7 @@ static void report_chain(struct span *r, const struct virtq_chain *c)
 static bool reports_count(const struct virtio_balloon *b)
 {
 	return virtio_has(&b->vd, VIRTIO_BALLOON_F_REPORTING) &&
-	       !(virtio_has(&b->vd, VIRTIO_BALLOON_F_PAGE_POISON) && b->poison);
+	       !(virtio_has(&b->vd, VIRTIO_BALLOON_F_PAGE_POISON) && b->state.poison);
 }
 
 static int pages_kick(struct virtio_balloon *b, struct virtq *q, enum role role)
@@ -180,11 +180,11 @@ static unsigned pages_mib(uint32_t pages)
 
 static void log_stats(const struct virtio_balloon *b)
 {
-	const uint64_t *s = b->stat;
+	const uint64_t *s = b->state.stat;
 
 	log_info(
 		"balloon: %u MiB of %u MiB; the guest has %llu MiB: %llu free, %llu available, %llu in caches",
-		pages_mib(b->actual_pages), pages_mib(b->target_pages),
+		pages_mib(b->state.actual_pages), pages_mib(b->state.target_pages),
 		s[VIRTIO_BALLOON_S_MEMTOT] / MIB, s[VIRTIO_BALLOON_S_MEMFREE] / MIB,
 		s[VIRTIO_BALLOON_S_AVAIL] / MIB, s[VIRTIO_BALLOON_S_CACHES] / MIB);
 }
@@ -198,14 +198,14 @@ static void take_stats(struct virtio_balloon *b, const struct virtq_chain *c)
 	for (size_t i = 0; i < nr; i++) {
 		const uint16_t tag = le16(stat[i].tag);
 
-		if (tag >= ARRAY_SIZE(b->stat))
+		if (tag >= ARRAY_SIZE(b->state.stat))
 			continue;
-		b->stat[tag] = le64(stat[i].value);
-		b->stats |= 1u << tag;
+		b->state.stat[tag] = le64(stat[i].value);
+		b->state.stats |= 1u << tag;
 	}
-	if (b->asked) /* otherwise the guest would choose how often */
+	if (b->state.asked) /* otherwise the guest would choose how often */
 		log_stats(b);
-	b->asked = false;
+	b->state.asked = false;
 }
 
 static void hand_back(struct virtio_balloon *b)
@@ -238,7 +238,7 @@ static void on_timer(struct loop_source *src, uint32_t events __unused)
 		return;
 	if (!b->holding || b->vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
-	b->asked = true;
+	b->state.asked = true;
 	hand_back(b);
 	virtio_notify(&b->vd, &b->vd.q[QUEUE_STATS]);
 }
@@ -271,21 +271,32 @@ static void balloon_reset(struct virtio_dev *vd, struct virtq *q)
 	struct virtio_balloon *b = container_of(vd, struct virtio_balloon, vd);
 
 	if (!q || q == &vd->q[QUEUE_STATS])
-		b->holding = b->asked = false;
+		b->holding = b->state.asked = false;
 	if (q)
 		return;
-	b->actual_pages = b->poison = b->stats = 0;
-	memset(b->stat, 0, sizeof(b->stat));
+	b->state = (struct virtio_balloon_state){
+		.target_pages = b->state.target_pages,
+		.reached = b->state.reached,
+	};
+}
+
+/* What is in the buffer is taken twice, which changes nothing. */
+static void balloon_quiesce(struct virtio_dev *vd)
+{
+	struct virtio_balloon *b = container_of(vd, struct virtio_balloon, vd);
+
+	virtq_unpop(&vd->q[QUEUE_STATS], b->holding);
+	b->holding = false;
 }
 
 static uint64_t balloon_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
 {
 	const struct virtio_balloon *b = container_of(vd, struct virtio_balloon, vd);
 	const struct virtio_balloon_config c = {
-		.num_pages = htole32(b->target_pages),
-		.actual = htole32(b->actual_pages),
+		.num_pages = htole32(b->state.target_pages),
+		.actual = htole32(b->state.actual_pages),
 		.free_page_hint_cmd_id = htole32(VIRTIO_BALLOON_CMD_ID_STOP),
-		.poison_val = htole32(b->poison),
+		.poison_val = htole32(b->state.poison),
 	};
 
 	return load_le((const uint8_t *)&c + off, size);
@@ -294,10 +305,10 @@ static uint64_t balloon_config_read(struct virtio_dev *vd, uint32_t off, unsigne
 /* Logged once for each change of the target, whatever the guest writes. */
 static void say_when_reached(struct virtio_balloon *b)
 {
-	if (b->reached || b->actual_pages != b->target_pages)
+	if (b->state.reached || b->state.actual_pages != b->state.target_pages)
 		return;
-	b->reached = true;
-	log_info("balloon: the guest has reached %u MiB", pages_mib(b->target_pages));
+	b->state.reached = true;
+	log_info("balloon: the guest has reached %u MiB", pages_mib(b->state.target_pages));
 }
 
 static void balloon_config_write(struct virtio_dev *vd, uint32_t off, unsigned size, uint64_t value)
@@ -307,10 +318,10 @@ static void balloon_config_write(struct virtio_dev *vd, uint32_t off, unsigned s
 	if (size != sizeof(uint32_t))
 		return; /* §4.1.3.1, §4.2.2.2: accesses are as wide as the field */
 	if (off == offsetof(struct virtio_balloon_config, actual)) {
-		b->actual_pages = (uint32_t)value;
+		b->state.actual_pages = (uint32_t)value;
 		say_when_reached(b);
 	} else if (off == offsetof(struct virtio_balloon_config, poison_val)) {
-		b->poison = (uint32_t)value;
+		b->state.poison = (uint32_t)value;
 	}
 }
 
@@ -337,7 +348,7 @@ int virtio_balloon_init(struct virtio_balloon *b, const struct balloon_options *
 		.host = *host,
 		.size = o->size,
 		.most_pages = (uint32_t)(most / BALLOON_PAGE),
-		.target_pages = (uint32_t)(o->size / BALLOON_PAGE),
+		.state.target_pages = (uint32_t)(o->size / BALLOON_PAGE),
 		.timer = { .fd = -1, .fn = on_timer },
 	};
 	virtio_init(&b->vd, &virtio_balloon_ops,
@@ -366,11 +377,11 @@ uint64_t virtio_balloon_move(struct virtio_dev *vd, int64_t bytes)
 	uint64_t target;
 
 	pthread_mutex_lock(vd->lock);
-	target = (uint64_t)max((int64_t)b->target_pages + pages, (int64_t)0);
-	b->target_pages = (uint32_t)min(target, (uint64_t)b->most_pages);
-	b->reached = false;
+	target = (uint64_t)max((int64_t)b->state.target_pages + pages, (int64_t)0);
+	b->state.target_pages = (uint32_t)min(target, (uint64_t)b->most_pages);
+	b->state.reached = false;
 	virtio_config_changed(vd);
-	target = b->target_pages * BALLOON_PAGE;
+	target = b->state.target_pages * BALLOON_PAGE;
 	pthread_mutex_unlock(vd->lock);
 	return target;
 }
@@ -429,6 +440,7 @@ const struct virtio_ops virtio_balloon_ops = {
 	.kick = balloon_kick,
 	.activate = balloon_activate,
 	.reset = balloon_reset,
+	.quiesce = balloon_quiesce,
 	.config_read = balloon_config_read,
 	.config_write = balloon_config_write,
 };

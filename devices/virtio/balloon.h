@@ -29,18 +29,22 @@ struct virtio_balloon {
 	uint64_t size; /* bytes: the first target */
 	uint32_t most_pages;
 
-	/* The host's wish; a reset leaves it unchanged. */
-	uint32_t target_pages;
-	bool reached; /* the guest got there since it last changed, and that was logged */
+	/* All that a snapshot needs, once virtio_quiesce() has given back the buffer that is held. */
+	struct virtio_balloon_state {
+		/* The host's wish; a reset leaves it unchanged. */
+		uint32_t target_pages;
+		bool reached; /* the guest got there since it last changed, and that was logged */
 
-	/* The driver's words; a reset clears them. */
-	uint32_t actual_pages, poison;
-	uint64_t stat[VIRTIO_BALLOON_S_NR];
-	uint32_t stats; /* a bit for each known one */
+		/* The driver's words; a reset clears them. */
+		uint32_t actual_pages, poison;
+		uint64_t stat[VIRTIO_BALLOON_S_NR];
+		uint32_t stats; /* a bit for each known one */
+		bool asked;     /* for new ones, which have not come yet */
+	} state;
 
 	/* The statistics queue works backwards: we hold the driver's buffer until we want new
 	 * ones. */
-	bool holding, asked;
+	bool holding;
 	uint16_t held;
 	struct loop_source timer; /* fd -1: there is none */
 	bool watched;             /* it is on the loop */

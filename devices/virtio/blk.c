@@ -111,7 +111,7 @@ static void blk_next_range(struct virtio_blk *b, struct blk_request *r)
 
 static bool blk_writeback(const struct virtio_blk *b)
 {
-	return virtio_has(&b->vd, VIRTIO_BLK_F_FLUSH) && !b->writethrough;
+	return virtio_has(&b->vd, VIRTIO_BLK_F_FLUSH) && !b->state.writethrough;
 }
 
 static void blk_log_error(struct virtio_blk *b, const struct disk_request *io)
@@ -331,7 +331,12 @@ static void blk_reset(struct virtio_dev *vd, struct virtq *q)
 
 	blk_drop(b);
 	if (!q)
-		b->writethrough = false;
+		b->state = (struct virtio_blk_state){ 0 };
+}
+
+static void blk_quiesce(struct virtio_dev *vd)
+{
+	disk_drain(&container_of(vd, struct virtio_blk, vd)->disk);
 }
 
 static uint64_t blk_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
@@ -365,7 +370,7 @@ static void blk_config_write(struct virtio_dev *vd, uint32_t off, unsigned size,
 
 	if (off == offsetof(struct blk_config, writeback) && size == 1 &&
 	    virtio_has(vd, VIRTIO_BLK_F_CONFIG_WCE))
-		b->writethrough = value == 0;
+		b->state.writethrough = value == 0;
 }
 
 /* Linux calls its disks vda, vdb, … in the order in which it finds them. */
@@ -396,6 +401,7 @@ static const struct virtio_ops blk_ops = {
 	.kick = blk_kick,
 	.activate = blk_activate,
 	.reset = blk_reset,
+	.quiesce = blk_quiesce,
 	.config_read = blk_config_read,
 	.config_write = blk_config_write,
 };

@@ -13,8 +13,11 @@ struct virtio_blk {
 	struct disk_options options; /* what it points to is not owned */
 	char id[20];                 /* padded with zeroes; not a string if all 20 bytes are used */
 
-	/* The driver sets this in the configuration space; a reset clears it. */
-	bool writethrough;
+	/* All that a snapshot needs, once virtio_quiesce() has answered what is in flight. A reset
+	 * clears it. */
+	struct virtio_blk_state {
+		bool writethrough; /* the driver set it in the configuration space */
+	} state;
 
 	struct loop *loop;
 	struct loop_source completions; /* the disk's event_fd, if it has one */

@@ -173,15 +173,15 @@ static void print_balloon(FILE *out, const struct virtio_balloon *b)
 	static const char *const names[] = VIRTIO_BALLOON_S_NAMES;
 
 	fprintf(out, "balloon, KiB\n");
-	fprintf(out, "  %-14s %8llu\n", "target", b->target_pages * BALLOON_PAGE / KIB);
-	fprintf(out, "  %-14s %8llu\n", "actual", b->actual_pages * BALLOON_PAGE / KIB);
+	fprintf(out, "  %-14s %8llu\n", "target", b->state.target_pages * BALLOON_PAGE / KIB);
+	fprintf(out, "  %-14s %8llu\n", "actual", b->state.actual_pages * BALLOON_PAGE / KIB);
 	fprintf(out, "  %-14s %8llu\n", "inflated", b->inflated / KIB);
 	fprintf(out, "  %-14s %8llu\n", "reported free", b->reported / KIB);
-	if (b->stats)
+	if (b->state.stats)
 		fprintf(out, "the guest's own figures, in bytes or times\n");
-	for (size_t i = 0; i < ARRAY_SIZE(b->stat); i++)
-		if (b->stats >> i & 1)
-			fprintf(out, "  %-19s %14llu\n", names[i], (ull)b->stat[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(b->state.stat); i++)
+		if (b->state.stats >> i & 1)
+			fprintf(out, "  %-19s %14llu\n", names[i], (ull)b->state.stat[i]);
 }
 
 void machine_print_stats(const struct machine *m, FILE *out)

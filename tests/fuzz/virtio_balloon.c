@@ -162,8 +162,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	for (unsigned steps = 0; in.len && steps < 200; steps++) {
 		t->taken = 0;
 		step(t, &in);
-		assert(t->taken <= 256 * MIB);    /* one operation has a bounded effect */
-		assert(t->b.target_pages <= 224); /* of 256 */
+		assert(t->taken <= 256 * MIB);          /* one operation has a bounded effect */
+		assert(t->b.state.target_pages <= 224); /* of 256 */
 	}
 	virtio_reset(&t->b.vd);
 	assert(!t->b.holding);

@@ -332,7 +332,7 @@ static void that_the_target_is_reached_is_said_once(void **state __unused)
 	log_use(&count.sink);
 	for (unsigned i = 0; i < 10; i++) {
 		assert_true(driver_start(&t.d, 0));
-		virtio_config_write(&t.b.vd, 4, 4, t.b.target_pages);
+		virtio_config_write(&t.b.vd, 4, 4, t.b.state.target_pages);
 	}
 	assert_int_equal(count.nr, 1);
 	log_use(NULL);
@@ -374,9 +374,9 @@ static void statistics_are_asked_for_by_giving_the_buffer_back(void **state __un
 
 	assert_false(virtio_kick(&t.b.vd, STATS));
 	assert_int_equal(ring_used(&t.d.ring[STATS]), 0);
-	assert_int_equal(t.b.stat[VIRTIO_BALLOON_S_MEMFREE], 5 * GIB);
-	assert_int_equal(t.b.stat[VIRTIO_BALLOON_S_HTLB_PGFAIL], 7);
-	assert_int_equal(t.b.stats,
+	assert_int_equal(t.b.state.stat[VIRTIO_BALLOON_S_MEMFREE], 5 * GIB);
+	assert_int_equal(t.b.state.stat[VIRTIO_BALLOON_S_HTLB_PGFAIL], 7);
+	assert_int_equal(t.b.state.stats,
 			 1u << VIRTIO_BALLOON_S_MEMFREE | 1u << VIRTIO_BALLOON_S_HTLB_PGFAIL);
 	expire(&t);
 	assert_true(ring_take(&t.d.ring[STATS], &used));
@@ -422,6 +422,36 @@ static void a_reset_forgets_the_statistics_buffer(void **state __unused)
 		assert_false(t.b.holding);
 		assert_true(driver_start(&t.d, t.b.vd.features));
 	}
+	bed_destroy(&t);
+}
+
+static void a_quiet_device_has_given_the_buffer_back(void **state __unused)
+{
+	uint8_t bytes[10];
+	struct ring_elem used;
+	struct bed t;
+
+	bed_init(&t, true, 3600);
+	put_stat(bytes, VIRTIO_BALLOON_S_MEMFREE, 5 * GIB);
+
+	gpa_t gpa = driver_put(&t.d, bytes, sizeof(bytes));
+	uint16_t head = ring_send(&t.d.ring[STATS], &(struct ring_buf){ gpa, 10, .in = false }, 1);
+
+	driver_kick(&t.d, STATS);
+	assert_true(t.b.holding);
+	virtio_quiesce(&t.b.vd);
+	assert_true(driver_holds_nothing(&t.d));
+	assert_false(t.b.holding);
+	expire(&t); /* there is nothing to give back now */
+	assert_int_equal(ring_used(&t.d.ring[STATS]), 0);
+	driver_go_on(&t.d);
+	assert_true(t.b.holding);
+	expire(&t);
+	assert_true(ring_take(&t.d.ring[STATS], &used));
+	assert_int_equal(used.id, head);
+	assert_int_equal(ring_used(&t.d.ring[STATS]), 0);
+	virtio_quiesce(&t.b.vd); /* without one, too */
+	assert_true(driver_holds_nothing(&t.d));
 	bed_destroy(&t);
 }
 
@@ -506,7 +536,7 @@ static void the_driver_says_how_far_it_is(void **state __unused)
 
 	bed_init(&t, true, 0);
 	virtio_config_write(&t.b.vd, offsetof(struct virtio_balloon_config, actual), 4, 5);
-	assert_int_equal(t.b.actual_pages, 5);
+	assert_int_equal(t.b.state.actual_pages, 5);
 	/* The driver can write nothing else, and no part of it. */
 	virtio_config_write(&t.b.vd, offsetof(struct virtio_balloon_config, actual), 2, 9);
 	virtio_config_write(&t.b.vd, offsetof(struct virtio_balloon_config, actual) + 1, 4, 9);
@@ -541,6 +571,7 @@ int main(void)
 		cmocka_unit_test(statistics_are_asked_for_by_giving_the_buffer_back),
 		cmocka_unit_test(a_second_statistics_buffer_replaces_the_first),
 		cmocka_unit_test(a_reset_forgets_the_statistics_buffer),
+		cmocka_unit_test(a_quiet_device_has_given_the_buffer_back),
 		cmocka_unit_test(a_broken_device_gives_nothing_back),
 		cmocka_unit_test(it_is_made_when_it_is_asked_for),
 		cmocka_unit_test(the_target_moves_within_its_limits),

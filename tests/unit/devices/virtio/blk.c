@@ -1057,6 +1057,67 @@ static void a_reset_drops_what_is_in_flight(void **state __unused)
 	}
 }
 
+static void a_quiet_disk_has_answered_all(void **state __unused)
+{
+	const struct virtio_blk_discard_write_zeroes ranges[] = { range_of(0, 8, 0),
+								  range_of(8, 8, 0) };
+	struct rig t;
+
+	rig_up_fake(&t, MODERN & ~VIRTIO_BIT(VIRTIO_BLK_F_FLUSH)); /* each write is two steps */
+
+	struct request r[] = {
+		request_make(&t, VIRTIO_BLK_T_IN, 0, NULL, 0, 512),
+		request_make(&t, VIRTIO_BLK_T_DISCARD, 0, ranges, sizeof(ranges), 0),
+		request_make(&t, VIRTIO_BLK_T_OUT, 0, NULL, 512, 0),
+		request_make(&t, VIRTIO_BLK_T_IN, 1, NULL, 0, 512),
+	};
+
+	for (unsigned i = 0; i < 3; i++)
+		request_send(&t, &r[i]);
+	run(&t);
+	assert_int_equal(t.fake.nr, 3);
+	request_send(&t, &r[3]); /* not looked at yet */
+	virtio_quiesce(&t.b.vd);
+	assert_true(driver_holds_nothing(&t.d));
+	assert_int_equal(t.fake.drains, 5);
+	assert_int_equal(t.b.disk.in_flight, 0);
+	assert_int_equal(t.b.nr_idle, DISK_MAX_IN_FLIGHT);
+	assert_int_equal(t.d.interrupts[0], 1);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(status(&t, &r[i]), VIRTIO_BLK_S_OK);
+	assert_int_equal(status(&t, &r[3]), NO_STATUS);
+
+	driver_go_on(&t.d);
+	assert_int_equal(t.fake.nr, 1);
+	fake_finish(&t, 0, 0);
+	assert_int_equal(ring_used(&t.d.ring[0]), 4);
+	assert_int_equal(status(&t, &r[3]), VIRTIO_BLK_S_OK);
+	rig_down(&t);
+}
+
+/* The same with the engines that there are: all that a queue holds. */
+static void a_full_queue_is_quiet_when_it_is_done(void **state)
+{
+	struct rig t;
+	struct request r[DISK_MAX_IN_FLIGHT / 4];
+
+	rig_up(&t, engine_of(state));
+	for (unsigned i = 0; i < ARRAY_SIZE(r); i++) {
+		r[i] = request_make(&t, VIRTIO_BLK_T_IN, i, NULL, 0, 512);
+		request_send(&t, &r[i]);
+	}
+	(void)virtio_kick(&t.b.vd, 0);
+	virtio_quiesce(&t.b.vd);
+	assert_true(driver_holds_nothing(&t.d));
+	run(&t);
+	assert_int_equal(ring_used(&t.d.ring[0]), ARRAY_SIZE(r));
+	for (unsigned i = 0; i < ARRAY_SIZE(r); i++) {
+		assert_int_equal(status(&t, &r[i]), VIRTIO_BLK_S_OK);
+		assert_int_equal(*at(&t, r[i].in, 1), i);
+	}
+	rig_down(&t);
+}
+
 /* The device as in reality: its loop on a thread of its own, kicks and resets from others. */
 static void *loop_thread(void *arg)
 {
@@ -1223,6 +1284,8 @@ int main(void)
 		cmocka_unit_test(a_guest_can_not_flood_the_log),
 		cmocka_unit_test(answers_come_in_the_order_of_the_host),
 		cmocka_unit_test(a_reset_drops_what_is_in_flight),
+		cmocka_unit_test(a_quiet_disk_has_answered_all),
+		WITH_BOTH(a_full_queue_is_quiet_when_it_is_done),
 		WITH_BOTH(resets_race_with_completions),
 		cmocka_unit_test(the_configuration_describes_the_disk),
 		cmocka_unit_test(the_block_size_is_the_user_s),
