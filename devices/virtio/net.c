@@ -224,6 +224,14 @@ static void net_reset(struct virtio_dev *vd, struct virtq *q)
 	net_reset_state(n);
 }
 
+static void net_quiesce(struct virtio_dev *vd)
+{
+	struct virtio_net *n = container_of(vd, struct virtio_net, vd);
+
+	for (unsigned i = 0; i < n->backend->pairs; i++)
+		net_give_back(n, i);
+}
+
 static uint64_t net_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
 {
 	const struct virtio_net *n = container_of(vd, struct virtio_net, vd);
@@ -279,6 +287,7 @@ static const struct virtio_ops net_ops = {
 	.kick = net_kick,
 	.activate = net_activate,
 	.reset = net_reset,
+	.quiesce = net_quiesce,
 	.config_read = net_config_read,
 };
 

@@ -31,7 +31,8 @@ struct virtio_net {
 	bool up;       /* the link is up */
 	bool by_vhost; /* the kernel serves the queues of frames, or would in a real run */
 
-	/* The driver can change these; a reset clears them. */
+	/* The driver can change these; a reset clears them. They are all that a snapshot needs, once
+	 * virtio_quiesce() has given back the chains that are staged or held. */
 	struct virtio_net_state {
 		uint8_t mac[NET_MAC_LEN];
 		unsigned pairs;    /* those in use */

@@ -34,6 +34,8 @@ int net_refilled(struct virtio_net *n, unsigned pair);
 /* Forgets what is in flight. */
 void net_drop_rx(struct virtio_net *n, unsigned pair);
 void net_drop_tx(struct virtio_net *n, unsigned pair);
+/* Gives back the chains that it holds; a frame for the guest of which a part is in them is lost. */
+void net_give_back(struct virtio_net *n, unsigned pair);
 struct net_pair *net_new_pairs(unsigned nr); /* NULL: out of memory; free() frees them */
 
 /* Serves the control queue: one command in a round. */

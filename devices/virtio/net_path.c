@@ -274,13 +274,18 @@ int net_refilled(struct virtio_net *n, unsigned pair)
 	return rc;
 }
 
+static void forget_rx(struct net_pair *p)
+{
+	p->stage.first = p->stage.nr = p->stage.first_iov = p->stage.nr_iov = 0;
+	p->stage.room = 0;
+	p->held_len = 0;
+}
+
 void net_drop_rx(struct virtio_net *n, unsigned pair)
 {
 	struct net_pair *p = &n->pair[pair];
 
-	p->stage.first = p->stage.nr = p->stage.first_iov = p->stage.nr_iov = 0;
-	p->stage.room = 0;
-	p->held_len = 0;
+	forget_rx(p);
 	p->starved = true; /* until the driver kicks */
 	n->backend->ops->want_frames(n->backend, pair, false);
 }
@@ -342,4 +347,15 @@ int net_transmit(struct virtio_net *n, unsigned pair)
 void net_drop_tx(struct virtio_net *n, unsigned pair)
 {
 	n->pair[pair].tx_held = false;
+}
+
+void net_give_back(struct virtio_net *n, unsigned pair)
+{
+	struct net_pair *p = &n->pair[pair];
+
+	n->rx_lost += p->held_len > 0;
+	virtq_unpop(&n->vd.q[NET_RX(pair)], p->stage.nr);
+	forget_rx(p);
+	virtq_unpop(&n->vd.q[NET_TX(pair)], p->tx_held);
+	p->tx_held = false;
 }

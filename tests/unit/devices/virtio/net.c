@@ -575,6 +575,72 @@ static void any_mixture_arrives(void **state __unused)
 	bench_free(t);
 }
 
+static void a_quiet_card_holds_no_buffer(void **state __unused)
+{
+	struct bench *t = bench_new(1, MERGE | EVENT);
+	gpa_t gpa[6];
+
+	/* One frame has come; the other buffers are staged. */
+	for (unsigned i = 0; i < 6; i++)
+		gpa[i] = offer(t, 400);
+	give_frame(t, 300);
+	driver_kick(&t->d, 0);
+	check_element(t, 0, 0, 300);
+	assert_false(driver_holds_nothing(&t->d));
+	/* And a frame of the guest's waits for room. */
+	t->plug.send_error = -EAGAIN;
+	transmit(t, 100);
+	transmit(t, 200);
+	driver_kick(&t->d, 1);
+
+	virtio_quiesce(&t->n.vd);
+	assert_true(driver_holds_nothing(&t->d));
+	assert_int_equal(ring_used(&t->d.ring[0]) + ring_used(&t->d.ring[1]), 0);
+
+	/* It goes on in the same order, whether frames come or the driver offers more. */
+	give_frame(t, 500);
+	t->plug.send_error = 0;
+	driver_go_on(&t->d);
+	check_element(t, 0, 1, 400);
+	check_element(t, 0, 2, 100);
+	assert_int_equal(num_buffers(t, gpa[1]), 2);
+	assert_int_equal(t->plug.sent, 2);
+	check_element(t, 1, 0, 0);
+	check_element(t, 1, 1, 0);
+	virtio_quiesce(&t->n.vd);
+	assert_true(driver_holds_nothing(&t->d));
+	give_frame(t, 20);
+	ready(t); /* before the kick */
+	check_element(t, 0, 3, 20);
+	driver_go_on(&t->d);
+	assert_int_equal(ring_used(&t->d.ring[0]) + ring_used(&t->d.ring[1]), 0);
+	assert_int_equal(t->n.rx_lost, 0);
+	bench_free(t);
+}
+
+static void a_quiet_card_loses_half_a_frame(void **state __unused)
+{
+	struct bench *t = bench_new(1, MERGE | EVENT);
+
+	offer(t, 1000);
+	driver_kick(&t->d, 0);
+	give_frame(t, 1500);
+	ready(t);
+	assert_false(t->plug.wanted[0]);
+	virtio_quiesce(&t->n.vd);
+	assert_true(driver_holds_nothing(&t->d));
+	assert_int_equal(t->n.rx_lost, 1);
+
+	/* The next one is whole again. */
+	offer(t, 1000);
+	give_frame(t, 1200);
+	driver_go_on(&t->d);
+	check_element(t, 0, 0, 1000);
+	check_element(t, 0, 1, 200);
+	assert_int_equal(ring_used(&t->d.ring[0]), 0);
+	bench_free(t);
+}
+
 /* -- hostile rings --------------------------------------------------------------------------- */
 
 static void malformed_chains_stop_the_device(void **state __unused)
@@ -858,6 +924,8 @@ int main(void)
 		cmocka_unit_test(unmerged_buffers_hold_a_frame_each),
 		cmocka_unit_test(the_longest_frame_passes),
 		cmocka_unit_test(any_mixture_arrives),
+		cmocka_unit_test(a_quiet_card_holds_no_buffer),
+		cmocka_unit_test(a_quiet_card_loses_half_a_frame),
 		cmocka_unit_test(malformed_chains_stop_the_device),
 		cmocka_unit_test(a_malformed_refill_is_noticed),
 		cmocka_unit_test(nothing_moves_before_the_driver_is_ready),
