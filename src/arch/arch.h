@@ -183,6 +183,8 @@ struct vcpu_clock {
 	uint32_t khz;
 };
 struct vcpu_clock vcpu_clock(const struct vcpu *v);
+/* counter_read(), in "counter.h", reads that counter in the guest; 0: it can't. It is for the
+ * guest's init alone, and that header includes nothing. */
 
 /* -- for people ------------------------------------------------------------------------------ */
 

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "counter.h"
 #include "command.h"
 #include "job.h"
 #include "mounts.h"
@@ -150,7 +151,7 @@ static void set_clock(void)
 	errno = EINVAL;
 	if (!clock_parse(&sample, line))
 		fail(line);
-	now = clock_at(&sample, __builtin_ia32_rdtsc());
+	now = clock_at(&sample, counter_read());
 	if (now)
 		clock_settime(CLOCK_REALTIME, &(struct timespec){ (time_t)(now / 1000000000),
 								  (long)(now % 1000000000) });
