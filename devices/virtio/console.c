@@ -123,33 +123,37 @@ static bool port_write_rest(struct console_port *p, uint64_t *budget)
 	return true;
 }
 
+/* Nothing of the next chain is taken. */
+static void forget_out(struct console_port *p)
+{
+	p->has_out = false;
+	p->state.taken = 0;
+}
+
 /* Writes all that the stream takes. Returns 0, or < 0 like virtq_pop(). */
 static int port_push(struct console_port *p, uint64_t *budget)
 {
-	struct console_port_state *s = &p->state;
-
 	if (!port_write_rest(p, budget))
 		return 0;
 	for (;;) {
-		if (!s->has_out) {
+		if (!p->has_out) {
 			int rc = virtq_pop(port_tx(p), &p->out);
 
 			if (rc <= 0)
 				return rc;
-			s->has_out = true;
-			s->taken = 0;
+			p->has_out = true;
 		}
 		if (!port_write(p, budget))
 			return 0;
 		virtq_push(port_tx(p), p->out.head, 0);
-		s->has_out = false;
+		forget_out(p);
 	}
 }
 
 /* Adds what is left of p->out to p->rest. False: there is no room. */
 static bool port_keep_chain(struct console_port *p)
 {
-	const uint64_t left = p->out.out_len - p->state.taken;
+	const uint64_t left = p->out.out_len - min(p->out.out_len, p->state.taken);
 	uint8_t *rest;
 
 	if (left > REST_MAX - min(p->rest_len, (size_t)REST_MAX))
@@ -165,15 +169,12 @@ static bool port_keep_chain(struct console_port *p)
 /* The driver takes its buffers back: keeps what it had written to them. */
 static void port_keep(struct console_port *p)
 {
-	struct console_port_state *s = &p->state;
 	uint64_t budget = BUDGET;
 
 	if (!p->end.stream || !virtio_live(&p->console->vd) || !port_tx(p)->state.ready ||
 	    virtq_begin(port_tx(p)) < 0 || port_push(p, &budget) < 0)
 		return;
-	while (s->has_out || virtq_pop(port_tx(p), &p->out) > 0) {
-		if (!s->has_out)
-			s->taken = 0;
+	while (p->has_out || virtq_pop(port_tx(p), &p->out) > 0) {
 		if (!port_keep_chain(p)) {
 			guest_err(
 				&p->console->vd.log,
@@ -181,7 +182,7 @@ static void port_keep(struct console_port *p)
 				p->end.name ?: "its console");
 			return;
 		}
-		s->has_out = false;
+		forget_out(p);
 	}
 }
 
@@ -217,17 +218,15 @@ static bool port_listens(const struct console_port *p)
 
 static int port_pull(struct console_port *p, uint64_t budget)
 {
-	struct console_port_state *s = &p->state;
-
 	while (port_listens(p)) {
 		uint32_t n;
 
-		if (!s->has_in) {
+		if (!p->has_in) {
 			int rc = virtq_pop(port_rx(p), &p->in);
 
 			if (rc <= 0)
 				return rc;
-			s->has_in = true;
+			p->has_in = true;
 		}
 		if (budget == 0) {
 			console_want_more(p->console);
@@ -237,7 +236,7 @@ static int port_pull(struct console_port *p, uint64_t budget)
 		if (n == 0 && p->in.in_len)
 			break;
 		virtq_push(port_rx(p), p->in.head, n);
-		s->has_in = false;
+		p->has_in = false;
 		budget -= n;
 	}
 	return 0;
@@ -331,14 +330,28 @@ static void console_reset(struct virtio_dev *vd, struct virtq *q)
 	for (unsigned i = 0; i < c->nr_ports; i++) {
 		struct console_port *p = &c->port[i];
 
-		if (!q || q == port_tx(p))
+		if (!q || q == port_tx(p)) {
 			port_keep(p);
+			forget_out(p);
+		}
+		if (!q || q == port_rx(p))
+			p->has_in = false;
 		if (!q)
 			p->state = (struct console_port_state){ 0 };
-		else if (q == port_rx(p))
-			p->state.has_in = false;
-		else if (q == port_tx(p))
-			p->state.has_out = false;
+	}
+}
+
+/* Of a chain of output, what the stream has taken is not written again: taken stays. */
+static void console_quiesce(struct virtio_dev *vd)
+{
+	struct virtio_console *c = console_of(vd);
+
+	for (unsigned i = 0; i < c->nr_ports; i++) {
+		struct console_port *p = &c->port[i];
+
+		virtq_unpop(port_rx(p), p->has_in);
+		virtq_unpop(port_tx(p), p->has_out);
+		p->has_in = p->has_out = false;
 	}
 }
 
@@ -398,6 +411,7 @@ static const struct virtio_ops console_ops = {
 	.kick = console_kick,
 	.activate = console_activate,
 	.reset = console_reset,
+	.quiesce = console_quiesce,
 	.config_read = console_config_read,
 };
 
@@ -452,7 +466,7 @@ static void port_detach(struct console_port *p)
 	do {
 		whole = port_write_rest(p, &budget);
 		if (whole && live && port_push(p, &budget) == 0)
-			whole = !p->state.has_out;
+			whole = !p->has_out;
 	} while (!whole && budget && !patience_over(p->console->loop->patience) &&
 		 stream_flush(p->end.stream));
 	if (!whole)

@@ -18,16 +18,18 @@ struct console_port {
 	struct virtio_console *console;
 	struct console_end end;
 
-	/* The state that the guest and we share; a reset clears it. */
+	/* The state that the guest and we share; a reset clears it. It is all that a snapshot needs,
+	 * once virtio_quiesce() has given in and out back, beside what is left of rest. */
 	struct console_port_state {
 		bool added;     /* the driver has made the port */
 		bool open;      /* a program of the guest has it open */
-		bool has_in;    /* in waits for input */
-		bool has_out;   /* a part of out is not taken yet */
 		uint8_t to_say; /* control messages to send: bits by their numbers */
 		unsigned told;  /* value of stream_connections() that the guest was told */
-		uint64_t taken; /* bytes of out */
+		uint64_t taken; /* bytes of the first chain that is not pushed: out, if has_out */
 	} state;
+
+	bool has_in;  /* in waits for input */
+	bool has_out; /* a part of out is not taken yet */
 	struct virtq_chain in, out;
 
 	/* Output from before the last resets; the guest has its memory back. */

@@ -571,6 +571,61 @@ static void resets_do_not_pile_up_memory(void **state __unused)
 	log_set_level(LOG_WARN);
 }
 
+static void a_quiet_console_loses_and_repeats_nothing(void **state __unused)
+{
+	struct fixture *f = start(0);
+	gpa_t in = offer(f, 0, 100);
+	struct ring_elem e;
+
+	f->end[0].room = 3;
+	put(f, 1, "hello", 5);
+	put(f, 1, " world", 6);
+	assert_int_equal(f->end[0].written, 3);
+	assert_false(driver_holds_nothing(&f->d));
+	virtio_quiesce(&f->c.vd);
+	assert_true(driver_holds_nothing(&f->d));
+	assert_int_equal(ring_used(&f->d.ring[0]) + ring_used(&f->d.ring[1]), 0);
+
+	/* Again while a part of the same chain is still to come. */
+	f->end[0].room = 1;
+	driver_go_on(&f->d);
+	virtio_quiesce(&f->c.vd);
+	assert_true(driver_holds_nothing(&f->d));
+	f->end[0].room = 100;
+	fake_stream_feed(&f->end[0], "input", 5);
+	driver_go_on(&f->d);
+	assert_int_equal(f->end[0].written, 11);
+	assert_memory_equal(f->end[0].output, "hello world", 11);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(ring_take(&f->d.ring[1], &e));
+		assert_int_equal(e.id, i);
+	}
+	assert_true(ring_take(&f->d.ring[0], &e));
+	assert_int_equal(e.len, 5);
+	assert_memory_equal(ram_at(&f->d.ram, in, 5), "input", 5);
+	driver_go_on(&f->d);
+	assert_int_equal(ring_used(&f->d.ring[0]) + ring_used(&f->d.ring[1]), 0);
+	finish(f);
+}
+
+/* What was given back is what a reset keeps, too. */
+static void a_quiet_port_is_reset_without_loss(void **state __unused)
+{
+	struct fixture *f = start(PORTS);
+
+	port_up(f, 2);
+	f->end[2].room = 2;
+	put(f, TX(2), "hello", 5);
+	virtio_quiesce(&f->c.vd);
+	assert_true(driver_holds_nothing(&f->d));
+	assert_true(driver_start(&f->d, MULTIPORT));
+	f->end[2].room = 100;
+	fake_stream_ready(&f->end[2]);
+	assert_int_equal(f->end[2].written, 5);
+	assert_memory_equal(f->end[2].output, "hello", 5);
+	finish(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -594,6 +649,8 @@ int main(void)
 		cmocka_unit_test(malformed_rings_break_the_device),
 		cmocka_unit_test(a_ring_found_malformed_late_breaks_it_too),
 		cmocka_unit_test(resets_do_not_pile_up_memory),
+		cmocka_unit_test(a_quiet_console_loses_and_repeats_nothing),
+		cmocka_unit_test(a_quiet_port_is_reset_without_loss),
 	};
 
 	return cmocka_run_group_tests_name("virtio-console", tests, NULL, NULL);
