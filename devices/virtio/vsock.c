@@ -40,13 +40,13 @@ static void work_later(const struct virtio_vsock *v)
 
 static void next_rst(struct virtio_vsock *v, struct vsock_header *h)
 {
-	const struct vsock_rst *r = &v->rst[0];
+	const struct vsock_rst *r = &v->state.rst[0];
 
 	h->src_port = to_le32(r->host_port);
 	h->dst_port = to_le32(r->guest_port);
 	h->type = to_le16(r->type);
 	h->op = to_le16(VIRTIO_VSOCK_OP_RST);
-	memmove(&v->rst[0], &v->rst[1], --v->nr_rsts * sizeof(*r));
+	memmove(&v->state.rst[0], &v->state.rst[1], --v->state.nr_rsts * sizeof(*r));
 }
 
 /* Fills v->rx with the next packet. False: it turns out that there is none. */
@@ -54,7 +54,7 @@ static bool next_packet(struct virtio_vsock *v, struct vsock_header *h)
 {
 	struct vsock_conn *c = v->ready;
 
-	if (v->nr_rsts) {
+	if (v->state.nr_rsts) {
 		next_rst(v, h);
 		return true;
 	}
@@ -80,7 +80,7 @@ static int rx_buffer(struct virtio_vsock *v, struct virtq *q)
 
 static int vsock_rx(struct virtio_vsock *v, struct virtq *q)
 {
-	while (v->nr_rsts || v->ready) {
+	while (v->state.nr_rsts || v->ready) {
 		struct vsock_header h = {
 			.src_cid = to_le64(VSOCK_HOST_CID),
 			.dst_cid = to_le64(v->cid),
@@ -106,7 +106,7 @@ static int vsock_rx(struct virtio_vsock *v, struct virtq *q)
 
 static void vsock_send(struct virtio_vsock *v)
 {
-	if ((v->ready || v->nr_rsts) && virtio_kick(&v->vd, VSOCK_RX))
+	if ((v->ready || v->state.nr_rsts) && virtio_kick(&v->vd, VSOCK_RX))
 		work_later(v);
 }
 
@@ -126,7 +126,7 @@ static void answer_rst(struct virtio_vsock *v, const struct vsock_header *h)
 	/* §5.10.6.4.1: two ends that answered RST with RST would never stop. */
 	if (le16(h->op) == VIRTIO_VSOCK_OP_RST)
 		return;
-	v->rst[v->nr_rsts++] = (struct vsock_rst){
+	v->state.rst[v->state.nr_rsts++] = (struct vsock_rst){
 		.guest_port = le32(h->src_port),
 		.host_port = le32(h->dst_port),
 		.type = le16(h->type),
@@ -169,7 +169,7 @@ static int vsock_tx(struct virtio_vsock *v, struct virtq *q)
 {
 	struct virtq_chain chain;
 
-	while (v->nr_rsts < VSOCK_MAX_RSTS) {
+	while (v->state.nr_rsts < VSOCK_MAX_RSTS) {
 		int rc = virtio_pop(&v->vd, q, &chain);
 
 		if (rc <= 0)
@@ -262,8 +262,16 @@ static void vsock_reset(struct virtio_dev *vd, struct virtq *q)
 	if (q)
 		return;
 	vsock_conns_drop(v, false);
-	v->nr_rsts = 0;
+	v->state.nr_rsts = 0;
 	v->stalled = false;
+}
+
+static void vsock_quiesce(struct virtio_dev *vd)
+{
+	struct virtio_vsock *v = container_of(vd, struct virtio_vsock, vd);
+
+	virtq_unpop(&vd->q[VSOCK_RX], v->has_rx);
+	v->has_rx = false;
 }
 
 static uint64_t vsock_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
@@ -291,6 +299,7 @@ static const struct virtio_ops vsock_ops = {
 	.kick = vsock_kick,
 	.activate = vsock_activate,
 	.reset = vsock_reset,
+	.quiesce = vsock_quiesce,
 	.config_read = vsock_config_read,
 };
 

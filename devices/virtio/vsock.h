@@ -64,17 +64,20 @@ struct virtio_vsock {
 	struct vsock_conn *idle; /* a list of the free ones among conn[0..nr_touched) */
 	struct vsock_conn *bucket[VSOCK_BUCKETS]; /* by ports */
 	struct vsock_conn *ready, *last_ready;    /* a queue of those with packets to send */
-	uint32_t next_port;
 
 	struct vsock_offer offer[VSOCK_MAX_OFFERS];
 	unsigned nr_offers;
 	void (*delivered)(void *ctx, uint32_t port); /* or NULL */
 	void *delivered_ctx;
 
-	/* What waits to be sent to the guest. */
-	struct vsock_rst rst[VSOCK_MAX_RSTS];
-	unsigned nr_rsts;
-	bool stalled; /* packets of the guest's wait for room in rst */
+	/* All that a snapshot can keep, once virtio_quiesce() has given rx back. A connection is as
+	 * much its socket's as ours, and so is not part of it. */
+	struct virtio_vsock_state {
+		struct vsock_rst rst[VSOCK_MAX_RSTS]; /* what waits to be sent to the guest */
+		unsigned nr_rsts;
+		uint32_t next_port; /* the last one that a client of the host's got */
+	} state;
+	bool stalled; /* packets of the guest's wait for room in state.rst */
 	bool has_rx;  /* rx is a buffer of the guest's that was popped and not used yet */
 	struct virtq_chain rx;
 };

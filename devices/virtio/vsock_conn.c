@@ -377,7 +377,7 @@ bool vsock_conn_accept(struct virtio_vsock *v, vsock_event_fn *fn)
 static void client_ready(struct vsock_conn *c)
 {
 	struct virtio_vsock *v = c->v;
-	uint32_t port;
+	uint32_t port, *mine = &v->state.next_port;
 	int rc = vsock_unix_command(c->src.fd, &port);
 
 	if (rc == 0 && !vsock_unix_hung_up(c->src.fd))
@@ -387,13 +387,11 @@ static void client_ready(struct vsock_conn *c)
 		return;
 	}
 	do {
-		v->next_port = v->next_port >= FIRST_PORT && v->next_port < UINT32_MAX - 1
-				       ? v->next_port + 1
-				       : FIRST_PORT;
-	} while (vsock_conn_find(v, port, v->next_port));
+		*mine = *mine >= FIRST_PORT && *mine < UINT32_MAX - 1 ? *mine + 1 : FIRST_PORT;
+	} while (vsock_conn_find(v, port, *mine));
 	v->nr_clients--;
 	c->state = VSOCK_REQUESTED;
-	vsock_conn_hash(c, port, v->next_port);
+	vsock_conn_hash(c, port, *mine);
 	c->pending = OP(REQUEST);
 	vsock_conn_expect(c, REQUEST_NS);
 }

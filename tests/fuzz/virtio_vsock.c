@@ -182,7 +182,7 @@ static void send_packet(struct fuzz_in *in)
 	unsigned what = (unsigned)fuzz_number(in, 1), ports = (unsigned)fuzz_number(in, 1);
 	uint32_t carried, host_port = ports & 0x80   ? LISTENER
 				      : ports & 0x40 ? OFFERED
-						     : t.v.next_port - ports / 4 % 4;
+						     : t.v.state.next_port - ports / 4 % 4;
 	const struct vsock_conn *c = vsock_conn_find(&t.v, ports % 4, host_port);
 	uint32_t fwd_cnt = c ? c->peer_fwd_cnt : 0, tx_cnt = c ? c->tx_cnt : 0;
 	struct vsock_header h = {
@@ -286,7 +286,7 @@ static void check(void)
 	for (const struct vsock_conn *c = t.v.idle; c; c = c->next)
 		idle++;
 	assert(clients == t.v.nr_clients && in_use + idle == t.v.nr_touched);
-	assert(t.v.nr_rsts <= VSOCK_MAX_RSTS);
+	assert(t.v.state.nr_rsts <= VSOCK_MAX_RSTS);
 	assert(delivered <= (t.v.offer[0].fd < 0));
 }
 
@@ -334,7 +334,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (t.listener < 0)
 		target_init();
 	t.next_fd = 0;
-	t.v.next_port = 0;
+	t.v.state.next_port = 0;
 	offer_port();
 	driver_start(&t.d, t.v.vd.features);
 	for (unsigned steps = 0; in.len && steps < MAX_STEPS; steps++)

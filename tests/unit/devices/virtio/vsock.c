@@ -1035,6 +1035,48 @@ static void a_packet_that_makes_no_sense_ends_the_connection(void **state __unus
 	}
 }
 
+static void a_quiet_device_holds_no_buffer(void **state __unused)
+{
+	struct rig t;
+	struct packet p;
+	uint32_t port;
+	int fd;
+
+	rig_up(&t);
+	fd = connected(&t, &port);
+	/* It had nothing for the buffer that it took. */
+	assert_true(quiet(&t));
+	assert_true(t.v.has_rx);
+	virtio_quiesce(&t.v.vd);
+	assert_false(t.v.has_rx);
+	assert_true(driver_holds_nothing(&t.d));
+	driver_go_on(&t.d);
+	assert_true(quiet(&t));
+
+	/* What comes goes on in order, whether or not the kicks were first. */
+	for (unsigned i = 0; i < 3 * BUFS; i++) {
+		assert_int_equal(send(fd, &(char){ (char)i }, 1, 0), 1);
+		p = expect(&t, RW, 5000, port);
+		assert_int_equal(p.h.len, 1);
+		assert_int_equal(p.data[0], (char)i);
+		virtio_quiesce(&t.v.vd);
+		assert_true(driver_holds_nothing(&t.d));
+		if (i % 2)
+			driver_go_on(&t.d);
+	}
+	assert_true(quiet(&t));
+
+	/* Answers that wait for a buffer are in the state. */
+	t.keep = true;
+	for (unsigned i = 0; i < BUFS + 3; i++)
+		say(&t, RW, 1000 + i, 1);
+	virtio_quiesce(&t.v.vd);
+	assert_int_equal(t.v.state.nr_rsts, 3);
+	assert_int_equal(t.v.state.rst[2].guest_port, 1000 + BUFS + 2);
+	close(fd);
+	rig_down(&t);
+}
+
 static void before_it_is_open_a_connection_carries_nothing(void **state __unused)
 {
 	static const uint16_t ops[] = { REQUEST, SHUTDOWN, RW, CREDIT_UPDATE, CREDIT_REQUEST, 77 };
@@ -1867,6 +1909,7 @@ int main(void)
 		cmocka_unit_test(a_host_that_goes_while_data_wait_costs_them),
 		cmocka_unit_test(a_packet_for_nobody_is_answered),
 		cmocka_unit_test(a_packet_that_makes_no_sense_ends_the_connection),
+		cmocka_unit_test(a_quiet_device_holds_no_buffer),
 		cmocka_unit_test(before_it_is_open_a_connection_carries_nothing),
 		cmocka_unit_test(after_its_end_data_end_it_for_good),
 		cmocka_unit_test(strangers_are_ignored),
