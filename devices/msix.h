@@ -30,7 +30,7 @@ struct msix {
 
 	struct msix_vector {
 		int fd;         /* -1: not used yet. A count in it is the pending bit. */
-		bool connected; /* signals of fd are sent */
+		bool connected; /* what fd signals is sent */
 
 		/* The same for another process, which has it until it is taken back. */
 		struct shared_fd lent;
@@ -40,8 +40,8 @@ struct msix {
 	struct ratelimit log;
 };
 
-/* Adds the capability with nr vectors to f, which outlives m. The table is at offset table and the pending bits are
- * at offset pba of f's BAR, both multiples of 8. */
+/* Adds the capability with nr vectors to f, which outlives m. In f's BAR the table is at offset
+ * table and the pending bits are at offset pba, both multiples of 8. */
 void msix_init(struct msix *m, struct pci_function *f, const char *name, unsigned nr,
 	       const struct wires *wires, uint32_t table, uint32_t pba);
 void msix_destroy(struct msix *m);

@@ -188,7 +188,7 @@ static void port_keep(struct console_port *p)
 
 /* -- input: from the stream to the guest ----------------------------------------------------- */
 
-/* Fills p->in as far as there is input. Returns how many bytes. */
+/* Fills p->in with the input that there is, at most budget bytes. Returns how many. */
 static uint32_t port_read(struct console_port *p, uint64_t budget)
 {
 	uint32_t total = 0;

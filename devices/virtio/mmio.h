@@ -8,7 +8,7 @@
 #include "vmm/virtio.h"
 #include "virtio/kicks.h"
 
-/* Registers from 0x000 on, configuration space from 0x100 on; the board maps this for each
+/* Registers from 0x000 on, configuration space from 0x100 on; the machine maps this for each
  * device. */
 #define VIRTIO_MMIO_SIZE 0x1000
 

@@ -43,8 +43,8 @@ struct virtio_net {
 };
 
 /* Connects the device to backend, which works on the loop of the kicks, and is destroyed with the
- * device, or at once if this fails. Returns 0 or -errno, logged; virtio_net_destroy() is safe either
- * way. */
+ * device, or at once if this fails. Returns 0 or -errno, logged; virtio_net_destroy() is safe
+ * either way. */
 int virtio_net_init(struct virtio_net *n, const struct virtio_net_options *o,
 		    struct net_backend *backend) __must_check;
 /* The loop isn't running. Safe also a second time, and when all of *n is zero. */

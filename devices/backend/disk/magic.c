@@ -11,8 +11,8 @@ enum way_out { SAY_FORMAT, CONVERT, UNPACK };
 struct kind {
 	const char *name, *how; /* UNPACK: the command; CONVERT: qemu-img's name */
 	enum way_out way_out;
-	uint16_t off; /* of magic, which has len bytes */
-	bool at_end;  /* off counts in the last sector */
+	uint16_t off; /* where magic, which has len bytes, is in the first sector */
+	bool at_end;  /* it is in the last sector instead */
 	uint8_t len;
 	const char *magic;
 };

@@ -198,7 +198,8 @@ static int check_header(struct qcow2 *q, const struct header *h, enum qcow2_use 
 	return 0;
 }
 
-/* Returns the name of the file that q is in, quoted for a shell: it may be an overlay's. */
+/* Returns the path of the file that q is in, quoted for a shell. q->name is for messages,
+ * and may be more than a path: BASE,overlay=FILE. */
 static const char *file_of(const struct qcow2 *q, char *to, size_t size)
 {
 	char self[32], path[1024];

@@ -31,7 +31,7 @@ struct qcow2_table {
 
 struct qcow2 {
 	int fd;
-	char *name;
+	char *name; /* for messages: PATH, or "BASE,overlay=FILE" */
 	bool readonly, scratch;
 	bool autoclear; /* has autoclear bits: a writer that does not know them clears them */
 	bool failed;    /* a sync failed, so it isn't known what the disk has: write no more */

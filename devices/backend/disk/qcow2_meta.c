@@ -157,8 +157,8 @@ static int fill_slot(struct qcow2 *q, struct qcow2_table *t, uint64_t off, bool 
 
 /* -- refcounts ------------------------------------------------------------------------------- */
 
-/* Finds the block that counts cluster n, or sets *t to NULL. A dirty block may leave the cache at
- * any time: blocks are written first. */
+/* Finds the block that counts cluster n, or sets *t to NULL. A dirty block may be written, to make
+ * room in the cache, at any time: a flush writes blocks before all other tables. */
 static int get_block(struct qcow2 *q, uint64_t n, struct qcow2_table **t)
 {
 	const uint64_t i = n >> q->block_bits;

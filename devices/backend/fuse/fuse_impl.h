@@ -242,10 +242,10 @@ bool fuse_is_kernels(int fd);
 
 /* -- nodes' descriptors (lend.c) ------------------------------------------------------------- */
 
-/* Returns n's descriptor (O_PATH), or -errno. It stays open until the next of these functions is
- * called; that of the busy node stays open until the request is served. */
+/* Returns n's descriptor (O_PATH), or -errno. It stays open until the next call of any of these
+ * functions; that of the busy node stays open until the request is served. */
 int fuse_node_fd(struct fuse_server *f, struct fuse_node *n);
-/* Takes *fd for n, which has no descriptor. The next function closes n's. */
+/* fuse_node_keep_fd() takes *fd for n, which has no descriptor; fuse_node_drop_fd() closes n's. */
 void fuse_node_keep_fd(struct fuse_server *f, struct fuse_node *n, int *fd);
 void fuse_node_drop_fd(struct fuse_server *f, struct fuse_node *n);
 /* The last handle of n, fd, is about to be closed. n takes a descriptor of its own, as its name may

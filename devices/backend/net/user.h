@@ -20,7 +20,7 @@ struct net_user_options {
 	bool restricted;           /* nothing goes out but answers to a forward */
 	unsigned mtu;              /* the one that libslirp takes; 0: 1500 */
 	const char *const *domain; /* the guest's search domains, by DHCP; ends with NULL */
-	struct fd_budget *fds;     /* its sockets are taken from this, or NULL; not owned */
+	struct fd_budget *fds;     /* its sockets count in this; NULL: in none; not owned */
 };
 
 /* *o need not outlive the call. *b is freed by its destroy. Returns 0, or -errno, logged. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A file that takes what a guest says, or what there is to say about the guest: a path of the
- * user's, which is opened once, at the start. Nothing here ever waits.
+ * user's, which is opened once, at the start. Only output_write_all() waits for a reader, and not
+ * for longer than it is told.
  *
  * A guest that may write to the directory could have put a symbolic link there in an earlier run.
  * So links are not followed, except those in /dev that lead to a device. /dev/stdout, /dev/stderr,

@@ -42,7 +42,8 @@ bool tty_size(uint16_t *cols, uint16_t *rows);
 
 /* Output to path only. A regular file is created, or truncated (a kept one goes on where it was);
  * path may also be a FIFO that has a reader, or a device. It is opened as output.h says. Messages
- * call it KEY=PATH, as the user wrote it: "file" is a console's key. Returns 0 or -errno, logged. */
+ * call it KEY=PATH, as the user wrote it: "file" is a console's key. Returns 0 or -errno,
+ * logged. */
 int tty_file(struct stream **s, struct loop *loop, const char *what, const char *key,
 	     const char *path, struct kept *kept) __must_check;
 
