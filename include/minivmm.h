@@ -177,8 +177,8 @@ void minivmm_destroy(struct minivmm *vm);
 
 /* -- while it runs --------------------------------------------------------------------------- */
 
-/* Functions that return int return -EINVAL before the start and -ESRCH after the end, unless they
- * say otherwise. */
+/* The functions that do something to the machine return -EINVAL before the start and -ESRCH after
+ * the end, unless they say otherwise. Those that tell something of it may be called at any time. */
 
 /* minivmm_pause() stops its processors and returns when none is in the guest; devices finish what
  * they have begun. minivmm_resume() lets them go on. Both may be called repeatedly, and before the
@@ -215,7 +215,7 @@ enum minivmm_stream { MINIVMM_STDIN, MINIVMM_STDOUT, MINIVMM_STDERR };
 
 /* Returns one end of a stream socket, blocking, which is a stream of the command's and belongs to
  * the caller. It is called at most once for each stream, after minivmm_create() and before
- * minivmm_start(): otherwise it returns -EBADF.
+ * minivmm_start(): otherwise it returns -EBADF. -ENOTSUP: the machine runs no command.
  *
  * Close MINIVMM_STDIN (or shutdown(2) it for writing) to give the command its end of file. Read the
  * others to their end, which the machine waits for, or close them, which the command notices when
@@ -226,10 +226,11 @@ enum minivmm_stream { MINIVMM_STDIN, MINIVMM_STDOUT, MINIVMM_STDERR };
  * was written, and MINIVMM_STDERR is at its end. */
 int minivmm_stream(struct minivmm *vm, enum minivmm_stream which);
 
-/* Sends a signal to the command and to what it has started in its process group. */
+/* Sends a signal to the command and to what it has started in its process group. -ENOTSUP: the
+ * machine runs no command. */
 int minivmm_signal(struct minivmm *vm, int signal);
 
-/* Tells the command how large its terminal is now (option terminal). */
+/* Tells the command how large its terminal is now (option terminal). -ENOTSUP: it has none. */
 int minivmm_window_size(struct minivmm *vm, unsigned rows, unsigned columns);
 /* Has the command a terminal? */
 int minivmm_has_terminal(const struct minivmm *vm);

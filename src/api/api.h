@@ -28,7 +28,7 @@ struct minivmm_config {
 	unsigned refs;      /* atomic: its owner, and the machines made of it */
 	bool used;          /* a machine was made of it: it is constant */
 	bool broken;        /* an option may be half set */
-	struct api_log log; /* for functions that are called with it */
+	struct api_log log; /* for messages of functions that get this */
 	minivmm_event_fn *event;
 	void *event_ctx;
 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The hooks by which an architecture serves the rest of minivmm, each once. Each directory beside
- * this file has all of them, and meson picks one. Shared code includes this file, and "board.h"
- * where it needs room for a struct board, which each architecture defines for itself; it sees
- * nothing else of them.
+ * this file has all of them, and meson picks one. Shared code includes this file, which brings
+ * "words.h"; "board.h" where it needs room for a struct board, which each architecture defines for
+ * itself; and in the guest's init "counter.h". It sees nothing else of them.
  *
  * A hook is called by the thread that sets the machine up or takes it down, and by no other, unless
  * its comment says so. A hook that returns int returns 0, or -errno with one line logged.
@@ -145,8 +145,8 @@ bool kernel_left_panic(const struct gmem *mem);
 /* Makes the interrupt controllers, and what else the architecture has in a VM. nested: its guest
  * may have guests; -ENOTSUP if the host's KVM can't do that.
  *
- * It must come after vm_add_memory(): for each interrupt controller KVM waits for a grace period of
- * its SRCU, and a memory slot that comes soon after them has to wait for milliseconds (measured:
+ * It is called after vm_add_memory(): KVM waits for a grace period of its SRCU for each interrupt
+ * controller, and a memory slot that is added soon afterwards then takes milliseconds (measured:
  * 5.6 ms against 0.2). */
 int vm_init_arch(struct vm *vm, bool nested) __must_check;
 /* Called by vm_destroy(), also if vm_init_arch() was not called or failed. */
@@ -171,9 +171,9 @@ int vcpu_init_arch(struct vcpu *v, const struct vm *vm, unsigned cpus) __must_ch
 /* The exits, by KVM's number, that other architectures don't have, or handle differently. */
 extern const struct vcpu_exit arch_exits[VCPU_EXIT_REASONS];
 
-/* Prints why v can't go on, its registers, the bytes at its program counter and the instruction
- * that they make, and the last accesses. why is a clause without a capital; hint is a sentence, or
- * NULL for the architecture's own. The vCPU's thread calls this. */
+/* Logs why v can't go on, its registers, the bytes at its program counter and the instruction that
+ * they make, and the last accesses. why is a clause without a capital; hint is a sentence, or NULL
+ * for the architecture's own. The vCPU's thread calls this. */
 void vcpu_explain(struct vcpu *v, const char *why, const char *hint);
 
 /* Returns what the host's CLOCK_REALTIME was when the guest's counter, by which it can tell the

@@ -3,10 +3,11 @@
  * The part of a machine that runs a command (`minivmm run`): its streams, what it and the guest's
  * init say to each other (guest/wire.h), the time limit, how it ended.
  *
- * Its life: command_init() comes before the devices, command_connect() after them, then
- * command_begin(). When the user has taken the streams that he wants, command_start() comes before
- * the loop runs, on which the rest happens. command_finish() comes when all threads are gone, then
- * command_destroy(). In a machine without a command all of them do nothing.
+ * Its life: command_init() comes first, command_connect() when the virtio-vsock device is made, and
+ * command_begin() when everything is. The user then takes the streams that he wants. After that
+ * command_start() is called, before the machine's loop runs, on which the rest happens.
+ * command_finish() comes when all threads are gone, then command_destroy(). In a machine without a
+ * command all of them do nothing.
  */
 #pragma once
 

@@ -20,8 +20,8 @@ opt_set config_set_env;   /* field is command.nr_env of a struct config */
 int config_command(struct config *c, char *const argv[], bool memory_seen,
 		   bool cpus_seen) __must_check;
 
-/* Are the options of run there with a command only, and do they fit the others? Returns 0 or
- * -EINVAL, logged. */
+/* Checks that options of run were given only with a command, and that they fit the other options.
+ * Returns 0 or -EINVAL, logged. */
 int config_check_command(const struct config *c) __must_check;
 
 /* Adds what a machine that runs a command has. c is a copy of a configuration that was checked, and

@@ -18,7 +18,7 @@
 #define SHELL       "/bin/sh"
 #define NR_OPEN     "/proc/sys/fs/nr_open"
 #define FILE_MAX    "/proc/sys/fs/file-max"
-#define MOST_OPEN   0x7fffffc0ul /* every kernel takes this for NR_OPEN */
+#define MOST_OPEN   0x7fffffc0ul /* every kernel accepts this as NR_OPEN */
 #define FIRST_OPEN  1048576ul    /* NR_OPEN's default */
 #define SCRIPT_HEAD 256          /* bytes that are read to tell a script from other files */
 

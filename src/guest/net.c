@@ -249,8 +249,8 @@ static void await_address6(void)
 
 /* -- all of it ------------------------------------------------------------------------------- */
 
-/* Makes the file anew, because it may be a link into a /run that is not the guest's. Returns NULL,
- * or why it couldn't. */
+/* Makes /etc/resolv.conf anew, because it may be a link into a /run that is not the guest's.
+ * Returns NULL, or why it couldn't. */
 static const char *write_names(const struct names *n)
 {
 	static const char path[] = "/etc/resolv.conf";

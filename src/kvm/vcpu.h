@@ -26,7 +26,7 @@ enum vcpu_end {
 	VCPU_POWER_OFF, /* this and the next two are system events: the guest asked KVM */
 	VCPU_RESET,
 	VCPU_PANIC,
-	VCPU_CRASHED, /* the guest can't go on (triple fault, …); explained on standard error */
+	VCPU_CRASHED, /* the guest can't go on (triple fault, …); vcpu_explain() has logged why */
 	VCPU_FAILED,  /* the host can't go on; logged */
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Looks at what a run would need. Some things can't be seen without doing them, and are left to the
- * run: whether a TAP is in use, whether somebody listens at a socket that the run connects to,
- * whether a FIFO has a reader, whether there is room.
+ * Looks at what a start would need. Some things can't be seen without doing them, and are found out
+ * only then: whether a TAP is in use, whether somebody listens at a socket that the machine
+ * connects to, whether a FIFO has a reader, whether there is room.
  */
 #include "machine/dry_run.h"
 
@@ -98,7 +98,7 @@ static bool somebody_listens(const char *path)
 	return found;
 }
 
-/* Checks a socket that the run makes. */
+/* Checks a socket that the machine listens at. */
 static int check_listen(const char *what, const char *key, const char *path)
 {
 	const struct subject s = { what, key, path };

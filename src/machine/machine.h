@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine: every part of one VM, owned by value, and the board that wires them.
+ * The machine: every part of one VM, owned by value, and how they are put together.
  *
  * Its life: machine_init, machine_start, machine_serve, machine_stop, machine_destroy.
  * machine_serve() runs m->loop (the terminal and its like): from machine_start() to machine_stop()
@@ -82,8 +82,10 @@ struct machine {
 	/* How the machine ended: the first reason counts. Atomic until machine_stop(). */
 	enum machine_end end;
 	unsigned end_value;
-	bool stopping;               /* atomic: its threads must end */
-	enum machine_end called_off; /* atomic: how it ends after a reset; or END_NONE */
+	bool stopping; /* atomic: its threads must end */
+	/* Atomic: END_QUIT or END_KILLED, if the user ended it when it had ended already, so that no
+	 * other life may follow; otherwise END_NONE. */
+	enum machine_end called_off;
 
 	/* CLOCK_MONOTONIC in ns: when machine_init() began, and when it was done with each part. */
 	struct machine_times {

@@ -101,7 +101,7 @@ int machine_add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *lo
 	return on_pci(m) ? add_pci(m, i, vd, loop) : add_mmio(m, i, vd, loop);
 }
 
-/* -- the board ------------------------------------------------------------------------------- */
+/* -- for the bus, for the kernel, and the end ------------------------------------------------ */
 
 int transport_wire(struct machine *m)
 {

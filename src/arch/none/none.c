@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * No architecture: every hook of arch.h, in its order, as empty as can be. No machine is made with
- * it. It is built to see that shared code needs nothing else of an architecture, and it is where
- * one begins who adds another.
+ * it. It is built to see that shared code needs nothing else of an architecture, and whoever adds
+ * another one begins with a copy.
  */
 #include <errno.h>
 

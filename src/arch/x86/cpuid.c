@@ -113,7 +113,7 @@ static void patch_leaf(struct kvm_cpuid_entry2 *e, const struct vm *vm, unsigned
 		set_field(&e->ebx, 16, 8, cpus);
 		e->edx = cpus > 1 ? e->edx | LEAF1_EDX_HTT : e->edx & ~LEAF1_EDX_HTT;
 		e->ecx |= LEAF1_ECX_HYPERVISOR | LEAF1_ECX_X2APIC;
-		e->ecx &= ~LEAF1_ECX_OSXSAVE; /* follows CR4; KVM sets it */
+		e->ecx &= ~LEAF1_ECX_OSXSAVE; /* KVM sets it while CR4.OSXSAVE is set */
 		if (vm_has(vm, KVM_CAP_TSC_DEADLINE_TIMER))
 			e->ecx |= LEAF1_ECX_TSC_DEADLINE;
 		break;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The block that is printed when a guest can't go on: the reason in words, registers, control
+ * The block that is logged when a guest can't go on: the reason in words, registers, control
  * registers, the bytes at RIP and the instruction that they make, the last accesses to devices, and
  * what such a stop usually means.
  */

@@ -26,7 +26,7 @@ int msr_setup(struct vcpu *v, const struct vm *vm) __must_check;
  * NMI. */
 int lapic_setup(struct vcpu *v) __must_check;
 
-/* Prints the part of vcpu_explain() that depends on the vCPU's state: registers, code, last
+/* Writes the part of vcpu_explain() that depends on the vCPU's state: registers, code, last
  * accesses. */
 void explain_state(FILE *f, const struct vcpu *v, const struct kvm_regs *r,
 		   const struct kvm_sregs *s);
