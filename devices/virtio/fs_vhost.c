@@ -27,16 +27,28 @@ static void fs_reset(struct virtio_dev *vd, struct virtq *q __unused)
 {
 	struct fs_vhost *s = container_of(vd, struct fs_vhost, vd);
 
+	s->quiet = false;
 	if (s->open)
 		vhost_user_stop(&s->daemon);
+}
+
+static void fs_quiesce(struct virtio_dev *vd)
+{
+	struct fs_vhost *s = container_of(vd, struct fs_vhost, vd);
+
+	s->quiet |= s->daemon.running;
+	vhost_user_stop(&s->daemon);
 }
 
 static void fs_lent_kick(struct virtio_dev *vd, struct virtq *q)
 {
 	struct fs_vhost *s = container_of(vd, struct fs_vhost, vd);
 
-	if (s->open)
+	if (s->quiet)
+		vhost_user_go_on(&s->daemon);
+	else if (s->open)
 		vhost_user_look(&s->daemon, (unsigned)(q - vd->q));
+	s->quiet = false;
 }
 
 static uint64_t fs_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)
@@ -62,6 +74,7 @@ static const struct virtio_ops fs_ops = {
 	.kick = fs_kick,
 	.activate = fs_activate,
 	.reset = fs_reset,
+	.quiesce = fs_quiesce,
 	.lent_kick = fs_lent_kick,
 	.config_read = fs_config_read,
 };

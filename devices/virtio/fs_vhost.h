@@ -11,7 +11,8 @@ struct fs_vhost {
 	const char *path;        /* the daemon's socket, for people; not owned */
 	struct vhost_user daemon;
 	struct loop *loop;
-	bool open; /* there is a daemon */
+	bool open;  /* there is a daemon */
+	bool quiet; /* the daemon is stopped until the next kick */
 };
 
 struct fs_vhost_options {

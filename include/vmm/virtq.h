@@ -79,6 +79,10 @@ void virtq_leave(struct virtq *q);
  * so the caller must have the queue looked at again. */
 void virtq_unpop(struct virtq *q, unsigned nr);
 
+/* Something other than us has served the queue, and stopped before buffer next_avail. The ring says
+ * which ones it has used. */
+void virtq_take_over(struct virtq *q, uint16_t next_avail);
+
 /* Hands a popped chain back, with len bytes written to it. */
 void virtq_push(struct virtq *q, uint16_t head, uint32_t len);
 

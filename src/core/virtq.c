@@ -222,6 +222,14 @@ void virtq_unpop(struct virtq *q, unsigned nr)
 	q->state.next_avail = (uint16_t)(q->state.next_avail - nr);
 }
 
+void virtq_take_over(struct virtq *q, uint16_t next_avail)
+{
+	const struct virtq_used *used = q->used;
+
+	q->state.next_avail = q->avail_end = next_avail;
+	q->state.next_used = q->state.signalled = load16(&used->idx, __ATOMIC_ACQUIRE);
+}
+
 void virtq_leave(struct virtq *q)
 {
 	q->avail_end = q->state.next_avail; /* so that virtq_want_kick() finds more */

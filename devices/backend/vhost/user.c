@@ -335,6 +335,19 @@ static int start_ring(struct vhost_user *v, unsigned i, uint16_t base)
 	return rc;
 }
 
+static int start_rings(struct vhost_user *v)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < v->vd->nr_queues && rc == 0; i++) {
+		const struct virtq_state *s = &v->vd->q[i].state;
+
+		if (s->ready)
+			rc = start_ring(v, i, s->next_avail);
+	}
+	return rc;
+}
+
 /* The daemon hung up, or said something without being asked. Or the loop saw an answer that
  * somebody read before it got here. */
 static void heard(struct loop_source *src, uint32_t events __unused)
@@ -394,9 +407,8 @@ int vhost_user_start(struct vhost_user *v, struct virtio_dev *vd, struct loop *l
 			 -1);
 	if (rc == 0)
 		rc = share_memory(v);
-	for (unsigned i = 0; i < vd->nr_queues && rc == 0; i++)
-		if (vd->q[i].state.ready)
-			rc = start_ring(v, i, vd->q[i].state.next_avail);
+	if (rc == 0)
+		rc = start_rings(v);
 	if (rc == 0)
 		rc = watch(v);
 	if (rc < 0)
@@ -443,10 +455,28 @@ void vhost_user_stop(struct vhost_user *v)
 	begin(v);
 	unwatch(v);
 	for (unsigned i = 0; i < v->vd->nr_queues && v->fd >= 0; i++) {
-		uint16_t base; /* the next driver begins anew */
+		struct virtq *q = &v->vd->q[i];
+		uint16_t base;
 
-		if (v->vd->q[i].state.ready)
-			(void)!stop_ring(v, i, &base);
+		if (q->state.ready && stop_ring(v, i, &base) == 0)
+			virtq_take_over(q, base);
 	}
 	(void)!watch(v);
+}
+
+void vhost_user_go_on(struct vhost_user *v)
+{
+	int rc = v->fd < 0 ? -EPIPE : 0;
+
+	if (v->running)
+		return;
+	v->running = true;
+	begin(v);
+	unwatch(v);
+	if (rc == 0)
+		rc = start_rings(v);
+	if (rc == 0)
+		rc = watch(v);
+	if (rc < 0)
+		virtio_broken(v->vd, "its daemon doesn't go on");
 }

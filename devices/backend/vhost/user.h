@@ -63,5 +63,8 @@ int vhost_user_start(struct vhost_user *v, struct virtio_dev *vd, struct loop *l
  * a doorbell, such as by virtio-pci's window in configuration space). It stops the queue and starts
  * it again, since nothing that we may write would reach the daemon. */
 void vhost_user_look(struct vhost_user *v, unsigned queue);
-/* Called in reset: when it returns, the daemon has stopped, or was given up. */
+/* Called in reset and quiesce: when it returns, the daemon has stopped, or was given up, and each
+ * queue's positions say how far it came. vhost_user_go_on() has it continue there; it does nothing
+ * if the daemon runs. */
 void vhost_user_stop(struct vhost_user *v);
+void vhost_user_go_on(struct vhost_user *v);

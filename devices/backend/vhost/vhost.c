@@ -163,11 +163,7 @@ static void stop_ring(const struct vhost *v, unsigned ring)
 	(void)ioctl(v->fd, VHOST_SET_VRING_CALL, &none);
 	if (!q->state.ready || ioctl(v->fd, VHOST_GET_VRING_BASE, &base) < 0)
 		return;
-	/* The used index is ours again; the kernel's only record of it is the ring. */
-	const vring_used_t *used = q->used;
-
-	q->state.next_avail = q->avail_end = (uint16_t)base.num;
-	q->state.next_used = q->state.signalled = le16toh(LOAD_ONCE(&used->idx));
+	virtq_take_over(q, (uint16_t)base.num);
 }
 
 void vhost_stop(struct vhost *v)

@@ -615,6 +615,27 @@ static void what_is_popped_can_be_given_back(void **state __unused)
 	bench_destroy(&b);
 }
 
+static void a_queue_is_taken_over_where_another_left_it(void **state __unused)
+{
+	struct bench b;
+	struct virtq_chain c;
+
+	bench_init(&b, 8, false, false);
+	for (unsigned i = 0; i < 6; i++)
+		ring_send(&b.ring, &(struct ring_buf){ BUF, 16, .in = true }, 1);
+	b.ring.used->idx = htole16(3); /* whoever had it has used three, and took a fourth */
+	virtq_take_over(&b.q, 4);
+	assert_false(virtq_wants_interrupt(&b.q)); /* it has seen to that */
+	assert_int_equal(virtq_pop(&b.q, &c), 0);
+	assert_int_equal(virtq_begin(&b.q), 2);
+	assert_int_equal(virtq_pop(&b.q, &c), 1);
+	assert_int_equal(c.head, 4);
+	virtq_push(&b.q, 3, 0);
+	assert_int_equal(ring_used(&b.ring), 4);
+	assert_true(virtq_wants_interrupt(&b.q));
+	bench_destroy(&b);
+}
+
 /* A queue that goes on where another one was. */
 static void positions_outlive_the_views(void **state __unused)
 {
@@ -775,6 +796,7 @@ int main(void)
 		cmocka_unit_test(indices_wrap),
 		cmocka_unit_test(what_is_popped_can_be_given_back),
 		cmocka_unit_test(positions_outlive_the_views),
+		cmocka_unit_test(a_queue_is_taken_over_where_another_left_it),
 		cmocka_unit_test(no_notification_is_missed),
 		cmocka_unit_test(chains_are_copied_from_and_to),
 	};

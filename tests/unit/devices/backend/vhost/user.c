@@ -663,6 +663,70 @@ static void every_way_to_kick_reaches_the_daemon(void **state __unused)
 	board_down(&b);
 }
 
+static void board_quiesce(struct board *b)
+{
+	pthread_mutex_lock(b->s.vd.lock);
+	virtio_quiesce(&b->s.vd);
+	pthread_mutex_unlock(b->s.vd.lock);
+	assert_false(b->s.daemon.running);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(SEEN(b, ring[i].kick), -1);
+}
+
+static void request(struct board *b)
+{
+	ring_send(&b->ring[1], &(struct ring_buf){ 0xf0000, 4, .in = true }, 1);
+	assert_true(test_wires_store(&b->wires, BAR + NOTIFY + 4));
+}
+
+static void a_quiet_daemon_has_brought_its_positions_home(void **state __unused)
+{
+	struct board b = { 0 };
+	const struct virtq_state *q = &b.s.vd.q[1].state;
+
+	board_up(&b, false);
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < 3; i++) {
+			request(&b);
+			await_answer(&b);
+		}
+		board_quiesce(&b);
+		assert_int_equal(q->next_avail, 4 * round + 3);
+		assert_int_equal(q->next_used, 4 * round + 3);
+		board_quiesce(&b);
+
+		/* What comes meanwhile waits, and its kick isn't lost. */
+		request(&b);
+		assert_int_equal(ring_used(&b.ring[1]), 0);
+		await_answer(&b);
+		assert_true(b.s.daemon.running);
+	}
+	/* A reset ends it all. */
+	board_quiesce(&b);
+	board_start(&b);
+	assert_int_equal(q->next_avail, 0);
+	request(&b);
+	await_answer(&b);
+	board_down(&b);
+}
+
+static void a_daemon_that_dies_in_the_quiet_is_noticed(void **state __unused)
+{
+	struct board b = { 0 };
+
+	board_up(&b, false);
+	log_set_level(LOG_QUIET);
+	shutdown(b.m.fd, SHUT_RDWR);
+	pthread_mutex_lock(b.s.vd.lock);
+	virtio_quiesce(&b.s.vd);
+	pthread_mutex_unlock(b.s.vd.lock);
+	while (loop_turn(&b.loop))
+		;
+	log_set_level(LOG_WARN);
+	assert_true(b.s.vd.state.status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	board_down(&b);
+}
+
 static int take_dup(struct board *b, bool kick)
 {
 	int fd;
@@ -767,6 +831,8 @@ int main(void)
 		cmocka_unit_test(descriptors_that_it_sends_are_not_taken),
 		cmocka_unit_test(a_daemon_that_dies_or_speaks_unasked_breaks_the_device),
 		cmocka_unit_test(every_way_to_kick_reaches_the_daemon),
+		cmocka_unit_test(a_quiet_daemon_has_brought_its_positions_home),
+		cmocka_unit_test(a_daemon_that_dies_in_the_quiet_is_noticed),
 		cmocka_unit_test(a_daemon_that_fills_its_eventfds_holds_nobody_up),
 		cmocka_unit_test(a_dry_run_has_a_device_that_does_not_start),
 		cmocka_unit_test(nobody_there_is_told),
