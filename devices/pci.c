@@ -2,10 +2,10 @@
 /*
  * A conventional PCI bus (PCI Local Bus 3.0) with a host bridge and single-function devices.
  *
- * Configuration space is reached by the ports 0xcf8 to 0xcff (mechanism #1, §3.2.2.3.2) and by a
- * window of memory (ECAM, PCI Express Base 3.0 §7.2.2), with every width and at every offset: a
- * write changes the bits that are the guest's and leaves the others. A function has nothing beyond
- * its 256 bytes: the rest reads as zero.
+ * Configuration space is reached by a window of memory (ECAM, PCI Express Base 3.0 §7.2.2) or by
+ * ports (pci_ports.h), with every width and at every offset: a write changes the bits that are the
+ * guest's and leaves the others. A function has nothing beyond its 256 bytes: the rest reads as
+ * zero.
  *
  * A function has at most one BAR: 64-bit memory that is not prefetchable, since reading a register
  * may change it. As firmware we put it in the window below 4 GiB, where every kernel can reach it;
@@ -17,9 +17,6 @@
  * only lock that the bus takes is the function's own. An access that was on its way while the BAR
  * moved reaches the function as if it had come before. Of two BARs that overlap, the one in the
  * lower slot answers.
- *
- * One of the ports is the reset control register, 0xcf9 (Intel's PIIX3 and later chipsets), by
- * which kernels reset a machine when they are told to, or when nothing else works.
  *
  * Deliberately missing: interrupt pins (functions have MSI-X), I/O BARs, bridges, several functions
  * of a device, hot plug, power management. Command bits other than memory, bus master and interrupt
@@ -35,12 +32,6 @@
 /* Offsets in a function's struct dev: configuration space, followed by its BAR. */
 #define CONFIG_SIZE 0x1000u
 #define BAR         CONFIG_SIZE
-
-#define ADDRESS_ENABLE (1u << 31)
-#define ADDRESS_BITS   0x80fffffcu /* enable, bus, device, function, register */
-#define DATA           4           /* the offset of CONFIG_DATA */
-#define RESET_CONTROL  1           /* the offset of the byte in which one bit resets the machine */
-#define RESET_NOW      (1u << 2)
 
 /* -- a function ------------------------------------------------------------------------------ */
 
@@ -180,66 +171,12 @@ void pci_function_destroy(struct pci_function *f)
 
 /* -- the ways to configuration space --------------------------------------------------------- */
 
-/* Finds the function of that number, and turns *off into the offset in its configuration space.
- * NULL: there is none. */
-static struct dev *forward_config(const struct pci *p, unsigned devfn, uint64_t *off, unsigned size)
+struct dev *pci_config(const struct pci *p, unsigned devfn, uint64_t *off, unsigned size)
 {
 	if (devfn % 8 || devfn / 8 >= p->nr_slots || size > CONFIG_SIZE - *off)
 		return NULL;
 	return &p->slot[devfn / 8]->dev;
 }
-
-static struct dev *ports_forward(struct dev *dev, uint64_t *off, unsigned size)
-{
-	struct pci *p = container_of(dev, struct pci, ports);
-	const uint32_t address = __atomic_load_n(&p->state.address, __ATOMIC_RELAXED);
-
-	if (*off < DATA)
-		return dev;
-	if (!(address & ADDRESS_ENABLE) || address >> 16 & 0xff || size > DATA + 4 - *off)
-		return NULL;
-	*off = (address & 0xfc) + (*off - DATA);
-	return forward_config(p, address >> 8 & 0xff, off, size);
-}
-
-static uint64_t ports_read(struct dev *dev, uint64_t off, unsigned size)
-{
-	struct pci *p = container_of(dev, struct pci, ports);
-
-	if (off + size > DATA)
-		return UINT64_MAX;
-	if (off == RESET_CONTROL && size == 1)
-		return p->state.reset_control;
-	return p->state.address >> 8 * off;
-}
-
-static void reset_control_write(struct pci *p, uint8_t value)
-{
-	const uint8_t set = value & (uint8_t)~p->state.reset_control;
-
-	p->state.reset_control = value;
-	if (set & RESET_NOW && p->power.event)
-		power_report(&p->power, POWER_RESET, 0);
-}
-
-/* Only a whole 32-bit write reaches CONFIG_ADDRESS; other widths there belong to other devices. */
-static void ports_write(struct dev *dev, uint64_t off, unsigned size, uint64_t value)
-{
-	struct pci *p = container_of(dev, struct pci, ports);
-
-	if (off == 0 && size == 4)
-		__atomic_store_n(&p->state.address, (uint32_t)value & ADDRESS_BITS,
-				 __ATOMIC_RELAXED);
-	else if (off == RESET_CONTROL && size == 1)
-		reset_control_write(p, (uint8_t)value);
-}
-
-static const struct dev_ops ports_ops = {
-	.name = "pci-host",
-	.forward = ports_forward,
-	.read = ports_read,
-	.write = ports_write,
-};
 
 static struct dev *ecam_forward(struct dev *dev, uint64_t *off, unsigned size)
 {
@@ -247,7 +184,7 @@ static struct dev *ecam_forward(struct dev *dev, uint64_t *off, unsigned size)
 	const unsigned devfn = (unsigned)(*off / CONFIG_SIZE);
 
 	*off %= CONFIG_SIZE;
-	return forward_config(p, devfn, off, size);
+	return pci_config(p, devfn, off, size);
 }
 
 static const struct dev_ops ecam_ops = { .name = "pci-ecam", .forward = ecam_forward };
@@ -297,7 +234,6 @@ static void window_init(struct pci *p, struct pci_window *w, gpa_t base, uint64_
 void pci_init(struct pci *p, gpa_t low, uint64_t low_len, gpa_t high, uint64_t high_len)
 {
 	*p = (struct pci){ .next_bar = low };
-	dev_init(&p->ports, &ports_ops);
 	dev_init(&p->ecam, &ecam_ops);
 	window_init(p, &p->windows.low, low, low_len);
 	window_init(p, &p->windows.high, high, high_len);
@@ -311,7 +247,6 @@ void pci_destroy(struct pci *p)
 	dev_destroy(&p->windows.low.dev);
 	dev_destroy(&p->windows.high.dev);
 	dev_destroy(&p->ecam);
-	dev_destroy(&p->ports);
 }
 
 int pci_add(struct pci *p, struct pci_function *f)

@@ -3,9 +3,7 @@
 #pragma once
 
 #include "vmm/bus.h"
-#include "vmm/power.h"
 
-#define PCI_PORTS     8                   /* CONFIG_ADDRESS and CONFIG_DATA, from 0xcf8 on */
 #define PCI_ECAM_SIZE 0x100000            /* one bus: 4 KiB for each of 256 functions */
 #define PCI_SLOTS     32                  /* slot 0 is the host bridge */
 #define PCI_NOWHERE   ((gpa_t)UINT64_MAX) /* the address of a BAR that isn't decoded */
@@ -63,15 +61,7 @@ struct pci_windows {
 };
 
 struct pci {
-	struct dev ports, ecam;
-
-	/* What a guest can see: all that a snapshot needs. */
-	struct pci_state {
-		uint32_t address; /* CONFIG_ADDRESS; atomic */
-		uint8_t reset_control;
-	} state;
-
-	struct power power; /* is told of a reset; none after pci_init() */
+	struct dev ecam;
 	struct pci_windows windows;
 	struct pci_function bridge;
 	struct pci_function *slot[PCI_SLOTS]; /* not owned; constant once the buses are frozen */
@@ -101,3 +91,8 @@ int pci_add(struct pci *p, struct pci_function *f) __must_check;
 
 /* The address of the BAR by configuration space, whether or not it is decoded. */
 gpa_t pci_bar(const struct pci_function *f);
+
+/* Finds the function of that number on p (slot << 3), and turns *off into the offset in its struct
+ * dev: what dev_ops.forward does for an access of size at *off in configuration space. NULL: there
+ * is none. Any thread, once the buses are frozen. */
+struct dev *pci_config(const struct pci *p, unsigned devfn, uint64_t *off, unsigned size);

@@ -68,7 +68,6 @@ static int init_devices(struct machine *m)
 	host.serial = m->serial;
 	board_init(&m->board, m->config, &host);
 	transport_init(m);
-	m->pci.power = host.power;
 	return devices_init(m);
 }
 

@@ -12,6 +12,7 @@
 
 #include "wires.h"
 #include "fuzz.h"
+#include "pci_ports.h"
 #include "virtio/pci.h"
 
 #define RAM_SIZE   (16 * KIB)
@@ -36,6 +37,7 @@ struct function {
 
 struct target {
 	struct pci pci;
+	struct pci_ports ports;
 	struct function fn[NR];
 	struct test_wires wires;
 	struct bus pio, mmio;
@@ -304,9 +306,16 @@ static void check_function(const struct target *t, unsigned fn)
 	}
 }
 
+/* A reset by the control register. */
+static void on_power(void *ctx, enum power_event what, unsigned value)
+{
+	assert(!ctx && what == POWER_RESET && value == 0);
+}
+
 static void set_up(struct target *t)
 {
 	struct wires wires = test_wires_init(&t->wires, 0);
+	const struct power power = { .event = on_power };
 	int rc = 0;
 
 	t->ram = calloc(1, RAM_SIZE);
@@ -314,6 +323,7 @@ static void set_up(struct target *t)
 	rc |= gmem_add(&t->mem, 0, RAM_SIZE, t->ram);
 	rc |= loop_init(&t->loop);
 	pci_init(&t->pci, LOW, LEN, HIGH, LEN);
+	pci_ports_init(&t->ports, &t->pci, &power);
 	for (unsigned i = 0; i < NR; i++) {
 		struct function *f = &t->fn[i];
 
@@ -324,7 +334,7 @@ static void set_up(struct target *t)
 		memcpy(f->fresh, f->t.fn.state.config, sizeof(f->fresh));
 		wires.first += virtio_pci_nr_vectors(&f->vd);
 	}
-	rc |= bus_add(&t->pio, PORTS, PCI_PORTS, &t->pci.ports);
+	rc |= bus_add(&t->pio, PORTS, PCI_PORTS, &t->ports.dev);
 	rc |= bus_add(&t->mmio, ECAM, PCI_ECAM_SIZE, &t->pci.ecam);
 	rc |= bus_add(&t->mmio, LOW, LEN, &t->pci.windows.low.dev);
 	rc |= bus_add(&t->mmio, HIGH, LEN, &t->pci.windows.high.dev);
@@ -346,6 +356,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	for (unsigned i = 0; i < NR; i++)
 		virtio_pci_destroy(&t->fn[i].t);
 	assert(t->wires.nr_bells == 0 && t->wires.connects == t->wires.disconnects);
+	pci_ports_destroy(&t->ports);
 	pci_destroy(&t->pci);
 	loop_destroy(&t->loop);
 	free(t->ram);

@@ -5,7 +5,6 @@
 #include "arch/x86/layout.h"
 #include "config/config.h"
 #include "kvm/vm.h"
-#include "pci.h"
 #include "x86/acpi.h"
 #include "x86/bios.h"
 
@@ -24,13 +23,13 @@ void board_init(struct board *b, const struct config *c, const struct board_host
 	const struct irq_line pm_irq = vm_irq(host->vm, GSI_PM);
 
 	b->config = c;
-	b->host = *host;
 	uart_init(&b->com1, &com1_irq, host->serial);
 	i8042_init(&b->i8042, power);
 	rtc_init(&b->rtc, NULL);
 	pvpanic_init(&b->pvpanic, power);
 	pm_init(&b->pm, &pm_irq, power);
 	debug_exit_init(&b->debug_exit, power);
+	pci_ports_init(&b->pci_ports, host->pci, power);
 }
 
 void board_destroy(struct board *b)
@@ -41,6 +40,7 @@ void board_destroy(struct board *b)
 	pvpanic_destroy(&b->pvpanic);
 	pm_destroy(&b->pm);
 	debug_exit_destroy(&b->debug_exit);
+	pci_ports_destroy(&b->pci_ports);
 }
 
 /* All I/O ports. */
@@ -58,7 +58,7 @@ int board_wire(struct board *b, struct bus *mmio __unused)
 		{ PORT_COM1, serial ? UART_PORTS : 0, &b->com1.dev },
 		{ PORT_PVPANIC, PVPANIC_PORTS, &b->pvpanic.dev },
 		{ PORT_PM, PM_PORTS, &b->pm.dev },
-		{ PORT_PCI, PCI_PORTS, &b->host.pci->ports },
+		{ PORT_PCI, PCI_PORTS, &b->pci_ports.dev },
 	};
 	int rc = 0;
 

@@ -6,6 +6,7 @@
 #include "arch/arch.h"
 #include "debug_exit.h"
 #include "i8042.h"
+#include "pci_ports.h"
 #include "pm.h"
 #include "pvpanic.h"
 #include "rtc.h"
@@ -14,8 +15,7 @@
 
 struct board {
 	const struct config *config; /* not owned */
-	struct board_host host;
-	struct bus pio; /* I/O ports: see exits.c */
+	struct bus pio;              /* I/O ports: see exits.c */
 
 	struct uart com1;
 	struct i8042 i8042;
@@ -23,6 +23,7 @@ struct board {
 	struct pvpanic pvpanic;
 	struct pm pm;
 	struct debug_exit debug_exit;
+	struct pci_ports pci_ports;
 
 	struct boot_entry entry; /* after board_load_kernel() */
 };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/pci_regs.h>
 
+#include "pci_ports.h"
 #include "test.h"
 
 #define PORTS    0xcf8
@@ -24,6 +25,7 @@ struct cat {
 };
 
 static struct pci pci;
+static struct pci_ports ports;
 static struct bus pio, mmio;
 static struct cat cats[2], *cat = &cats[1];
 
@@ -84,6 +86,7 @@ static int power_on(void **state __unused)
 
 	pio = mmio = (struct bus){ 0 };
 	pci_init(&pci, LOW, LOW_LEN, HIGH, HIGH_LEN);
+	pci_ports_init(&ports, &pci, &(struct power){ 0 });
 	for (unsigned i = 0; i < ARRAY_SIZE(cats); i++) {
 		cats[i] = (struct cat){ 0 };
 		pci_function_init(&cats[i].fn, &cat_ops, &cat_ids, BAR_SIZE);
@@ -92,7 +95,7 @@ static int power_on(void **state __unused)
 		pci_set(&cats[i].fn, 0x44, 1, 0x5a, 0x0f);
 		assert_int_equal(pci_add(&pci, &cats[i].fn), i + 1);
 	}
-	rc |= bus_add(&pio, PORTS, PCI_PORTS, &pci.ports);
+	rc |= bus_add(&pio, PORTS, PCI_PORTS, &ports.dev);
 	rc |= bus_add(&mmio, ECAM, PCI_ECAM_SIZE, &pci.ecam);
 	rc |= bus_add(&mmio, LOW, LOW_LEN, &pci.windows.low.dev);
 	rc |= bus_add(&mmio, HIGH, HIGH_LEN, &pci.windows.high.dev);
@@ -105,6 +108,7 @@ static int power_off(void **state __unused)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(cats); i++)
 		pci_function_destroy(&cats[i].fn);
+	pci_ports_destroy(&ports);
 	pci_destroy(&pci);
 	return 0;
 }
@@ -176,20 +180,6 @@ static void nobody_else_is_there(void **state __unused)
 	assert_int_equal(bus_read(&pio, PORTS + 4, 4, NULL), 0xffffffff);
 	bus_write(&pio, PORTS, 4, 0); /* not enabled */
 	assert_int_equal(bus_read(&pio, PORTS + 4, 4, NULL), 0xffffffff);
-}
-
-static void the_address_register_keeps_what_it_has_bits_for(void **state __unused)
-{
-	bus_write(&pio, PORTS, 4, 0xffffffff);
-	assert_int_equal(bus_read(&pio, PORTS, 4, NULL), 0x80fffffc);
-	bus_write(&pio, PORTS + 3, 1, 0); /* how kernels probe for mechanism #2 */
-	bus_write(&pio, PORTS, 2, 0);
-	assert_int_equal(bus_read(&pio, PORTS, 4, NULL), 0x80fffffc);
-	assert_int_equal(bus_read(&pio, PORTS + 2, 1, NULL), 0xff);
-	assert_int_equal(bus_read(&pio, PORTS + 3, 2, NULL), 0xffff); /* crosses the registers */
-	assert_int_equal(bus_read(&pio, PORTS, 8, NULL), UINT64_MAX);
-	bus_write(&pio, PORTS, 4, 0);
-	assert_int_equal(bus_read(&pio, PORTS, 4, NULL), 0);
 }
 
 /* Any way, width and offset shows the same bytes. */
@@ -395,46 +385,12 @@ static void a_bar_moves_under_use(void **state __unused)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, power_on, power_off)
 
-static void count_resets(void *ctx, enum power_event what, unsigned value __unused)
-{
-	assert_int_equal(what, POWER_RESET);
-	++*(unsigned *)ctx;
-}
-
-/* Port 0xcf9, as Linux (reboot=pci) and FreeBSD use it. */
-static void the_reset_control_register_resets(void **state __unused)
-{
-	unsigned resets = 0;
-
-	bus_write(&pio, PORTS + 1, 1, 0x06); /* nobody is told */
-	bus_write(&pio, PORTS + 1, 1, 0);
-	pci.power = (struct power){ count_resets, &resets };
-	bus_write(&pio, PORTS, 4, 0x80000600);
-	assert_int_equal(bus_read(&pio, PORTS + 1, 1, NULL), 0);
-	bus_write(&pio, PORTS + 1, 1, 0x02);
-	assert_int_equal(bus_read(&pio, PORTS + 1, 1, NULL), 0x02);
-	bus_write(&pio, PORTS, 2, 0x0606); /* reaches neither register */
-	bus_write(&pio, PORTS + 1, 2, 0x0606);
-	bus_write(&pio, PORTS + 2, 1, 0x06);
-	assert_int_equal(resets, 0);
-	bus_write(&pio, PORTS + 1, 1, 0x06);
-	assert_int_equal(resets, 1);
-	bus_write(&pio, PORTS + 1, 1, 0x0e); /* it is set already */
-	assert_int_equal(resets, 1);
-	bus_write(&pio, PORTS + 1, 1, 0x0a);
-	bus_write(&pio, PORTS + 1, 1, 0x0e);
-	assert_int_equal(resets, 2);
-	assert_int_equal(bus_read(&pio, PORTS, 4, NULL), 0x80000600);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_bridge_is_found),
 		TEST(a_function_says_what_it_is),
 		TEST(nobody_else_is_there),
-		TEST(the_address_register_keeps_what_it_has_bits_for),
-		TEST(the_reset_control_register_resets),
 		TEST(every_access_sees_the_same_space),
 		TEST(a_write_changes_what_is_the_guests),
 		TEST(a_bar_tells_its_size),
