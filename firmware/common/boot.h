@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a kernel is booted with, and what became of it, whatever the architecture. */
+/* The parts that a kernel is booted from, and where they went, whatever the architecture. */
 #pragma once
 
 #include "vmm/mem.h"

@@ -122,8 +122,8 @@ struct virtio_dev {
 	uint64_t features; /* offered: the device's own plus the core's (virtio_init) */
 	unsigned nr_queues;
 
-	/* Negotiation. With that of each queue, it is all that a snapshot needs of the core. A reset
-	 * clears both. */
+	/* Negotiation. With that of each queue, it is all that a snapshot needs of the core. A
+	 * reset clears both. */
 	struct virtio_state {
 		uint64_t driver_features;
 		uint32_t config_generation;
@@ -198,8 +198,8 @@ uint64_t virtio_config_read(struct virtio_dev *vd, uint64_t off, unsigned size);
 void virtio_config_write(struct virtio_dev *vd, uint64_t off, unsigned size, uint64_t value);
 
 /* Makes the device let go of guest memory: its requests in flight are answered, and the chains that
- * it had popped ahead are available again. Then the structs called X_state have all of its state. It
- * may wait for the host, as a reset does. All queues are kicked, so the device goes on with its
+ * it had popped ahead are available again. Then the structs called X_state have all of its state.
+ * It may wait for the host, as a reset does. All queues are kicked, so the device goes on with its
  * loop, and has lost nothing. Called on that loop, or while it is parked. */
 void virtio_quiesce(struct virtio_dev *vd);
 

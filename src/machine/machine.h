@@ -83,8 +83,8 @@ struct machine {
 	enum machine_end end;
 	unsigned end_value;
 	bool stopping; /* atomic: its threads must end */
-	/* Atomic: END_QUIT or END_KILLED, if the user ended it when it had ended already, so that no
-	 * other life may follow; otherwise END_NONE. */
+	/* Atomic: END_QUIT or END_KILLED, if the user ended it when it had ended already, so that
+	 * no other life may follow; otherwise END_NONE. */
 	enum machine_end called_off;
 
 	/* CLOCK_MONOTONIC in ns: when machine_init() began, and when it was done with each part. */
