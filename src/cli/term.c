@@ -31,7 +31,8 @@ static bool in_foreground(void)
 {
 	pid_t group = tcgetpgrp(term.fd);
 
-	return group < 0 || group == getpgrp(); /* < 0: not our session's terminal, without jobs */
+	/* It fails for a terminal that is not our session's: there are no jobs then. */
+	return group < 0 || group == getpgrp();
 }
 
 /* Sets the mode with SIGTTOU blocked, which would stop us if we have lost the foreground
