@@ -15,8 +15,8 @@
  *
  * To the guest:
  *
- *   clock TSC REALTIME KHZ
- *                 the first line: what the time was when its time stamp counter said TSC (clock.h)
+ *   clock COUNTER REALTIME KHZ
+ *                 the first line: what the time was when its counter said COUNTER (clock.h)
  *   signal N      for COMMAND and its process group
  *   size ROWS COLUMNS
  *                 the size of COMMAND's terminal

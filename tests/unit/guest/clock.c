@@ -15,7 +15,7 @@ static void a_line_is_understood(void **state __unused)
 	struct clock_sample s;
 
 	assert_true(clock_parse(&s, "clock 1234 1700000000123456789 2400000"));
-	assert_int_equal(s.tsc, 1234);
+	assert_int_equal(s.counter, 1234);
 	assert_int_equal(s.real_ns, 1700000000123456789);
 	assert_int_equal(s.khz, 2400000);
 	assert_true(clock_parse(&s, "clock 0 0 0"));
@@ -25,22 +25,22 @@ static void a_line_is_understood(void **state __unused)
 
 static void the_counter_says_how_long_ago(void **state __unused)
 {
-	const struct clock_sample s = { .tsc = 5000,
+	const struct clock_sample s = { .counter = 5000,
 					.real_ns = 1700000000000000000,
 					.khz = 2400001 };
 	const unsigned long long day = 86400000ull;
 
-	assert_int_equal(clock_at(&s, s.tsc), s.real_ns);
-	assert_int_equal(clock_at(&s, s.tsc + s.khz), s.real_ns + 1000000);
-	assert_int_equal(clock_at(&s, s.tsc + s.khz / 2), s.real_ns + 499999);
+	assert_int_equal(clock_at(&s, s.counter), s.real_ns);
+	assert_int_equal(clock_at(&s, s.counter + s.khz), s.real_ns + 1000000);
+	assert_int_equal(clock_at(&s, s.counter + s.khz / 2), s.real_ns + 499999);
 	/* It neither overflows nor loses precision. */
-	assert_int_equal(clock_at(&s, s.tsc + 900 * day * s.khz + s.khz / 2),
+	assert_int_equal(clock_at(&s, s.counter + 900 * day * s.khz + s.khz / 2),
 			 s.real_ns + 900 * day * 1000000 + 499999);
 }
 
 static void what_is_not_known_is_not_set(void **state __unused)
 {
-	const struct clock_sample none = { 0 }, later = { .tsc = 9, .real_ns = 9, .khz = 9 };
+	const struct clock_sample none = { 0 }, later = { .counter = 9, .real_ns = 9, .khz = 9 };
 
 	assert_int_equal(clock_at(&none, 12345), 0);
 	assert_int_equal(clock_at(&later, 8), 0);
