@@ -7,8 +7,6 @@
 
 #include <elf.h>
 
-#define XEN_ELFNOTE_PHYS32_ENTRY 18
-
 bool elf_is(const void *file, size_t len)
 {
 	return len >= SELFMAG && !memcmp(file, ELFMAG, SELFMAG);
@@ -20,27 +18,9 @@ bool elf_is(const void *file, size_t len)
 		: load_le((p) + offsetof(Elf32_##type, field),                                     \
 			  sizeof(((Elf32_##type *)0)->field)))
 
-/* Returns what the file is if it is not a kernel for x86, by the fields that say so; or NULL. */
-static const char *check_kind(const struct elf *elf, const uint8_t *file)
+/* Returns what the file is if it isn't linked to be run, or NULL. */
+static const char *check_type(const struct elf *elf, const uint8_t *file)
 {
-	if (file[EI_DATA] != ELFDATA2LSB)
-		return "is for a big-endian processor; minivmm runs x86-64 kernels";
-	switch (FIELD(elf->is64, Ehdr, file, e_machine)) {
-	case EM_X86_64:
-		if (!elf->is64)
-			return "is an x32 file; minivmm runs x86-64 kernels";
-		break;
-	case EM_386:
-		if (elf->is64)
-			return "is damaged: a 64-bit ELF file for a 32-bit processor";
-		break;
-	case EM_AARCH64:
-		return "is for ARM64; minivmm runs x86-64 kernels";
-	case EM_RISCV:
-		return "is for RISC-V; minivmm runs x86-64 kernels";
-	default:
-		return "is for another processor; minivmm runs x86-64 kernels";
-	}
 	switch (FIELD(elf->is64, Ehdr, file, e_type)) {
 	case ET_EXEC:
 	case ET_DYN:
@@ -106,7 +86,8 @@ static const char *add_header(struct elf *elf, const uint8_t *p, size_t len)
 	}
 }
 
-const char *elf_parse(struct elf *elf, const uint8_t *file, size_t len)
+const char *elf_parse(struct elf *elf, const uint8_t *file, size_t len,
+		      const char *(*refuse)(const struct elf *elf))
 {
 	uint64_t at, n, each;
 
@@ -120,7 +101,9 @@ const char *elf_parse(struct elf *elf, const uint8_t *file, size_t len)
 		return "is damaged: an ELF file neither 32 nor 64-bit";
 	if (elf->is64 && len < sizeof(Elf64_Ehdr))
 		return "is cut short in its ELF header";
-	const char *why = check_kind(elf, file);
+	elf->big_endian = file[EI_DATA] != ELFDATA2LSB;
+	elf->machine = (unsigned)FIELD(elf->is64, Ehdr, file, e_machine);
+	const char *why = refuse(elf) ?: check_type(elf, file);
 
 	if (why)
 		return why;
@@ -161,21 +144,6 @@ bool elf_next_note(const struct elf *elf, const uint8_t *file, struct elf_note_w
 		if (whole > left)
 			continue;
 		walk->at += whole;
-		return true;
-	}
-	return false;
-}
-
-bool elf_find_pvh(const struct elf *elf, const uint8_t *file, uint64_t *entry)
-{
-	struct elf_note_walk walk = { 0 };
-	struct elf_note n;
-
-	while (elf_next_note(elf, file, &walk, &n)) {
-		if (n.type != XEN_ELFNOTE_PHYS32_ENTRY || n.owner_len != 4 ||
-		    memcmp(n.owner, "Xen", 4) || (n.desc_len != 4 && n.desc_len != 8))
-			continue;
-		*entry = load_le(n.desc, (unsigned)n.desc_len);
 		return true;
 	}
 	return false;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The program headers of an ELF kernel for x86 (System V gABI, chapters 4 and 5), 32 and 64-bit
- * alike.
+ * The program headers of an ELF kernel (System V gABI, chapters 4 and 5), 32 and 64-bit alike.
  */
 #pragma once
 
@@ -17,7 +16,8 @@ struct elf_segment {
 };
 
 struct elf {
-	bool is64;
+	bool is64, big_endian;
+	unsigned machine;     /* EM_*; unless the file is big-endian */
 	bool has_interpreter; /* PT_INTERP: most likely a program, not a kernel */
 	uint64_t entry;
 	unsigned nr, nr_notes;
@@ -35,8 +35,10 @@ bool elf_is(const void *file, size_t len);
 const char *elf_locate_entry(const struct elf *elf, uint64_t *at);
 
 /* Fills *elf from a file. Returns NULL; or what is wrong with it, for a message, after a name and a
- * colon. */
-const char *elf_parse(struct elf *elf, const uint8_t *file, size_t len);
+ * colon. refuse() sees is64, big_endian and machine, and returns what is wrong with these, or
+ * NULL. */
+const char *elf_parse(struct elf *elf, const uint8_t *file, size_t len,
+		      const char *(*refuse)(const struct elf *elf));
 
 /* A note, which lies inside the file. */
 struct elf_note {
@@ -52,8 +54,3 @@ struct elf_note_walk {
  * left. */
 bool elf_next_note(const struct elf *elf, const uint8_t *file, struct elf_note_walk *walk,
 		   struct elf_note *n);
-
-/* Finds the 32-bit entry point in the note that Xen's PVH ABI asks for
- * (xen/include/public/elfnote.h, XEN_ELFNOTE_PHYS32_ENTRY). Returns false if there is no such
- * note. */
-bool elf_find_pvh(const struct elf *elf, const uint8_t *file, uint64_t *entry);

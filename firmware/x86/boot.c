@@ -45,14 +45,14 @@ static void put_page_tables(const struct boot_request *r, struct boot_entry *e)
 static int load_elf(const struct boot_request *r, struct boot_entry *e)
 {
 	struct elf elf;
-	const char *why = elf_parse(&elf, r->kernel, r->kernel_len);
+	const char *why = boot_parse_elf(&elf, r->kernel, r->kernel_len);
 	uint64_t entry;
 
 	if (why && multiboot_has_addresses(r)) /* they count, whatever else the file is */
 		return multiboot_load(r, e);
 	if (why)
 		return boot_refuse(r, "%s", why);
-	if (elf_find_pvh(&elf, r->kernel, &entry)) {
+	if (pvh_find_entry(&elf, r->kernel, &entry)) {
 		if (!elf.is64 && boot_is_linux(r)) /* it dies in its entry code, also on QEMU */
 			return boot_refuse(r, "is a 32-bit kernel; minivmm runs x86-64 kernels");
 		return pvh_load(r, e, &elf, entry);

@@ -97,12 +97,19 @@ bool multiboot_has_addresses(const struct boot_request *r); /* its header says w
 bool multiboot2_is(const struct boot_request *r);
 /* For ELF files, and for those whose header says where they go. */
 int multiboot_load(const struct boot_request *r, struct boot_entry *e) __must_check;
+/* Finds the 32-bit entry point in the note that Xen's PVH ABI asks for
+ * (xen/include/public/elfnote.h, XEN_ELFNOTE_PHYS32_ENTRY). Returns false if there is no such
+ * note. */
+bool pvh_find_entry(const struct elf *elf, const uint8_t *file, uint64_t *entry);
 int pvh_load(const struct boot_request *r, struct boot_entry *e, const struct elf *elf,
 	     uint64_t entry) __must_check;
 int vmlinux_load(const struct boot_request *r, struct boot_entry *e,
 		 const struct elf *elf) __must_check;
 
 /* -- identify.c ------------------------------------------------------------------------------ */
+
+/* Calls elf_parse() for x86's kernels. */
+const char *boot_parse_elf(struct elf *elf, const uint8_t *file, size_t len);
 
 /* Says that the file is not a kernel, and what it is instead. */
 int boot_refuse_unknown(const struct boot_request *r);

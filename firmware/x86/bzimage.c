@@ -169,7 +169,7 @@ static void spread(const struct boot_request *r, const struct elf *elf, gpa_t ba
 static const char *look_at_payload(struct elf *elf, const uint8_t *host, uint64_t size, gpa_t base,
 				   uint64_t *entry)
 {
-	const char *why = elf_parse(elf, host, size);
+	const char *why = boot_parse_elf(elf, host, size);
 
 	if (!why && !moves_down(elf, base))
 		why = "unusual layout";

@@ -4,11 +4,37 @@
  * own words; and, if it is refused, which of the formats that people take for a kernel it is.
  */
 #include <ctype.h>
+#include <elf.h>
 
 #include "decompress.h"
 #include "x86/boot_impl.h"
 
 #define XEN_ELFNOTE_GUEST_OS 6
+
+/* -- the processor --------------------------------------------------------------------------- */
+
+static const char *refuse_machine(const struct elf *elf)
+{
+	if (elf->big_endian)
+		return "is for a big-endian processor; minivmm runs x86-64 kernels";
+	switch (elf->machine) {
+	case EM_X86_64:
+		return elf->is64 ? NULL : "is an x32 file; minivmm runs x86-64 kernels";
+	case EM_386:
+		return elf->is64 ? "is damaged: a 64-bit ELF file for a 32-bit processor" : NULL;
+	case EM_AARCH64:
+		return "is for ARM64; minivmm runs x86-64 kernels";
+	case EM_RISCV:
+		return "is for RISC-V; minivmm runs x86-64 kernels";
+	default:
+		return "is for another processor; minivmm runs x86-64 kernels";
+	}
+}
+
+const char *boot_parse_elf(struct elf *elf, const uint8_t *file, size_t len)
+{
+	return elf_parse(elf, file, len, refuse_machine);
+}
 
 /* -- Linux ----------------------------------------------------------------------------------- */
 
@@ -60,9 +86,9 @@ bool boot_is_linux(const struct boot_request *r)
 
 	if (bzimage_is(r))
 		return bzimage_is_linux(r);
-	if (!elf_is(r->kernel, r->kernel_len) || elf_parse(&elf, r->kernel, r->kernel_len))
+	if (!elf_is(r->kernel, r->kernel_len) || boot_parse_elf(&elf, r->kernel, r->kernel_len))
 		return false;
-	if (!elf_find_pvh(&elf, r->kernel, &entry) && multiboot_is(r))
+	if (!pvh_find_entry(&elf, r->kernel, &entry) && multiboot_is(r))
 		return false;
 	return elf_is_linux(&elf, r->kernel);
 }

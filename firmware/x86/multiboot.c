@@ -216,7 +216,7 @@ int multiboot_load(const struct boot_request *r, struct boot_entry *e)
 	if (h[H_FLAGS] & HAS_ADDRESSES)
 		why = parse_addresses(&elf, h, (uint64_t)at, r->kernel_len);
 	else
-		why = elf_parse(&elf, r->kernel, r->kernel_len);
+		why = boot_parse_elf(&elf, r->kernel, r->kernel_len);
 	if (!why)
 		why = elf_locate_entry(&elf, &entry);
 	if (why)

@@ -26,7 +26,23 @@ struct memory_entry {
 	le32_t type, reserved; /* types are e820's */
 };
 
-#define START_INFO_MAGIC 0x336ec578
+#define START_INFO_MAGIC         0x336ec578
+#define XEN_ELFNOTE_PHYS32_ENTRY 18
+
+bool pvh_find_entry(const struct elf *elf, const uint8_t *file, uint64_t *entry)
+{
+	struct elf_note_walk walk = { 0 };
+	struct elf_note n;
+
+	while (elf_next_note(elf, file, &walk, &n)) {
+		if (n.type != XEN_ELFNOTE_PHYS32_ENTRY || n.owner_len != 4 ||
+		    memcmp(n.owner, "Xen", 4) || (n.desc_len != 4 && n.desc_len != 8))
+			continue;
+		*entry = load_le(n.desc, (unsigned)n.desc_len);
+		return true;
+	}
+	return false;
+}
 
 struct lists {
 	struct module module;
