@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "config/word.h"
+#include "config/guest_name.h"
 
 static const struct opt_choice host_ends[] = {
 	{ "none", HOST_NONE }, { "stdio", HOST_STDIO },   { "pty", HOST_PTY },

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "config/word.h"
+#include "config/guest_name.h"
 
 /* virtio 1.2 §5.2.6: the identity has 20 bytes. */
 static int set_disk_id(const struct opt_value *v, void *field)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "config/word.h"
+#include "config/guest_name.h"
 
 int config_word(const struct opt_value *v, char *to, size_t size)
 {
