@@ -275,9 +275,9 @@ static const struct opt_table run_table = {
 	.bare = "a command comes after --, as in minivmm run -- COMMAND",
 };
 
-/* Parses minivmm WORD …, if WORD is or resembles a command. Returns 0; OPT_STOP if it is no such
- * word; or -EINVAL. */
-static int parse_command(struct config *c, int argc, char *const argv[])
+/* Parses minivmm WORD …, if WORD is doctor, or resembles a subcommand. Returns 0; OPT_STOP if it is
+ * no such word; or -EINVAL. */
+static int parse_subcommand(struct config *c, int argc, char *const argv[])
 {
 	struct opt_nearest near = { .word = argv[1] };
 
@@ -386,7 +386,7 @@ int config_parse(struct config *c, int argc, char *const argv[])
 	if (argc > 1 && !strcmp(argv[1], "run"))
 		return parse_run(c, argc - 1, argv + 1);
 	if (argc > 1) {
-		rc = parse_command(c, argc, argv);
+		rc = parse_subcommand(c, argc, argv);
 		if (rc != OPT_STOP)
 			return rc;
 	}

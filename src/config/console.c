@@ -77,7 +77,7 @@ static int set_port_end(const struct opt_value *v, void *field)
 
 static int set_port_name(const struct opt_value *v, void *field)
 {
-	return config_word(v, field, sizeof(((struct port_config *)0)->name));
+	return config_guest_name(v, field, sizeof(((struct port_config *)0)->name));
 }
 
 static const struct opt port_rows[] = {

@@ -8,10 +8,10 @@
 /* virtio 1.2 §5.2.6: the identity has 20 bytes. */
 static int set_disk_id(const struct opt_value *v, void *field)
 {
-	return config_word(v, field, sizeof(((struct disk_config *)0)->id));
+	return config_guest_name(v, field, sizeof(((struct disk_config *)0)->id));
 }
 
-static const struct opt_choice disk_kinds[] = {
+static const struct opt_choice disk_formats[] = {
 	{ "raw", DISK_RAW },
 	{ "qcow2", DISK_QCOW2 },
 	{ NULL, 0 },
@@ -36,7 +36,7 @@ static const struct opt disk_rows[] = {
 	LIST_KEY(NULL, "PATH", opt_path, disk_config, path),
 	LIST_KEY("readonly", "on|off", opt_bool, disk_config, readonly),
 	LIST_KEY("overlay", "FILE|temp", set_overlay, disk_config, overlay),
-	LIST_KEY("format", "raw|qcow2", opt_choice, disk_config, format, .kind = disk_kinds),
+	LIST_KEY("format", "raw|qcow2", opt_choice, disk_config, format, .kind = disk_formats),
 	LIST_KEY("sector", "512|4096", opt_choice, disk_config, sector, .kind = disk_sectors),
 	LIST_KEY("id", "STRING", set_disk_id, disk_config, id),
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "config/guest_name.h"
 
-int config_word(const struct opt_value *v, char *to, size_t size)
+int config_guest_name(const struct opt_value *v, char *to, size_t size)
 {
 	const size_t len = strlen(v->text);
 

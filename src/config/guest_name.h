@@ -4,6 +4,6 @@
 
 #include "vmm/options.h"
 
-/* Copies the value of a key of that kind to to, of size bytes with the 0 at its end. Returns 0 or
- * -EINVAL, explained. */
-int config_word(const struct opt_value *v, char *to, size_t size);
+/* For a setter: copies v's text to the member to, which has size bytes, the 0 at its end included.
+ * Returns 0 or -EINVAL, explained. */
+int config_guest_name(const struct opt_value *v, char *to, size_t size);

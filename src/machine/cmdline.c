@@ -74,7 +74,7 @@ static void add_consoles(FILE *f, const struct config *c)
 /* Adds the words for a kernel that runs a command, which leave out all that it could do without.
  * Its messages come from the early console at the serial port. Nothing else tells the kernel of
  * that port, so that no driver probes it. */
-static void add_run(FILE *f, const struct config *c)
+static void add_command(FILE *f, const struct config *c)
 {
 	static const char *const early_only[] = { WORDS_EARLY_ONLY };
 
@@ -94,7 +94,7 @@ static void add_defaults(FILE *f, const struct config *c)
 {
 	add_consoles(f, c);
 	if (c->command.argv) {
-		add_run(f, c);
+		add_command(f, c);
 		return;
 	}
 	add_default(f, c->append, "quiet");

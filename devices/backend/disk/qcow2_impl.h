@@ -49,7 +49,7 @@ struct qcow2 {
 	/* New clusters come first from those at next and after it that are not counted, then from
 	 * the file's end. */
 	uint64_t next;
-	bool unused_behind; /* some clusters before next are not counted any more */
+	bool unused_before; /* some clusters before next are not counted any more */
 	uint64_t nr_blocks; /* entries of reftable, up to the last used one */
 	/* Given up by L2 tables that the file does not have yet. */
 	uint64_t *freed;

@@ -255,9 +255,9 @@ static int take(struct qcow2 *q, uint64_t n)
  * search goes on where this one ended, and begins once more if some were given back. */
 static int find_unused(struct qcow2 *q, uint64_t *n)
 {
-	if (q->next >= q->file_end && q->unused_behind) {
+	if (q->next >= q->file_end && q->unused_before) {
 		q->next = 1;
-		q->unused_behind = false;
+		q->unused_before = false;
 	}
 	for (uint64_t ttl = SEARCH_BLOCKS; ttl && q->next < q->file_end; ttl--) {
 		const uint64_t region = q->next >> q->block_bits;
@@ -310,7 +310,7 @@ static bool put(struct qcow2 *q, uint64_t n)
 		return false;
 	if (n + 1 == q->next)
 		q->next = n;
-	q->unused_behind |= n < q->next;
+	q->unused_before |= n < q->next;
 	return true;
 }
 
