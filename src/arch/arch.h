@@ -100,10 +100,10 @@ void board_init(struct board *b, const struct config *c, const struct board_host
 void board_destroy(struct board *b);
 
 /* Puts its devices on mmio, and on buses of its own, which it freezes. mmio stays open. */
-int board_wire(struct board *b, struct bus *mmio) __must_check;
+int board_map(struct board *b, struct bus *mmio) __must_check;
 
 /* Writes what describes the machine to a kernel: tables, and the parts of firmware that it looks
- * for. Called after board_wire(). */
+ * for. Called after board_map(). */
 int board_place_tables(const struct board *b, const struct gmem *mem,
 		       const struct device_places *devices) __must_check;
 

@@ -43,13 +43,13 @@ static int init_loops(struct machine *m)
 	return rc;
 }
 
-/* The whole address map: the board's part, and that of the virtio devices. */
-static int machine_wire(struct machine *m)
+/* Makes the whole address map: the board's part, and that of the virtio devices. */
+static int map_devices(struct machine *m)
 {
-	int rc = board_wire(&m->board, &m->mmio);
+	int rc = board_map(&m->board, &m->mmio);
 
 	if (rc == 0)
-		rc = transport_wire(m);
+		rc = transport_map(m);
 	bus_freeze(&m->mmio);
 	return rc;
 }
@@ -216,7 +216,7 @@ int machine_init(struct machine *m, const struct config *c, struct machine_kept 
 	if (rc == 0)
 		rc = init_devices(m);
 	if (rc == 0)
-		rc = machine_wire(m);
+		rc = map_devices(m);
 	if (rc == 0)
 		rc = place_tables(m);
 	m->times.devices = monotonic_ns();

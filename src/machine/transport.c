@@ -103,7 +103,7 @@ int machine_add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *lo
 
 /* -- for the bus, for the kernel, and the end ------------------------------------------------ */
 
-int transport_wire(struct machine *m)
+int transport_map(struct machine *m)
 {
 	struct pci_windows *w = &m->pci.windows;
 	int rc = 0;

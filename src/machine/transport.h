@@ -12,7 +12,7 @@
 void transport_init(struct machine *m);
 
 /* Maps the registers of all devices. Returns 0 or -errno, logged. */
-int transport_wire(struct machine *m) __must_check;
+int transport_map(struct machine *m) __must_check;
 
 /* Tells a kernel in d, which then refers to list, where it finds them. */
 void transport_describe(const struct machine *m, struct device_places *d,

@@ -25,7 +25,7 @@ void board_init(struct board *b, const struct config *c, const struct board_host
 
 void board_destroy(struct board *b __unused) {}
 
-int board_wire(struct board *b __unused, struct bus *mmio __unused)
+int board_map(struct board *b __unused, struct bus *mmio __unused)
 {
 	return none();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* board_wire() is the board: a list that can be read from top to bottom. */
+/* board_map() has the board's devices: a list that can be read from top to bottom. */
 #include "board.h"
 
 #include "arch/x86/layout.h"
@@ -44,7 +44,7 @@ void board_destroy(struct board *b)
 }
 
 /* All I/O ports. */
-int board_wire(struct board *b, struct bus *mmio __unused)
+int board_map(struct board *b, struct bus *mmio __unused)
 {
 	const bool serial = tells_of_serial(b) || b->config->command.argv;
 	const bool debug = b->config->debug_exit;

@@ -30,7 +30,7 @@ static void power_on(struct rig *t)
 	vm_none(&t->vm);
 	pci_init(&t->pci, 0, 0, 0, 0);
 	board_init(&t->board, &t->config, &host);
-	assert_int_equal(board_wire(&t->board, &t->mmio), 0);
+	assert_int_equal(board_map(&t->board, &t->mmio), 0);
 }
 
 static void power_off(struct rig *t)
