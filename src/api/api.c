@@ -30,28 +30,6 @@ _Static_assert(MINIVMM_NOT_ENDED == (int)END_NONE && MINIVMM_POWER_OFF == (int)E
 
 /* -- the machine's thread -------------------------------------------------------------------- */
 
-static int status_of(const struct machine *m, enum machine_end end)
-{
-	if (m->config->command.argv)
-		return command_status(&m->command);
-	switch (end) {
-	case END_POWER_OFF:
-	case END_RESET:
-	case END_QUIT:
-		return MINIVMM_EXIT_OK;
-	case END_CRASHED:
-		return MINIVMM_EXIT_CRASHED;
-	case END_DEBUG_EXIT:
-		return (int)m->end_value;
-	case END_NONE:
-	case END_KILLED:
-	case END_FAILED:
-	case END_COMMAND:
-		break;
-	}
-	return MINIVMM_EXIT_FAILED;
-}
-
 static void tell(struct minivmm *vm, enum minivmm_event event)
 {
 	if (vm->event)
@@ -60,13 +38,15 @@ static void tell(struct minivmm *vm, enum minivmm_event event)
 
 static void log_stats(const struct machine *m)
 {
+	struct machine_figures f;
 	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
 	if (!out)
 		return;
-	machine_print_stats(m, out);
+	machine_figures(m, &f);
+	machine_print_stats(&f, out);
 	if (fclose(out) == 0)
 		log_block(LOG_ASKED, text);
 	free(text);
@@ -179,7 +159,7 @@ static void live(struct minivmm *vm)
 	pthread_mutex_lock(&vm->lock);
 	vm->live = false;
 	vm->end = called_off == END_NONE ? __atomic_load_n(&m->end, __ATOMIC_ACQUIRE) : called_off;
-	vm->status = status_of(m, vm->end);
+	vm->status = machine_status(m, vm->end);
 	pthread_mutex_unlock(&vm->lock);
 	if (!m->config->command.argv)
 		say_why(vm); /* before messages about what goes wrong while it stops */
@@ -371,7 +351,7 @@ static int never_lived(struct minivmm *vm, int rc)
 	vm->live = false;
 	vm->state = ENDED;
 	vm->end = END_FAILED;
-	vm->status = status_of(&vm->m, END_FAILED);
+	vm->status = machine_status(&vm->m, END_FAILED);
 	say_why(vm);
 	be_over(vm);
 	return rc;

@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
-#include "machine/machine.h"
 #include "minivmm.h"
+#include "virtio/vsock.h"
 #include "vmm/event.h"
 
 #define GRACE_SECONDS 5             /* from --timeout's SIGTERM to the end */
@@ -28,7 +28,7 @@ static bool all_delivered(const struct command *cmd)
 static void end_if_done(struct command *cmd)
 {
 	if (cmd->ended == COMMAND_ERROR || (cmd->ended && all_delivered(cmd)))
-		machine_end(cmd->m, END_COMMAND, 0);
+		cmd->host.end(cmd->host.ctx, END_COMMAND);
 }
 
 /* The guest has sent its last line, after which it has nothing to say or do (guest/wire.h). So it
@@ -40,8 +40,8 @@ static void has_ended(struct command *cmd, enum command_end how, int value)
 	cmd->ended = how;
 	cmd->value = value;
 	cmd->ended_ns = monotonic_ns();
-	machine_stop_guest(cmd->m);
-	virtio_vsock_guest_stopped(&cmd->m->vsock);
+	cmd->host.stop_guest(cmd->host.ctx);
+	virtio_vsock_guest_stopped(cmd->vsock);
 }
 
 /* The line comes from the guest and is untrusted: it is only printed. */
@@ -81,7 +81,7 @@ static void on_control(struct loop_source *src, uint32_t events __unused)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
-		loop_remove(&cmd->m->loop, src); /* the guest closed it; its end comes later */
+		loop_remove(cmd->host.loop, src); /* the guest closed it; its end comes later */
 		src->fd = -1;
 		return;
 	}
@@ -137,7 +137,7 @@ static void on_timer(struct loop_source *src, uint32_t events __unused)
 		cmd->grace_over = set_timer(cmd, GRACE_SECONDS) < 0;
 	}
 	if (cmd->grace_over)
-		machine_end(cmd->m, END_KILLED, 0);
+		cmd->host.end(cmd->host.ctx, END_KILLED);
 }
 
 void command_tell(const struct command *cmd, const char *fmt, ...)
@@ -146,7 +146,7 @@ void command_tell(const struct command *cmd, const char *fmt, ...)
 	va_list ap;
 	int len;
 
-	if (!cmd->m || cmd->stream[GUEST_CONTROL] < 0)
+	if (!cmd->config || cmd->stream[GUEST_CONTROL] < 0)
 		return;
 	va_start(ap, fmt);
 	len = vsnprintf(line, sizeof(line) - 1, fmt, ap);
@@ -172,20 +172,19 @@ static void command_none(struct command *cmd)
 		cmd->end[i] = cmd->stream[i] = -1;
 }
 
-int command_init(struct command *cmd, struct machine *m)
+int command_init(struct command *cmd, const struct config *c, const struct command_host *host)
 {
-	const bool live = m->config->action != ACTION_DRY_RUN;
+	const bool live = c->action != ACTION_DRY_RUN;
 	int rc;
 
 	command_none(cmd);
-	if (!m->config->command.argv)
+	if (!c->command.argv)
 		return 0;
-	cmd->m = m;
-	cmd->config = m->config;
+	cmd->config = c;
+	cmd->host = *host;
 	rc = live ? command_empty_json(cmd) : 0;
 	if (rc == 0)
-		rc = command_console_open(&cmd->console,
-					  live ? m->config->command.console_log : NULL);
+		rc = command_console_open(&cmd->console, live ? c->command.console_log : NULL);
 	for (unsigned i = 0; i < GUEST_STREAMS && rc == 0; i++) {
 		int pair[2];
 
@@ -197,21 +196,23 @@ int command_init(struct command *cmd, struct machine *m)
 	return rc;
 }
 
-int command_connect(struct command *cmd)
+int command_connect(struct command *cmd, struct virtio_vsock *vsock)
 {
 	int rc = 0;
 
-	for (unsigned i = 0; i < GUEST_STREAMS && rc == 0 && cmd->m; i++)
-		rc = virtio_vsock_offer(&cmd->m->vsock, GUEST_PORT(i), take_fd(&cmd->end[i]));
-	if (cmd->m)
-		virtio_vsock_on_delivered(&cmd->m->vsock, on_delivered, cmd);
+	if (!cmd->config)
+		return 0;
+	cmd->vsock = vsock;
+	for (unsigned i = 0; i < GUEST_STREAMS && rc == 0; i++)
+		rc = virtio_vsock_offer(vsock, GUEST_PORT(i), take_fd(&cmd->end[i]));
+	virtio_vsock_on_delivered(vsock, on_delivered, cmd);
 	return rc;
 }
 
 /* Sends the first line that the guest gets (wire.h). */
 static void tell_clock(struct command *cmd)
 {
-	const struct vcpu_clock c = vcpu_clock(&cmd->m->vcpu[0]);
+	const struct command_clock c = cmd->host.clock(cmd->host.ctx);
 
 	command_tell(cmd, "clock %llu %llu %u", (unsigned long long)c.counter,
 		     (unsigned long long)c.real_ns, c.khz);
@@ -219,7 +220,7 @@ static void tell_clock(struct command *cmd)
 
 int command_begin(struct command *cmd)
 {
-	if (!cmd->m)
+	if (!cmd->config)
 		return 0;
 	tell_clock(cmd);
 	cmd->control = (struct loop_source){ .fd = cmd->stream[GUEST_CONTROL], .fn = on_control };
@@ -231,9 +232,9 @@ int command_begin(struct command *cmd)
 	};
 	if (cmd->delivered_src.fd < 0 || cmd->timer.fd < 0)
 		return log_errno("run: eventfd or timerfd");
-	if (loop_add(&cmd->m->loop, &cmd->control, EPOLLIN) < 0 ||
-	    loop_add(&cmd->m->loop, &cmd->delivered_src, EPOLLIN) < 0 ||
-	    loop_add(&cmd->m->loop, &cmd->timer, EPOLLIN) < 0 ||
+	if (loop_add(cmd->host.loop, &cmd->control, EPOLLIN) < 0 ||
+	    loop_add(cmd->host.loop, &cmd->delivered_src, EPOLLIN) < 0 ||
+	    loop_add(cmd->host.loop, &cmd->timer, EPOLLIN) < 0 ||
 	    (cmd->config->command.timeout && set_timer(cmd, cmd->config->command.timeout) < 0))
 		return log_errno("run: waiting for the guest");
 	return 0;
@@ -253,7 +254,7 @@ static void on_discard(struct loop_source *src, uint32_t events __unused)
  * thrown away. */
 int command_start(struct command *cmd)
 {
-	if (!cmd->m)
+	if (!cmd->config)
 		return 0;
 	close_fd(&cmd->stream[GUEST_STDIN]);
 	for (unsigned i = GUEST_STDOUT; i <= GUEST_STDERR; i++) {
@@ -261,8 +262,8 @@ int command_start(struct command *cmd)
 			continue;
 		cmd->discard[i] =
 			(struct command_discard){ .src = { .fd = cmd->stream[i], .fn = on_discard },
-						  .loop = &cmd->m->loop };
-		if (loop_add(&cmd->m->loop, &cmd->discard[i].src, EPOLLIN) < 0)
+						  .loop = cmd->host.loop };
+		if (loop_add(cmd->host.loop, &cmd->discard[i].src, EPOLLIN) < 0)
 			return log_errno("run: waiting for output");
 	}
 	return 0;
@@ -270,7 +271,7 @@ int command_start(struct command *cmd)
 
 int command_take_stream(struct command *cmd, unsigned nr)
 {
-	return cmd->m && nr < GUEST_CONTROL ? take_fd(&cmd->stream[nr]) : -1;
+	return cmd->config && nr < GUEST_CONTROL ? take_fd(&cmd->stream[nr]) : -1;
 }
 
 int command_status(const struct command *cmd)
@@ -305,13 +306,13 @@ static void say_console(const struct command *cmd)
 
 /* The guest ended before COMMAND had. What the kernel said comes first, because minivmm_why()
  * returns the last error. */
-static void say_failure(const struct command *cmd)
+static void say_failure(const struct command *cmd, enum machine_end end)
 {
 	const char *when =
 		cmd->started ? "before the command had ended" : "before the command was started";
 	const char *what;
 
-	switch (cmd->m->end) {
+	switch (end) {
 	case END_POWER_OFF:
 		what = "the guest switched itself off";
 		break;
@@ -349,7 +350,7 @@ static void say_timeout(const struct command *cmd)
 	}
 }
 
-static void say_how_it_ended(const struct command *cmd)
+static void say_how_it_ended(const struct command *cmd, enum machine_end end)
 {
 	if (cmd->timed_out) {
 		say_timeout(cmd);
@@ -357,7 +358,7 @@ static void say_how_it_ended(const struct command *cmd)
 		say_console(cmd);
 		log_msg(LOG_ERROR, "run: the guest could not start the command: %s", cmd->error);
 	} else if (!cmd->ended) {
-		say_failure(cmd);
+		say_failure(cmd, end);
 	}
 	if (cmd->oom)
 		log_msg(LOG_ERROR,
@@ -370,14 +371,17 @@ static void say_how_it_ended(const struct command *cmd)
 
 void command_finish(struct command *cmd)
 {
-	if (!cmd->m)
+	struct machine_figures f;
+
+	if (!cmd->config)
 		return;
 	/* Whoever took one of these still reads it; nobody else does. */
 	close_fd(&cmd->stream[GUEST_STDOUT]);
 	close_fd(&cmd->stream[GUEST_STDERR]);
-	virtio_vsock_finish(&cmd->m->vsock);
-	command_write_json(cmd);
-	say_how_it_ended(cmd); /* last, because minivmm_why() returns it */
+	virtio_vsock_finish(cmd->vsock);
+	cmd->host.figures(cmd->host.ctx, &f);
+	command_write_json(cmd, &f);
+	say_how_it_ended(cmd, f.end); /* last, because minivmm_why() returns it */
 }
 
 bool command_went_well(const struct command *cmd)
@@ -388,7 +392,7 @@ bool command_went_well(const struct command *cmd)
 
 void command_destroy(struct command *cmd)
 {
-	if (!cmd->m)
+	if (!cmd->config)
 		return;
 	for (unsigned i = 0; i < GUEST_STREAMS; i++) {
 		close_fd(&cmd->end[i]);

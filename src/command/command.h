@@ -14,14 +14,33 @@
 #include "host/file.h"
 #include "guest/wire.h"
 #include "command/console.h"
+#include "machine/figures.h"
 #include "vmm/log.h"
 #include "vmm/loop.h"
 
-struct config;
-struct command_config;
 struct boot_request;
-struct machine;
 struct initramfs;
+struct virtio_vsock;
+
+/* What the host's CLOCK_REALTIME was when the counter that the guest tells time by had that value.
+ * khz 0: this host can't tell. */
+struct command_clock {
+	uint64_t counter, real_ns;
+	uint32_t khz;
+};
+
+/* What a command needs of the machine that runs it. The thread of the loop calls these functions, or
+ * the one that calls a function below, with ctx as the first argument. */
+struct command_host {
+	struct loop *loop; /* outlives the command */
+	/* The machine is to end: END_COMMAND, or END_KILLED when its time is over. */
+	void (*end)(void *ctx, enum machine_end why);
+	/* The guest runs no more; the devices and the loop go on. */
+	void (*stop_guest)(void *ctx);
+	struct command_clock (*clock)(void *ctx);
+	void (*figures)(void *ctx, struct machine_figures *f); /* as machine_figures() */
+	void *ctx;
+};
 
 enum command_end { COMMAND_UNKNOWN, COMMAND_EXITED, COMMAND_SIGNALLED, COMMAND_ERROR };
 
@@ -33,8 +52,9 @@ struct command_json {
 };
 
 struct command {
-	struct machine *m; /* not owned; NULL: no command */
-	const struct config *config;
+	const struct config *config; /* not owned; NULL: no command */
+	struct command_host host;
+	struct virtio_vsock *vsock; /* not owned; from command_connect() on */
 
 	int end[GUEST_STREAMS];    /* the device's, until command_connect() */
 	int stream[GUEST_STREAMS]; /* the user's, until they are taken; control is always ours */
@@ -59,9 +79,11 @@ struct command {
 	struct ratelimit log;
 };
 
-/* These return 0 or -errno, logged. They are called in this order, as said above. */
-int command_init(struct command *cmd, struct machine *m) __must_check;
-int command_connect(struct command *cmd) __must_check;
+/* These return 0 or -errno, logged. They are called in this order, as said above. *c and *vsock, the
+ * machine's device, outlive the command; *host is copied. */
+int command_init(struct command *cmd, const struct config *c,
+		 const struct command_host *host) __must_check;
+int command_connect(struct command *cmd, struct virtio_vsock *vsock) __must_check;
 int command_begin(struct command *cmd) __must_check;
 int command_start(struct command *cmd) __must_check;
 void command_finish(struct command *cmd);
@@ -97,10 +119,10 @@ int command_initrd(struct command *cmd, const struct file *kernel, const struct 
 		   const char *const modules[], struct initramfs *a) __must_check;
 
 /* The first opens the file of --json, and empties it if it is regular, at the beginning, so that
- * another run's isn't taken for this one's. It returns 0 or -errno, logged. The second writes it;
- * command_finish() calls that. (json.c) */
+ * another run's isn't taken for this one's. It returns 0 or -errno, logged. The second writes it,
+ * with the figures of the machine, which has ended; command_finish() calls that. (json.c) */
 int command_empty_json(struct command *cmd) __must_check;
-void command_write_json(struct command *cmd);
+void command_write_json(struct command *cmd, const struct machine_figures *f);
 
 /* command_json_waits(): does some of it have to wait, for others that write there, too, or for a
  * reader? command_json_finish() writes that, waits at most 5 s for a reader, logs if something is

@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* --json: how a command ended and what it took, as one object. It has only numbers and words of
  * ours, so that nothing needs to be quoted. (cJSON, in Debian, has no static library.) */
+#include "command/command.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-
-#include "machine/machine.h"
 
 #define PATIENCE_MS 5000 /* how long a slow reader is waited for */
 
-static uint64_t exits(const struct machine *m)
+static uint64_t exits(const struct machine_figures *f)
 {
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < m->nr_vcpus; i++)
-		for (unsigned r = 0; r < VCPU_EXIT_REASONS; r++)
-			sum += m->vcpu[i].stats.exits[r];
+	for (unsigned i = 0; i < f->nr_vcpus; i++)
+		for (unsigned r = 0; r < FIGURES_EXITS; r++)
+			sum += f->vcpu[i].exits[r];
 	return sum;
 }
 
-static const char *how(const struct command *cmd)
+static const char *how(const struct command *cmd, enum machine_end end)
 {
 	if (cmd->timed_out)
 		return "timeout";
@@ -35,15 +34,15 @@ static const char *how(const struct command *cmd)
 	case COMMAND_UNKNOWN:
 		break;
 	}
-	return cmd->m->end == END_KILLED ? "stopped" : "crash";
+	return end == END_KILLED ? "stopped" : "crash";
 }
 
 /* Writes how the time from the machine's beginning to now was spent; steps that it didn't reach are
  * null. */
-static void put_times(const struct command *cmd, FILE *f)
+static void put_times(const struct command *cmd, const struct machine_figures *f, FILE *out)
 {
-	const int64_t begin = cmd->m->times.begin, now = (int64_t)monotonic_ns();
-	const int64_t entered = (int64_t)cmd->m->vcpu[0].stats.first_run_ns;
+	const int64_t begin = f->times.begin, now = (int64_t)monotonic_ns();
+	const int64_t entered = f->first_run_ns;
 	const int64_t started = (int64_t)cmd->started_ns, ended = (int64_t)cmd->ended_ns;
 	const struct {
 		const char *name;
@@ -58,27 +57,27 @@ static void put_times(const struct command *cmd, FILE *f)
 		{ "total", true, (now - begin) / 1000 },
 	};
 
-	fprintf(f, "  \"times_us\": {");
+	fprintf(out, "  \"times_us\": {");
 	for (size_t i = 0; i < ARRAY_SIZE(step); i++) {
-		fprintf(f, "%s\"%s\": ", i ? ", " : "", step[i].name);
+		fprintf(out, "%s\"%s\": ", i ? ", " : "", step[i].name);
 		if (step[i].there)
-			fprintf(f, "%lld", (long long)step[i].us);
+			fprintf(out, "%lld", (long long)step[i].us);
 		else
-			fprintf(f, "null");
+			fprintf(out, "null");
 	}
-	fprintf(f, "},\n");
+	fprintf(out, "},\n");
 }
 
-static void put_bytes(const struct command *cmd, FILE *f)
+static void put_bytes(const struct machine_figures *f, FILE *out)
 {
 	static const char *const names[] = { "stdin", "stdout", "stderr" };
-	const struct vsock_offer *o = cmd->m->vsock.offer;
 
-	fprintf(f, "  \"bytes\": {");
+	fprintf(out, "  \"bytes\": {");
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
-		fprintf(f, "%s\"%s\": %llu", i ? ", " : "", names[i],
-			(unsigned long long)(i == GUEST_STDIN ? o[i].to_guest : o[i].from_guest));
-	fprintf(f, "},\n");
+		fprintf(out, "%s\"%s\": %llu", i ? ", " : "", names[i],
+			(unsigned long long)(i == GUEST_STDIN ? f->stream[i].to_guest
+							      : f->stream[i].from_guest));
+	fprintf(out, "},\n");
 }
 
 int command_empty_json(struct command *cmd)
@@ -91,41 +90,38 @@ int command_empty_json(struct command *cmd)
 	return rc < 0 ? log_ret(rc, "--json %s: %s", path, output_error(rc)) : 0;
 }
 
-static void put_all(const struct command *cmd, FILE *f)
+static void put_all(const struct command *cmd, const struct machine_figures *f, FILE *out)
 {
-	struct rusage usage = { 0 };
-
-	getrusage(RUSAGE_SELF, &usage);
-	fprintf(f, "{\n  \"status\": %d,\n  \"end\": \"%s\",\n  \"signal\": ", command_status(cmd),
-		how(cmd));
+	fprintf(out, "{\n  \"status\": %d,\n  \"end\": \"%s\",\n  \"signal\": ", f->status,
+		how(cmd, f->end));
 	if (cmd->ended == COMMAND_SIGNALLED)
-		fprintf(f, "%d,\n", cmd->value);
+		fprintf(out, "%d,\n", cmd->value);
 	else
-		fprintf(f, "null,\n");
-	fprintf(f, "  \"out_of_memory\": %s,\n  \"overlay_full\": %s,\n",
+		fprintf(out, "null,\n");
+	fprintf(out, "  \"out_of_memory\": %s,\n  \"overlay_full\": %s,\n",
 		cmd->oom ? "true" : "false", cmd->full ? "true" : "false");
-	put_times(cmd, f);
-	put_bytes(cmd, f);
-	fprintf(f, "  \"memory\": %llu,\n  \"peak_memory\": %llu,\n  \"exits\": %llu\n}\n",
-		(unsigned long long)cmd->config->memory.size,
-		(unsigned long long)usage.ru_maxrss * 1024, (unsigned long long)exits(cmd->m));
+	put_times(cmd, f, out);
+	put_bytes(f, out);
+	fprintf(out, "  \"memory\": %llu,\n  \"peak_memory\": %llu,\n  \"exits\": %llu\n}\n",
+		(unsigned long long)f->memory, (unsigned long long)f->peak_memory,
+		(unsigned long long)exits(f));
 }
 
 /* A regular file is written at once. If others write there, too, ours comes after what they write
  * now; and what there is no room for waits until nobody waits for the guest any more: see
  * command_json_finish(). */
-void command_write_json(struct command *cmd)
+void command_write_json(struct command *cmd, const struct machine_figures *f)
 {
 	struct command_json *j = &cmd->json;
 	ssize_t n = 0;
-	FILE *f;
+	FILE *out;
 
 	if (!cmd->config->command.json || j->out.fd < 0)
 		return;
-	f = open_memstream(&j->text, &j->len);
-	if (f)
-		put_all(cmd, f);
-	if (!f || fclose(f) != 0) {
+	out = open_memstream(&j->text, &j->len);
+	if (out)
+		put_all(cmd, f, out);
+	if (!out || fclose(out) != 0) {
 		log_errno("--json %s", j->path);
 		return;
 	}

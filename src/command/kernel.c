@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The kernel that a command gets if the user names none: the host's running one; otherwise the
  * host's newest; otherwise the one that examples/quickstart has downloaded. */
+#include "command/command.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/utsname.h>
 
-#include "machine/machine.h"
+#include "arch/arch.h"
+#include "common/boot.h"
 
 #define PREFIX "vmlinuz-"
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Where the directories and files of --share go in the guest, and in which order they are mounted:
  * one that is below another comes after it, whatever the order of the options is. */
+#include "command/command.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,7 +14,6 @@
 #include <sys/syscall.h>
 
 #include "config/command.h"
-#include "machine/machine.h"
 
 struct place {
 	const struct command_share *share;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* --user NAME, as the guest's own /etc/passwd and /etc/group have it, which are files of its
  * root. */
+#include "command/command.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -10,8 +12,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-
-#include "machine/machine.h"
 
 #define LINE_ROOM MIB /* for a line of passwd or group, and the pointers into it */
 

@@ -196,13 +196,15 @@ static const char units[] = "KMGT";
 
 const char *opt_size_text(uint64_t size, char buf[OPT_SIZE_LEN])
 {
+	char letter[2] = "";
 	unsigned unit = 0;
 
 	while (size && size % 1024 == 0 && unit < strlen(units)) {
 		size /= 1024;
 		unit++;
 	}
-	snprintf(buf, OPT_SIZE_LEN, "%ju%.1s", (uintmax_t)size, unit ? &units[unit - 1] : "");
+	letter[0] = unit ? units[unit - 1] : '\0';
+	snprintf(buf, OPT_SIZE_LEN, "%ju%s", (uintmax_t)size, letter);
 	return buf;
 }
 

@@ -71,7 +71,7 @@ static int init_vsock(struct machine *m)
 	rc = c->vhost ? vsock_vhost_init(&m->vsock_vhost, c->cid, live, o.kept)
 		      : virtio_vsock_init(&m->vsock, &o, &m->io[0].loop);
 	if (rc == 0)
-		rc = command_connect(&m->command);
+		rc = command_connect(&m->command, &m->vsock);
 	if (rc < 0)
 		return rc;
 	return machine_add_virtio(m, c->vhost ? &m->vsock_vhost.vd : &m->vsock.vd, &m->io[0].loop);

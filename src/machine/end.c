@@ -11,6 +11,7 @@
 #include "machine/machine.h"
 
 #include "arch/arch.h"
+#include "minivmm.h"
 
 void machine_end(struct machine *m, enum machine_end why, unsigned value)
 {
@@ -95,4 +96,26 @@ void machine_on_vcpu_end(void *ctx, enum vcpu_end end)
 		machine_end(m, END_FAILED, 0);
 		break;
 	}
+}
+
+int machine_status(const struct machine *m, enum machine_end end)
+{
+	if (m->config->command.argv)
+		return command_status(&m->command);
+	switch (end) {
+	case END_POWER_OFF:
+	case END_RESET:
+	case END_QUIT:
+		return MINIVMM_EXIT_OK;
+	case END_CRASHED:
+		return MINIVMM_EXIT_CRASHED;
+	case END_DEBUG_EXIT:
+		return (int)m->end_value;
+	case END_NONE:
+	case END_KILLED:
+	case END_FAILED:
+	case END_COMMAND:
+		break;
+	}
+	return MINIVMM_EXIT_FAILED;
 }

@@ -13,6 +13,7 @@
 
 #include "arch/arch.h"
 #include "machine/cmdline.h"
+#include "machine/command.h"
 #include "machine/console.h"
 #include "machine/devices.h"
 #include "machine/dry_run.h"
@@ -200,7 +201,7 @@ int machine_init(struct machine *m, const struct config *c, struct machine_kept 
 	m->patience = patience;
 	m->times.begin = monotonic_ns();
 	fd_budget_init(&m->fds, fd_budget_limit());
-	rc = command_init(&m->command, m);
+	rc = machine_command_init(m);
 	if (rc == 0 && !live)
 		rc = dry_run_check(c);
 	if (rc == 0)

@@ -14,6 +14,7 @@
 #include "backend/kept.h"
 #include "common/boot.h"
 #include "pci.h"
+#include "machine/figures.h"
 #include "machine/ram.h"
 #include "command/command.h"
 #include "kvm/vcpu.h"
@@ -32,18 +33,6 @@
 
 #define MACHINE_MAX_MADE   16 /* rows of options' devices (devices.c) */
 #define MACHINE_MAX_VIRTIO 31 /* as many as fit on a PCI bus beside its host bridge */
-
-enum machine_end {
-	END_NONE,
-	END_POWER_OFF,
-	END_RESET,
-	END_CRASHED,    /* panic or triple fault; logged */
-	END_DEBUG_EXIT, /* end_value: the exit status */
-	END_QUIT,       /* the user quit at the terminal */
-	END_KILLED,     /* the user of the library stopped it */
-	END_FAILED,     /* logged */
-	END_COMMAND,    /* the command ended: see command_status() */
-};
 
 struct io_thread {
 	struct machine *machine;
@@ -87,10 +76,7 @@ struct machine {
 	 * no other life may follow; otherwise END_NONE. */
 	enum machine_end called_off;
 
-	/* CLOCK_MONOTONIC in ns: when machine_init() began, and when it was done with each part. */
-	struct machine_times {
-		int64_t begin, memory, kvm, devices, files, kernel, vcpus;
-	} times;
+	struct machine_times times;
 
 	struct fd_budget fds; /* for descriptors that its devices open at the guest's request */
 	struct ram ram;
@@ -160,6 +146,10 @@ void machine_end(struct machine *m, enum machine_end why, unsigned value);
  * between machine_start() and machine_stop(). */
 void machine_stop_guest(struct machine *m);
 
+/* Returns minivmm's exit status after that end. Called after machine_stop(), or with an end that m
+ * has come to. (end.c) */
+int machine_status(const struct machine *m, enum machine_end end);
+
 /* The devices and the vCPUs report by these; ctx is the machine. Threads and locks are as for
  * machine_end(). (end.c) */
 void machine_on_power(void *ctx, enum power_event what, unsigned value);
@@ -183,5 +173,5 @@ void machine_resume(struct machine *m);
 
 /* Describes the machine in words: --dry-run. (report.c) */
 void machine_print(const struct machine *m, FILE *out);
-/* Prints the table of exits: --stats. Called after machine_stop(). (report.c) */
-void machine_print_stats(const struct machine *m, FILE *out);
+/* Prints what a machine did: --stats. (report.c) */
+void machine_print_stats(const struct machine_figures *f, FILE *out);

@@ -84,45 +84,45 @@ void machine_print(const struct machine *m, FILE *out)
 
 /* -- what it did ----------------------------------------------------------------------------- */
 
-static void print_exits(FILE *out, const struct machine *m)
+static void print_exits(FILE *out, const struct machine_figures *f)
 {
 	fprintf(out, "exits of");
-	for (unsigned c = 0; c < m->nr_vcpus; c++)
+	for (unsigned c = 0; c < f->nr_vcpus; c++)
 		fprintf(out, "%*s%u", c ? 8 : 9, "vCPU ", c);
 	fprintf(out, "\n");
-	for (unsigned r = 0; r < VCPU_EXIT_REASONS; r++) {
+	for (unsigned r = 0; r < FIGURES_EXITS; r++) {
 		uint64_t sum = 0;
 
-		for (unsigned c = 0; c < m->nr_vcpus; c++)
-			sum += m->vcpu[c].stats.exits[r];
+		for (unsigned c = 0; c < f->nr_vcpus; c++)
+			sum += f->vcpu[c].exits[r];
 		if (!sum)
 			continue;
-		fprintf(out, "  %-14s", vcpu_exit_name(r));
-		for (unsigned c = 0; c < m->nr_vcpus; c++)
-			fprintf(out, " %8llu", (ull)m->vcpu[c].stats.exits[r]);
+		fprintf(out, "  %-14s", f->exit_name[r]);
+		for (unsigned c = 0; c < f->nr_vcpus; c++)
+			fprintf(out, " %8llu", (ull)f->vcpu[c].exits[r]);
 		fprintf(out, "\n");
 	}
 }
 
 struct row {
 	const char *name;
-	size_t offset; /* of a uint64_t in struct vcpu_stats */
+	size_t offset; /* of a uint64_t in struct vcpu_figures */
 	uint64_t divisor;
 };
 
-static void print_rows(FILE *out, const struct machine *m)
+static void print_rows(FILE *out, const struct machine_figures *f)
 {
 	static const struct row rows[] = {
-		{ "(interrupted)", offsetof(struct vcpu_stats, interrupted), 1 },
-		{ "(unclaimed)", offsetof(struct vcpu_stats, unclaimed), 1 },
-		{ "guest, us", offsetof(struct vcpu_stats, guest_ns), 1000 },
-		{ "monitor, us", offsetof(struct vcpu_stats, host_ns), 1000 },
+		{ "(interrupted)", offsetof(struct vcpu_figures, interrupted), 1 },
+		{ "(unclaimed)", offsetof(struct vcpu_figures, unclaimed), 1 },
+		{ "guest, us", offsetof(struct vcpu_figures, guest_ns), 1000 },
+		{ "monitor, us", offsetof(struct vcpu_figures, host_ns), 1000 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		fprintf(out, "  %-14s", rows[i].name);
-		for (unsigned c = 0; c < m->nr_vcpus; c++) {
-			const char *stats = (const char *)&m->vcpu[c].stats;
+		for (unsigned c = 0; c < f->nr_vcpus; c++) {
+			const char *stats = (const char *)&f->vcpu[c];
 			uint64_t value;
 
 			memcpy(&value, stats + rows[i].offset, sizeof(value));
@@ -132,20 +132,21 @@ static void print_rows(FILE *out, const struct machine *m)
 	}
 }
 
-static void print_accesses(FILE *out, const struct bus *b)
+static void print_accesses(FILE *out, const struct machine_figures *f)
 {
-	for (size_t i = 0; i < b->nr; i++) {
-		const struct bus_range *r = &b->range[i];
+	fprintf(out, "accesses           reads   writes\n");
+	for (unsigned i = 0; i < f->nr_devices; i++) {
+		const struct device_figures *d = &f->device[i];
 
-		if (r->reads + r->writes)
-			fprintf(out, "  %-14s %8llu %8llu  at %#llx\n", r->dev->ops->name,
-				(ull)r->reads, (ull)r->writes, (ull)r->base);
+		if (d->reads + d->writes)
+			fprintf(out, "  %-14s %8llu %8llu  at %#llx\n", d->name, (ull)d->reads,
+				(ull)d->writes, (ull)d->base);
 	}
 }
 
-static void print_start(FILE *out, const struct machine *m)
+static void print_start(FILE *out, const struct machine_figures *f)
 {
-	const struct machine_times *t = &m->times;
+	const struct machine_times *t = &f->times;
 	const struct {
 		const char *what;
 		int64_t ns;
@@ -154,47 +155,39 @@ static void print_start(FILE *out, const struct machine *m)
 		{ "KVM", t->kvm - t->memory },
 		{ "devices, ACPI", t->devices - t->kvm },
 		{ "files read", t->files - t->devices },
-		{ "decompressed", (int64_t)m->placed.decompress_ns },
-		{ "placed", t->kernel - t->files - (int64_t)m->placed.decompress_ns },
+		{ "decompressed", f->decompress_ns },
+		{ "placed", t->kernel - t->files - f->decompress_ns },
 		{ "vCPUs", t->vcpus - t->kernel },
-		{ "first KVM_RUN", (int64_t)m->vcpu[0].stats.first_run_ns - t->vcpus },
-		{ "in all", (int64_t)m->vcpu[0].stats.first_run_ns - t->begin },
+		{ "first KVM_RUN", f->first_run_ns - t->vcpus },
+		{ "in all", f->first_run_ns - t->begin },
 	};
 
 	fprintf(out, "start, us\n");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		fprintf(out, "  %-14s %8lld\n", rows[i].what, (long long)rows[i].ns / 1000);
 	fprintf(out, "first KVM_RUN at %lld us (CLOCK_MONOTONIC)\n",
-		(long long)m->vcpu[0].stats.first_run_ns / 1000);
+		(long long)f->first_run_ns / 1000);
 }
 
-static void print_balloon(FILE *out, const struct virtio_balloon *b)
+static void print_balloon(FILE *out, const struct balloon_figures *b)
 {
-	static const char *const names[] = VIRTIO_BALLOON_S_NAMES;
-
 	fprintf(out, "balloon, KiB\n");
-	fprintf(out, "  %-14s %8llu\n", "target", b->state.target_pages * BALLOON_PAGE / KIB);
-	fprintf(out, "  %-14s %8llu\n", "actual", b->state.actual_pages * BALLOON_PAGE / KIB);
+	fprintf(out, "  %-14s %8llu\n", "target", b->target / KIB);
+	fprintf(out, "  %-14s %8llu\n", "actual", b->actual / KIB);
 	fprintf(out, "  %-14s %8llu\n", "inflated", b->inflated / KIB);
 	fprintf(out, "  %-14s %8llu\n", "reported free", b->reported / KIB);
-	if (b->state.stats)
+	if (b->nr_stats)
 		fprintf(out, "the guest's own figures, in bytes or times\n");
-	for (size_t i = 0; i < ARRAY_SIZE(b->state.stat); i++)
-		if (b->state.stats >> i & 1)
-			fprintf(out, "  %-19s %14llu\n", names[i], (ull)b->state.stat[i]);
+	for (unsigned i = 0; i < b->nr_stats; i++)
+		fprintf(out, "  %-19s %14llu\n", b->stat[i].name, (ull)b->stat[i].value);
 }
 
-void machine_print_stats(const struct machine *m, FILE *out)
+void machine_print_stats(const struct machine_figures *f, FILE *out)
 {
-	struct virtio_dev *balloon = machine_device(m, VIRTIO_ID_BALLOON);
-
-	print_exits(out, m);
-	print_rows(out, m);
-	fprintf(out, "accesses           reads   writes\n");
-	if (board_bus(&m->board))
-		print_accesses(out, board_bus(&m->board));
-	print_accesses(out, &m->mmio);
-	if (balloon)
-		print_balloon(out, container_of(balloon, struct virtio_balloon, vd));
-	print_start(out, m);
+	print_exits(out, f);
+	print_rows(out, f);
+	print_accesses(out, f);
+	if (f->has_balloon)
+		print_balloon(out, &f->balloon);
+	print_start(out, f);
 }

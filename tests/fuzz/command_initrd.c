@@ -12,8 +12,8 @@
 
 #include "config/command.h"
 #include "fuzz.h"
+#include "command/command.h"
 #include "command/initramfs.h"
-#include "machine/machine.h"
 
 enum { KERNEL, MODULES, ROOT, NR_KINDS };
 

@@ -18,7 +18,6 @@
 #include "config/command.h"
 #include "guest/orders.h"
 #include "command/initramfs.h"
-#include "machine/machine.h"
 #include "host/outputs.h"
 #include "streams.h"
 
@@ -774,14 +773,13 @@ static void the_console_is_kept_as_a_ring(void **state __unused)
 
 /* -- --json ---------------------------------------------------------------------------------- */
 
-/* Makes a machine that has ended, with a result for path; m is zero. */
-static void begin_json(struct machine *m, struct config *c, const char *path)
+static const struct machine_figures figures = { .end = END_COMMAND, .status = 7 };
+
+/* A command that has ended, with a result for path. */
+static void begin_json(struct command *cmd, struct config *c, const char *path)
 {
 	*c = (struct config){ .command.json = (char *)path };
-	m->config = m->command.config = c;
-	m->command.m = m;
-	m->command.ended = COMMAND_EXITED;
-	m->command.value = 7;
+	*cmd = (struct command){ .config = c, .ended = COMMAND_EXITED, .value = 7 };
 }
 
 static const char *content(const char *name)
@@ -795,32 +793,90 @@ static const char *content(const char *name)
 	return text;
 }
 
+/* Programs read it, so each byte but those of the times counts. */
+static void the_result_is_an_object_of_numbers_and_words(void **state __unused)
+{
+	static const char expected[] =
+		"{\n  \"status\": 137,\n  \"end\": \"signal\",\n  \"signal\": 9,\n"
+		"  \"out_of_memory\": true,\n  \"overlay_full\": false,\n"
+		"  \"times_us\": {\"monitor\": 1, \"kernel\": 4, \"init\": 2, "
+		"\"command\": 7, \"end\": %*d, \"total\": %*d},%n";
+	static const char rest[] =
+		"\n  \"bytes\": {\"stdin\": 10, \"stdout\": 11, \"stderr\": 12},\n"
+		"  \"memory\": 268435456,\n  \"peak_memory\": 4096,\n  \"exits\": 6\n}\n";
+	static struct machine_figures f = {
+		.end = END_COMMAND,
+		.status = 137,
+		.times.begin = 1000,
+		.first_run_ns = 2000,
+		.memory = 256 * MIB,
+		.peak_memory = 4096,
+		.vcpu = { { .exits = { 1, 2 } }, { .exits = { [47] = 3 } } },
+		.nr_vcpus = 2,
+		.stream = { { 10, 1 }, { 1, 11 }, { 1, 12 } },
+	};
+	static struct command cmd;
+	struct config c;
+	const char *text;
+	int after = 0;
+
+	begin_json(&cmd, &c, in_dir("json"));
+	cmd.ended = COMMAND_SIGNALLED;
+	cmd.value = 9;
+	cmd.oom = true;
+	cmd.init_us = 2;
+	cmd.started_ns = 8000;
+	cmd.ended_ns = 15000;
+	assert_int_equal(command_empty_json(&cmd), 0);
+	command_write_json(&cmd, &f);
+	text = content("json");
+	assert_int_equal(sscanf(text, expected, &after), 0);
+	assert_true(after > 0);
+	assert_string_equal(text + after, rest);
+	unlink(in_dir("json"));
+}
+
+static void steps_that_were_not_reached_are_null(void **state __unused)
+{
+	static struct command cmd;
+	struct config c;
+
+	begin_json(&cmd, &c, in_dir("json"));
+	assert_int_equal(command_empty_json(&cmd), 0);
+	command_write_json(&cmd, &figures);
+	assert_non_null(strstr(content("json"),
+			       "\"times_us\": {\"monitor\": null, \"kernel\": null, "
+			       "\"init\": null, \"command\": null, "
+			       "\"end\": null, \"total\": "));
+	unlink(in_dir("json"));
+}
+
 /* A guest may write to the directory, and has put a link there by the time of the result. */
 static void the_result_goes_to_the_file_that_was_opened(void **state __unused)
 {
-	static struct machine m;
+	static struct command cmd;
 	struct capture said;
 	struct config c;
 
 	make("victim", "a key\n", 6);
 	make("json", "of another run", 14);
-	begin_json(&m, &c, in_dir("json"));
-	assert_int_equal(command_empty_json(&m.command), 0);
+	begin_json(&cmd, &c, in_dir("json"));
+	assert_int_equal(command_empty_json(&cmd), 0);
 	assert_string_equal(content("json"), "");
 	assert_int_equal(rename(in_dir("json"), in_dir("moved")), 0);
 	assert_int_equal(symlink("victim", in_dir("json")), 0);
-	command_write_json(&m.command);
-	assert_false(command_json_waits(&m.command.json));
+	command_write_json(&cmd, &figures);
+	assert_false(command_json_waits(&cmd.json));
 	assert_string_equal(content("victim"), "a key\n");
 	assert_non_null(strstr(content("moved"), "{\n  \"status\": 7,\n"));
 	/* The next run doesn't follow the link either. */
 	capture_begin(&said);
-	assert_int_equal(command_empty_json(&m.command), -ELOOP);
+	assert_int_equal(command_empty_json(&cmd), -ELOOP);
 	assert_non_null(strstr(capture_end(&said), "json: is a symbolic link, which is not"));
-	assert_int_equal(m.command.json.out.fd, -1);
-	command_json_finish(&m.command.json);
+	assert_int_equal(cmd.json.out.fd, -1);
+	command_json_finish(&cmd.json);
 	capture_begin(&said);
-	assert_int_equal(command_console_open(&m.command.console, in_dir("json")), -ELOOP);
+	assert_int_equal(command_console_open(&cmd.console, in_dir("json")), -ELOOP);
 	assert_non_null(strstr(capture_end(&said), "--console-log /"));
 	assert_string_equal(content("victim"), "a key\n");
 	unlink(in_dir("victim"));
@@ -831,20 +887,20 @@ static void the_result_goes_to_the_file_that_was_opened(void **state __unused)
 /* With /dev/stdout: the command's own output is still on its way there when the guest ends. */
 static void the_result_comes_after_what_others_write(void **state __unused)
 {
-	static struct machine m;
+	static struct command cmd;
 	struct config c;
 	char path[32];
 	int fd = open(in_dir("out"), O_RDWR | O_CREAT | O_TRUNC, 0600);
 
 	assert_int_equal(write(fd, "first\n", 6), 6);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	begin_json(&m, &c, path);
-	assert_int_equal(command_empty_json(&m.command), 0);
+	begin_json(&cmd, &c, path);
+	assert_int_equal(command_empty_json(&cmd), 0);
 	assert_string_equal(content("out"), "first\n");
-	command_write_json(&m.command);
-	assert_true(command_json_waits(&m.command.json));
+	command_write_json(&cmd, &figures);
+	assert_true(command_json_waits(&cmd.json));
 	assert_int_equal(write(fd, "last\n", 5), 5);
-	command_json_finish(&m.command.json);
+	command_json_finish(&cmd.json);
 	assert_non_null(strstr(content("out"), "first\nlast\n{\n  \"status\": 7,\n"));
 	close(fd);
 	unlink(in_dir("out"));
@@ -852,7 +908,7 @@ static void the_result_comes_after_what_others_write(void **state __unused)
 
 static void a_fifo_is_never_waited_for(void **state __unused)
 {
-	static struct machine m;
+	static struct command cmd;
 	char bytes[65536] = "";
 	struct capture said;
 	struct config c;
@@ -860,25 +916,25 @@ static void a_fifo_is_never_waited_for(void **state __unused)
 
 	signal(SIGPIPE, SIG_IGN); /* it is blocked in threads of the library */
 	assert_int_equal(mkfifo(in_dir("fifo"), 0600), 0);
-	begin_json(&m, &c, in_dir("fifo"));
+	begin_json(&cmd, &c, in_dir("fifo"));
 	capture_begin(&said);
-	assert_int_equal(command_empty_json(&m.command), -ENXIO);
+	assert_int_equal(command_empty_json(&cmd), -ENXIO);
 	assert_non_null(strstr(capture_end(&said), "is a FIFO that nobody reads"));
 	reader = open(in_dir("fifo"), O_RDONLY | O_NONBLOCK);
-	assert_int_equal(command_empty_json(&m.command), 0);
-	command_write_json(&m.command);
-	assert_false(command_json_waits(&m.command.json));
+	assert_int_equal(command_empty_json(&cmd), 0);
+	command_write_json(&cmd, &figures);
+	assert_false(command_json_waits(&cmd.json));
 	assert_true(read(reader, bytes, sizeof(bytes)) > 200);
 	assert_non_null(strstr(bytes, "\"status\": 7,"));
 	/* The pipe is full, and then has no reader. */
-	assert_int_equal(command_empty_json(&m.command), 0);
-	while (write(m.command.json.out.fd, bytes, sizeof(bytes)) > 0)
+	assert_int_equal(command_empty_json(&cmd), 0);
+	while (write(cmd.json.out.fd, bytes, sizeof(bytes)) > 0)
 		;
-	command_write_json(&m.command);
-	assert_true(command_json_waits(&m.command.json));
+	command_write_json(&cmd, &figures);
+	assert_true(command_json_waits(&cmd.json));
 	close(reader);
 	capture_begin(&said);
-	command_json_finish(&m.command.json);
+	command_json_finish(&cmd.json);
 	assert_non_null(strstr(capture_end(&said), "Broken pipe"));
 	unlink(in_dir("fifo"));
 }
@@ -921,6 +977,8 @@ int main(void)
 		cmocka_unit_test(a_release_is_read_from_no_byte_beyond_the_kernel),
 		cmocka_unit_test(the_last_lines_of_the_console_are_kept),
 		cmocka_unit_test(the_console_is_kept_as_a_ring),
+		cmocka_unit_test(the_result_is_an_object_of_numbers_and_words),
+		cmocka_unit_test(steps_that_were_not_reached_are_null),
 		cmocka_unit_test(the_result_goes_to_the_file_that_was_opened),
 		cmocka_unit_test(the_result_comes_after_what_others_write),
 		cmocka_unit_test(a_fifo_is_never_waited_for),

@@ -3,7 +3,6 @@
  * The guest is a driver of the machine's virtio-vsock device in this file. */
 #include "command/command.h"
 
-#include <linux/kvm.h>
 #include <linux/virtio_vsock.h>
 #include <poll.h>
 #include <stdio.h>
@@ -12,7 +11,8 @@
 
 #include "ring.h"
 #include "capture.h"
-#include "machine/machine.h"
+#include "config/config.h"
+#include "virtio/vsock.h"
 
 #define CID  3u
 #define RX   0u
@@ -20,31 +20,55 @@
 #define DATA (64 * KIB) /* in one packet */
 
 struct rig {
-	struct machine m;
+	struct command cmd;
 	struct config c;
+	struct loop loop;
+	struct virtio_vsock vsock;
 	struct driver d;
-	struct kvm_run run; /* of its one vCPU, which never runs */
 	gpa_t out;
+	enum machine_end end; /* that the command has asked for */
+	bool stopped;         /* the guest */
 };
+
+/* -- the machine, as the command sees it ------------------------------------------------------ */
+
+static void end(void *ctx, enum machine_end why)
+{
+	struct rig *t = ctx;
+
+	if (t->end == END_NONE)
+		t->end = why;
+}
+
+static void stop_guest(void *ctx)
+{
+	((struct rig *)ctx)->stopped = true;
+}
+
+static struct command_clock tell_clock(void *ctx __unused)
+{
+	return (struct command_clock){ .khz = 1000 };
+}
+
+static void figures(void *ctx, struct machine_figures *f)
+{
+	*f = (struct machine_figures){ .end = ((struct rig *)ctx)->end };
+}
 
 static void rig_up(struct rig *t)
 {
 	static char *command[] = { "true", NULL };
 	const struct vsock_options o = { .cid = CID };
+	const struct command_host host = { &t->loop, end, stop_guest, tell_clock, figures, t };
 
 	memset(t, 0, sizeof(*t));
 	t->c.command.argv = command;
-	t->m.config = &t->c;
-	t->m.nr_vcpus = 1;
-	t->m.vcpu[0] = (struct vcpu){ .fd = -1, .run_page = &t->run };
-	pthread_mutex_init(&t->m.vcpu[0].lock, NULL);
-	pthread_cond_init(&t->m.vcpu[0].changed, NULL);
-	assert_int_equal(loop_init(&t->m.loop), 0);
-	assert_int_equal(command_init(&t->m.command, &t->m), 0);
-	assert_int_equal(virtio_vsock_init(&t->m.vsock, &o, &t->m.loop), 0);
-	assert_int_equal(command_connect(&t->m.command), 0);
-	assert_int_equal(command_begin(&t->m.command), 0);
-	driver_init(&t->d, &t->m.vsock.vd);
+	assert_int_equal(loop_init(&t->loop), 0);
+	assert_int_equal(command_init(&t->cmd, &t->c, &host), 0);
+	assert_int_equal(virtio_vsock_init(&t->vsock, &o, &t->loop), 0);
+	assert_int_equal(command_connect(&t->cmd, &t->vsock), 0);
+	assert_int_equal(command_begin(&t->cmd), 0);
+	driver_init(&t->d, &t->vsock.vd);
 	assert_true(driver_start(&t->d, 0));
 	t->d.next_alloc = VIRTIO_MAX_QUEUES * RING_BYTES;
 	t->out = driver_alloc(&t->d, 128 * KIB);
@@ -53,9 +77,9 @@ static void rig_up(struct rig *t)
 static void rig_down(struct rig *t)
 {
 	driver_destroy(&t->d);
-	virtio_vsock_destroy(&t->m.vsock);
-	command_destroy(&t->m.command);
-	loop_destroy(&t->m.loop);
+	virtio_vsock_destroy(&t->vsock);
+	command_destroy(&t->cmd);
+	loop_destroy(&t->loop);
 }
 
 /* Runs the machine's loop until it would wait. */
@@ -63,7 +87,7 @@ static void settle(struct rig *t)
 {
 	struct epoll_event ev;
 
-	while (epoll_wait(t->m.loop.epoll_fd, &ev, 1, 0) == 1) {
+	while (epoll_wait(t->loop.epoll_fd, &ev, 1, 0) == 1) {
 		struct loop_source *src = ev.data.ptr;
 
 		if (src)
@@ -116,7 +140,7 @@ static void say(struct rig *t, const char *line)
 static void let_time_pass(struct rig *t)
 {
 	const struct itimerspec now = { .it_value.tv_nsec = 1 };
-	struct pollfd p = { .fd = t->m.command.timer.fd, .events = POLLIN };
+	struct pollfd p = { .fd = t->cmd.timer.fd, .events = POLLIN };
 
 	assert_int_equal(timerfd_settime(p.fd, 0, &now, NULL), 0);
 	assert_int_equal(poll(&p, 1, -1), 1);
@@ -125,7 +149,7 @@ static void let_time_pass(struct rig *t)
 
 static bool guest_is_stopped(const struct rig *t)
 {
-	return t->m.vcpu[0].ask == VCPU_STOP;
+	return t->stopped;
 }
 
 /* Sends more output than the socket pair holds. Returns how much. */
@@ -170,8 +194,8 @@ static void a_guest_that_says_exit_and_goes_on_is_stopped(void **state __unused)
 	assert_false(guest_is_stopped(&t));
 	say(&t, "exit 7\n"); /* while all of its streams are open */
 	assert_true(guest_is_stopped(&t));
-	assert_int_equal(t.m.end, END_COMMAND);
-	assert_int_equal(command_status(&t.m.command), 7);
+	assert_int_equal(t.end, END_COMMAND);
+	assert_int_equal(command_status(&t.cmd), 7);
 	rig_down(&t);
 }
 
@@ -183,8 +207,8 @@ static void one_that_never_opened_its_streams_is_stopped_too(void **state __unus
 	send_packet(&t, VIRTIO_VSOCK_OP_REQUEST, GUEST_CONTROL, NULL, 0);
 	say(&t, "signal 9\n");
 	assert_true(guest_is_stopped(&t));
-	assert_int_equal(t.m.end, END_COMMAND);
-	assert_int_equal(command_status(&t.m.command), 128 + 9);
+	assert_int_equal(t.end, END_COMMAND);
+	assert_int_equal(command_status(&t.cmd), 128 + 9);
 	rig_down(&t);
 }
 
@@ -197,7 +221,7 @@ static void a_slow_reader_gets_all(bool ends_stream)
 
 	rig_up(&t);
 	connect_all(&t);
-	out = command_take_stream(&t.m.command, GUEST_STDOUT);
+	out = command_take_stream(&t.cmd, GUEST_STDOUT);
 	say(&t, "started 1\n");
 	sent = send_much(&t, GUEST_STDOUT);
 	if (ends_stream) {
@@ -206,13 +230,13 @@ static void a_slow_reader_gets_all(bool ends_stream)
 	}
 	say(&t, "exit 0\n");
 	assert_true(guest_is_stopped(&t));
-	assert_int_equal(t.m.end, END_NONE); /* the reader has not taken everything yet */
+	assert_int_equal(t.end, END_NONE); /* the reader has not taken everything yet */
 	let_time_pass(&t);
 	let_time_pass(&t);
-	assert_int_equal(t.m.end, END_NONE);
+	assert_int_equal(t.end, END_NONE);
 	assert_int_equal(read_all(&t, out), sent);
-	assert_int_equal(t.m.end, END_COMMAND);
-	assert_int_equal(command_status(&t.m.command), 0);
+	assert_int_equal(t.end, END_COMMAND);
+	assert_int_equal(command_status(&t.cmd), 0);
 	close(out);
 	rig_down(&t);
 }
@@ -240,8 +264,8 @@ static void time_is_over_whatever_the_guest_says(void **state __unused)
 		say(&t, words[i]);
 		let_time_pass(&t); /* the grace period ends */
 		(void)capture_end(&c);
-		assert_int_equal(t.m.end, END_KILLED);
-		assert_int_equal(command_status(&t.m.command), 124);
+		assert_int_equal(t.end, END_KILLED);
+		assert_int_equal(command_status(&t.cmd), 124);
 		rig_down(&t);
 	}
 }
@@ -256,11 +280,11 @@ static void a_late_exit_is_a_timeout_still(void **state __unused)
 	connect_all(&t);
 	say(&t, "started 1\n");
 	let_time_pass(&t);
-	assert_int_equal(t.m.end, END_NONE);
+	assert_int_equal(t.end, END_NONE);
 	say(&t, "exit 0\n");
 	assert_true(guest_is_stopped(&t));
-	assert_int_equal(t.m.end, END_COMMAND);
-	assert_int_equal(command_status(&t.m.command), 124);
+	assert_int_equal(t.end, END_COMMAND);
+	assert_int_equal(command_status(&t.cmd), 124);
 	rig_down(&t);
 }
 
@@ -272,8 +296,8 @@ static void nothing_comes_after_the_last_line(void **state __unused)
 	rig_up(&t);
 	connect_all(&t);
 	say(&t, "exit 3\nexit 0\nerror no\nsignal 1\n");
-	assert_int_equal(t.m.end, END_COMMAND);
-	assert_int_equal(command_status(&t.m.command), 3);
+	assert_int_equal(t.end, END_COMMAND);
+	assert_int_equal(command_status(&t.cmd), 3);
 	rig_down(&t);
 }
 
