@@ -101,7 +101,7 @@ static const char *in_words(enum machine_end end)
 static void say_why(struct minivmm *vm)
 {
 	const bool error = vm->end == END_CRASHED || vm->end == END_FAILED ||
-			   (vm->config.command.argv && !command_went_well(&vm->m.command));
+			   (vm->config->command.argv && !command_went_well(&vm->m.command));
 
 	pthread_mutex_lock(&vm->why_lock);
 	if (error && *vm->error)
@@ -118,7 +118,7 @@ static bool lives_again(struct minivmm *vm, enum machine_end end, bool lingers)
 	bool again;
 
 	pthread_mutex_lock(&vm->lock);
-	again = end == END_RESET && vm->config.on_reset == ON_RESET_RESTART && !vm->button &&
+	again = end == END_RESET && vm->config->on_reset == ON_RESET_RESTART && !vm->button &&
 		!vm->at_once;
 	vm->lingers = lingers && again;
 	pthread_mutex_unlock(&vm->lock);
@@ -166,11 +166,23 @@ static void live(struct minivmm *vm)
 	machine_stop(m);
 	if (m->config->command.argv)
 		say_why(vm); /* the command's end is known only now */
-	if (vm->config.stats)
+	if (vm->config->stats)
 		log_stats(m);
 	vm->json = m->command.json;
 	m->command.json = (struct command_json){ .out.fd = -1 };
 	machine_destroy(m);
+}
+
+static int init_machine(struct minivmm *vm)
+{
+	const bool again = vm->config->on_reset == ON_RESET_RESTART;
+	const struct machine_owner owner = {
+		.kept = again ? &vm->kept : NULL,
+		.patience = &vm->patience,
+		.descriptors = vm->from->descriptors,
+	};
+
+	return machine_init(&vm->m, vm->config, &owner);
 }
 
 /* Makes a new machine in the place of the one that is gone. Returns false if that failed. */
@@ -186,7 +198,7 @@ static bool revive(struct minivmm *vm)
 	if (again.sink.level > LOG_ERROR)
 		again.sink.level = LOG_ERROR; /* the other messages were said before */
 	before = log_use(&again.sink);
-	rc = machine_init(&vm->m, &vm->config, &vm->kept, &vm->patience);
+	rc = init_machine(vm);
 	log_use(before);
 	if (rc == 0) {
 		pthread_mutex_lock(&vm->lock);
@@ -259,8 +271,7 @@ static struct minivmm *vm_new(struct minivmm_config *c)
 		return NULL;
 	__atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
 	vm->from = c;
-	vm->config = c->c;
-	vm->config.action = ACTION_BOOT;
+	vm->config = &c->c;
 	vm->event = c->event;
 	vm->event_ctx = c->event_ctx;
 	vm->json.out.fd = -1;
@@ -282,8 +293,7 @@ static struct minivmm *vm_new(struct minivmm_config *c)
 static int build(void *arg)
 {
 	struct minivmm *vm = arg;
-	const bool again = vm->config.on_reset == ON_RESET_RESTART;
-	int rc = machine_init(&vm->m, &vm->config, again ? &vm->kept : NULL, &vm->patience);
+	int rc = init_machine(vm);
 
 	if (rc < 0)
 		machine_destroy(&vm->m);
@@ -324,13 +334,11 @@ int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
 	before = api_enter(&v->log);
 	rc = v->end_fd < 0 ? log_errno("eventfd") : patience_init(&v->patience);
 	if (rc == 0)
-		rc = config_check(&v->config);
+		rc = config_check(v->config);
 	if (rc == 0 && !given)
 		rc = log_ret(-EBADF, "%s", text);
-	if (rc == 0) {
-		config_complete_command(&v->config);
-		rc = paths_check(&v->config);
-	}
+	if (rc == 0)
+		rc = paths_check(v->config);
 	if (rc == 0)
 		rc = api_on_thread(build, v);
 	rc = api_leave(before, rc);

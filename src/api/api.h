@@ -24,11 +24,12 @@ struct api_log {
 
 struct minivmm_config {
 	struct config c;
-	uint64_t seen;      /* the options that were set */
-	unsigned refs;      /* atomic: its owner, and the machines made of it */
-	bool used;          /* a machine was made of it: it is constant */
-	bool broken;        /* an option may be half set */
-	struct api_log log; /* for messages of functions that get this */
+	uint64_t seen;        /* the options that were set */
+	unsigned refs;        /* atomic: its owner, and the machines made of it */
+	bool used;            /* a machine was made of it: it is constant */
+	bool broken;          /* an option may be half set */
+	uint64_t descriptors; /* RLIMIT_NOFILE when the command was set; 0: unknown */
+	struct api_log log;   /* for messages of functions that get this */
 	minivmm_event_fn *event;
 	void *event_ctx;
 };
@@ -51,7 +52,7 @@ int api_refuse(int rc, const char *text);
 
 struct minivmm {
 	struct machine m;
-	struct config config;        /* its pointers point into from's */
+	const struct config *config; /* from's */
 	struct minivmm_config *from; /* a reference */
 	struct api_log log;
 	minivmm_event_fn *event;

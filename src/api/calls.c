@@ -94,7 +94,7 @@ long long minivmm_balloon(struct minivmm *vm, long long bytes)
 
 	api_hold(vm);
 	rc = api_call_running(vm);
-	if (rc == 0 && !vm->config.balloon.on)
+	if (rc == 0 && !vm->config->balloon.on)
 		rc = api_refuse(-ENOTSUP, "the guest has no balloon");
 	else if (rc == 0 && !vm->live)
 		rc = api_refuse(-EAGAIN, "the guest is about to run anew, or to end");
@@ -110,7 +110,7 @@ long long minivmm_balloon(struct minivmm *vm, long long bytes)
 
 unsigned long long minivmm_memory(const struct minivmm *vm)
 {
-	return vm->config.memory.size;
+	return vm->config->memory.size;
 }
 
 int minivmm_window_changed(struct minivmm *vm)
@@ -124,7 +124,7 @@ int minivmm_window_changed(struct minivmm *vm)
 
 int minivmm_on_stdio(const struct minivmm *vm)
 {
-	const struct config *c = &vm->config;
+	const struct config *c = vm->config;
 
 	for (size_t i = 0; i < c->nr_ports; i++)
 		if (c->port[i].end.kind == HOST_STDIO)
@@ -137,7 +137,7 @@ int minivmm_stream(struct minivmm *vm, enum minivmm_stream which)
 	int fd = -1;
 
 	api_call(vm);
-	if (!vm->config.command.argv)
+	if (!vm->config->command.argv)
 		fd = api_refuse(-ENOTSUP, "the machine runs no command");
 	else if (vm->state == NEW)
 		fd = command_take_stream(&vm->m.command, (unsigned)which);
@@ -151,7 +151,7 @@ int minivmm_signal(struct minivmm *vm, int signal)
 {
 	int rc = api_call_running(vm);
 
-	if (rc == 0 && !vm->config.command.argv)
+	if (rc == 0 && !vm->config->command.argv)
 		rc = api_refuse(-ENOTSUP, "the machine runs no command");
 	else if (rc == 0 && vm->live)
 		command_tell(&vm->m.command, "signal %d", signal);
@@ -162,7 +162,7 @@ int minivmm_window_size(struct minivmm *vm, unsigned rows, unsigned columns)
 {
 	int rc = api_call_running(vm);
 
-	if (rc == 0 && !vm->config.command.terminal)
+	if (rc == 0 && !vm->config->command.terminal)
 		rc = api_refuse(-ENOTSUP, "the machine runs no command at a terminal");
 	else if (rc == 0 && vm->live)
 		command_tell(&vm->m.command, "size %u %u", rows, columns);
@@ -171,7 +171,7 @@ int minivmm_window_size(struct minivmm *vm, unsigned rows, unsigned columns)
 
 int minivmm_has_terminal(const struct minivmm *vm)
 {
-	return vm->config.command.terminal;
+	return vm->config->command.terminal;
 }
 
 void minivmm_log(struct minivmm *vm, int level, const char *text)
@@ -180,7 +180,7 @@ void minivmm_log(struct minivmm *vm, int level, const char *text)
 	struct api_log log;
 
 	api_hold(vm);
-	api_log_init(&log, vm->config.log_level, vm->log.fn, vm->log.ctx);
+	api_log_init(&log, vm->config->log_level, vm->log.fn, vm->log.ctx);
 	log.foreign = true;
 	before = log_use(&log.sink);
 	log_msg((enum log_level)level, "%s", text);

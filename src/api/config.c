@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "host/doctor.h"
 #include "machine/machine.h"
@@ -162,6 +163,15 @@ int minivmm_config_set(struct minivmm_config *c, const char *name, const char *v
 	return api_leave(before, rc);
 }
 
+/* The command gets the limit of now: a program may raise its own afterwards. */
+static void remember_descriptors(struct minivmm_config *c)
+{
+	struct rlimit limit;
+
+	if (c->c.command.argv && getrlimit(RLIMIT_NOFILE, &limit) == 0)
+		c->descriptors = limit.rlim_cur;
+}
+
 int minivmm_config_command(struct minivmm_config *c, char *const argv[])
 {
 	struct log_sink *before;
@@ -174,6 +184,7 @@ int minivmm_config_command(struct minivmm_config *c, char *const argv[])
 	before = api_enter(&c->log);
 	rc = config_command(&c->c, argv, config_seen(c->seen, "memory"),
 			    config_seen(c->seen, "cpus"));
+	remember_descriptors(c);
 	c->broken |= rc < 0;
 	return api_leave(before, rc);
 }
@@ -199,6 +210,7 @@ int minivmm_config_args(struct minivmm_config *c, int argc, char *const argv[])
 		return api_refuse(-EBUSY, "a command line can only set a new configuration");
 	before = api_enter(&c->log);
 	rc = config_parse(&c->c, argc, argv);
+	remember_descriptors(c);
 	c->broken |= rc < 0;
 	c->seen = UINT64_MAX;
 	c->log.sink.level = c->c.log_level;
@@ -209,23 +221,20 @@ int minivmm_config_args(struct minivmm_config *c, int argc, char *const argv[])
 
 static int print_machine(const struct minivmm_config *c, FILE *out)
 {
-	struct config dry = c->c;
+	const struct machine_owner owner = { .descriptors = c->descriptors, .dry = true };
 	struct machine *m = calloc(1, sizeof(*m));
 	char text[GIVEN_TEXT];
 	int rc;
 
 	if (!m)
 		return log_ret(-ENOMEM, "out of memory");
-	dry.action = ACTION_DRY_RUN;
-	rc = config_check(&dry);
-	if (rc == 0 && !given_are_open(&dry, text))
+	rc = config_check(&c->c);
+	if (rc == 0 && !given_are_open(&c->c, text))
 		rc = log_ret(-EBADF, "%s", text);
+	if (rc == 0)
+		rc = paths_check(&c->c);
 	if (rc == 0) {
-		config_complete_command(&dry);
-		rc = paths_check(&dry);
-	}
-	if (rc == 0) {
-		rc = machine_init(m, &dry, NULL, NULL);
+		rc = machine_init(m, &c->c, &owner);
 		if (rc == 0)
 			machine_print(m, out);
 		machine_destroy(m);

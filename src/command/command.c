@@ -174,7 +174,7 @@ static void command_none(struct command *cmd)
 
 int command_init(struct command *cmd, const struct config *c, const struct command_host *host)
 {
-	const bool live = c->action != ACTION_DRY_RUN;
+	const bool live = !host->dry;
 	int rc;
 
 	command_none(cmd);

@@ -40,6 +40,8 @@ struct command_host {
 	struct command_clock (*clock)(void *ctx);
 	void (*figures)(void *ctx, struct machine_figures *f); /* as machine_figures() */
 	void *ctx;
+	uint64_t descriptors; /* the most that the command may have; 0: as many as we may */
+	bool dry;             /* it is only described, and nothing is opened for it */
 };
 
 enum command_end { COMMAND_UNKNOWN, COMMAND_EXITED, COMMAND_SIGNALLED, COMMAND_ERROR };

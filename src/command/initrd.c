@@ -219,15 +219,15 @@ static void put_env(const struct command_config *c, FILE *out)
 
 /* The command gets the caller's limits; "unlimited" is one, too, where the guest's kernel would set
  * a limit. */
-static void put_limits(const struct command_config *c, FILE *out)
+static void put_limits(uint64_t descriptors, FILE *out)
 {
 	for (unsigned i = 0; i < RLIM_NLIMITS; i++) {
 		struct rlimit l;
 
 		if (getrlimit((__rlimit_resource_t)i, &l) < 0)
 			continue;
-		if (i == RLIMIT_NOFILE && c->descriptors)
-			l.rlim_cur = min(l.rlim_cur, c->descriptors);
+		if (i == RLIMIT_NOFILE && descriptors)
+			l.rlim_cur = min(l.rlim_cur, descriptors);
 		fprintf(out, "limit=%u %lu %lu%c", i, l.rlim_cur, l.rlim_max, 0);
 	}
 }
@@ -308,7 +308,7 @@ static int put_orders(const struct command *cmd, FILE *out)
 		rc = command_put_shares(c, out);
 	if (rc < 0)
 		return rc;
-	put_limits(c, out);
+	put_limits(cmd->host.descriptors, out);
 	put_env(c, out);
 	for (char **arg = c->argv; *arg; arg++)
 		fprintf(out, "arg=%s%c", *arg, 0);

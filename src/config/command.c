@@ -5,10 +5,10 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #define MOST_MEMORY  (2 * GIB)
 #define LEAST_MEMORY (256 * MIB)
+#define DEFAULT_CID  3
 
 /* Is one of its parts ".."? */
 static bool has_dots(const char *text, size_t len)
@@ -114,7 +114,6 @@ static unsigned default_cpus(void)
 
 int config_command(struct config *c, char *const argv[], bool memory_seen, bool cpus_seen)
 {
-	struct rlimit limit;
 	size_t nr = 0;
 
 	while (argv[nr])
@@ -132,8 +131,6 @@ int config_command(struct config *c, char *const argv[], bool memory_seen, bool 
 		c->memory.size = default_memory();
 	if (!cpus_seen)
 		c->cpus = default_cpus();
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-		c->command.descriptors = limit.rlim_cur;
 	return 0;
 }
 
@@ -228,30 +225,9 @@ int config_check_command(const struct config *c)
 	return 0;
 }
 
-static struct fs_config *add_fs(struct config *c, const char *option, const char *tag,
-				const char *path, bool readonly)
+unsigned config_cid(const struct config *c)
 {
-	struct fs_config *f = &c->fs[c->nr_fs++];
-
-	*f = (struct fs_config){ .option = option, .path = (char *)path, .readonly = readonly };
-	snprintf(f->tag, sizeof(f->tag), "%s", tag);
-	return f;
-}
-
-void config_complete_command(struct config *c)
-{
-	char tag[32];
-
-	if (!c->command.argv)
-		return;
-	add_fs(c, "--root", COMMAND_TAG_ROOT, c->command.root ?: "/", true);
-	for (size_t i = 0; i < c->command.nr_shares; i++) {
-		snprintf(tag, sizeof(tag), COMMAND_TAG_SHARE "%u", (unsigned)i);
-		add_fs(c, "--share", tag, c->command.share[i].path, !c->command.share[i].writable)
-			->files = true;
-	}
-	if (!c->vsock.cid)
-		c->vsock.cid = 3;
+	return c->vsock.cid ?: c->command.argv ? DEFAULT_CID : 0;
 }
 
 void config_command_destroy(struct command_config *r)

@@ -24,8 +24,7 @@ int config_command(struct config *c, char *const argv[], bool memory_seen,
  * Returns 0 or -EINVAL, logged. */
 int config_check_command(const struct config *c) __must_check;
 
-/* Adds what a machine that runs a command has. c is a copy of a configuration that was checked, and
- * refers to it: the original must outlive it. */
-void config_complete_command(struct config *c);
+/* Returns the CID of the guest's vsock device, which a command needs in any case; 0: there is none. */
+unsigned config_cid(const struct config *c);
 
 void config_command_destroy(struct command_config *r);

@@ -322,6 +322,21 @@ bool config_seen(uint64_t seen, const char *name)
 	return false;
 }
 
+/* A daemon has it, too. */
+static int check_shared_memory(const struct memory_config *m)
+{
+	if (m->mergeable)
+		return log_ret(
+			-EINVAL,
+			"--memory mergeable=on: the host merges no memory that a daemon shares (--fs socket=); leave out one of them");
+	if (m->huge == HUGE_2M || m->huge == HUGE_1G)
+		return log_ret(
+			-EINVAL,
+			"--memory hugepages=%s: a daemon that shares such pages (--fs socket=) could take them away, which would kill minivmm; use hugepages=on",
+			m->huge == HUGE_2M ? "2M" : "1G");
+	return 0;
+}
+
 int config_check(const struct config *c)
 {
 	int rc = config_check_command(c);
@@ -332,16 +347,10 @@ int config_check(const struct config *c)
 		return log_ret(
 			-EINVAL,
 			"--kernel is missing: name a file to boot, as in minivmm --kernel bzImage; minivmm --help lists the options");
-	if (c->memory.shared && c->memory.mergeable)
-		return log_ret(
-			-EINVAL,
-			"--memory mergeable=on: the host merges no memory that a daemon shares (--fs socket=); leave out one of them");
-	if (c->memory.shared && (c->memory.huge == HUGE_2M || c->memory.huge == HUGE_1G))
-		return log_ret(
-			-EINVAL,
-			"--memory hugepages=%s: a daemon that shares such pages (--fs socket=) could take them away, which would kill minivmm; use hugepages=on",
-			c->memory.huge == HUGE_2M ? "2M" : "1G");
-	rc = config_check_stdio(c);
+	if (config_shares_memory(c))
+		rc = check_shared_memory(&c->memory);
+	if (rc == 0)
+		rc = config_check_stdio(c);
 	if (rc == 0)
 		rc = config_check_sockets(c);
 	return rc == 0 ? check_balloon(c) : rc;

@@ -43,7 +43,6 @@ struct memory_config {
 	uint64_t size; /* bytes */
 	enum huge_pages huge;
 	bool prefault, mergeable;
-	bool shared; /* with a device in another process; no option of its own: others need it */
 };
 
 struct disk_config {
@@ -99,20 +98,17 @@ struct vsock_config {
 	bool vhost;
 };
 
-/* A shared directory. */
+/* A shared directory, of --fs. */
 struct fs_config {
-	const char *option; /* for messages; NULL: --fs */
-	char tag[37];       /* the guest's name for it */
-	char *path;         /* the directory; either this */
-	char *socket;       /* or the socket of the daemon that has it */
+	char tag[37]; /* the guest's name for it */
+	char *path;   /* the directory; either this */
+	char *socket; /* or the socket of the daemon that has it */
 	bool readonly;
-	bool files; /* path may be a file, which is shared alone */
 	enum fuse_cache cache;
 	bool limited; /* readonly= or cache= was given */
 };
 
 #define CONFIG_MAX_SHARES 8
-#define CONFIG_FS_ROOM    (CONFIG_MAX_FS + 1 + CONFIG_MAX_SHARES) /* shares of run included */
 #define CONFIG_MAX_ENV    256
 
 struct command_share {
@@ -139,7 +135,6 @@ struct command_config {
 	char *env[CONFIG_MAX_ENV];
 	size_t nr_env;
 	bool clean_env;
-	uint64_t descriptors;   /* the caller's RLIMIT_NOFILE: the command gets it, minivmm more */
 	char *user, *directory; /* NULL: the caller's */
 	unsigned timeout;       /* seconds; 0: none */
 	bool terminal;
@@ -160,7 +155,7 @@ struct config {
 	struct net_config net[CONFIG_MAX_NETS];
 	size_t nr_nets;
 	struct vsock_config vsock;
-	struct fs_config fs[CONFIG_FS_ROOM];
+	struct fs_config fs[CONFIG_MAX_FS];
 	size_t nr_fs;
 	struct command_config command;
 	struct host_end serial, console;

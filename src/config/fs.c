@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "config/command.h"
+
 static const struct opt_choice caches[] = {
 	{ "auto", FUSE_CACHE_AUTO },
 	{ "always", FUSE_CACHE_ALWAYS },
@@ -75,8 +77,6 @@ int config_set_fs(const struct opt_value *v, void *field)
 		return opt_fail(
 			v, "the path has %zu bytes, and a socket's may have %d; use a shorter one",
 			strlen(f->socket), CONFIG_MAX_SOCKET_PATH);
-	if (f->socket)
-		c->memory.shared = true;
 	for (const struct fs_config *o = c->fs; o < f; o++) {
 		if (!strcmp(o->tag, f->tag))
 			return opt_fail(v, "directory %s has this tag already; give each its own",
@@ -89,4 +89,53 @@ void config_fs_destroy(struct fs_config *f)
 {
 	free(f->path);
 	free(f->socket);
+}
+
+static void list_command(const struct command_config *c, struct shared_dir *dir)
+{
+	dir[0] = (struct shared_dir){
+		.option = "--root",
+		.tag = COMMAND_TAG_ROOT,
+		.path = c->root ?: "/",
+		.readonly = true,
+	};
+	for (size_t i = 0; i < c->nr_shares; i++) {
+		struct shared_dir *d = &dir[1 + i];
+
+		*d = (struct shared_dir){
+			.option = "--share",
+			.path = c->share[i].path,
+			.readonly = !c->share[i].writable,
+			.files = true,
+		};
+		snprintf(d->tag, sizeof(d->tag), COMMAND_TAG_SHARE "%zu", i);
+	}
+}
+
+size_t config_shared_dirs(const struct config *c, struct shared_dir dir[CONFIG_MAX_SHARED_DIRS])
+{
+	for (size_t i = 0; i < c->nr_fs; i++) {
+		const struct fs_config *f = &c->fs[i];
+
+		dir[i] = (struct shared_dir){
+			.option = "--fs",
+			.path = f->path,
+			.socket = f->socket,
+			.readonly = f->readonly,
+			.cache = f->cache,
+		};
+		memcpy(dir[i].tag, f->tag, sizeof(f->tag));
+	}
+	if (!c->command.argv)
+		return c->nr_fs;
+	list_command(&c->command, dir + c->nr_fs);
+	return c->nr_fs + 1 + c->command.nr_shares;
+}
+
+bool config_shares_memory(const struct config *c)
+{
+	for (size_t i = 0; i < c->nr_fs; i++)
+		if (c->fs[i].socket)
+			return true;
+	return false;
 }

@@ -18,6 +18,7 @@
 #include <sys/sysmacros.h>
 
 #include "backend/stream/output.h"
+#include "config/fs.h"
 
 #define MAX_LINKS 40 /* the kernel's limit */
 
@@ -25,7 +26,7 @@
 struct place {
 	dev_t dev;
 	ino_t ino;
-	const struct fs_config *share;
+	const struct shared_dir *share;
 };
 
 struct places {
@@ -33,12 +34,12 @@ struct places {
 	size_t nr;
 };
 
-static bool is_writable(const struct fs_config *f)
+static bool is_writable(const struct shared_dir *d)
 {
-	return f->path && !f->readonly;
+	return d->path && !d->readonly;
 }
 
-static int add_place(struct places *p, const char *path, const struct fs_config *share)
+static int add_place(struct places *p, const char *path, const struct shared_dir *share)
 {
 	struct place *more;
 	struct stat st;
@@ -125,7 +126,7 @@ static bool inner_path(const char *path, struct mount *m, char inner[2 * PATH_MA
 	return found;
 }
 
-static int add_mounts(struct places *p, const struct fs_config *share)
+static int add_mounts(struct places *p, const struct shared_dir *share)
 {
 	struct mount *m = calloc(2, sizeof(*m)), *of_share = m, *other = m + 1;
 	char inner[2 * PATH_MAX];
@@ -143,16 +144,16 @@ static int add_mounts(struct places *p, const struct fs_config *share)
 	return rc;
 }
 
-static int find_places(struct places *p, const struct config *c)
+static int find_places(struct places *p, const struct shared_dir *dir, size_t nr)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < c->nr_fs && rc == 0; i++) {
-		if (!is_writable(&c->fs[i]))
+	for (size_t i = 0; i < nr && rc == 0; i++) {
+		if (!is_writable(&dir[i]))
 			continue;
-		rc = add_place(p, c->fs[i].path, &c->fs[i]);
+		rc = add_place(p, dir[i].path, &dir[i]);
 		if (rc == 0)
-			rc = add_mounts(p, &c->fs[i]);
+			rc = add_mounts(p, &dir[i]);
 	}
 	return rc;
 }
@@ -161,8 +162,8 @@ static int find_places(struct places *p, const struct config *c)
 
 struct walk {
 	const struct places *places;
-	const struct fs_config *found; /* the path leads through that share; NULL: through none */
-	bool link;                     /* and through a link after that */
+	const struct shared_dir *found; /* the path leads through that share; NULL: through none */
+	bool link;                      /* and through a link after that */
 	unsigned links;
 	int at; /* O_PATH: how far the walk has come */
 	struct stat st;
@@ -253,14 +254,9 @@ static void walk(struct walk *w, const struct places *places, const char *path)
 
 /* -- the paths ------------------------------------------------------------------------------- */
 
-static const char *name_of(const struct fs_config *f)
+static const char *way_out(const struct shared_dir *d)
 {
-	return f->option ?: "--fs";
-}
-
-static const char *way_out(const struct fs_config *f)
-{
-	return f->option ? "without :rw" : "with readonly=on";
+	return strcmp(d->option, "--fs") ? "without :rw" : "with readonly=on";
 }
 
 /* option is the beginning of the message, up to the path. */
@@ -276,7 +272,7 @@ static int check(const struct places *p, const char *option, const char *path)
 	return log_ret(
 		-EINVAL,
 		"%s%s: that is in %s, which the guest may write (%s): it could put a link to another file there; choose a path outside, or share the directory %s",
-		option, path, w.found->path, name_of(w.found), way_out(w.found));
+		option, path, w.found->path, w.found->option, way_out(w.found));
 }
 
 static int check_end(const struct places *p, const char *option, const struct host_end *e)
@@ -288,19 +284,19 @@ static int check_end(const struct places *p, const char *option, const struct ho
 }
 
 /* A share may lie in another one, unless the way to it has a link that the guest can change. */
-static int check_share(const struct places *p, const struct fs_config *f)
+static int check_share(const struct places *p, const struct shared_dir *d)
 {
 	struct walk w;
 
-	if (f->socket)
-		return check(p, "--fs socket=", f->socket);
-	walk(&w, p, f->path);
+	if (d->socket)
+		return check(p, "--fs socket=", d->socket);
+	walk(&w, p, d->path);
 	if (!w.link)
 		return 0;
 	return log_ret(
 		-EINVAL,
 		"%s %s: a link on the way there is in %s, which the guest may write (%s); name the directory without it, or share the other one %s",
-		name_of(f), f->path, w.found->path, name_of(w.found), way_out(w.found));
+		d->option, d->path, w.found->path, w.found->option, way_out(w.found));
 }
 
 static int check_devices(const struct places *p, const struct config *c)
@@ -317,8 +313,6 @@ static int check_devices(const struct places *p, const struct config *c)
 		if (rc == 0)
 			rc = check(p, "--net script=", c->net[i].script);
 	}
-	for (size_t i = 0; i < c->nr_fs && rc == 0; i++)
-		rc = check_share(p, &c->fs[i]);
 	for (size_t i = 0; i < c->nr_ports && rc == 0; i++)
 		rc = check_end(p, "--port", &c->port[i].end);
 	return rc;
@@ -346,11 +340,15 @@ static int check_all(struct places *p, const struct config *c)
 
 int paths_check(const struct config *c)
 {
+	struct shared_dir dir[CONFIG_MAX_SHARED_DIRS];
+	const size_t nr = config_shared_dirs(c, dir);
 	struct places p = { 0 };
-	int rc = find_places(&p, c);
+	int rc = find_places(&p, dir, nr);
 
 	if (rc == 0 && p.nr)
 		rc = check_all(&p, c);
+	for (size_t i = 0; i < nr && rc == 0 && p.nr; i++)
+		rc = check_share(&p, &dir[i]);
 	free(p.at);
 	return rc;
 }

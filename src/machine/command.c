@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "machine/command.h"
 
+#include "command/initramfs.h"
+#include "machine/devices.h"
+
 static void end(void *ctx, enum machine_end why)
 {
 	machine_end(ctx, why, 0);
@@ -33,7 +36,28 @@ int machine_command_init(struct machine *m)
 		.clock = tell_clock,
 		.figures = figures,
 		.ctx = m,
+		.descriptors = m->owner.descriptors,
+		.dry = m->owner.dry,
 	};
 
 	return command_init(&m->command, m->config, &host);
+}
+
+int machine_command_initrd(struct machine *m, struct boot_request *r, const struct file *kernel,
+			   const struct file *initrd, struct initramfs *a)
+{
+	const char *module[DEVICES_MAX_MODULES];
+	int rc = 0;
+
+	r->initrd = initrd->data;
+	r->initrd_len = initrd->len;
+	r->initrd_name = m->config->initrd;
+	if (m->config->command.argv) {
+		devices_modules(m, module);
+		rc = command_initrd(&m->command, kernel, initrd, module, a);
+		r->initrd = a->data;
+		r->initrd_len = a->len;
+		r->initrd_name = "of run";
+	}
+	return rc;
 }

@@ -9,7 +9,7 @@
 static int open_end(struct machine *m, struct stream **s, const char *what,
 		    const struct host_end *e, const struct power *power, struct kept *kept)
 {
-	if (m->config->action == ACTION_DRY_RUN)
+	if (m->owner.dry)
 		return 0; /* a dry run leaves the terminal and files alone */
 	switch (e->kind) {
 	case HOST_STDIO:
@@ -39,7 +39,7 @@ int machine_console_open(struct machine *m, const struct power *power)
 	if (c->command.argv && c->serial.kind == HOST_NONE) {
 		m->serial = &m->command.console.stream;
 		rc = 0;
-	} else if (shared && c->action != ACTION_DRY_RUN) {
+	} else if (shared && !m->owner.dry) {
 		/* When both have the same terminal, its input goes to the console. */
 		rc = tty_stdout(&m->serial, &m->loop, "serial port", MACHINE_KEPT(m, serial));
 	} else {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "machine/devices.h"
 
+#include "config/command.h"
 #include "machine/console.h"
 #include "machine/fs.h"
 #include "machine/net.h"
@@ -56,9 +57,10 @@ static int init_rng(struct machine *m)
 static int init_vsock(struct machine *m)
 {
 	const struct vsock_config *c = &m->config->vsock;
+	const unsigned cid = config_cid(m->config);
 	const bool live = m->vm.fd >= 0;
 	const struct vsock_options o = {
-		.cid = c->cid,
+		.cid = cid,
 		.path = c->path,
 		.dry = !live,
 		.fds = &m->fds,
@@ -66,9 +68,9 @@ static int init_vsock(struct machine *m)
 	};
 	int rc;
 
-	if (!c->cid)
+	if (!cid)
 		return 0;
-	rc = c->vhost ? vsock_vhost_init(&m->vsock_vhost, c->cid, live, o.kept)
+	rc = c->vhost ? vsock_vhost_init(&m->vsock_vhost, cid, live, o.kept)
 		      : virtio_vsock_init(&m->vsock, &o, &m->io[0].loop);
 	if (rc == 0)
 		rc = command_connect(&m->command, &m->vsock);

@@ -4,10 +4,10 @@
 /* A dry run connects to nothing. */
 static int init_daemon(struct machine *m, size_t i, struct loop *loop)
 {
-	const struct fs_config *c = &m->config->fs[i];
+	const struct shared_dir *d = &m->shared_dir[i];
 	const struct fs_vhost_options o = {
-		.tag = c->tag,
-		.path = c->socket,
+		.tag = d->tag,
+		.path = d->socket,
 		.dry = m->vm.fd < 0,
 		.memory = { .fd = m->ram.memfd, .host = m->ram.host },
 		.kept = MACHINE_KEPT(m, fs[i]),
@@ -19,28 +19,28 @@ static int init_daemon(struct machine *m, size_t i, struct loop *loop)
 
 int machine_fs_init(struct machine *m)
 {
-	const struct config *c = m->config;
+	struct loop *loop = &m->io[m->config->io_threads].loop; /* the loop of all shares */
 	int rc = 0;
 
-	for (size_t i = 0; i < c->nr_fs && rc == 0; i++) {
-		struct loop *loop = &m->io[c->io_threads].loop; /* the loop of all shares */
+	for (size_t i = 0; i < m->nr_shared_dirs && rc == 0; i++) {
+		const struct shared_dir *d = &m->shared_dir[i];
 		const struct fuse_options o = {
-			.option = c->fs[i].option ?: "--fs",
-			.path = c->fs[i].path,
-			.readonly = c->fs[i].readonly,
-			.files = c->fs[i].files,
-			.cache = c->fs[i].cache,
+			.option = d->option,
+			.path = d->path,
+			.readonly = d->readonly,
+			.files = d->files,
+			.cache = d->cache,
 			.stopping = &m->stopping,
 			.fds = &m->fds,
 			.kept = MACHINE_KEPT(m, fs[i]),
 		};
 
 		m->nr_fs++; /* machine_fs_destroy() destroys it, even if it is only half made */
-		if (c->fs[i].socket) {
+		if (d->socket) {
 			rc = init_daemon(m, i, loop);
 			continue;
 		}
-		rc = virtio_fs_init(&m->fs[i], c->fs[i].tag, &o);
+		rc = virtio_fs_init(&m->fs[i], d->tag, &o);
 		if (rc == 0)
 			rc = machine_add_virtio(m, &m->fs[i].vd, loop);
 	}

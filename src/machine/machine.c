@@ -29,17 +29,27 @@
  * long. */
 static unsigned nr_io_threads(const struct machine *m)
 {
-	return m->config->io_threads + (m->config->nr_fs > 0);
+	return m->config->io_threads + (m->nr_shared_dirs > 0);
+}
+
+static int init_ram(struct machine *m)
+{
+	const struct kept *before = MACHINE_KEPT(m, kvm);
+	const unsigned how = (config_shares_memory(m->config) ? RAM_SHARED : 0) |
+			     (before && kept_has(before, 0) ? RAM_AGAIN : 0);
+	int rc = ram_alloc(&m->ram, &m->config->memory, how);
+
+	return rc == 0 ? ram_layout(&m->ram, &m->mem) : rc;
 }
 
 static int init_loops(struct machine *m)
 {
 	int rc = loop_init(&m->loop);
 
-	m->loop.patience = m->patience;
+	m->loop.patience = m->owner.patience;
 	for (unsigned i = 0; i < nr_io_threads(m) && rc == 0; i++) {
 		rc = loop_init(&m->io[i].loop);
-		m->io[i].loop.patience = m->patience;
+		m->io[i].loop.patience = m->owner.patience;
 	}
 	return rc;
 }
@@ -83,26 +93,6 @@ static int place_tables(struct machine *m)
 	return board_place_tables(&m->board, &m->mem, &places);
 }
 
-/* Gives r the user's initrd or, if there is a command, that one followed by ours. */
-static int make_initrd(struct machine *m, struct boot_request *r, const struct file *kernel,
-		       const struct file *initrd, struct initramfs *a)
-{
-	const char *module[DEVICES_MAX_MODULES];
-	int rc = 0;
-
-	r->initrd = initrd->data;
-	r->initrd_len = initrd->len;
-	r->initrd_name = m->config->initrd;
-	if (m->config->command.argv) {
-		devices_modules(m, module);
-		rc = command_initrd(&m->command, kernel, initrd, module, a);
-		r->initrd = a->data;
-		r->initrd_len = a->len;
-		r->initrd_name = "of run";
-	}
-	return rc;
-}
-
 /* Only Linux gets Linux's own words. */
 static int make_cmdline(struct machine *m, struct boot_request *r)
 {
@@ -133,7 +123,7 @@ static int place_kernel(struct machine *m)
 	if (rc == 0 && c->initrd)
 		rc = file_read(&initrd, "--initrd", c->initrd, MACHINE_KEPT(m, initrd));
 	if (rc == 0)
-		rc = make_initrd(m, &r, &kernel, &initrd, &archive);
+		rc = machine_command_initrd(m, &r, &kernel, &initrd, &archive);
 	m->times.files = monotonic_ns();
 	if (rc == 0 && getrandom(r.rng_seed, sizeof(r.rng_seed), 0) != sizeof(r.rng_seed))
 		rc = log_errno("getrandom");
@@ -190,24 +180,21 @@ static void machine_none(struct machine *m, const struct config *c)
 		m->io[i].loop = m->loop;
 }
 
-int machine_init(struct machine *m, const struct config *c, struct machine_kept *kept,
-		 struct patience *patience)
+int machine_init(struct machine *m, const struct config *c, const struct machine_owner *o)
 {
-	const bool live = c->action != ACTION_DRY_RUN;
+	const bool live = !o->dry;
 	int rc;
 
 	machine_none(m, c);
-	m->kept = kept;
-	m->patience = patience;
+	m->owner = *o;
+	m->nr_shared_dirs = config_shared_dirs(c, m->shared_dir);
 	m->times.begin = monotonic_ns();
 	fd_budget_init(&m->fds, fd_budget_limit());
 	rc = machine_command_init(m);
 	if (rc == 0 && !live)
 		rc = dry_run_check(c);
 	if (rc == 0)
-		rc = ram_alloc(&m->ram, &c->memory, kept && kept_has(&kept->kvm, 0));
-	if (rc == 0)
-		rc = ram_layout(&m->ram, &m->mem);
+		rc = init_ram(m);
 	if (rc == 0)
 		rc = init_loops(m);
 	m->times.memory = monotonic_ns();
@@ -322,8 +309,8 @@ void machine_serve(struct machine *m)
 
 void machine_stop(struct machine *m)
 {
-	if (m->patience)
-		patience_begin(m->patience, PATIENCE_NS);
+	if (m->owner.patience)
+		patience_begin(m->owner.patience, PATIENCE_NS);
 	stop_threads(m);
 	machine_console_close(m);
 	command_finish(&m->command);

@@ -8,8 +8,8 @@
  */
 #pragma once
 
-#include "config/config.h"
 #include "board.h"
+#include "config/fs.h"
 #include "host/file.h"
 #include "backend/kept.h"
 #include "common/boot.h"
@@ -56,17 +56,26 @@ struct machine_kept {
 	struct kept disk[CONFIG_MAX_DISKS];
 	struct kept net[CONFIG_MAX_NETS];
 	struct kept vsock;
-	struct kept fs[CONFIG_FS_ROOM];
+	struct kept fs[CONFIG_MAX_SHARED_DIRS];
 	struct kept made[MACHINE_MAX_MADE];
 };
 
+/* What a machine gets from its owner, and what is not the user's wish as the configuration is. */
+struct machine_owner {
+	/* What an earlier machine of the same configuration opened, which is not opened by name
+	 * again; NULL: the guest lives once. */
+	struct machine_kept *kept;
+	struct patience *patience; /* for its end; NULL: the end waits for ever */
+	uint64_t descriptors;      /* the most that the command may have; 0: as many as we may */
+	bool dry;                  /* it is only described: without a VM */
+};
+
 /* The member for one option, or NULL if the guest lives once. */
-#define MACHINE_KEPT(m, option) ((m)->kept ? &(m)->kept->option : NULL)
+#define MACHINE_KEPT(m, option) ((m)->owner.kept ? &(m)->owner.kept->option : NULL)
 
 struct machine {
 	const struct config *config; /* not owned */
-	struct machine_kept *kept;   /* not owned; NULL: the guest lives once */
-	struct patience *patience;   /* not owned; NULL: the end waits for ever */
+	struct machine_owner owner;
 
 	/* How the machine ended: the first reason counts. Atomic until machine_stop(). */
 	enum machine_end end;
@@ -97,9 +106,11 @@ struct machine {
 	struct virtio_net net[CONFIG_MAX_NETS];
 	struct net_backend no_net[CONFIG_MAX_NETS]; /* for a dry run */
 	size_t nr_nets;
-	struct virtio_fs fs[CONFIG_FS_ROOM]; /* for each share, either this */
-	struct fs_vhost fs_vhost[CONFIG_FS_ROOM];
+	struct virtio_fs fs[CONFIG_MAX_SHARED_DIRS]; /* for each share, either this */
+	struct fs_vhost fs_vhost[CONFIG_MAX_SHARED_DIRS];
 	size_t nr_fs;
+	struct shared_dir shared_dir[CONFIG_MAX_SHARED_DIRS]; /* that these are for */
+	size_t nr_shared_dirs;
 	struct virtio_dev rng;
 	struct virtio_dev *made[MACHINE_MAX_MADE]; /* what virtio_ops.make() made; or NULL */
 	struct virtio_console console, ports;
@@ -114,12 +125,10 @@ struct machine {
 	struct command command;
 };
 
-/* Builds the machine that c asks for; with ACTION_DRY_RUN it makes no VM. *m is all zeroes. kept
- * has what an earlier machine of the same c opened, which is then not opened by name again; or it
- * is NULL. patience is for the machine's end, or NULL. c, kept and patience outlive the machine.
- * Returns 0 or -errno, logged. machine_destroy() is safe, and must be called, after either. */
-int machine_init(struct machine *m, const struct config *c, struct machine_kept *kept,
-		 struct patience *patience) __must_check;
+/* Builds the machine that c asks for. *m is all zeroes; c, and what o points to, outlive it. Returns
+ * 0 or -errno, logged. machine_destroy() is safe, and must be called, after either. */
+int machine_init(struct machine *m, const struct config *c,
+		 const struct machine_owner *o) __must_check;
 void machine_destroy(struct machine *m);
 
 /* Gives vd, after virtio_init(), a transport, with its kicks on loop: the last step of a virtio

@@ -115,7 +115,7 @@ static int open_backend(struct machine *m, const struct net_config *c, struct ke
 static int init_net(struct machine *m, size_t i)
 {
 	const struct net_config *c = &m->config->net[i];
-	const bool live = m->config->action != ACTION_DRY_RUN;
+	const bool live = !m->owner.dry;
 	struct loop *loop = &m->io[i % m->config->io_threads].loop;
 	struct virtio_net_options o = {
 		.name = c->option,

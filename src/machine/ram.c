@@ -106,7 +106,7 @@ static int advise_all(const struct ram *r, const struct memory_config *c, bool a
 			r, MADV_HUGEPAGE,
 			"hugepages=on: this host's kernel has no transparent huge pages; leave it out");
 		if (rc == 0 && !again)
-			hostmem_warn_if_never("", c->shared);
+			hostmem_warn_if_never("", r->memfd != 0);
 	}
 	if (rc == 0 && c->mergeable) {
 		rc = advise(r, MADV_MERGEABLE,
@@ -130,19 +130,20 @@ static int prefault(const struct ram *r, const struct memory_config *c, bool aga
 		"prefault=on: the host can't give all of it now (or its kernel is older than 5.14); use a smaller --memory, or leave it out");
 }
 
-int ram_alloc(struct ram *r, const struct memory_config *c, bool again)
+int ram_alloc(struct ram *r, const struct memory_config *c, unsigned how)
 {
+	const bool shared = how & RAM_SHARED, again = how & RAM_AGAIN;
 	const uint64_t page = page_size(c->huge);
 	int rc;
 
-	assert(!c->shared || page == 4 * KIB);
+	assert(!shared || page == 4 * KIB);
 	assert(c->size > 0 && c->size <= CONFIG_MAX_MEMORY && c->size % page == 0);
 	*r = (struct ram){ 0 };
 	/* The alignment is at least 2 MiB, so that transparent huge pages can back huge pages of
 	 * the guest. */
 	rc = reserve(r, c->size, max(page, 2 * MIB));
 	r->releasable = page == 4 * KIB;
-	if (rc == 0 && c->shared)
+	if (rc == 0 && shared)
 		rc = make_memfd(r);
 	if (rc == 0)
 		rc = page > 4 * KIB ? map_huge(r, page, again) : map_small(r);

@@ -5,7 +5,7 @@
  * The mapping is anonymous and private, not a memfd: only such memory is merged by KSM, gets
  * transparent huge pages by the host's default settings, and faults in without a file's page cache
  * between. It is a memfd, sealed so that nobody can make it smaller or larger, when a device in
- * another process needs it (c->shared, vhost-user). Nothing is taken from the host before the guest
+ * another process needs it (RAM_SHARED, vhost-user). Nothing is taken from the host before the guest
  * touches it (unless prefault=on), so that a guest may be larger than the host; and a core dump
  * leaves it out. Inaccessible pages lie on either side, so that an index of ours that runs out of
  * guest RAM crashes minivmm, rather than overwriting something silently.
@@ -14,6 +14,9 @@
 
 #include "config/config.h"
 #include "vmm/mem.h"
+
+#define RAM_SHARED 1u /* with a device in another process */
+#define RAM_AGAIN  2u /* we had as much just now: the host's limits are not looked at again */
 
 struct ram {
 	uint8_t *host;   /* NULL: none */
@@ -27,9 +30,9 @@ struct ram {
 };
 
 /* Allocates RAM. c->size is a multiple of the page size that c->huge asks for (config_parse() sees
- * to that). again: this process had as much just now, so the host's limits are not looked at again.
- * Returns 0, or -errno, logged, with *r zeroed, as ram_free() leaves it, too. */
-int ram_alloc(struct ram *r, const struct memory_config *c, bool again) __must_check;
+ * to that). how is 0 or RAM_SHARED, RAM_AGAIN. Returns 0, or -errno, logged, with *r zeroed, as ram_free()
+ * leaves it, too. */
+int ram_alloc(struct ram *r, const struct memory_config *c, unsigned how) __must_check;
 void ram_free(struct ram *r);
 
 /* Gives [host, host + len) of it, whole pages, back to the host; the next touch finds zeroes.

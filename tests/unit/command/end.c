@@ -59,7 +59,12 @@ static void rig_up(struct rig *t)
 {
 	static char *command[] = { "true", NULL };
 	const struct vsock_options o = { .cid = CID };
-	const struct command_host host = { &t->loop, end, stop_guest, tell_clock, figures, t };
+	const struct command_host host = { .loop = &t->loop,
+					   .end = end,
+					   .stop_guest = stop_guest,
+					   .clock = tell_clock,
+					   .figures = figures,
+					   .ctx = t };
 
 	memset(t, 0, sizeof(*t));
 	t->c.command.argv = command;

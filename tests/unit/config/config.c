@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "config/config.h"
 #include "config/command.h"
+#include "config/fs.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -196,12 +197,12 @@ static void a_directory_has_a_tag_and_a_path(void **state __unused)
 	assert_string_equal(c.fs[1].path, "a,b");
 	assert_false(c.fs[1].readonly);
 	assert_int_equal(c.fs[1].cache, FUSE_CACHE_ALWAYS);
-	assert_false(c.memory.shared);
+	assert_false(config_shares_memory(&c));
 	config_destroy(&c);
 	assert_int_equal(PARSE(&c, "--kernel=k", "--fs=tag=a,socket=/run/s", "--memory=1G"), 0);
 	assert_string_equal(c.fs[0].socket, "/run/s");
 	assert_null(c.fs[0].path);
-	assert_true(c.memory.shared);
+	assert_true(config_shares_memory(&c));
 	config_destroy(&c);
 }
 
@@ -781,6 +782,7 @@ static void version_and_libraries_are_listed(void **state __unused)
 
 static void run_has_defaults_of_its_own(void **state __unused)
 {
+	struct shared_dir dir[CONFIG_MAX_SHARED_DIRS];
 	struct config c;
 
 	assert_int_equal(PARSE(&c, "run", "--", "make", "-j2", "--", "x"), 0);
@@ -793,13 +795,12 @@ static void run_has_defaults_of_its_own(void **state __unused)
 	assert_int_equal(c.serial.kind, HOST_NONE);
 	assert_in_range(c.memory.size, 256 * MIB, 2 * GIB);
 	assert_in_range(c.cpus, 1, CONFIG_MAX_CPUS);
-	config_complete_command(&c);
-	assert_int_equal(c.nr_fs, 1);
-	assert_string_equal(c.fs[0].tag, "root");
-	assert_string_equal(c.fs[0].path, "/");
-	assert_true(c.fs[0].readonly);
-	assert_int_equal(c.vsock.cid, 3);
-	c.nr_fs = 0; /* it does not own what this points to */
+	assert_int_equal(config_shared_dirs(&c, dir), 1);
+	assert_string_equal(dir[0].option, "--root");
+	assert_string_equal(dir[0].tag, "root");
+	assert_string_equal(dir[0].path, "/");
+	assert_true(dir[0].readonly && !dir[0].files);
+	assert_int_equal(config_cid(&c), 3);
 	config_destroy(&c);
 }
 
@@ -829,15 +830,46 @@ static void run_takes_its_options_and_all_others(void **state __unused)
 	assert_int_equal(c.memory.size, GIB);
 	assert_int_equal(c.cpus, 3);
 	assert_int_equal(c.command.overlay_size, 64 * MIB);
-	config_complete_command(&c);
-	assert_int_equal(c.vsock.cid, 7);
-	assert_int_equal(c.nr_fs, 4);
-	assert_false(c.fs[1].readonly);
-	assert_true(c.fs[3].readonly);
-	c.nr_fs = 0;
+	assert_int_equal(config_cid(&c), 7);
 	config_destroy(&c);
 	assert_int_equal(PARSE(&c, "run", "--dry-run", "--", "true"), 0);
 	assert_int_equal(c.action, ACTION_DRY_RUN);
+	config_destroy(&c);
+}
+
+/* The configuration stays what the user asked for: the list is made from it. */
+static void the_guests_directories_are_those_of_all_options(void **state __unused)
+{
+	struct shared_dir dir[CONFIG_MAX_SHARED_DIRS];
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "run", "--root", "/srv", "--share", "/a:/b:rw", "--share", "c",
+			       "--fs=tag=x,path=/x,readonly=off,cache=none", "--fs=tag=y,socket=/y",
+			       "--", "true"),
+			 0);
+	assert_int_equal(config_shared_dirs(&c, dir), 5);
+	assert_int_equal(c.nr_fs, 2);
+	assert_string_equal(dir[0].option, "--fs");
+	assert_string_equal(dir[0].tag, "x");
+	assert_string_equal(dir[0].path, "/x");
+	assert_int_equal(dir[0].cache, FUSE_CACHE_NONE);
+	assert_false(dir[0].readonly || dir[0].files);
+	assert_string_equal(dir[1].socket, "/y");
+	assert_null(dir[1].path);
+	assert_string_equal(dir[2].option, "--root");
+	assert_string_equal(dir[2].path, "/srv");
+	assert_true(dir[2].readonly && !dir[2].files);
+	assert_string_equal(dir[3].option, "--share");
+	assert_string_equal(dir[3].tag, "share0");
+	assert_string_equal(dir[3].path, "/a");
+	assert_true(!dir[3].readonly && dir[3].files);
+	assert_string_equal(dir[4].tag, "share1");
+	assert_string_equal(dir[4].path, "c");
+	assert_true(dir[4].readonly && dir[4].files);
+	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "--kernel=k"), 0);
+	assert_int_equal(config_shared_dirs(&c, dir), 0);
+	assert_int_equal(config_cid(&c), 0);
 	config_destroy(&c);
 }
 
@@ -926,6 +958,7 @@ int main(void)
 		cmocka_unit_test(version_and_libraries_are_listed),
 		cmocka_unit_test(run_has_defaults_of_its_own),
 		cmocka_unit_test(run_takes_its_options_and_all_others),
+		cmocka_unit_test(the_guests_directories_are_those_of_all_options),
 		cmocka_unit_test(run_without_sense_is_refused),
 	};
 

@@ -113,7 +113,7 @@ static void a_guest_larger_than_the_host_costs_nothing_yet(void **state __unused
 	struct ram r;
 	struct vma v;
 
-	assert_int_equal(ram_alloc(&r, &c, false), 0);
+	assert_int_equal(ram_alloc(&r, &c, 0), 0);
 	assert_int_equal((uintptr_t)r.host % (2 * MIB), 0);
 	v = vma_of(r.host);
 	assert_int_equal(v.start, (uintptr_t)r.host);
@@ -138,21 +138,20 @@ static void prefaulted_memory_is_there(void **state __unused)
 	const uint64_t before = resident();
 	struct ram r;
 
-	assert_int_equal(ram_alloc(&r, &c, false), 0);
+	assert_int_equal(ram_alloc(&r, &c, 0), 0);
 	assert_true(resident() - before >= 32 * MIB);
 	ram_free(&r);
 }
 
 static void what_is_given_back_is_gone(void **state)
 {
-	const struct memory_config c = { .size = 64 * MIB,
-					 .prefault = true,
-					 .shared = *state != NULL };
+	const struct memory_config c = { .size = 64 * MIB, .prefault = true };
+	const unsigned how = *state ? RAM_SHARED : 0;
 	uint64_t before;
 	struct ram r;
 
-	assert_int_equal(ram_alloc(&r, &c, false), 0);
-	assert_int_equal(r.memfd > 0, c.shared);
+	assert_int_equal(ram_alloc(&r, &c, how), 0);
+	assert_int_equal(r.memfd > 0, how == RAM_SHARED);
 	memset(r.host, 1, r.size);
 	before = resident();
 	assert_true(ram_release(&r, r.host + 4 * KIB, 32 * MIB));
@@ -170,12 +169,12 @@ static void what_is_given_back_is_gone(void **state)
 /* Another process sees what the guest writes, and can't take the memory away. */
 static void shared_memory_is_a_sealed_file(void **state __unused)
 {
-	const struct memory_config c = { .size = 32 * MIB, .shared = true };
+	const struct memory_config c = { .size = 32 * MIB };
 	const uint64_t before = resident();
 	struct ram r;
 	uint8_t *other;
 
-	assert_int_equal(ram_alloc(&r, &c, false), 0);
+	assert_int_equal(ram_alloc(&r, &c, RAM_SHARED), 0);
 	assert_true(resident() - before < 4 * MIB);
 	assert_string_equal(vma_of(r.host).perms, "rw-s");
 	assert_non_null(strstr(vma_of(r.host).flags, " dd"));
@@ -198,7 +197,7 @@ static void too_much_to_prefault_is_refused_not_tried(void **state __unused)
 	struct ram r;
 
 	listen_to_stderr();
-	assert_int_equal(ram_alloc(&r, &c, false), -ENOMEM);
+	assert_int_equal(ram_alloc(&r, &c, 0), -ENOMEM);
 	assert_said("prefault=on takes 1048576 MiB at once, and ");
 	assert_null(r.host);
 	assert_null(r.mapping);
@@ -218,7 +217,7 @@ static void transparent_huge_pages_and_merging_are_asked_for(void **state __unus
 		skip();
 	}
 	listen_to_stderr(); /* catches a message that the host doesn't merge now */
-	assert_int_equal(ram_alloc(&r, &c, false), 0);
+	assert_int_equal(ram_alloc(&r, &c, 0), 0);
 	stop_listening();
 	v = vma_of(r.host);
 	assert_non_null(strstr(v.flags, " hg"));
@@ -237,7 +236,7 @@ static void huge_pages_are_used_or_asked_for(void **state __unused)
 		skip();
 	}
 	listen_to_stderr();
-	rc = ram_alloc(&r, &c, false);
+	rc = ram_alloc(&r, &c, 0);
 	if (rc == 0) { /* the host has some */
 		stop_listening();
 		assert_non_null(strstr(vma_of(r.host).flags, " ht"));
@@ -375,7 +374,7 @@ static void a_child_has_none_of_it(void **state __unused)
 	int status;
 	pid_t pid;
 
-	assert_int_equal(ram_alloc(&r, &c, false), 0);
+	assert_int_equal(ram_alloc(&r, &c, 0), 0);
 	memset(r.host, 1, 4 * KIB);
 	pid = fork();
 	if (pid == 0)
