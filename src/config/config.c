@@ -352,7 +352,7 @@ int config_check(const struct config *c)
 	if (rc == 0)
 		rc = config_check_stdio(c);
 	if (rc == 0)
-		rc = config_check_sockets(c);
+		rc = config_check_places(c);
 	return rc == 0 ? check_balloon(c) : rc;
 }
 

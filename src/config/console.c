@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "backend/stream/output.h"
 #include "config/guest_name.h"
 
 static const struct opt_choice host_ends[] = {
@@ -138,36 +139,64 @@ int config_check_stdio(const struct config *c)
 	return 0;
 }
 
-/* A socket that clients connect to, and the option that names it. */
-struct listener {
-	const char *option, *name, *path;
+/* A socket that clients connect to, or a file that is written, and the option that names it. */
+struct place {
+	const char *option, *name, *key, *path;
 };
 
-static void add_end(struct listener *l, size_t *nr, const char *option, const char *name,
+static bool is_same(const struct place *a, const struct place *b)
+{
+	return !strcmp(a->key, b->key) && !strcmp(a->path, b->path);
+}
+
+/* Devices, and descriptors that were open before, take what more than one writes. */
+static bool takes_many(const char *path)
+{
+	return output_descriptor(path) >= 0 ||
+	       (!strncmp(path, "/dev/", 5) && strncmp(path, "/dev/shm/", 9));
+}
+
+static void add_file(struct place *p, size_t *nr, const char *option, const char *path)
+{
+	if (path && !takes_many(path))
+		p[(*nr)++] = (struct place){ option, "", "file", path };
+}
+
+static void add_end(struct place *p, size_t *nr, const char *option, const char *name,
 		    const struct host_end *e)
 {
 	if (e->kind == HOST_SOCKET)
-		l[(*nr)++] = (struct listener){ option, name, e->path };
+		p[(*nr)++] = (struct place){ option, name, "socket", e->path };
+	else if (e->kind == HOST_FILE && !takes_many(e->path))
+		p[(*nr)++] = (struct place){ option, name, "file", e->path };
 }
 
-int config_check_sockets(const struct config *c)
+/* Returns -EINVAL, logged: b has the place that a has already. */
+static int refuse_place(const struct place *a, const struct place *b)
 {
-	struct listener l[CONFIG_MAX_PORTS + 3];
+	const bool key = strcmp(b->option, "--json") && strcmp(b->option, "--console-log");
+
+	return log_ret(-EINVAL, "%s%s%s%s%s%s: %s%s has this %s already; give each its own",
+		       b->option, b->name, *b->name ? "," : " ", key ? b->key : "", key ? "=" : "",
+		       b->path, a->option, a->name, a->key);
+}
+
+int config_check_places(const struct config *c)
+{
+	struct place p[CONFIG_MAX_PORTS + 5];
 	size_t nr = 0;
 
-	add_end(l, &nr, "--serial", "", &c->serial);
-	add_end(l, &nr, "--console", "", &c->console);
+	add_end(p, &nr, "--serial", "", &c->serial);
+	add_end(p, &nr, "--console", "", &c->console);
 	for (size_t i = 0; i < c->nr_ports; i++)
-		add_end(l, &nr, "--port name=", c->port[i].name, &c->port[i].end);
+		add_end(p, &nr, "--port name=", c->port[i].name, &c->port[i].end);
 	if (c->vsock.path)
-		l[nr++] = (struct listener){ "--vsock", "", c->vsock.path };
+		p[nr++] = (struct place){ "--vsock", "", "socket", c->vsock.path };
+	add_file(p, &nr, "--console-log", c->command.console_log);
+	add_file(p, &nr, "--json", c->command.json);
 	for (size_t i = 0; i < nr; i++)
 		for (size_t j = 0; j < i; j++)
-			if (!strcmp(l[i].path, l[j].path))
-				return log_ret(
-					-EINVAL,
-					"%s%s%ssocket=%s: %s%s has this socket already; give each its own",
-					l[i].option, l[i].name, *l[i].name ? "," : " ", l[i].path,
-					l[j].option, l[j].name);
+			if (is_same(&p[i], &p[j]))
+				return refuse_place(&p[j], &p[i]);
 	return 0;
 }

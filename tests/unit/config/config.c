@@ -685,6 +685,31 @@ static void a_socket_has_one_listener(void **state __unused)
 		"--kernel=k", "--vsock=cid=3,socket=s", "--port=name=a,socket=s");
 }
 
+static void a_file_has_one_writer(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "run", "--serial=file=a", "--console=file=b",
+			       "--port=name=a,file=c", "--port=name=b,file=d", "--json=e",
+			       "--port=name=c,socket=a", "--", "true"),
+			 0);
+	config_destroy(&c);
+	/* These keep what each of them is given. */
+	assert_int_equal(PARSE(&c, "run", "--console=file=/dev/null",
+			       "--port=name=a,file=/dev/null", "--json=/proc/self/fd/1",
+			       "--console-log=/proc/self/fd/1", "--", "true"),
+			 0);
+	config_destroy(&c);
+	REFUSES("--console file=x: --serial has this file already; give each its own", "--kernel=k",
+		"--console=file=x", "--serial=file=x");
+	REFUSES("--port name=b,file=x: --port name=a has this file already; give each its own",
+		"--kernel=k", "--port=name=a,file=x", "--port=name=b,file=x");
+	REFUSES("--console-log x: --console has this file already; give each its own", "run",
+		"--console=file=x", "--console-log=x", "--", "true");
+	REFUSES("--json /dev/shm/x: --console-log has this file already; give each its own", "run",
+		"--json=/dev/shm/x", "--console-log=/dev/shm/x", "--", "true");
+}
+
 static void cards_do_not_share_what_they_are_connected_to(void **state __unused)
 {
 	struct config c;
@@ -951,6 +976,7 @@ int main(void)
 		cmocka_unit_test(ports_have_names_and_places),
 		cmocka_unit_test(standard_input_has_one_reader),
 		cmocka_unit_test(a_socket_has_one_listener),
+		cmocka_unit_test(a_file_has_one_writer),
 		cmocka_unit_test(cards_do_not_share_what_they_are_connected_to),
 		cmocka_unit_test(bad_choices_are_explained),
 		cmocka_unit_test(destroy_is_safe_twice),
