@@ -23,7 +23,7 @@ static bool check(const char *what, int fd, char text[GIVEN_TEXT])
 	return false;
 }
 
-static bool check_output(const char *what, const char *path, char text[GIVEN_TEXT])
+static bool check_path(const char *what, const char *path, char text[GIVEN_TEXT])
 {
 	return !path || check(what, output_descriptor(path), text);
 }
@@ -32,7 +32,7 @@ static bool check_end(const char *what, const struct host_end *e, char text[GIVE
 {
 	if (e->kind == HOST_FD)
 		return check(what, (int)e->fd, text);
-	return e->kind != HOST_FILE || check_output(what, e->path, text);
+	return e->kind != HOST_FILE || check_path(what, e->path, text);
 }
 
 bool given_are_open(const struct config *c, char text[GIVEN_TEXT])
@@ -45,11 +45,16 @@ bool given_are_open(const struct config *c, char text[GIVEN_TEXT])
 		snprintf(what, sizeof(what), "port %s", c->port[i].name);
 		fine = check_end(what, &c->port[i].end, text);
 	}
+	fine = fine && check_path("--kernel", c->kernel, text) &&
+	       check_path("--initrd", c->initrd, text);
+	for (size_t i = 0; i < c->nr_disks && fine; i++)
+		fine = check_path("--disk", c->disk[i].path, text) &&
+		       check_path("--disk overlay", c->disk[i].overlay, text);
 	for (size_t i = 0; i < c->nr_nets && fine; i++)
 		if (c->net[i].mode == NET_FD)
 			fine = check(c->net[i].option, (int)c->net[i].fd, text);
 	if (c->command.argv)
-		fine = fine && check_output("--json", c->command.json, text) &&
-		       check_output("--console-log", c->command.console_log, text);
+		fine = fine && check_path("--json", c->command.json, text) &&
+		       check_path("--console-log", c->command.console_log, text);
 	return fine;
 }
