@@ -172,8 +172,10 @@ int minivmm_wait(struct minivmm *vm, int timeout_ms);
 int minivmm_end_fd(const struct minivmm *vm);
 
 /* Ends it if it runs, waits for that, and frees it. No callback may call this. vm may be NULL.
- * Whoever reads slowly what the guest said last is waited for, 20 s for all of them together. */
-void minivmm_destroy(struct minivmm *vm);
+ * Whoever reads slowly what the guest said last is waited for, 20 s for all of them together.
+ * Returns 0; or an error, and vm is gone all the same: what had to wait of a command's result (option
+ * json) could not be written, which minivmm_status() did not know. */
+int minivmm_destroy(struct minivmm *vm);
 
 /* -- while it runs --------------------------------------------------------------------------- */
 

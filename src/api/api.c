@@ -159,11 +159,13 @@ static void live(struct minivmm *vm)
 	pthread_mutex_lock(&vm->lock);
 	vm->live = false;
 	vm->end = called_off == END_NONE ? __atomic_load_n(&m->end, __ATOMIC_ACQUIRE) : called_off;
-	vm->status = machine_status(m, vm->end);
 	pthread_mutex_unlock(&vm->lock);
 	if (!m->config->command.argv)
 		say_why(vm); /* before messages about what goes wrong while it stops */
 	machine_stop(m);
+	pthread_mutex_lock(&vm->lock);
+	vm->status = machine_status(m, vm->end); /* only now: a result may be lost */
+	pthread_mutex_unlock(&vm->lock);
 	if (m->config->command.argv)
 		say_why(vm); /* the command's end is known only now */
 	if (vm->config->stats)
@@ -310,8 +312,18 @@ static int dismantle(void *arg)
 
 static int finish_json(void *arg)
 {
-	command_json_finish(arg);
-	return 0;
+	return command_json_finish(arg);
+}
+
+/* Writes what had to wait. Returns 0 or -errno, logged. */
+static int finish_result(struct minivmm *vm)
+{
+	struct log_sink *before;
+
+	if (!command_json_waits(&vm->json))
+		return 0;
+	before = api_enter(&vm->log);
+	return api_leave(before, api_on_thread(finish_json, &vm->json));
 }
 
 int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
@@ -418,13 +430,14 @@ int minivmm_end_fd(const struct minivmm *vm)
 	return vm->end_fd;
 }
 
-void minivmm_destroy(struct minivmm *vm)
+int minivmm_destroy(struct minivmm *vm)
 {
 	struct log_sink *before;
 	bool has_thread;
+	int rc;
 
 	if (!vm)
-		return;
+		return 0;
 	if (api_call_running(vm) == 0)
 		api_stop(vm, MINIVMM_AT_ONCE);
 	has_thread = vm->has_thread;
@@ -437,14 +450,11 @@ void minivmm_destroy(struct minivmm *vm)
 			dismantle(vm);
 		api_leave(before, 0);
 	}
-	if (command_json_waits(&vm->json)) {
-		before = api_enter(&vm->log);
-		(void)!api_on_thread(finish_json, &vm->json);
-		api_leave(before, 0);
-	}
+	rc = finish_result(vm);
 	pthread_mutex_lock(&vm->lock);
 	while (__atomic_load_n(&vm->inside, __ATOMIC_RELAXED))
 		pthread_cond_wait(&vm->changed, &vm->lock);
 	pthread_mutex_unlock(&vm->lock);
 	vm_free(vm);
+	return rc;
 }

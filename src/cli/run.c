@@ -330,8 +330,9 @@ int run_command(struct minivmm_config *c)
 		return MINIVMM_EXIT_COMMAND_FAILED;
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	status = run(&s);
-	if (!s.left)
-		minivmm_destroy(s.vm);
+	if (!s.left && minivmm_destroy(s.vm) < 0 && status != MINIVMM_EXIT_TIMEOUT &&
+	    !s.ended_by_force)
+		status = MINIVMM_EXIT_COMMAND_FAILED;
 	term_restore();
 	return status;
 }

@@ -278,6 +278,8 @@ int command_status(const struct command *cmd)
 {
 	if (cmd->timed_out)
 		return MINIVMM_EXIT_TIMEOUT;
+	if (cmd->json.lost)
+		return MINIVMM_EXIT_COMMAND_FAILED;
 	switch (cmd->ended) {
 	case COMMAND_EXITED:
 		return cmd->value;
@@ -387,7 +389,7 @@ void command_finish(struct command *cmd)
 bool command_went_well(const struct command *cmd)
 {
 	return (cmd->ended == COMMAND_EXITED || cmd->ended == COMMAND_SIGNALLED) &&
-	       !cmd->timed_out && !cmd->oom && !cmd->full;
+	       !cmd->timed_out && !cmd->oom && !cmd->full && !cmd->json.lost;
 }
 
 void command_destroy(struct command *cmd)
@@ -401,7 +403,7 @@ void command_destroy(struct command *cmd)
 	close_fd(&cmd->delivered_src.fd);
 	close_fd(&cmd->timer.fd);
 	command_console_close(&cmd->console);
-	command_json_finish(&cmd->json);
+	(void)!command_json_finish(&cmd->json);
 	free(cmd->kernel);
 	command_none(cmd);
 }

@@ -51,6 +51,7 @@ struct command_json {
 	const char *path;  /* not owned */
 	char *text;        /* allocated; NULL: not written yet, or done */
 	size_t len, done;
+	bool lost; /* it could not be stored */
 };
 
 struct command {
@@ -128,9 +129,9 @@ void command_write_json(struct command *cmd, const struct machine_figures *f);
 
 /* command_json_waits(): does some of it have to wait, for others that write there, too, or for a
  * reader? command_json_finish() writes that, waits at most 5 s for a reader, logs if something is
- * lost, and closes it. */
+ * lost, and closes it. It returns 0, or -EIO: it could not be stored, now or before. */
 bool command_json_waits(const struct command_json *j);
-void command_json_finish(struct command_json *j);
+int command_json_finish(struct command_json *j) __must_check;
 
 /* Writes where the shares go, as text for the orders: "share" records, each after those that it is
  * below. Returns 0 or -errno, logged. (shares.c) */

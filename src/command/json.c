@@ -130,8 +130,8 @@ void command_write_json(struct command *cmd, const struct machine_figures *f)
 	if (!j->out.given)
 		n = output_write(&j->out, j->text, j->len);
 	j->done = n > 0 ? (size_t)n : 0;
-	if (j->done == j->len)
-		command_json_finish(j);
+	if (j->done == j->len || j->out.regular || (n < 0 && n != -EAGAIN))
+		(void)!command_json_finish(j);
 }
 
 bool command_json_waits(const struct command_json *j)
@@ -139,7 +139,7 @@ bool command_json_waits(const struct command_json *j)
 	return j->text && j->done < j->len;
 }
 
-void command_json_finish(struct command_json *j)
+int command_json_finish(struct command_json *j)
 {
 	int rc = 0;
 
@@ -152,4 +152,7 @@ void command_json_finish(struct command_json *j)
 	output_close(&j->out);
 	free(j->text);
 	j->text = NULL;
+	/* A reader that has gone, or doesn't read, is one that wants no more. */
+	j->lost |= rc < 0 && rc != -EPIPE && rc != -ETIMEDOUT;
+	return j->lost ? -EIO : 0;
 }

@@ -76,6 +76,9 @@ point "100 MiB through it, standard error apart, a summary"
 sh 'echo first; echo last' --json /dev/stdout
 ends 0
 is "the summary after the output" "$(head -n 3 "$lines" | tr '\n' ' ')" "first last { "
+sandbox --json /dev/full -- true
+ends 125
+logs "--json /dev/full: No space left on device"
 mkfifo -m 666 "$home/fifo"
 sandbox --json "$home/fifo" -- true
 ends 125

@@ -873,7 +873,7 @@ static void the_result_goes_to_the_file_that_was_opened(void **state __unused)
 	assert_int_equal(command_empty_json(&cmd), -ELOOP);
 	assert_non_null(strstr(capture_end(&said), "json: is a symbolic link, which is not"));
 	assert_int_equal(cmd.json.out.fd, -1);
-	command_json_finish(&cmd.json);
+	assert_int_equal(command_json_finish(&cmd.json), 0);
 	capture_begin(&said);
 	assert_int_equal(command_console_open(&cmd.console, in_dir("json")), -ELOOP);
 	assert_non_null(strstr(capture_end(&said), "--console-log /"));
@@ -899,7 +899,7 @@ static void the_result_comes_after_what_others_write(void **state __unused)
 	command_write_json(&cmd, &figures);
 	assert_true(command_json_waits(&cmd.json));
 	assert_int_equal(write(fd, "last\n", 5), 5);
-	command_json_finish(&cmd.json);
+	assert_int_equal(command_json_finish(&cmd.json), 0);
 	assert_non_null(strstr(content("out"), "first\nlast\n{\n  \"status\": 7,\n"));
 	close(fd);
 	unlink(in_dir("out"));
@@ -933,9 +933,42 @@ static void a_fifo_is_never_waited_for(void **state __unused)
 	assert_true(command_json_waits(&cmd.json));
 	close(reader);
 	capture_begin(&said);
-	command_json_finish(&cmd.json);
+	assert_int_equal(command_json_finish(&cmd.json), 0);
 	assert_non_null(strstr(capture_end(&said), "Broken pipe"));
 	unlink(in_dir("fifo"));
+}
+
+/* It is said, and the exit status tells: at once, or when it is written after others' output. */
+static void a_result_that_is_lost_is_a_failure(void **state __unused)
+{
+	static struct command cmd;
+	struct capture said;
+	struct config c;
+	char path[32];
+	int full = open("/dev/full", O_WRONLY);
+
+	begin_json(&cmd, &c, "/dev/full");
+	assert_int_equal(command_empty_json(&cmd), 0);
+	assert_int_equal(command_status(&cmd), 7);
+	capture_begin(&said);
+	command_write_json(&cmd, &figures);
+	assert_string_equal(capture_end(&said),
+			    "minivmm: --json /dev/full: No space left on device\n");
+	assert_false(command_json_waits(&cmd.json));
+	assert_int_equal(command_status(&cmd), 125);
+	assert_false(command_went_well(&cmd));
+	cmd.timed_out = true;
+	assert_int_equal(command_status(&cmd), 124);
+
+	snprintf(path, sizeof(path), "/dev/fd/%d", full);
+	begin_json(&cmd, &c, path);
+	assert_int_equal(command_empty_json(&cmd), 0);
+	command_write_json(&cmd, &figures);
+	assert_true(command_json_waits(&cmd.json));
+	capture_begin(&said);
+	assert_int_equal(command_json_finish(&cmd.json), -EIO);
+	assert_non_null(strstr(capture_end(&said), "No space left on device\n"));
+	close(full);
 }
 
 static int make_dir(void **state __unused)
@@ -981,6 +1014,7 @@ int main(void)
 		cmocka_unit_test(the_result_goes_to_the_file_that_was_opened),
 		cmocka_unit_test(the_result_comes_after_what_others_write),
 		cmocka_unit_test(a_fifo_is_never_waited_for),
+		cmocka_unit_test(a_result_that_is_lost_is_a_failure),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
