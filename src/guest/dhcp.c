@@ -85,16 +85,16 @@ static bool add_label(char *name, size_t *at, const uint8_t *label, size_t len)
 	return true;
 }
 
-static void add_domain(struct dhcp_lease *l, const char *name, size_t len)
+void dhcp_add_search(char search[DHCP_MAX_SEARCH], const char *name, size_t len)
 {
-	const size_t at = strnlen(l->search, sizeof(l->search)), blank = at > 0;
+	const size_t at = strnlen(search, DHCP_MAX_SEARCH), blank = at > 0;
 
-	if (!len || at + blank + len >= sizeof(l->search))
+	if (!len || at + blank + len >= DHCP_MAX_SEARCH)
 		return;
 	if (blank)
-		l->search[at] = ' ';
-	memcpy(l->search + at + blank, name, len);
-	l->search[at + blank + len] = '\0';
+		search[at] = ' ';
+	memcpy(search + at + blank, name, len);
+	search[at + blank + len] = '\0';
 }
 
 /* Reads a name of RFC 1035 §4.1.4 at *at of list: labels with their lengths, or a pointer to the
@@ -133,7 +133,7 @@ static void take_search(struct dhcp_lease *l, const uint8_t *list, size_t size)
 	size_t at = 0, len;
 
 	while (at < size && read_name(list, size, &at, name, &len))
-		add_domain(l, name, len);
+		dhcp_add_search(l->search, name, len);
 }
 
 /* RFC 2132 §3.17: one domain, as text. A list takes precedence. */
@@ -152,7 +152,7 @@ static void take_domain(struct dhcp_lease *l, const uint8_t *text, size_t len)
 		start = i + 1;
 	}
 	if (!l->search[0] && out)
-		add_domain(l, name, out - 1);
+		dhcp_add_search(l->search, name, out - 1);
 }
 
 /* -- answers --------------------------------------------------------------------------------- */

@@ -31,6 +31,10 @@ size_t dhcp_make(uint8_t message[DHCP_LEN], const uint8_t mac[6], uint32_t xid,
 /* Finds a message to a client in an IPv4 packet, header included. NULL: there is none. */
 const uint8_t *dhcp_in_packet(const uint8_t *packet, size_t len, size_t *message_len);
 
+/* Adds a domain, or more than one with blanks between them, to a list of that kind. A name that there
+ * is no room for is left out. */
+void dhcp_add_search(char search[DHCP_MAX_SEARCH], const char *name, size_t len);
+
 /* Reads an answer to xid. Returns false if it is not one, or makes no sense. */
 bool dhcp_parse(struct dhcp_lease *l, const uint8_t *message, size_t len, const uint8_t mac[6],
 		uint32_t xid);

@@ -7,15 +7,9 @@
 
 void names_add(struct names *n, const struct dhcp_lease *lease)
 {
-	const size_t at = strlen(n->search), len = strlen(lease->search), blank = at > 0;
-
 	for (size_t i = 0; i < lease->nr_dns && n->nr_servers < NAMES_MAX_SERVERS; i++)
 		n->server[n->nr_servers++] = lease->dns[i];
-	if (!len || at + blank + len >= sizeof(n->search))
-		return;
-	if (blank)
-		n->search[at] = ' ';
-	memcpy(n->search + at + blank, lease->search, len + 1);
+	dhcp_add_search(n->search, lease->search, strlen(lease->search));
 }
 
 /* In overlayfs, only directories always have its own device number. */
