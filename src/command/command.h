@@ -20,6 +20,7 @@
 
 struct boot_request;
 struct initramfs;
+struct resolv;
 struct virtio_vsock;
 
 /* What the host's CLOCK_REALTIME was when the counter that the guest tells time by had that value.
@@ -41,7 +42,9 @@ struct command_host {
 	void (*figures)(void *ctx, struct machine_figures *f); /* as machine_figures() */
 	void *ctx;
 	uint64_t descriptors; /* the most that the command may have; 0: as many as we may */
-	bool dry;             /* it is only described, and nothing is opened for it */
+	const struct resolv
+		*resolv; /* how this host looks for names; read before command_initrd() */
+	bool dry;        /* it is only described, and nothing is opened for it */
 };
 
 enum command_end { COMMAND_UNKNOWN, COMMAND_EXITED, COMMAND_SIGNALLED, COMMAND_ERROR };

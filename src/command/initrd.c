@@ -268,9 +268,8 @@ static int put_directory(const struct command_config *c, FILE *out)
 
 /* In a user network, libslirp is the name server; it passes questions on to the host's first server
  * of the same IP version. */
-static void put_net(const struct config *c, FILE *out)
+static void put_net(const struct config *c, const struct resolv *resolv, FILE *out)
 {
-	struct resolv resolv;
 	bool user = false;
 
 	if (c->nr_nets)
@@ -279,10 +278,9 @@ static void put_net(const struct config *c, FILE *out)
 		user |= c->net[i].mode == NET_USER && !c->net[i].restricted;
 	if (!user)
 		return;
-	resolv_read(&resolv, "/etc/resolv.conf");
-	fprintf(out, "dns6=%s%c", resolv.first6 || !resolv.has4 ? "first" : "last", 0);
-	if (resolv.options[0])
-		fprintf(out, "resolv-options=%s%c", resolv.options, 0);
+	fprintf(out, "dns6=%s%c", resolv->first6 || !resolv->has4 ? "first" : "last", 0);
+	if (resolv->options[0])
+		fprintf(out, "resolv-options=%s%c", resolv->options, 0);
 }
 
 static int put_orders(const struct command *cmd, FILE *out)
@@ -297,7 +295,7 @@ static int put_orders(const struct command *cmd, FILE *out)
 		(unsigned long long)layer, 0, callers_umask(), 0);
 	if (gethostname(name, sizeof(name) - 1) == 0)
 		fprintf(out, "hostname=%s%c", name, 0);
-	put_net(config, out);
+	put_net(config, cmd->host.resolv, out);
 	if (c->terminal)
 		fprintf(out, "terminal=24 80%c", 0);
 	if (c->outputs == OUTPUTS_ONE ||

@@ -37,6 +37,7 @@ int machine_command_init(struct machine *m)
 		.figures = figures,
 		.ctx = m,
 		.descriptors = m->owner.descriptors,
+		.resolv = &m->resolv,
 		.dry = m->owner.dry,
 	};
 

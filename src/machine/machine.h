@@ -11,6 +11,7 @@
 #include "board.h"
 #include "config/fs.h"
 #include "host/file.h"
+#include "host/resolv.h"
 #include "backend/kept.h"
 #include "common/boot.h"
 #include "pci.h"
@@ -106,6 +107,7 @@ struct machine {
 	struct virtio_net net[CONFIG_MAX_NETS];
 	struct net_backend no_net[CONFIG_MAX_NETS]; /* for a dry run */
 	size_t nr_nets;
+	struct resolv resolv;                        /* read if a network of --net user needs it */
 	struct virtio_fs fs[CONFIG_MAX_SHARED_DIRS]; /* for each share, either this */
 	struct fs_vhost fs_vhost[CONFIG_MAX_SHARED_DIRS];
 	size_t nr_fs;

@@ -6,7 +6,6 @@
 #include "backend/net/socket.h"
 #include "backend/net/tap.h"
 #include "backend/net/user.h"
-#include "host/resolv.h"
 #include "machine/transport.h"
 
 _Static_assert(CONFIG_MAX_NET_QUEUES == NET_MAX_PAIRS, "what the option takes, the device has");
@@ -73,17 +72,15 @@ static int open_tap(const struct net_config *c, struct kept *kept, struct net_ba
 static int open_user(struct machine *m, const struct net_config *c, struct net_backend **b)
 {
 	struct net_user_forward forward[CONFIG_MAX_FORWARDS];
-	struct resolv resolv;
 	const struct net_user_options o = {
 		.forward = forward,
 		.nr_forwards = c->nr_forwards,
 		.restricted = c->restricted,
 		.mtu = c->mtu,
-		.domain = resolv.domain,
+		.domain = m->resolv.domain,
 		.fds = &m->fds,
 	};
 
-	resolv_read(&resolv, "/etc/resolv.conf");
 	for (size_t i = 0; i < c->nr_forwards; i++) {
 		forward[i] = (struct net_user_forward){
 			.udp = c->forward[i].udp,
@@ -135,9 +132,21 @@ static int init_net(struct machine *m, size_t i)
 	return rc == 0 ? machine_add_virtio(m, &m->net[i].vd, loop) : rc;
 }
 
+/* Does one of them ask this host's servers for names? */
+static bool ask_for_names(const struct config *c)
+{
+	for (size_t i = 0; i < c->nr_nets; i++)
+		if (c->net[i].mode == NET_USER)
+			return true;
+	return false;
+}
+
 int machine_net_init(struct machine *m)
 {
 	int rc = 0;
+
+	if (ask_for_names(m->config))
+		resolv_read(&m->resolv, "/etc/resolv.conf");
 
 	for (size_t i = 0; i < m->config->nr_nets && rc == 0; i++)
 		rc = init_net(m, i);

@@ -19,6 +19,7 @@
 #include "guest/orders.h"
 #include "command/initramfs.h"
 #include "host/outputs.h"
+#include "host/resolv.h"
 #include "streams.h"
 
 static char directory[] = "/tmp/minivmm-run-XXXXXX";
@@ -72,6 +73,7 @@ struct trial {
 
 static const uint8_t user_initrd[] = "not empty";
 static uint64_t most_descriptors; /* as the machine's owner has them */
+static struct resolv resolv = { .options = "ndots:3", .has4 = true };
 
 /* Makes the initrd of minivmm run with these arguments, for that kernel. */
 static int begin_kernel(struct trial *t, const struct file *kernel, int argc,
@@ -89,6 +91,7 @@ static int begin_kernel(struct trial *t, const struct file *kernel, int argc,
 	t->r.config = &t->c;
 	t->r.kernel = NULL;
 	t->r.host.descriptors = most_descriptors;
+	t->r.host.resolv = &resolv;
 	rc = command_initrd(&t->r, kernel, &user, modules, &t->a);
 	if (rc < 0) {
 		initramfs_free(&t->a);
@@ -159,6 +162,8 @@ static void the_orders_are_what_was_asked_for(void **state __unused)
 	assert_true(t.o.share[0].writable && !t.o.share[1].writable);
 	assert_string_equal(t.o.share[1].path, "/tmp");
 	assert_true(t.o.net && t.o.terminal);
+	assert_int_equal(t.o.dns6, NET_DNS6_LAST);
+	assert_string_equal(t.o.resolv_options, "ndots:3");
 	assert_int_equal(t.o.nr_modules, 0);
 	end(&t);
 }
