@@ -4,8 +4,6 @@
  */
 #include "x86/boot_impl.h"
 
-typedef unsigned long long ull; /* for %llu */
-
 void *boot_table(const struct boot_request *r, gpa_t gpa)
 {
 	return gmem_slice(r->mem, gpa, 1); /* below 1 MiB, which boot_load() found to be RAM */

@@ -14,7 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-typedef uint64_t gpa_t; /* guest-physical address */
+typedef uint64_t gpa_t;         /* guest-physical address */
+typedef unsigned long long ull; /* what %llu prints, for numbers of 64 bits */
 
 /* These set one half of an address, which a driver writes in two halves. */
 static inline void gpa_set_low(gpa_t *gpa, uint32_t v)

@@ -8,8 +8,6 @@
 #include "machine/machine.h"
 #include "machine/transport.h"
 
-typedef unsigned long long ull;
-
 /* -- what it is made of ---------------------------------------------------------------------- */
 
 static void print_memory(FILE *out, const struct machine *m)

@@ -7,8 +7,6 @@
 
 #include "arch/arch.h"
 
-typedef unsigned long long ull;
-
 static bool on_pci(const struct machine *m)
 {
 	return m->config->transport == TRANSPORT_PCI;

@@ -8,8 +8,6 @@
 #include "x86/acpi.h"
 #include "x86/bios.h"
 
-typedef unsigned long long ull;
-
 /* A command's kernel prints on its early console, at a port that ACPI doesn't mention. */
 static bool tells_of_serial(const struct board *b)
 {

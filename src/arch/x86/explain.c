@@ -19,8 +19,6 @@
 #define CR0_PG          (1u << 31)
 #define EFER_LMA        (1u << 10)
 
-typedef unsigned long long ull;
-
 /* Reads the bytes at RIP, as the guest's page tables map them. Returns how many there are. */
 static size_t code_bytes(const struct vcpu *v, gpa_t linear, uint8_t code[MAX_INSTRUCTION])
 {
