@@ -78,7 +78,8 @@ static inline void stream_destroy(struct stream *s)
 		s->ops->destroy(s);
 }
 
-/* Connects the device's end. This is called before the loop runs. */
+/* Connects the device's end. ready NULL: the device reads nothing, and doesn't wait for room. This
+ * is called before the loop runs. */
 static inline void stream_attach(struct stream *s, void (*ready)(void *ctx), void *ctx,
 				 pthread_mutex_t *lock)
 {
@@ -88,4 +89,11 @@ static inline void stream_attach(struct stream *s, void (*ready)(void *ctx), voi
 	s->ctx = ctx;
 	s->lock = lock;
 	s->ops->start(s);
+}
+
+/* For streams: tells the device, which may not want to know. */
+static inline void stream_ready(struct stream *s)
+{
+	if (s->ready)
+		s->ready(s->ctx);
 }

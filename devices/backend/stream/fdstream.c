@@ -106,7 +106,7 @@ static void input_ready(struct loop_source *src, uint32_t events __unused)
 	}
 	if (f->in.len && f->hungry) {
 		f->hungry = false;
-		f->stream.ready(f->stream.ctx);
+		stream_ready(&f->stream);
 	}
 }
 
@@ -191,7 +191,7 @@ static void output_ready(struct loop_source *src, uint32_t events __unused)
 	push(f);
 	if (f->starved && f->out.len < FDSTREAM_OUTPUT) {
 		f->starved = false;
-		f->stream.ready(f->stream.ctx);
+		stream_ready(&f->stream);
 	}
 }
 

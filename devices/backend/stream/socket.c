@@ -58,7 +58,7 @@ static void socket_ended(struct fdstream *f)
 	(void)!fdstream_connect(f, -1, -1);
 	if (f->in.len == 0) /* otherwise socket_read() ends it */
 		socket_end_client(s);
-	f->stream.ready(f->stream.ctx);
+	stream_ready(&f->stream);
 }
 
 /* Descriptors are short, perhaps because the guest has used them up (--vsock, --net user). That may
@@ -107,7 +107,7 @@ static void socket_client(struct loop_source *src, uint32_t events __unused)
 	s->short_of_fds = false;
 	s->connections++;
 	fdstream_watch_input(f);
-	f->stream.ready(f->stream.ctx);
+	stream_ready(&f->stream);
 }
 
 /* -- the stream ------------------------------------------------------------------------------ */

@@ -419,6 +419,30 @@ static void the_end_waits_no_longer_than_it_has_patience(void **state __unused)
 	log_set_level(LOG_WARN);
 }
 
+/* It writes until the pipe and the buffer are full, and is told nothing when there is room again. */
+static void a_device_need_not_want_to_know(void **state __unused)
+{
+	static uint8_t data[4096];
+	size_t filled = 0, emptied = 0, n;
+	struct fixture *x;
+	uint8_t buf[4096];
+	int fd[2];
+
+	assert_int_equal(pipe(fd), 0);
+	x = start(-1, fd[1]);
+	pthread_mutex_lock(&x->lock);
+	x->f.stream.ready = NULL;
+	while ((n = stream_write(&x->f.stream, data, sizeof(data))) > 0)
+		filled += n;
+	pthread_mutex_unlock(&x->lock);
+	for (ssize_t got; emptied < filled; emptied += (size_t)got) {
+		got = read(fd[0], buf, sizeof(buf));
+		assert_true(got > 0);
+	}
+	finish(x);
+	close(fd[0]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +452,7 @@ int main(void)
 		cmocka_unit_test(an_event_that_is_stale_does_not_wait),
 		cmocka_unit_test(a_hang_up_costs_no_time),
 		cmocka_unit_test(what_epoll_refuses_is_always_ready),
+		cmocka_unit_test(a_device_need_not_want_to_know),
 		cmocka_unit_test(dev_null_is_the_end_at_once),
 		cmocka_unit_test(a_reader_that_is_gone_is_told_of_once),
 		cmocka_unit_test(a_break_is_read_alone_and_in_its_place),
