@@ -55,9 +55,9 @@ struct virtio_ops {
 	uint32_t config_size; /* bytes of device configuration space */
 
 	/* Makes the device that options ask for: *vd, which is left NULL if they ask for none.
-	 * options is a struct of the device's own, all zeroes if the option wasn't given. Returns
-	 * 0; or -errno, logged, and then nothing was made. NULL: the machine has code of its own
-	 * for this device, which needs more than there is in host. */
+	 * options is a struct of the device's own, which outlives it; all zeroes if the option
+	 * wasn't given. Returns 0; or -errno, logged, and then nothing was made. NULL: the machine
+	 * has code of its own for this device, which needs more than there is in host. */
 	int (*make)(struct virtio_dev **vd, const void *options, const struct virtio_host *host);
 	/* Frees what make() made. The transport is gone by then, and no loop runs. */
 	void (*destroy)(struct virtio_dev *vd);
