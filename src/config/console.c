@@ -141,12 +141,30 @@ int config_check_stdio(const struct config *c)
 
 /* A socket that clients connect to, or a file that is written, and the option that names it. */
 struct place {
-	const char *option, *name, *key, *path;
+	const char *option, *name;
+	const char *key; /* NULL: there is none */
+	const char *what, *path;
 };
 
-static bool is_same(const struct place *a, const struct place *b)
+struct places {
+	struct place at[CONFIG_MAX_PORTS + 32];
+	size_t nr;
+};
+
+/* Returns 0; or -EINVAL, logged: an earlier place is the same. */
+static int add(struct places *p, const struct place *new)
 {
-	return !strcmp(a->key, b->key) && !strcmp(a->path, b->path);
+	for (const struct place *o = p->at; o < p->at + p->nr; o++)
+		if (!strcmp(o->what, new->what) && !strcmp(o->path, new->path))
+			return log_ret(
+				-EINVAL,
+				"--%s%s%s%s%s%s: --%s%s has this %s already; give each its own",
+				new->option, new->name, *new->name ? "," : " ", new->key ?: "",
+				new->key ? "=" : "", new->path, o->option, o->name, o->what);
+	if (p->nr == ARRAY_SIZE(p->at))
+		return log_ret(-EINVAL, "--%s: too many options name files", new->option);
+	p->at[p->nr++] = *new;
+	return 0;
 }
 
 /* Devices, and descriptors that were open before, take what more than one writes. */
@@ -156,47 +174,32 @@ static bool takes_many(const char *path)
 	       (!strncmp(path, "/dev/", 5) && strncmp(path, "/dev/shm/", 9));
 }
 
-static void add_file(struct place *p, size_t *nr, const char *option, const char *path)
+static int add_end(struct places *p, const char *option, const char *name, const struct host_end *e)
 {
-	if (path && !takes_many(path))
-		p[(*nr)++] = (struct place){ option, "", "file", path };
+	const char *what = e->kind == HOST_SOCKET ? "socket" : "file";
+
+	if (e->kind != HOST_SOCKET && (e->kind != HOST_FILE || takes_many(e->path)))
+		return 0;
+	return add(p, &(struct place){ option, name, what, what, e->path });
 }
 
-static void add_end(struct place *p, size_t *nr, const char *option, const char *name,
-		    const struct host_end *e)
+static int add_given(void *ctx, const struct opt_given_path *given)
 {
-	if (e->kind == HOST_SOCKET)
-		p[(*nr)++] = (struct place){ option, name, "socket", e->path };
-	else if (e->kind == HOST_FILE && !takes_many(e->path))
-		p[(*nr)++] = (struct place){ option, name, "file", e->path };
-}
-
-/* Returns -EINVAL, logged: b has the place that a has already. */
-static int refuse_place(const struct place *a, const struct place *b)
-{
-	const bool key = strcmp(b->option, "--json") && strcmp(b->option, "--console-log");
-
-	return log_ret(-EINVAL, "%s%s%s%s%s%s: %s%s has this %s already; give each its own",
-		       b->option, b->name, *b->name ? "," : " ", key ? b->key : "", key ? "=" : "",
-		       b->path, a->option, a->name, a->key);
+	if (!given->output || takes_many(given->path))
+		return 0;
+	return add(ctx, &(struct place){ given->option, "", given->key, "file", given->path });
 }
 
 int config_check_places(const struct config *c)
 {
-	struct place p[CONFIG_MAX_PORTS + 5];
-	size_t nr = 0;
+	struct places p = { .nr = 0 };
+	int rc = add_end(&p, "serial", "", &c->serial);
 
-	add_end(p, &nr, "--serial", "", &c->serial);
-	add_end(p, &nr, "--console", "", &c->console);
-	for (size_t i = 0; i < c->nr_ports; i++)
-		add_end(p, &nr, "--port name=", c->port[i].name, &c->port[i].end);
-	if (c->vsock.path)
-		p[nr++] = (struct place){ "--vsock", "", "socket", c->vsock.path };
-	add_file(p, &nr, "--console-log", c->command.console_log);
-	add_file(p, &nr, "--json", c->command.json);
-	for (size_t i = 0; i < nr; i++)
-		for (size_t j = 0; j < i; j++)
-			if (is_same(&p[i], &p[j]))
-				return refuse_place(&p[j], &p[i]);
-	return 0;
+	if (rc == 0)
+		rc = add_end(&p, "console", "", &c->console);
+	for (size_t i = 0; i < c->nr_ports && rc == 0; i++)
+		rc = add_end(&p, "port name=", c->port[i].name, &c->port[i].end);
+	if (rc == 0 && c->vsock.path)
+		rc = add(&p, &(struct place){ "vsock", "", "socket", "socket", c->vsock.path });
+	return rc == 0 ? config_paths(c, add_given, &p) : rc;
 }

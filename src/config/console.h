@@ -15,7 +15,7 @@ opt_set config_set_port;
  * cmdline.h.) Returns 0, or -EINVAL, explained. */
 int config_check_stdio(const struct config *c) __must_check;
 
-/* Each socket that clients connect to, that of --vsock included, and each file that is written, those
- * of --json and --console-log included, belongs to one thing; files of the same name, that is, for
- * nothing is looked at. Returns 0, or -EINVAL, explained. */
+/* Each socket that clients connect to, that of --vsock included, and each file that an option has
+ * written, belongs to one thing; files of the same name, that is, for nothing is looked at. Returns
+ * 0, or -EINVAL, explained. */
 int config_check_places(const struct config *c) __must_check;

@@ -35,6 +35,15 @@ static bool check_end(const char *what, const struct host_end *e, char text[GIVE
 	return e->kind != HOST_FILE || check_path(what, e->path, text);
 }
 
+static int check_given(void *ctx, const struct opt_given_path *given)
+{
+	char what[64];
+
+	snprintf(what, sizeof(what), "--%s%s%s", given->option, given->key ? " " : "",
+		 given->key ?: "");
+	return !check_path(what, given->path, ctx);
+}
+
 bool given_are_open(const struct config *c, char text[GIVEN_TEXT])
 {
 	bool fine = check_end("serial port", &c->serial, text) &&
@@ -45,16 +54,12 @@ bool given_are_open(const struct config *c, char text[GIVEN_TEXT])
 		snprintf(what, sizeof(what), "port %s", c->port[i].name);
 		fine = check_end(what, &c->port[i].end, text);
 	}
-	fine = fine && check_path("--kernel", c->kernel, text) &&
-	       check_path("--initrd", c->initrd, text);
+	fine = fine && config_paths(c, check_given, text) == 0;
 	for (size_t i = 0; i < c->nr_disks && fine; i++)
 		fine = check_path("--disk", c->disk[i].path, text) &&
 		       check_path("--disk overlay", c->disk[i].overlay, text);
 	for (size_t i = 0; i < c->nr_nets && fine; i++)
 		if (c->net[i].mode == NET_FD)
 			fine = check(c->net[i].option, (int)c->net[i].fd, text);
-	if (c->command.argv)
-		fine = fine && check_path("--json", c->command.json, text) &&
-		       check_path("--console-log", c->command.console_log, text);
 	return fine;
 }

@@ -183,6 +183,7 @@ static void closed_descriptors_are_not_used(void **state __unused)
 		{ "net", "fd=", "--net fd=" },
 		{ "kernel", "/dev/fd/", "--kernel" },
 		{ "initrd", "/proc/self/fd/", "--initrd" },
+		{ "vsock", "cid=3,socket=/dev/fd/", "--vsock socket" },
 		{ "disk", "/dev/fd/", "--disk" },
 		{ "disk", "none,overlay=/dev/fd/", "--disk overlay" },
 	};
