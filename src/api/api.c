@@ -16,7 +16,6 @@
 #include "host/given.h"
 #include "config/command.h"
 #include "machine/life.h"
-#include "machine/machine.h"
 #include "host/paths.h"
 #include "vmm/event.h"
 #include "vmm/thread.h"
@@ -55,7 +54,7 @@ static void log_stats(const struct machine *m)
 /* The caller holds the lock. After an error the machine has ended. */
 static int power_on(struct minivmm *vm, bool again)
 {
-	struct machine *m = &vm->m;
+	struct machine *m = vm->m;
 	int rc;
 
 	if (again && (vm->button || vm->at_once))
@@ -101,7 +100,7 @@ static const char *in_words(enum machine_end end)
 static void say_why(struct minivmm *vm)
 {
 	const bool error = vm->end == END_CRASHED || vm->end == END_FAILED ||
-			   (vm->config->command.argv && !command_went_well(&vm->m.command));
+			   (vm->config->command.argv && !command_went_well(machine_command(vm->m)));
 
 	pthread_mutex_lock(&vm->why_lock);
 	if (error && *vm->error)
@@ -130,7 +129,7 @@ static bool lives_again(struct minivmm *vm, enum machine_end end, bool lingers)
  * END_NONE. */
 static enum machine_end linger(struct minivmm *vm, uint64_t life_ns)
 {
-	const enum machine_end end = __atomic_load_n(&vm->m.end, __ATOMIC_ACQUIRE);
+	const enum machine_end end = machine_how(vm->m);
 	enum machine_end how = END_NONE;
 	uint64_t until;
 
@@ -138,10 +137,10 @@ static enum machine_end linger(struct minivmm *vm, uint64_t life_ns)
 		return END_NONE;
 	until = monotonic_ns() + life_pause(&vm->short_lives, life_ns);
 	while (how == END_NONE && monotonic_ns() < until) {
-		machine_listen(&vm->m);
+		machine_listen(vm->m);
 		if (!lives_again(vm, end, true))
 			break;
-		how = machine_linger(&vm->m, until);
+		how = machine_linger(vm->m, until);
 	}
 	(void)lives_again(vm, end, false);
 	return how;
@@ -151,40 +150,39 @@ static enum machine_end linger(struct minivmm *vm, uint64_t life_ns)
 static void live(struct minivmm *vm)
 {
 	const uint64_t begin = monotonic_ns();
-	struct machine *m = &vm->m;
+	struct machine *m = vm->m;
 	enum machine_end called_off;
 
 	machine_serve(m);
 	called_off = linger(vm, monotonic_ns() - begin);
 	pthread_mutex_lock(&vm->lock);
 	vm->live = false;
-	vm->end = called_off == END_NONE ? __atomic_load_n(&m->end, __ATOMIC_ACQUIRE) : called_off;
+	vm->end = called_off == END_NONE ? machine_how(m) : called_off;
 	pthread_mutex_unlock(&vm->lock);
-	if (!m->config->command.argv)
+	if (!vm->config->command.argv)
 		say_why(vm); /* before messages about what goes wrong while it stops */
 	machine_stop(m);
 	pthread_mutex_lock(&vm->lock);
 	vm->status = machine_status(m, vm->end); /* only now: a result may be lost */
 	pthread_mutex_unlock(&vm->lock);
-	if (m->config->command.argv)
+	if (vm->config->command.argv)
 		say_why(vm); /* the command's end is known only now */
 	if (vm->config->stats)
 		log_stats(m);
-	vm->json = m->command.json;
-	m->command.json = (struct command_json){ .out.fd = -1 };
-	machine_destroy(m);
+	vm->json = command_take_json(machine_command(m));
+	machine_free(m);
+	vm->m = NULL;
 }
 
-static int init_machine(struct minivmm *vm)
+static int make_machine(struct minivmm *vm)
 {
-	const bool again = vm->config->on_reset == ON_RESET_RESTART;
 	const struct machine_owner owner = {
-		.kept = again ? &vm->kept : NULL,
+		.kept = vm->kept,
 		.patience = &vm->patience,
 		.descriptors = vm->from->descriptors,
 	};
 
-	return machine_init(&vm->m, vm->config, &owner);
+	return machine_new(&vm->m, vm->config, &owner);
 }
 
 /* Makes a new machine in the place of the one that is gone. Returns false if that failed. */
@@ -195,12 +193,11 @@ static bool revive(struct minivmm *vm)
 	int rc;
 
 	log_info("the guest asked for a reset: restarting it");
-	memset(&vm->m, 0, sizeof(vm->m));
 	patience_renew(&vm->patience);
 	if (again.sink.level > LOG_ERROR)
 		again.sink.level = LOG_ERROR; /* the other messages were said before */
 	before = log_use(&again.sink);
-	rc = init_machine(vm);
+	rc = make_machine(vm);
 	log_use(before);
 	if (rc == 0) {
 		pthread_mutex_lock(&vm->lock);
@@ -208,7 +205,6 @@ static bool revive(struct minivmm *vm)
 		pthread_mutex_unlock(&vm->lock);
 		return true;
 	}
-	machine_destroy(&vm->m);
 	pthread_mutex_lock(&vm->lock);
 	vm->end = END_FAILED;
 	vm->status = MINIVMM_EXIT_FAILED;
@@ -257,7 +253,7 @@ static void vm_free(struct minivmm *vm)
 	close_fd(&vm->end_fd);
 	output_close(&vm->json.out);
 	free(vm->json.text);
-	machine_forget(&vm->kept);
+	machine_forget(vm->kept);
 	patience_destroy(&vm->patience);
 	minivmm_config_free(vm->from);
 	free(vm);
@@ -294,19 +290,15 @@ static struct minivmm *vm_new(struct minivmm_config *c)
 
 static int build(void *arg)
 {
-	struct minivmm *vm = arg;
-	int rc = init_machine(vm);
-
-	if (rc < 0)
-		machine_destroy(&vm->m);
-	return rc;
+	return make_machine(arg);
 }
 
 static int dismantle(void *arg)
 {
 	struct minivmm *vm = arg;
 
-	machine_destroy(&vm->m);
+	machine_free(vm->m);
+	vm->m = NULL;
 	return 0;
 }
 
@@ -351,6 +343,8 @@ int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
 		rc = log_ret(-EBADF, "%s", text);
 	if (rc == 0)
 		rc = paths_check(v->config);
+	if (rc == 0 && c->c.on_reset == ON_RESET_RESTART)
+		rc = (v->kept = machine_keep()) ? 0 : -ENOMEM;
 	if (rc == 0)
 		rc = api_on_thread(build, v);
 	rc = api_leave(before, rc);
@@ -366,12 +360,12 @@ int minivmm_create(struct minivmm_config *c, struct minivmm **vm)
 /* The caller holds the lock. The machine could not start. */
 static int never_lived(struct minivmm *vm, int rc)
 {
-	machine_end(&vm->m, END_FAILED, 0);
-	machine_stop(&vm->m);
+	machine_end(vm->m, END_FAILED, 0);
+	machine_stop(vm->m);
 	vm->live = false;
 	vm->state = ENDED;
 	vm->end = END_FAILED;
-	vm->status = machine_status(&vm->m, END_FAILED);
+	vm->status = machine_status(vm->m, END_FAILED);
 	say_why(vm);
 	be_over(vm);
 	return rc;

@@ -5,9 +5,11 @@
 #include <pthread.h>
 
 #include "config/config.h"
-#include "machine/machine.h"
+#include "machine/owner.h"
+#include "command/command.h"
 #include "minivmm.h"
 #include "vmm/log.h"
+#include "vmm/patience.h"
 
 /* A sink that passes messages to the user's function. */
 struct api_log {
@@ -51,7 +53,7 @@ int api_refuse(int rc, const char *text);
 /* -- a machine ------------------------------------------------------------------------------- */
 
 struct minivmm {
-	struct machine m;
+	struct machine *m;           /* NULL: there is none now */
 	const struct config *config; /* from's */
 	struct minivmm_config *from; /* a reference */
 	struct api_log log;
@@ -60,7 +62,7 @@ struct minivmm {
 	int end_fd;
 	pthread_t thread;
 	bool has_thread;
-	struct machine_kept kept; /* used with on-reset=restart */
+	struct machine_kept *kept; /* with on-reset=restart; otherwise NULL */
 	struct patience patience;
 	unsigned short_lives;     /* short lives in a row; for the machine's thread only */
 	struct command_json json; /* what could not be written before the machine's end */

@@ -47,11 +47,11 @@ void api_stop(struct minivmm *vm, enum minivmm_stop how)
 	vm->button |= how == MINIVMM_POWER_BUTTON;
 	vm->at_once |= how != MINIVMM_POWER_BUTTON;
 	if (vm->lingers && how == MINIVMM_POWER_BUTTON)
-		machine_end(&vm->m, END_RESET, 0); /* it ends as it did: by a reset */
+		machine_end(vm->m, END_RESET, 0); /* it ends as it did: by a reset */
 	else if (vm->live && how == MINIVMM_POWER_BUTTON)
-		machine_press_power_button(&vm->m);
+		machine_press_power_button(vm->m);
 	else if (vm->live)
-		machine_end(&vm->m, END_KILLED, 0);
+		machine_end(vm->m, END_KILLED, 0);
 }
 
 static int set_paused(struct minivmm *vm, bool paused)
@@ -61,7 +61,7 @@ static int set_paused(struct minivmm *vm, bool paused)
 	if (rc != -ESRCH)
 		vm->paused = paused;
 	if (rc == 0 && vm->live)
-		(paused ? machine_pause : machine_resume)(&vm->m);
+		(paused ? machine_pause : machine_resume)(vm->m);
 	return api_return_running(vm, rc == -EINVAL ? 0 : rc);
 }
 
@@ -99,7 +99,7 @@ long long minivmm_balloon(struct minivmm *vm, long long bytes)
 	else if (rc == 0 && !vm->live)
 		rc = api_refuse(-EAGAIN, "the guest is about to run anew, or to end");
 	else if (rc == 0)
-		target = machine_move_balloon(&vm->m, bytes);
+		target = machine_move_balloon(vm->m, bytes);
 	rc = api_return_running(vm, rc);
 	if (rc == 0)
 		log_info("balloon: the target is now %llu MiB", (unsigned long long)target / MIB);
@@ -118,7 +118,7 @@ int minivmm_window_changed(struct minivmm *vm)
 	int rc = api_call_running(vm);
 
 	if (rc == 0 && vm->live)
-		machine_window_changed(&vm->m);
+		machine_window_changed(vm->m);
 	return api_return_running(vm, rc);
 }
 
@@ -140,7 +140,7 @@ int minivmm_stream(struct minivmm *vm, enum minivmm_stream which)
 	if (!vm->config->command.argv)
 		fd = api_refuse(-ENOTSUP, "the machine runs no command");
 	else if (vm->state == NEW)
-		fd = command_take_stream(&vm->m.command, (unsigned)which);
+		fd = command_take_stream(machine_command(vm->m), (unsigned)which);
 	if (fd == -1)
 		fd = api_refuse(-EBADF, "the stream was taken before, or the machine was started");
 	api_return(vm);
@@ -154,7 +154,7 @@ int minivmm_signal(struct minivmm *vm, int signal)
 	if (rc == 0 && !vm->config->command.argv)
 		rc = api_refuse(-ENOTSUP, "the machine runs no command");
 	else if (rc == 0 && vm->live)
-		command_tell(&vm->m.command, "signal %d", signal);
+		command_tell(machine_command(vm->m), "signal %d", signal);
 	return api_return_running(vm, rc);
 }
 
@@ -165,7 +165,7 @@ int minivmm_window_size(struct minivmm *vm, unsigned rows, unsigned columns)
 	if (rc == 0 && !vm->config->command.terminal)
 		rc = api_refuse(-ENOTSUP, "the machine runs no command at a terminal");
 	else if (rc == 0 && vm->live)
-		command_tell(&vm->m.command, "size %u %u", rows, columns);
+		command_tell(machine_command(vm->m), "size %u %u", rows, columns);
 	return api_return_running(vm, rc);
 }
 

@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 
 #include "host/doctor.h"
-#include "machine/machine.h"
 #include "host/paths.h"
 #include "vmm/thread.h"
 
@@ -222,25 +221,22 @@ int minivmm_config_args(struct minivmm_config *c, int argc, char *const argv[])
 static int print_machine(const struct minivmm_config *c, FILE *out)
 {
 	const struct machine_owner owner = { .descriptors = c->descriptors, .dry = true };
-	struct machine *m = calloc(1, sizeof(*m));
+	struct machine *m;
 	char text[GIVEN_TEXT];
 	int rc;
 
-	if (!m)
-		return log_ret(-ENOMEM, "out of memory");
 	rc = config_check(&c->c);
 	if (rc == 0 && !given_are_open(&c->c, text))
 		rc = log_ret(-EBADF, "%s", text);
 	if (rc == 0)
 		rc = paths_check(&c->c);
-	if (rc == 0) {
-		rc = machine_init(m, &c->c, &owner);
-		if (rc == 0)
-			machine_print(m, out);
-		machine_destroy(m);
-	}
-	free(m);
-	return rc;
+	if (rc == 0)
+		rc = machine_new(&m, &c->c, &owner);
+	if (rc < 0)
+		return rc;
+	machine_print(m, out);
+	machine_free(m);
+	return 0;
 }
 
 static int print_text(const struct minivmm_config *c, enum minivmm_action what, FILE *out)

@@ -130,9 +130,11 @@ int command_initrd(struct command *cmd, const struct file *kernel, const struct 
 int command_empty_json(struct command *cmd) __must_check;
 void command_write_json(struct command *cmd, const struct machine_figures *f);
 
-/* command_json_waits(): does some of it have to wait, for others that write there, too, or for a
+/* command_take_json() gives the caller what is left to be written, for after command_destroy().
+ * command_json_waits(): does some of it have to wait, for others that write there, too, or for a
  * reader? command_json_finish() writes that, waits at most 5 s for a reader, logs if something is
  * lost, and closes it. It returns 0, or -EIO: it could not be stored, now or before. */
+struct command_json command_take_json(struct command *cmd);
 bool command_json_waits(const struct command_json *j);
 int command_json_finish(struct command_json *j) __must_check;
 

@@ -134,6 +134,14 @@ void command_write_json(struct command *cmd, const struct machine_figures *f)
 		(void)!command_json_finish(j);
 }
 
+struct command_json command_take_json(struct command *cmd)
+{
+	const struct command_json j = cmd->json;
+
+	cmd->json = (struct command_json){ .out.fd = -1 };
+	return j;
+}
+
 bool command_json_waits(const struct command_json *j)
 {
 	return j->text && j->done < j->len;

@@ -21,7 +21,7 @@ enum machine_end {
 	END_COMMAND,    /* the command ended: see command_status() */
 };
 
-/* CLOCK_MONOTONIC in ns: when machine_init() began, and when it was done with each part. 0: not
+/* CLOCK_MONOTONIC in ns: when machine_new() began, and when it was done with each part. 0: not
  * yet. */
 struct machine_times {
 	int64_t begin, memory, kvm, devices, files, kernel, vcpus;

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "machine/life.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
+#include "machine/machine.h"
 #include "vmm/log.h"
 
 /* These keep a guest that does nothing but reset itself from taking a processor of the host's. */
@@ -42,11 +46,21 @@ enum machine_end machine_linger(struct machine *m, uint64_t until)
 	return __atomic_load_n(&m->called_off, __ATOMIC_ACQUIRE);
 }
 
+struct machine_kept *machine_keep(void)
+{
+	struct machine_kept *kept = calloc(1, sizeof(*kept));
+
+	if (!kept)
+		log_ret(-ENOMEM, "out of memory");
+	return kept;
+}
+
 void machine_forget(struct machine_kept *kept)
 {
 	struct kept *each = (struct kept *)kept;
 
 	_Static_assert(sizeof(*kept) % sizeof(*each) == 0, "nothing but these");
-	for (size_t i = 0; i < sizeof(*kept) / sizeof(*each); i++)
+	for (size_t i = 0; kept && i < sizeof(*kept) / sizeof(*each); i++)
 		kept_end(&each[i]);
+	free(kept);
 }

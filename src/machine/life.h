@@ -2,7 +2,7 @@
 /* What happens between two lives of a guest that restarts (--on-reset restart). */
 #pragma once
 
-#include "machine/machine.h"
+#include "machine/owner.h"
 
 /* Returns how long the guest waits for its next life, in ns, after a life of life_ns that ended by
  * a reset: not at all, unless its lives are short; then longer and longer, and the first wait is
@@ -16,6 +16,3 @@ uint64_t life_pause(unsigned *short_lives, uint64_t life_ns);
  * ended the machine since its reset; END_FAILED, logged; or END_NONE. */
 void machine_listen(struct machine *m);
 enum machine_end machine_linger(struct machine *m, uint64_t until) __must_check;
-
-/* The guest has no further life: closes all that is kept. */
-void machine_forget(struct machine_kept *kept);

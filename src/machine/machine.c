@@ -169,7 +169,7 @@ static int init_vcpus(struct machine *m)
 
 /* -- life ------------------------------------------------------------------------------------ */
 
-/* Marks every descriptor as closed; every pointer is NULL already: machine_destroy() is safe from
+/* Marks every descriptor as closed; every pointer is NULL already: destroy() is safe from
  * here on. */
 static void machine_none(struct machine *m, const struct config *c)
 {
@@ -180,7 +180,7 @@ static void machine_none(struct machine *m, const struct config *c)
 		m->io[i].loop = m->loop;
 }
 
-int machine_init(struct machine *m, const struct config *c, const struct machine_owner *o)
+static int init(struct machine *m, const struct config *c, const struct machine_owner *o)
 {
 	const bool live = !o->dry;
 	int rc;
@@ -219,7 +219,7 @@ int machine_init(struct machine *m, const struct config *c, const struct machine
 	return rc;
 }
 
-void machine_destroy(struct machine *m)
+static void destroy(struct machine *m)
 {
 	machine_console_close(m);
 	transport_destroy(m);
@@ -235,6 +235,36 @@ void machine_destroy(struct machine *m)
 	ram_free(&m->ram);
 	free(m->cmdline);
 	m->cmdline = NULL;
+}
+
+int machine_new(struct machine **m, const struct config *c, const struct machine_owner *o)
+{
+	int rc;
+
+	*m = calloc(1, sizeof(**m));
+	rc = *m ? init(*m, c, o) : log_ret(-ENOMEM, "out of memory");
+	if (rc < 0) {
+		machine_free(*m);
+		*m = NULL;
+	}
+	return rc;
+}
+
+void machine_free(struct machine *m)
+{
+	if (m)
+		destroy(m);
+	free(m);
+}
+
+enum machine_end machine_how(const struct machine *m)
+{
+	return __atomic_load_n(&m->end, __ATOMIC_ACQUIRE);
+}
+
+struct command *machine_command(struct machine *m)
+{
+	return &m->command;
 }
 
 static void *io_thread(void *arg)

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The machine: every part of one VM, owned by value, and how they are put together.
- *
- * Its life: machine_init, machine_start, machine_serve, machine_stop, machine_destroy.
- * machine_serve() runs m->loop (the terminal and its like): from machine_start() to machine_stop()
- * one thread owns it, the machine's own. Machines live side by side in one process.
- */
+/* The machine: every part of one VM, owned by value, and how they are put together. What its owner
+ * does with it is in owner.h. */
 #pragma once
 
 #include "board.h"
@@ -15,7 +10,7 @@
 #include "backend/kept.h"
 #include "common/boot.h"
 #include "pci.h"
-#include "machine/figures.h"
+#include "machine/owner.h"
 #include "machine/ram.h"
 #include "command/command.h"
 #include "kvm/vcpu.h"
@@ -59,16 +54,6 @@ struct machine_kept {
 	struct kept vsock;
 	struct kept fs[CONFIG_MAX_SHARED_DIRS];
 	struct kept made[MACHINE_MAX_MADE];
-};
-
-/* What a machine gets from its owner, and what is not the user's wish as the configuration is. */
-struct machine_owner {
-	/* What an earlier machine of the same configuration opened, which is not opened by name
-	 * again; NULL: the guest lives once. */
-	struct machine_kept *kept;
-	struct patience *patience; /* for its end; NULL: the end waits for ever */
-	uint64_t descriptors;      /* the most that the command may have; 0: as many as we may */
-	bool dry;                  /* it is only described: without a VM */
 };
 
 /* The member for one option, or NULL if the guest lives once. */
@@ -127,62 +112,19 @@ struct machine {
 	struct command command;
 };
 
-/* Builds the machine that c asks for. *m is all zeroes; c, and what o points to, outlive it. Returns
- * 0 or -errno, logged. machine_destroy() is safe, and must be called, after either. */
-int machine_init(struct machine *m, const struct config *c,
-		 const struct machine_owner *o) __must_check;
-void machine_destroy(struct machine *m);
-
 /* Gives vd, after virtio_init(), a transport, with its kicks on loop: the last step of a virtio
- * device's set-up. Both outlive the transport, which machine_destroy() resets and destroys before
+ * device's set-up. Both outlive the transport, which machine_free() resets and destroys before
  * any device. Returns 0 or -errno, logged. (transport.c) */
 int machine_add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *loop) __must_check;
 
 /* Returns the first virtio device of that kind, or NULL. (devices.c) */
 struct virtio_dev *machine_device(const struct machine *m, uint32_t device_id);
 
-/* Starts the guest, in threads of its own. Returns 0 or -errno, logged: some threads may then run
- * until machine_stop(). */
-int machine_start(struct machine *m) __must_check;
-/* Returns when the machine has ended; m->end says how. */
-void machine_serve(struct machine *m);
-/* Ends the threads and the streams. */
-void machine_stop(struct machine *m);
-
-/* Ends the machine; the first reason that is given counts. Any thread may call this from
- * machine_init() to machine_destroy(), with any lock held. (end.c) */
-void machine_end(struct machine *m, enum machine_end why, unsigned value);
-
 /* Stops the guest; devices and loops go on until the machine ends. The machine's thread calls this,
  * between machine_start() and machine_stop(). */
 void machine_stop_guest(struct machine *m);
-
-/* Returns minivmm's exit status after that end. Called after machine_stop(), or with an end that m
- * has come to. (end.c) */
-int machine_status(const struct machine *m, enum machine_end end);
 
 /* The devices and the vCPUs report by these; ctx is the machine. Threads and locks are as for
  * machine_end(). (end.c) */
 void machine_on_power(void *ctx, enum power_event what, unsigned value);
 void machine_on_vcpu_end(void *ctx, enum vcpu_end end);
-
-/* Any thread but the guest's may call the rest, from machine_start() to machine_stop(), one at a
- * time. */
-
-/* Presses the power button. What that does is up to the guest. */
-void machine_press_power_button(struct machine *m);
-/* Moves the balloon's target, as far as it goes. Returns where it is then, in bytes, or
- * -ENOTSUP. */
-int64_t machine_move_balloon(struct machine *m, int64_t bytes);
-/* Tells the console that the terminal's size may have changed. (console.c) */
-void machine_window_changed(struct machine *m);
-
-/* These stop all vCPUs outside the guest, and let them go on. Also allowed before
- * machine_start(). */
-void machine_pause(struct machine *m);
-void machine_resume(struct machine *m);
-
-/* Describes the machine in words: --dry-run. (report.c) */
-void machine_print(const struct machine *m, FILE *out);
-/* Prints what a machine did: --stats. (report.c) */
-void machine_print_stats(const struct machine_figures *f, FILE *out);
