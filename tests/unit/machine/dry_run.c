@@ -296,6 +296,15 @@ static void overlays_can_be_made(void **state __unused)
 	rig_down(&t);
 }
 
+/* Makes the rig's file a kernel. */
+static void put(const struct rig *t, const struct image *kernel)
+{
+	int fd = open(t->file, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	assert_int_equal(write(fd, kernel->data, kernel->len), kernel->len);
+	close(fd);
+}
+
 /* A run and a dry run read the same files: the words are the same. */
 static void files_are_read(void **state __unused)
 {
@@ -320,9 +329,7 @@ static void files_are_read(void **state __unused)
 	int fd;
 
 	rig_up(&t);
-	fd = open(t.file, O_WRONLY | O_TRUNC | O_CLOEXEC);
-	assert_int_equal(write(fd, kernel.data, kernel.len), kernel.len);
-	close(fd);
+	put(&t, &kernel);
 	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
 		const char *said =
 			dry_with(t.file, cases[i].name, cases[i].value, cases[i].command);
@@ -398,6 +405,67 @@ static void a_command_needs_a_module_for_each_of_its_devices(void **state __unus
 	rig_down(&t);
 }
 
+/* What each device says of itself comes after its place, which is cut off. */
+static void devices_say_what_was_asked_of_them(void **state __unused)
+{
+	struct image vmlinux = vmlinux_new(), kernel = bzimage_new(&vmlinux);
+	struct minivmm_config *c = minivmm_config_new();
+	char vda[96], vdb[96], net[96], dir[96], daemon[96], vsock[96], port[96], expected[1024];
+	char *text, said[1024] = "", *line;
+	struct rig t;
+	const char *const options[][2] = {
+		{ "kernel", t.file },
+		{ "disk", vda },
+		{ "disk", vdb },
+		{ "net", net },
+		{ "fs", dir },
+		{ "fs", daemon },
+		{ "vsock", vsock },
+		{ "port", port },
+		{ "port", "name=b,pty" },
+		{ "console", "pty" },
+		{ "balloon", "size=8M,reporting=off" },
+	};
+
+	rig_up(&t);
+	put(&t, &kernel);
+	assert_int_equal(truncate(t.file, 4 * MIB), 0);
+	snprintf(vda, sizeof(vda), "%s,readonly=on,sector=512", t.file);
+	snprintf(vdb, sizeof(vdb), "%s,readonly=on", t.file);
+	snprintf(net, sizeof(net), "socket=%s,mac=52:54:00:12:34:56", t.live);
+	snprintf(dir, sizeof(dir), "tag=t,path=%s,readonly=off", t.directory);
+	snprintf(daemon, sizeof(daemon), "tag=u,socket=%s", t.live);
+	snprintf(vsock, sizeof(vsock), "cid=7,socket=%s", t.none);
+	snprintf(port, sizeof(port), "name=a,file=%s", t.none);
+	for (unsigned i = 0; i < ARRAY_SIZE(options); i++)
+		if (minivmm_config_set(c, options[i][0], options[i][1]) < 0)
+			fail_msg("%s", minivmm_error());
+	if (minivmm_text(c, MINIVMM_ACTION_DRY_RUN, &text) < 0)
+		fail_msg("%s", minivmm_error());
+	for (char *rest = text; (line = strsep(&rest, "\n"));)
+		if ((line = strstr(line, " virtio-")))
+			strcat(strcat(said, line + strlen(" virtio-")), "\n");
+	snprintf(expected, sizeof(expected),
+		 "blk: vda, %s, 4 MiB, read-only, sectors of 512\n"
+		 "blk: vdb, %s, 4 MiB, read-only\n"
+		 "net: socket=%s, 52:54:00:12:34:56\n"
+		 "rng\n"
+		 "balloon: 8M at the start\n"
+		 "vsock: CID 7, %s\n"
+		 "fs: t, %s, read-write\n"
+		 "fs: u, by the daemon at %s\n"
+		 "console: hvc0, a new pseudo-terminal\n"
+		 "console: a, file %s; b, a new pseudo-terminal\n",
+		 t.file, t.file, t.live, t.none, t.directory, t.live, t.none);
+	assert_string_equal(said, expected);
+	free(text);
+	minivmm_config_free(c);
+	free(vmlinux.data);
+	free(kernel.data);
+	assert_int_equal(truncate(t.file, 65536), 0);
+	rig_down(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -412,6 +480,7 @@ int main(void)
 		cmocka_unit_test(overlays_can_be_made),
 		cmocka_unit_test(files_are_read),
 		cmocka_unit_test(a_command_needs_a_module_for_each_of_its_devices),
+		cmocka_unit_test(devices_say_what_was_asked_of_them),
 	};
 
 	return cmocka_run_group_tests_name("dry_run", tests, NULL, NULL);
