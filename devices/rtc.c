@@ -142,8 +142,8 @@ static void rtc_write(struct dev *dev, uint64_t off, unsigned size __unused, uin
 	if (off == RTC_DATA)
 		rtc_write_register(r, r->state.index, (uint8_t)value);
 	else
-		r->state.index =
-			value & 0x7f; /* bit 7 masks the NMI, which this machine does not have */
+		/* Bit 7 masks the NMI, which this machine does not have. */
+		r->state.index = value & 0x7f;
 }
 
 static const struct dev_ops rtc_ops = { .name = "rtc", .read = rtc_read, .write = rtc_write };

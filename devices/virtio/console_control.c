@@ -84,8 +84,8 @@ static void hear(struct virtio_console *c, const struct console_message *m)
 			break;
 		p->state.added = value;
 		p->state.to_say = value ? SAY(VIRTIO_CONSOLE_PORT_NAME) : 0;
-		p->state.told =
-			stream_connections(p->end.stream) & ~1u; /* a new port is not open */
+		/* A new port is not open. */
+		p->state.told = stream_connections(p->end.stream) & ~1u;
 		break;
 	case VIRTIO_CONSOLE_PORT_OPEN:
 		if (p)

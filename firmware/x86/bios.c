@@ -10,8 +10,8 @@ struct data_area {
 	le16_t equipment;
 	uint8_t test;
 	uint8_t memory_kib[2]; /* below the EBDA; unaligned */
-	uint8_t input[0x472 -
-		      0x415]; /* keyboard, floppy, display, cassette, ticks since midnight */
+	/* Keyboard, floppy, display, cassette, ticks since midnight. */
+	uint8_t input[0x472 - 0x415];
 	le16_t reset_flag;
 	uint8_t hard_disk_status, nr_hard_disks;
 	uint8_t rest[0x500 - 0x476];

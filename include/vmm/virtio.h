@@ -137,8 +137,8 @@ struct virtio_dev {
 	const struct virtio_transport_ops *transport;
 	void *transport_ctx;
 
-	struct round
-		round; /* a new one for each kick; and for what else a device does on its loop */
+	/* A new one for each kick, and for what else a device does on its loop. */
+	struct round round;
 	struct ratelimit log;
 };
 

@@ -42,9 +42,9 @@ struct command_host {
 	void (*figures)(void *ctx, struct machine_figures *f); /* as machine_figures() */
 	void *ctx;
 	uint64_t descriptors; /* the most that the command may have; 0: as many as we may */
-	const struct resolv
-		*resolv; /* how this host looks for names; read before command_initrd() */
-	bool dry;        /* it is only described, and nothing is opened for it */
+	/* How this host looks for names; read before command_initrd(). */
+	const struct resolv *resolv;
+	bool dry; /* it is only described, and nothing is opened for it */
 };
 
 enum command_end { COMMAND_UNKNOWN, COMMAND_EXITED, COMMAND_SIGNALLED, COMMAND_ERROR };

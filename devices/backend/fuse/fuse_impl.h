@@ -110,8 +110,8 @@ struct fuse_unsynced {
 	bool tree; /* anything in the directory's file system */
 	int error; /* of writes in between: 0 or -errno */
 	unsigned nr;
-	struct fuse_node
-		*node[16]; /* a file: its content; a directory: anything on that file system */
+	/* A file: its content; a directory: anything on that file system */
+	struct fuse_node *node[16];
 };
 
 /* The caller's rights for the length of a request (caller.c). */

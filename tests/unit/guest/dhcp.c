@@ -143,13 +143,13 @@ static void domains_that_make_no_sense_are_not(void **state __unused)
 	struct dhcp_lease l;
 	uint8_t many[3 + 250 + 2] = { 53, 1, DHCP_ACK, 119, 250 };
 
-	assert_true(
-		parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 2, 0xc0, 0))); /* its own place */
+	/* Its own place. */
+	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 2, 0xc0, 0)));
 	assert_string_equal(l.search, "");
 	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 5, 1, 'a', 0xc0, 4, 0)));
 	assert_string_equal(l.search, "");
-	assert_true(
-		parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 3, 9, 'a', 'b'))); /* cut short */
+	/* Cut short. */
+	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 3, 9, 'a', 'b')));
 	assert_string_equal(l.search, "");
 	assert_true(parse_options(&l, OPTIONS(53, 1, DHCP_ACK, 119, 4, 2, 'a', '\n', 0)));
 	assert_string_equal(l.search, "");

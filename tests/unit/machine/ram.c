@@ -125,8 +125,8 @@ static void a_guest_larger_than_the_host_costs_nothing_yet(void **state __unused
 	assert_null(strstr(v.flags, " hg"));
 	assert_guarded(&r);
 	r.host[0] = r.host[r.size - 1] = 1;
-	assert_true(resident() - before <
-		    8 * MIB); /* two huge pages, if the host always uses them */
+	/* Two huge pages, if the host always uses them. */
+	assert_true(resident() - before < 8 * MIB);
 	ram_free(&r);
 	assert_null(r.host);
 	ram_free(&r);
