@@ -86,7 +86,7 @@ struct vsock_options {
 	uint32_t cid;          /* 3 to 2^32 - 2 */
 	const char *path;      /* copied; NULL: neither listens nor connects */
 	bool dry;              /* doesn't listen yet, and never starts */
-	struct fd_budget *fds; /* its sockets are taken from this, or NULL; not owned */
+	struct fd_budget *fds; /* its sockets count in this; NULL: in none; not owned */
 	struct kept *kept;     /* outlives the device: the listener goes on; or NULL */
 };
 

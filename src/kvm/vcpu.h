@@ -3,7 +3,7 @@
  * A virtual CPU: one thread that calls KVM_RUN and handles the exit, again and again.
  *
  * vcpu_run() is the exit loop, the heart of the monitor. Each exit reason of KVM's has one handler
- * of a few lines: in the table at the end of vcpu.c, or in the architecture's (arch_exits).
+ * of a few lines, in the table exits of vcpu.c or in the architecture's (arch_exits).
  */
 #pragma once
 

@@ -29,7 +29,7 @@
 enum fuse_cache {
 	FUSE_CACHE_AUTO,   /* one second; a file's content until it is opened again */
 	FUSE_CACHE_ALWAYS, /* for ever: only the guest changes the directory */
-	FUSE_CACHE_NONE,   /* not at all, and neither content */
+	FUSE_CACHE_NONE,   /* not at all, a file's content included */
 };
 
 struct fuse_options {
@@ -41,7 +41,7 @@ struct fuse_options {
 	bool files;
 	enum fuse_cache cache;
 	const bool *stopping;  /* atomic; breaks off what takes long; or NULL; not owned */
-	struct fd_budget *fds; /* its descriptors are taken from this, or NULL; not owned */
+	struct fd_budget *fds; /* its descriptors count in this; NULL: in none; not owned */
 	struct kept *kept;     /* outlives the server; or NULL */
 };
 

@@ -96,7 +96,7 @@ struct fuse_handle {
 	uint32_t next, before;  /* in the free list or its node's: slot + 1, or 0 */
 	struct fuse_node *node; /* its node, while that has this generation */
 	uint64_t generation;
-	uint64_t cookie; /* for a directory: where fd stands; FUSE_NOWHERE */
+	uint64_t cookie; /* for a directory: where fd stands, or FUSE_NOWHERE */
 };
 #define FUSE_NOWHERE UINT64_MAX
 

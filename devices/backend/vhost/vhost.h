@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Queues that the host's kernel serves (vhost), for any virtio device: the parts that are the same
- * for /dev/vhost-net and /dev/vhost-vsock. The device tells its driver in the kernel when to begin
- * and when to end (VHOST_NET_SET_BACKEND, VHOST_VSOCK_SET_RUNNING); kicks and interrupts then pass
- * us by, through the transport's eventfds.
+ * for /dev/vhost-net and /dev/vhost-vsock. The device tells the kernel itself when to begin and when
+ * to end (VHOST_NET_SET_BACKEND, VHOST_VSOCK_SET_RUNNING); kicks and interrupts then pass us by,
+ * through the transport's eventfds.
  *
  * Each call but open and close is made with the device's lock held.
  */
@@ -37,7 +37,7 @@ uint64_t vhost_offer(const struct vhost *v, uint64_t features);
 
 /* Called in activate: gives the kernel those negotiated features that are its own, guest memory,
  * and nr queues from first on, all of which are ready. Our loop does not read their kicks until the
- * device is reset. Afterwards the device starts its driver in the kernel and calls vhost_kick().
+ * device is reset. Afterwards the device tells the kernel to begin, and calls vhost_kick().
  * Returns 0 or -errno, logged, but no more often than guest_errno() logs. */
 int vhost_start(struct vhost *v, struct virtio_dev *vd, unsigned first, unsigned nr) __must_check;
 /* Makes the kernel look at each queue once, whether or not the driver kicked it before. */
