@@ -29,7 +29,7 @@ struct kept {
 	/* kept_end() needs these. */
 	bool locked;           /* the descriptors have locks (image_lock()) */
 	struct unix_file file; /* of a listening socket, at path: kept_end() removes it */
-	char path[108];
+	char path[UNIX_MAX_PATH + 1];
 };
 
 bool kept_has(const struct kept *k, unsigned i);

@@ -23,6 +23,8 @@
 #include "host/outputs.h"
 #include "host/resolv.h"
 
+_Static_assert(MODULES_MAX <= GUEST_MAX_MODULES, "the guest's init takes all of them");
+
 #define MODULE_MAX (64 * MIB) /* unpacked */
 
 /* -- modules --------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "backend/unix/vsock.h"
 #include "config/console.h"
 #include "config/disk.h"
 #include "config/fs.h"
@@ -101,10 +102,10 @@ static int check_vsock(const struct opt_value *v, const void *target)
 		return 0;
 	if (!s->path)
 		return opt_fail(v, "the host's end is missing; add socket=PATH, or vhost=on");
-	if (strlen(s->path) > CONFIG_MAX_VSOCK_PATH)
+	if (strlen(s->path) > VSOCK_UNIX_MAX_PATH)
 		return opt_fail(
 			v, "the path has %zu bytes, and a socket's may have %d; use a shorter one",
-			strlen(s->path), CONFIG_MAX_VSOCK_PATH);
+			strlen(s->path), VSOCK_UNIX_MAX_PATH);
 	return 0;
 }
 

@@ -13,17 +13,16 @@
 #include "vmm/options.h"
 #include "vmm/types.h"
 
-#define CONFIG_MAX_CPUS        64
-#define CONFIG_MAX_DISKS       16
-#define CONFIG_MAX_IO_THREADS  16
-#define CONFIG_MAX_FS          8
-#define CONFIG_MAX_NETS        8
-#define CONFIG_MAX_NET_QUEUES  16
-#define CONFIG_MAX_FORWARDS    32
-#define CONFIG_MAX_PORTS       15
-#define CONFIG_MAX_SOCKET_PATH 107 /* bytes: unix(7) */
-#define CONFIG_MIN_MEMORY      (32 * MIB)
-#define CONFIG_MAX_MEMORY      (1 * TIB)
+#define CONFIG_MAX_CPUS       64
+#define CONFIG_MAX_DISKS      16
+#define CONFIG_MAX_IO_THREADS 16
+#define CONFIG_MAX_FS         8
+#define CONFIG_MAX_NETS       8
+#define CONFIG_MAX_NET_QUEUES 16
+#define CONFIG_MAX_FORWARDS   32
+#define CONFIG_MAX_PORTS      15
+#define CONFIG_MIN_MEMORY     (32 * MIB)
+#define CONFIG_MAX_MEMORY     (1 * TIB)
 
 enum config_action {
 	ACTION_BOOT,
@@ -89,8 +88,6 @@ struct port_config {
 	char name[65];
 	struct host_end end;
 };
-
-#define CONFIG_MAX_VSOCK_PATH 96 /* room in a UNIX socket's name beside "_PORT" */
 
 struct vsock_config {
 	unsigned cid; /* 0: there is none */

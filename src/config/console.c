@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "backend/stream/output.h"
+#include "backend/unix/file.h"
 #include "config/guest_name.h"
 
 static const struct opt_choice host_ends[] = {
@@ -27,9 +28,9 @@ static int set_host_value(const struct opt_value *v, struct host_end *e)
 {
 	if (e->kind == HOST_FD)
 		return set_host_fd(v, e);
-	if (e->kind == HOST_SOCKET && strlen(v->text) > CONFIG_MAX_SOCKET_PATH)
+	if (e->kind == HOST_SOCKET && strlen(v->text) > UNIX_MAX_PATH)
 		return opt_fail(v, "the path of a socket has at most %d bytes; choose another",
-				CONFIG_MAX_SOCKET_PATH);
+				UNIX_MAX_PATH);
 	return opt_path(v, &e->path);
 }
 

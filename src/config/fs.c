@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "backend/unix/file.h"
 #include "config/command.h"
 
 static const struct opt_choice caches[] = {
@@ -73,10 +74,10 @@ int config_set_fs(const struct opt_value *v, void *field)
 	if (f->socket && f->limited)
 		return opt_fail(
 			v, "with socket= the daemon decides this; leave out readonly= and cache=");
-	if (f->socket && strlen(f->socket) > CONFIG_MAX_SOCKET_PATH)
+	if (f->socket && strlen(f->socket) > UNIX_MAX_PATH)
 		return opt_fail(
 			v, "the path has %zu bytes, and a socket's may have %d; use a shorter one",
-			strlen(f->socket), CONFIG_MAX_SOCKET_PATH);
+			strlen(f->socket), UNIX_MAX_PATH);
 	for (const struct fs_config *o = c->fs; o < f; o++) {
 		if (!strcmp(o->tag, f->tag))
 			return opt_fail(v, "directory %s has this tag already; give each its own",

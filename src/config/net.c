@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "backend/unix/file.h"
+
 #define MAX_IFNAME   15    /* IFNAMSIZ without the NUL */
 #define MIN_USER_MTU 1280  /* the least that IPv6 has (RFC 8200 §5); libslirp would take 1000 */
 #define MAX_USER_MTU 65521 /* libslirp's limit */
@@ -52,9 +54,9 @@ static int set_user(const struct opt_value *v __unused, struct net_config *n)
 static int set_socket(const struct opt_value *v, struct net_config *n)
 {
 	n->mode = NET_SOCKET;
-	if (strlen(v->text) > CONFIG_MAX_SOCKET_PATH)
+	if (strlen(v->text) > UNIX_MAX_PATH)
 		return opt_fail(v, "a socket's path has at most %d bytes; this one has %zu",
-				CONFIG_MAX_SOCKET_PATH, strlen(v->text));
+				UNIX_MAX_PATH, strlen(v->text));
 	return opt_path(v, &n->path);
 }
 

@@ -263,13 +263,13 @@ int socket_listen(struct stream **stream, struct loop *loop, const char *what, c
 	s->retry = (struct loop_source){ .fd = -1, .fn = socket_retry };
 	s->fd.stream.ops = &socket_ops;
 	s->address.sun_family = AF_UNIX;
-	strncpy(s->address.sun_path, path, SOCKET_PATH_MAX);
+	strncpy(s->address.sun_path, path, UNIX_MAX_PATH);
 	rc = fdstream_open(&s->fd, loop, -1, -1, what, s->address.sun_path);
 	s->fd.nonblocking = true;
 	s->fd.ended = socket_ended;
-	if (rc == 0 && strlen(path) > SOCKET_PATH_MAX)
+	if (rc == 0 && strlen(path) > UNIX_MAX_PATH)
 		rc = log_ret(-ENAMETOOLONG, "%s: socket=%s: a socket's path has at most %d bytes",
-			     what, path, SOCKET_PATH_MAX);
+			     what, path, UNIX_MAX_PATH);
 	if (rc == 0)
 		rc = socket_open(s, kept);
 	if (rc == 0)

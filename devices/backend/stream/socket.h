@@ -12,9 +12,6 @@
 #include "vmm/loop.h"
 #include "vmm/stream.h"
 
-/* The longest path of a socket (unix(7)). */
-#define SOCKET_PATH_MAX 107
-
 /* Listens at path, for this user (mode 0600). A socket that a dead process left there is replaced;
  * a socket that somebody listens at, and any other file, is an error. The file is removed at the
  * end. A kept listener goes on, and kept_end() removes its file: a client that connects between two

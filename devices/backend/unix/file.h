@@ -13,6 +13,9 @@
 
 #include "vmm/types.h"
 
+/* Bytes of the longest path of a socket, without its 0 (unix(7)). */
+#define UNIX_MAX_PATH 107
+
 struct unix_file {
 	dev_t dev;
 	ino_t ino; /* 0: none */

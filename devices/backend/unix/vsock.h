@@ -16,7 +16,7 @@
 #include "backend/unix/file.h"
 
 /* PATH_P must fit into a struct sockaddr_un: P has up to ten digits. */
-#define VSOCK_UNIX_MAX_PATH (107 - 11)
+#define VSOCK_UNIX_MAX_PATH (UNIX_MAX_PATH - 11)
 
 /* Listens at path, for this user (mode 0600); dir was opened by the same path. A socket file there
  * that nobody listens at any more is replaced, and *file is the new one. Returns the descriptor, or

@@ -388,13 +388,13 @@ static void somebody_elses_file_stays(void **state __unused)
 
 static void a_path_may_be_too_long_or_nowhere(void **state __unused)
 {
-	char path[SOCKET_PATH_MAX + 2] = "";
+	char path[UNIX_MAX_PATH + 2] = "";
 	struct loop loop;
 	struct stream *s;
 
 	log_set_level(LOG_QUIET);
 	assert_int_equal(loop_init(&loop), 0);
-	memset(path, 'p', SOCKET_PATH_MAX + 1);
+	memset(path, 'p', UNIX_MAX_PATH + 1);
 	assert_int_equal(socket_listen(&s, &loop, "test", path, NULL), -ENAMETOOLONG);
 	assert_int_equal(socket_listen(&s, &loop, "test", "/nonexistent/s", NULL), -ENOENT);
 	loop_destroy(&loop);
