@@ -110,6 +110,9 @@ int board_place_tables(const struct board *b, const struct gmem *mem,
 /* vCPUs that wait in the serial port for room stop waiting, and none waits there until the machine
  * starts again. Any thread. */
 void board_stop(struct board *b);
+/* While on is set, they leave their byte in the serial port and don't wait: so vCPUs that are asked to
+ * pause come to the place where they are parked. Any thread. */
+void board_make_room(struct board *b, bool on);
 /* Disconnects the serial port from its stream, after its last bytes. Called when no thread runs. */
 void board_close_serial(struct board *b);
 

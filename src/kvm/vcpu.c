@@ -86,6 +86,18 @@ void vcpu_await_outside(struct vcpu *v)
 	pthread_mutex_unlock(&v->lock);
 }
 
+bool vcpu_await_parked(struct vcpu *v)
+{
+	bool parked;
+
+	pthread_mutex_lock(&v->lock);
+	while (v->ask == VCPU_PAUSE && v->running)
+		pthread_cond_wait(&v->changed, &v->lock);
+	parked = v->ask == VCPU_PAUSE;
+	pthread_mutex_unlock(&v->lock);
+	return parked;
+}
+
 void vcpu_enter_no_more(struct vcpu *v)
 {
 	pthread_mutex_lock(&v->lock);
@@ -108,6 +120,13 @@ static void take_signals(void)
 		;
 }
 
+/* Called with the lock held, when nothing that the guest's last instruction began is unfinished. */
+static void park(struct vcpu *v)
+{
+	v->running = false;
+	pthread_cond_broadcast(&v->changed);
+}
+
 /* Called between two KVM_RUNs, after a signal: waits while paused. Returns false if the vCPU must
  * stop. */
 static bool vcpu_may_run(struct vcpu *v)
@@ -115,10 +134,11 @@ static bool vcpu_may_run(struct vcpu *v)
 	bool go;
 
 	pthread_mutex_lock(&v->lock);
+	park(v);
 	while (v->ask == VCPU_PAUSE)
 		pthread_cond_wait(&v->changed, &v->lock);
 	take_signals();
-	go = v->ask == VCPU_GO_ON;
+	go = v->running = v->ask == VCPU_GO_ON;
 	if (go)
 		__atomic_store_n(&v->run_page->immediate_exit, 0, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&v->lock);
@@ -291,6 +311,9 @@ enum vcpu_end vcpu_run(struct vcpu *v)
 			next = VCPU_FAILED;
 		}
 	}
+	pthread_mutex_lock(&v->lock);
+	park(v);
+	pthread_mutex_unlock(&v->lock);
 	return (enum vcpu_end)next;
 }
 

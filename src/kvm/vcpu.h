@@ -74,10 +74,11 @@ struct vcpu {
 	void (*ended)(void *ctx, enum vcpu_end end); /* set by vcpu_start() */
 	void *ctx;
 
-	pthread_mutex_t lock; /* protects ask */
+	pthread_mutex_t lock; /* protects ask and running */
 	pthread_cond_t changed;
 	enum vcpu_ask ask;
-	bool inside; /* atomic: in KVM_RUN, or about to be */
+	bool running; /* false: vcpu_await_parked() needn't wait */
+	bool inside;  /* atomic: in KVM_RUN, or about to be */
 
 	/* The accesses are a ring. They and stats are for the vCPU's thread only. */
 	struct vcpu_access access[VCPU_ACCESSES];
@@ -114,6 +115,10 @@ void vcpu_ask(struct vcpu *v, enum vcpu_ask ask);
 /* Waits until the vCPU is outside the guest. The thread that called vcpu_ask(VCPU_PAUSE) calls this
  * afterwards. The vCPU may then still be finishing what the guest's last instruction began. */
 void vcpu_await_outside(struct vcpu *v);
+/* The same, but waits until the vCPU has finished that, too, and does nothing until it is asked to go
+ * on; then KVM has all of its state. A device can hold the vCPU up for any length of time: for the
+ * serial port, see board_make_room(). Returns false if it was asked to stop meanwhile. */
+bool vcpu_await_parked(struct vcpu *v) __must_check;
 
 /* The vCPU does not enter the guest again. If it is inside now, vcpu_ask(VCPU_STOP) makes it leave.
  * Any thread may call this, with any device's lock held. */

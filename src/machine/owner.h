@@ -74,6 +74,14 @@ void machine_window_changed(struct machine *m);
 void machine_pause(struct machine *m);
 void machine_resume(struct machine *m);
 
+/* After machine_pause(): returns when nothing moves any more. The vCPUs have finished what the guest
+ * began, no loop calls anybody, and no device has an address in guest memory (virtio_quiesce()). So
+ * all of the machine's state is where a snapshot can find it, until machine_unpark(), after which
+ * devices and loops go on. False: the machine ends, and is not parked. Not for the machine's own
+ * thread, which is one of those that are parked. (park.c) */
+bool machine_park(struct machine *m) __must_check;
+void machine_unpark(struct machine *m);
+
 /* Describes the machine in words: --dry-run. (report.c) */
 void machine_print(const struct machine *m, FILE *out);
 /* Prints what a machine did: --stats. (report.c) */

@@ -38,6 +38,7 @@ int board_place_tables(const struct board *b __unused, const struct gmem *mem __
 }
 
 void board_stop(struct board *b __unused) {}
+void board_make_room(struct board *b __unused, bool on __unused) {}
 
 void board_close_serial(struct board *b __unused) {}
 

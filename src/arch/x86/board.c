@@ -98,6 +98,11 @@ void board_stop(struct board *b)
 	uart_stop(&b->com1);
 }
 
+void board_make_room(struct board *b, bool on)
+{
+	uart_make_room(&b->com1, on);
+}
+
 void board_close_serial(struct board *b)
 {
 	uart_detach(&b->com1);
