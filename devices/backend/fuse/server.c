@@ -106,7 +106,7 @@ static void drop(struct fuse_server *f)
 	fuse_unsynced_drop(f);
 	fuse_handles_drop(f);
 	fuse_nodes_drop(f);
-	f->up = false;
+	f->state.up = false;
 }
 
 static int do_init(struct fuse_server *f, struct fuse_request *r)
@@ -145,7 +145,7 @@ static int do_init(struct fuse_server *f, struct fuse_request *r)
 	r->out.init.max_background = VIRTQ_MAX_SIZE / 2;
 	r->out.init.congestion_threshold = VIRTQ_MAX_SIZE / 8 * 3;
 	r->out.init.time_gran = 1;
-	f->up = true;
+	f->state.up = true;
 	return 0;
 }
 
@@ -266,7 +266,7 @@ static int dispatch(struct fuse_server *f, struct fuse_request *r, const struct 
 
 	if (!op->fn)
 		return -ENOSYS;
-	if (!f->up && op->fn != do_init)
+	if (!f->state.up && op->fn != do_init)
 		return -ENOTCONN;
 	if (op->flags & MODIFIES && f->readonly)
 		return -EROFS;
