@@ -21,7 +21,7 @@ static int init_disk(struct machine *m, size_t i)
 		.sector = (uint32_t)d->sector,
 		.overlay = d->overlay,
 		.temp = d->temp,
-		.dry = m->vm.fd < 0,
+		.dry = m->owner.dry,
 		.kept = MACHINE_KEPT(m, disk[i]),
 	};
 	int rc = virtio_blk_init(&m->disk[i], &o, loop);
@@ -58,7 +58,7 @@ static int init_vsock(struct machine *m)
 {
 	const struct vsock_config *c = &m->config->vsock;
 	const unsigned cid = config_cid(m->config);
-	const bool live = m->vm.fd >= 0;
+	const bool live = !m->owner.dry;
 	const struct vsock_options o = {
 		.cid = cid,
 		.path = c->path,
@@ -124,7 +124,7 @@ static int make(struct machine *m, size_t i)
 {
 	const struct virtio_host host = {
 		.loop = &m->io[0].loop,
-		.dry = m->config->action == ACTION_DRY_RUN,
+		.dry = m->owner.dry,
 		.kept = MACHINE_KEPT(m, made[i]),
 		.fds = &m->fds,
 		.memory = m->config->memory.size,

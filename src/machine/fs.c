@@ -8,7 +8,7 @@ static int init_daemon(struct machine *m, size_t i, struct loop *loop)
 	const struct fs_vhost_options o = {
 		.tag = d->tag,
 		.path = d->socket,
-		.dry = m->vm.fd < 0,
+		.dry = m->owner.dry,
 		.memory = { .fd = m->ram.memfd, .host = m->ram.host },
 		.kept = MACHINE_KEPT(m, fs[i]),
 	};

@@ -39,8 +39,7 @@ enum machine_end machine_linger(struct machine *m, uint64_t until)
 {
 	enum machine_end how = __atomic_load_n(&m->called_off, __ATOMIC_ACQUIRE);
 
-	for (unsigned i = 0; i < m->nr_vcpus; i++)
-		vcpu_ask(&m->vcpu[i], VCPU_STOP);
+	machine_stop_guest(m);
 	if (how == END_NONE && loop_run_until(&m->loop, until) < 0)
 		return END_FAILED;
 	return __atomic_load_n(&m->called_off, __ATOMIC_ACQUIRE);

@@ -44,7 +44,7 @@ void transport_init(struct machine *m)
 /* Gives vd registers in the next page, an irqfd, and an ioeventfd for each queue. */
 static int add_mmio(struct machine *m, size_t i, struct virtio_dev *vd, struct loop *loop)
 {
-	const bool live = m->vm.fd >= 0;
+	const bool live = !m->owner.dry;
 	struct virtio_mmio *t = m->virtio[i].mmio = calloc(1, sizeof(*t));
 	struct irq_line irq = { 0 };
 	int rc = t ? 0 : log_ret(-ENOMEM, "virtio-%s: out of memory", vd->ops->name);
@@ -64,7 +64,7 @@ static int add_mmio(struct machine *m, size_t i, struct virtio_dev *vd, struct l
 /* Gives vd a function in the next slot. The guest has it wired when it switches it on. */
 static int add_pci(struct machine *m, size_t i, struct virtio_dev *vd, struct loop *loop)
 {
-	const bool live = m->vm.fd >= 0;
+	const bool live = !m->owner.dry;
 	const struct wires wires = live ? vm_wires(&m->vm, m->nr_msis) : (struct wires){ 0 };
 	struct virtio_pci *t = m->virtio[i].pci = calloc(1, sizeof(*t));
 	int rc = t ? 0 : log_ret(-ENOMEM, "virtio-%s: out of memory", vd->ops->name);
