@@ -30,8 +30,8 @@ struct command_clock {
 	uint32_t khz;
 };
 
-/* What a command needs of the machine that runs it. The thread of the loop calls these functions, or
- * the one that calls a function below, with ctx as the first argument. */
+/* What a command needs of the machine that runs it. These functions get ctx as their first
+ * argument. They are called by the loop's thread, or by a thread that calls a function below. */
 struct command_host {
 	struct loop *loop; /* outlives the command */
 	/* The machine is to end: END_COMMAND, or END_KILLED when its time is over. */

@@ -33,7 +33,7 @@ struct machine_times {
 
 struct vcpu_figures {
 	uint64_t exits[FIGURES_EXITS]; /* for each reason */
-	uint64_t interrupted;          /* KVM_RUN returned for a signal */
+	uint64_t interrupted;          /* times that KVM_RUN returned for a signal */
 	uint64_t unclaimed;            /* accesses that no device answered */
 	uint64_t guest_ns, host_ns;    /* inside KVM_RUN, outside it; 0 when nobody wants times */
 };
@@ -60,9 +60,9 @@ struct machine_figures {
 
 	struct machine_times times;
 	int64_t first_run_ns;  /* CLOCK_MONOTONIC: the guest's start; 0: not yet, or not timed */
-	int64_t decompress_ns; /* that the kernel's took, of its times.kernel */
+	int64_t decompress_ns; /* that decompressing the kernel took; a part of times.kernel */
 
-	uint64_t memory;      /* bytes, of the guest's */
+	uint64_t memory;      /* bytes that the guest has */
 	uint64_t peak_memory; /* bytes that this process had at most */
 
 	const char *exit_name[FIGURES_EXITS]; /* NULL: it has none */

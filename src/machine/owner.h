@@ -3,8 +3,8 @@
  * What the owner of a machine (src/api) does with it; machine.h has its parts.
  *
  * Its life: machine_new, machine_start, machine_serve, machine_stop, machine_free. machine_serve()
- * runs the loop of the terminal and its like: from machine_start() to machine_stop() one thread owns
- * the machine, its own. Machines live side by side in one process.
+ * runs the loop of the terminal and its like, which belongs to one thread, the machine's own, from
+ * machine_start() to machine_stop(). Machines live side by side in one process.
  */
 #pragma once
 
@@ -15,14 +15,14 @@ struct machine;
 struct machine_kept;
 struct patience;
 
-/* What a machine gets from its owner, and what is not the user's wish as the configuration is. */
+/* What a machine gets from its owner, beside the configuration, which is the user's wishes. */
 struct machine_owner {
 	/* What an earlier machine of the same configuration opened, which is not opened by name
 	 * again; NULL: the guest lives once. */
 	struct machine_kept *kept;
 	struct patience *patience; /* for its end; NULL: the end waits for ever */
 	uint64_t descriptors;      /* the most that the command may have; 0: as many as we may */
-	bool dry;                  /* it is only described: without a VM */
+	bool dry;                  /* it is only described, and has no VM */
 };
 
 /* Builds the machine that c asks for; c, and what o points to, outlive it. Returns 0, and *m is for
