@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The part of a machine that runs a command (`minivmm run`): its streams, what it and the guest's
- * init say to each other (guest/wire.h), the time limit, how it ended.
+ * A command in a guest (`minivmm run`): its streams, what it and the guest's init say to each other
+ * (guest/wire.h), the time limit, how it ended. It sees its machine as a struct command_host.
  *
  * Its life: command_init() comes first, command_connect() when the virtio-vsock device is made, and
  * command_begin() when everything is. The user then takes the streams that he wants. After that
@@ -23,8 +23,8 @@ struct initramfs;
 struct resolv;
 struct virtio_vsock;
 
-/* What the host's CLOCK_REALTIME was when the counter that the guest tells time by had that value.
- * khz 0: this host can't tell. */
+/* What CLOCK_REALTIME was when the counter that the guest tells time by had that value. khz is 0 if
+ * this host can't tell. */
 struct command_clock {
 	uint64_t counter, real_ns;
 	uint32_t khz;
@@ -33,18 +33,21 @@ struct command_clock {
 /* What a command needs of the machine that runs it. These functions get ctx as their first
  * argument. They are called by the loop's thread, or by a thread that calls a function below. */
 struct command_host {
-	struct loop *loop; /* outlives the command */
-	/* The machine is to end: END_COMMAND, or END_KILLED when its time is over. */
+	struct loop *loop; /* it outlives the command */
+	/* Ends the machine: END_COMMAND, or END_KILLED when the command's time is over. */
 	void (*end)(void *ctx, enum machine_end why);
-	/* The guest runs no more; the devices and the loop go on. */
+	/* Stops the guest; the devices and the loop go on. */
 	void (*stop_guest)(void *ctx);
 	struct command_clock (*clock)(void *ctx);
-	void (*figures)(void *ctx, struct machine_figures *f); /* as machine_figures() */
+	/* Does what machine_figures() does. */
+	void (*figures)(void *ctx, struct machine_figures *f);
 	void *ctx;
+
 	uint64_t descriptors; /* the most that the command may have; 0: as many as we may */
-	/* How this host looks for names; read before command_initrd(). */
+	bool dry;             /* the command is only described, and nothing is opened for it */
+	/* How this host looks for names, if the guest has a network of --net user. It is read
+	 * before command_initrd(). */
 	const struct resolv *resolv;
-	bool dry; /* it is only described, and nothing is opened for it */
 };
 
 enum command_end { COMMAND_UNKNOWN, COMMAND_EXITED, COMMAND_SIGNALLED, COMMAND_ERROR };

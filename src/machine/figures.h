@@ -14,7 +14,7 @@ enum machine_end {
 	END_POWER_OFF,
 	END_RESET,
 	END_CRASHED,    /* panic or triple fault; logged */
-	END_DEBUG_EXIT, /* with the exit status */
+	END_DEBUG_EXIT, /* the guest gave an exit status */
 	END_QUIT,       /* the user quit at the terminal */
 	END_KILLED,     /* the user of the library stopped it */
 	END_FAILED,     /* logged */
@@ -38,14 +38,14 @@ struct vcpu_figures {
 	uint64_t guest_ns, host_ns;    /* inside KVM_RUN, outside it; 0 when nobody wants times */
 };
 
-/* Of a range of ports or memory, how often the guest has read and written there. */
+/* How often the guest has read and written at a range of ports or memory. */
 struct device_figures {
 	const char *name;
 	uint64_t base, reads, writes;
 };
 
 struct balloon_figures {
-	uint64_t target, actual;     /* bytes: that the guest is to give up, and has given up */
+	uint64_t target, actual;     /* bytes that the guest must give up, and has given up */
 	uint64_t inflated, reported; /* bytes that the host has got back in all */
 	struct {
 		const char *name;
@@ -56,7 +56,7 @@ struct balloon_figures {
 
 struct machine_figures {
 	enum machine_end end; /* END_NONE: it has not ended */
-	int status;           /* minivmm's exit status after that */
+	int status;           /* minivmm's exit status after that end */
 
 	struct machine_times times;
 	int64_t first_run_ns;  /* CLOCK_MONOTONIC: the guest's start; 0: not yet, or not timed */
@@ -75,7 +75,7 @@ struct machine_figures {
 	bool has_balloon;
 	struct balloon_figures balloon;
 
-	/* Bytes of a command's standard input, output and error. */
+	/* Bytes that went through a command's standard input, output and error. */
 	struct {
 		uint64_t to_guest, from_guest;
 	} stream[GUEST_CONTROL];
@@ -83,5 +83,6 @@ struct machine_figures {
 
 struct machine;
 
-/* Fills *f. No thread of the machine's runs: before machine_start(), or after machine_stop(). */
+/* Fills *f. The machine's threads must not run: this is called before machine_start(), or after
+ * they have ended in machine_stop(). */
 void machine_figures(const struct machine *m, struct machine_figures *f);

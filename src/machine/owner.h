@@ -17,10 +17,10 @@ struct patience;
 
 /* What a machine gets from its owner, beside the configuration, which is the user's wishes. */
 struct machine_owner {
-	/* What an earlier machine of the same configuration opened, which is not opened by name
-	 * again; NULL: the guest lives once. */
+	/* It has what an earlier machine of the same configuration opened, which is then not opened
+	 * by name again. NULL: the guest lives once. */
 	struct machine_kept *kept;
-	struct patience *patience; /* for its end; NULL: the end waits for ever */
+	struct patience *patience; /* for the machine's end; NULL: the end waits for ever */
 	uint64_t descriptors;      /* the most that the command may have; 0: as many as we may */
 	bool dry;                  /* it is only described, and has no VM */
 };
@@ -29,15 +29,16 @@ struct machine_owner {
  * machine_free(); or -errno, logged, and *m is NULL. */
 int machine_new(struct machine **m, const struct config *c,
 		const struct machine_owner *o) __must_check;
-/* m may be NULL. */
+/* Ends what machine_new() has begun; m may be NULL. */
 void machine_free(struct machine *m);
 
-/* Makes a place for what options open, for the guest's later lives. NULL: out of memory, logged.
- * machine_forget() closes what it has, and frees it; NULL is fine. (life.c) */
+/* machine_keep() makes room for what the options open, for the guest's later lives. It returns NULL,
+ * logged, if there is no memory. machine_forget() closes what is there and frees it; kept may be
+ * NULL. (life.c) */
 struct machine_kept *machine_keep(void);
 void machine_forget(struct machine_kept *kept);
 
-/* Returns the command that it runs; one without a command has one that does nothing. */
+/* Returns the command that m runs. If there is none, all functions of it do nothing. */
 struct command *machine_command(struct machine *m);
 
 /* Starts the guest, in threads of its own. Returns 0 or -errno, logged: some threads may then run
@@ -45,7 +46,7 @@ struct command *machine_command(struct machine *m);
 int machine_start(struct machine *m) __must_check;
 /* Returns when the machine has ended. */
 void machine_serve(struct machine *m);
-/* Says how it has ended, or END_NONE. Any thread. */
+/* Returns how it has ended, or END_NONE. Any thread may call this. */
 enum machine_end machine_how(const struct machine *m);
 /* Ends the threads and the streams. */
 void machine_stop(struct machine *m);
