@@ -259,7 +259,7 @@ void msix_config_written(struct msix *m, const struct pci_function *f, unsigned 
 void msix_drain(struct msix *m)
 {
 	take_back(m);
-	/* The eventfd may have no count, or KVM may have read it: that is no error. */
+	/* The eventfd may have no count, or KVM may have read it: that is not an error. */
 	for (unsigned i = 0; i < m->nr; i++)
 		if (m->vector[i].fd >= 0)
 			event_take(m->vector[i].fd);

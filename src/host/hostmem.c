@@ -40,7 +40,8 @@ static bool __printf(3, 4) read_text(struct text *t, const char *root, const cha
 	return n > 0;
 }
 
-/* Returns the number after key, which begins a line; otherwise, if there is no such line. */
+/* Returns the number after key, which begins a line; if there is no such line, the argument
+ * otherwise. */
 static uint64_t field(const struct text *t, const char *key, uint64_t otherwise)
 {
 	const char *line = t->s;
@@ -61,7 +62,7 @@ static uint64_t mem_available(const char *root)
 
 	if (!read_text(&t, root, "/proc/meminfo"))
 		return UNLIMITED;
-	/* UNLIMITED / KIB: an old kernel says nothing here, and that is no limit. */
+	/* UNLIMITED / KIB: an old kernel says nothing here, and that is not a limit. */
 	return field(&t, "MemAvailable:", UNLIMITED / KIB) * KIB;
 }
 
