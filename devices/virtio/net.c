@@ -182,9 +182,11 @@ static int net_kick(struct virtio_dev *vd, struct virtq *q)
 
 	if (index == control)
 		return virtio_has(vd, VIRTIO_NET_F_CTRL_VQ) ? net_control(n, q) : 0;
-	if (pair >= n->state.pairs || n->vhost)
+	if (pair >= n->state.pairs)
 		return 0;
 	q->quiet = true;
+	if (n->vhost) /* it was stopped by quiesce, and goes on */
+		return net_vhost_start(n, pair);
 	return index == NET_RX(pair) ? net_refilled(n, pair) : net_transmit(n, pair);
 }
 
@@ -228,8 +230,10 @@ static void net_quiesce(struct virtio_dev *vd)
 {
 	struct virtio_net *n = container_of(vd, struct virtio_net, vd);
 
-	for (unsigned i = 0; i < n->backend->pairs; i++)
+	for (unsigned i = 0; i < n->backend->pairs; i++) {
+		net_vhost_stop(n, i);
 		net_give_back(n, i);
+	}
 }
 
 static uint64_t net_config_read(struct virtio_dev *vd, uint32_t off, unsigned size)

@@ -21,11 +21,6 @@ static int set_running(const struct vsock_vhost *v, int on)
 	return ioctl(v->vhost.fd, VHOST_VSOCK_SET_RUNNING, &on) < 0 ? -errno : 0;
 }
 
-static int vsock_kick(struct virtio_dev *vd __unused, struct virtq *q __unused)
-{
-	return 0; /* buffers of the event queue; the other queues are the kernel's */
-}
-
 static void vsock_stop(struct vsock_vhost *v)
 {
 	if (!v->vhost.nr)
@@ -34,25 +29,49 @@ static void vsock_stop(struct vsock_vhost *v)
 	vhost_stop(&v->vhost);
 }
 
-static int vsock_activate(struct virtio_dev *vd)
+static bool queues_are_up(const struct vsock_vhost *v)
 {
-	struct vsock_vhost *v = container_of(vd, struct vsock_vhost, vd);
-	int rc;
+	return v->vd.q[VSOCK_RX].state.ready && v->vd.q[VSOCK_TX].state.ready;
+}
 
-	if (!v->open || !vd->q[VSOCK_RX].state.ready || !vd->q[VSOCK_TX].state.ready)
-		return -EINVAL;
-	rc = vhost_start(&v->vhost, vd, VSOCK_RX, 2);
+static int vsock_begin(struct vsock_vhost *v)
+{
+	int rc = vhost_start(&v->vhost, &v->vd, VSOCK_RX, 2);
+
 	if (rc == 0) {
 		rc = set_running(v, 1);
 		errno = -rc;
 		if (rc < 0)
-			guest_errno(&vd->log, "--vsock: vhost: VHOST_VSOCK_SET_RUNNING");
+			guest_errno(&v->vd.log, "--vsock: vhost: VHOST_VSOCK_SET_RUNNING");
 	}
 	if (rc < 0)
 		vsock_stop(v);
 	else
 		vhost_kick(&v->vhost);
 	return rc;
+}
+
+static int vsock_activate(struct virtio_dev *vd)
+{
+	struct vsock_vhost *v = container_of(vd, struct vsock_vhost, vd);
+
+	return v->open && queues_are_up(v) ? vsock_begin(v) : -EINVAL;
+}
+
+/* What comes are buffers of the event queue; or the kernel was stopped by quiesce, and goes on. */
+static int vsock_kick(struct virtio_dev *vd, struct virtq *q)
+{
+	struct vsock_vhost *v = container_of(vd, struct vsock_vhost, vd);
+
+	if (q == &vd->q[VSOCK_EVENT])
+		return 0;
+	q->quiet = true;
+	return v->vhost.nr || !queues_are_up(v) ? 0 : vsock_begin(v);
+}
+
+static void vsock_quiesce(struct virtio_dev *vd)
+{
+	vsock_stop(container_of(vd, struct vsock_vhost, vd));
 }
 
 /* A reset of one of the two queues makes the kernel stop both: it needs them all the time. */
@@ -81,6 +100,7 @@ static const struct virtio_ops vsock_ops = {
 	.kick = vsock_kick,
 	.activate = vsock_activate,
 	.reset = vsock_reset,
+	.quiesce = vsock_quiesce,
 	.config_read = vsock_config_read,
 };
 

@@ -168,7 +168,11 @@ static void stop_ring(const struct vhost *v, unsigned ring)
 
 void vhost_stop(struct vhost *v)
 {
-	for (unsigned i = 0; i < v->nr; i++)
+	const struct virtio_dev *vd = v->vd;
+
+	for (unsigned i = 0; i < v->nr; i++) {
 		stop_ring(v, i);
+		vd->transport->watch_kicks(vd->transport_ctx, v->first + i, true);
+	}
 	v->nr = 0;
 }

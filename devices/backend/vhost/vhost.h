@@ -36,12 +36,13 @@ void vhost_close(struct vhost *v);
 uint64_t vhost_offer(const struct vhost *v, uint64_t features);
 
 /* Called in activate: gives the kernel those negotiated features that are its own, guest memory,
- * and nr queues from first on, all of which are ready. Our loop does not read their kicks until the
- * device is reset. Afterwards the device tells the kernel to begin, and calls vhost_kick().
+ * and nr queues from first on, all of which are ready. Our loop does not read their kicks before
+ * vhost_stop(). Afterwards the device tells the kernel to begin, and calls vhost_kick().
  * Returns 0 or -errno, logged, but no more often than guest_errno() logs. */
 int vhost_start(struct vhost *v, struct virtio_dev *vd, unsigned first, unsigned nr) __must_check;
 /* Makes the kernel look at each queue once, whether or not the driver kicked it before. */
 void vhost_kick(const struct vhost *v);
-/* Called when the kernel has stopped. Takes over where it left each queue; no effect if not
- * started. */
+/* Called when the kernel has stopped. Takes over where it left each queue, and makes our loop read
+ * the kicks again, so that the device can call vhost_start() again when it is kicked. It sets
+ * q->quiet then, because the kernel asks for the next kick. No effect if not started. */
 void vhost_stop(struct vhost *v);
