@@ -33,3 +33,6 @@ static inline uint64_t fuzz_number(struct fuzz_in *in, unsigned size)
 	fuzz_take(in, bytes, size);
 	return load_le(bytes, size);
 }
+
+/* An operation of each virtio device's target, beside its own: driver_rest(). */
+#define FUZZ_REST 0xff

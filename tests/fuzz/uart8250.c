@@ -81,9 +81,9 @@ static void write_register(struct fixture *f, unsigned reg, uint8_t value)
 	struct uart *u = &f->uart;
 
 	if (reg == THR && !(u->state.lcr & 0x80) && !(u->state.mcr & 0x10)) {
-		if (f->nr_sent == MOST || (u->stopping && u->state.tx.len == UART_FIFO_SIZE))
+		if (f->nr_sent == MOST || (u->stopping && u->state.tx.len >= u->tx_room))
 			return;
-		if (u->state.tx.len == UART_FIFO_SIZE) { /* otherwise it would wait for ever */
+		while (u->state.tx.len >= u->tx_room) { /* otherwise it would wait for ever */
 			f->room++;
 			f->stream.ready(f->stream.ctx);
 		}
@@ -118,10 +118,12 @@ static void operate(struct fixture *f)
 	case 7:
 		if (reg == 6)
 			uart_stop(u);
+		else if (reg >= 4)
+			uart_make_room(u, reg == 4);
 		else
 			u->dev.ops->read(&u->dev, reg, 1u << (reg & 3));
 	}
-	check(u->state.rx.len <= UART_FIFO_SIZE && u->state.tx.len <= UART_FIFO_SIZE);
+	check(u->state.rx.len <= UART_FIFO_SIZE && u->state.tx.len <= UART_FIFO_ROOM);
 	check(u->state.loop.len <= UART_FIFO_SIZE);
 	check(u->state.irq_level == f->line);
 	check(u->state.ier || !f->line);

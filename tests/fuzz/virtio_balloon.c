@@ -110,6 +110,10 @@ static void step(struct target *t, struct fuzz_in *in)
 	const unsigned op = (unsigned)fuzz_number(in, 1);
 	const unsigned q = op / 16 % t->b.vd.nr_queues;
 
+	if (op == FUZZ_REST) {
+		driver_rest(&t->d);
+		return;
+	}
 	switch (op % 16) {
 	case 0:
 	case 1:

@@ -153,7 +153,13 @@ static void access_config(struct target *t, struct fuzz_in *in)
 
 static void step(struct target *t, struct fuzz_in *in)
 {
-	switch (fuzz_number(in, 1) % 12) {
+	const unsigned op = (unsigned)fuzz_number(in, 1);
+
+	if (op == FUZZ_REST) {
+		driver_rest(&t->d);
+		return;
+	}
+	switch (op % 12) {
 	case 0:
 	case 1:
 	case 2:

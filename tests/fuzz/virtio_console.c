@@ -182,7 +182,13 @@ static void more(struct target *t)
 
 static void step(struct target *t, struct fuzz_in *in)
 {
-	switch (fuzz_number(in, 1) % 14) {
+	const unsigned op = (unsigned)fuzz_number(in, 1);
+
+	if (op == FUZZ_REST) {
+		driver_rest(&t->d);
+		return;
+	}
+	switch (op % 14) {
 	case 0:
 		send_pieces(t, in, false);
 		break;

@@ -201,7 +201,13 @@ static void reset(struct fuzz_in *in)
 
 static void step(struct fuzz_in *in)
 {
-	switch (fuzz_number(in, 1) % 10) {
+	const unsigned op = (unsigned)fuzz_number(in, 1);
+
+	if (op == FUZZ_REST) {
+		driver_rest(&t.d);
+		return;
+	}
+	switch (op % 10) {
 	case 0:
 	case 1:
 		refill(in);
