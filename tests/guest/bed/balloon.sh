@@ -61,7 +61,7 @@ for transport in "${transports[@]}"; do
 	fill_and_free
 	until_true resident_below $((full - 200))
 	echo "# freed memory: from $full MiB to $(resident) MiB resident"
-	until_true has_said "of the guest's [1-9]"
+	until_true has_said 'the guest has [1-9]'
 	echo break >&5
 	finish
 	ends 0

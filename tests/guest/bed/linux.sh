@@ -299,7 +299,7 @@ point "status 0 and no word: a reset by the chipset's port"
 boot 'drain; reboot -f' --append reboot=t
 ends 3
 logs "triple fault"
-logs "KVM on AMD resets a processor before it tells"
+logs "KVM on AMD resets a processor before it reports its shutdown"
 logs "its last accesses to devices"
 point "a triple fault ends it, with status 3 and a word about it"
 

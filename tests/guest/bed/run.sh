@@ -97,7 +97,7 @@ kill -TERM "$pid"
 finish
 ends 143
 exec {full}>&-
-point "a summary behind the output, and to a FIFO that nobody reads"
+point "a summary after the output, and to a FIFO that nobody reads"
 
 outside() { # runs a program of the host's, with its output where a guest's would be
 	"$@" >"$out" 2>"$err" </dev/null
