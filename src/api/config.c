@@ -225,6 +225,8 @@ static int print_machine(const struct minivmm_config *c, FILE *out)
 	char text[GIVEN_TEXT];
 	int rc;
 
+	if (c->broken)
+		return log_ret(-EINVAL, "an option of this configuration was refused");
 	rc = config_check(&c->c);
 	if (rc == 0 && !given_are_open(&c->c, text))
 		rc = log_ret(-EBADF, "%s", text);

@@ -124,6 +124,21 @@ static void texts(void **state __unused)
 	free(text);
 }
 
+/* An option that was refused may be half set: here a socket that has no path. */
+static void what_was_refused_is_not_described(void **state __unused)
+{
+	struct minivmm_config *c = minivmm_config_new();
+	char *text;
+
+	assert_int_equal(minivmm_config_set(c, "kernel", "k"), 0);
+	assert_int_equal(minivmm_config_set(c, "serial", "socket="), -EINVAL);
+	assert_int_equal(minivmm_config_set(c, "console", "socket=/c"), 0);
+	assert_int_equal(minivmm_text(c, MINIVMM_ACTION_DRY_RUN, &text), -EINVAL);
+	assert_null(text);
+	assert_string_equal(minivmm_error(), "an option of this configuration was refused");
+	minivmm_config_free(c);
+}
+
 static void *fail_elsewhere(void *arg __unused)
 {
 	struct minivmm_config *c = minivmm_config_new();
@@ -215,6 +230,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_printed),
 		cmocka_unit_test(command_lines_say_what_is_to_be_done),
 		cmocka_unit_test(texts),
+		cmocka_unit_test(what_was_refused_is_not_described),
 		cmocka_unit_test(each_thread_has_its_own_error),
 		cmocka_unit_test(long_errors_are_cut),
 		cmocka_unit_test(closed_descriptors_are_not_used),
