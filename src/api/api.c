@@ -19,6 +19,7 @@
 #include "host/paths.h"
 #include "vmm/event.h"
 #include "vmm/thread.h"
+#include "vmm/text.h"
 
 _Static_assert(MINIVMM_NOT_ENDED == (int)END_NONE && MINIVMM_POWER_OFF == (int)END_POWER_OFF &&
 		       MINIVMM_RESET == (int)END_RESET && MINIVMM_CRASHED == (int)END_CRASHED &&
@@ -46,7 +47,7 @@ static void log_stats(const struct machine *m)
 		return;
 	machine_figures(m, &f);
 	machine_print_stats(&f, out);
-	if (fclose(out) == 0)
+	if (text_end(out, &text))
 		log_block(LOG_ASKED, text);
 	free(text);
 }

@@ -11,6 +11,7 @@
 #include "host/doctor.h"
 #include "host/paths.h"
 #include "vmm/thread.h"
+#include "vmm/text.h"
 
 _Static_assert(MINIVMM_ACTION_BOOT == (int)ACTION_BOOT &&
 		       MINIVMM_ACTION_DRY_RUN == (int)ACTION_DRY_RUN &&
@@ -277,7 +278,7 @@ int minivmm_text(const struct minivmm_config *c, enum minivmm_action what, char 
 		     c ? c->log.ctx : NULL);
 	before = api_enter(&log);
 	rc = print_text(c, what, out);
-	if (fclose(out) != 0)
+	if (!text_end(out, text))
 		rc = log_ret(-ENOMEM, "out of memory");
 	if (len == 0) {
 		free(*text);

@@ -22,6 +22,7 @@
 #include "command/modules.h"
 #include "host/outputs.h"
 #include "host/resolv.h"
+#include "vmm/text.h"
 
 _Static_assert(MODULES_MAX <= GUEST_MAX_MODULES, "the guest's init takes all of them");
 
@@ -336,7 +337,7 @@ int command_initrd(struct command *cmd, const struct file *kernel, const struct 
 	if (rc == 0 && dir)
 		rc = add_modules(dir, modules, a, out);
 	free(dir);
-	if (fclose(out) != 0 && rc == 0)
+	if (!text_end(out, &orders) && rc == 0)
 		rc = log_ret(-ENOMEM, "out of memory");
 	if (rc == 0)
 		initramfs_file(a, &GUEST_ORDERS[1], 0600, orders, len);

@@ -2,6 +2,7 @@
 /* --json: how a command ended and what it took, as one object. It has only numbers and words of
  * ours, so that nothing needs to be quoted. (cJSON, in Debian, has no static library.) */
 #include "command/command.h"
+#include "vmm/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -121,8 +122,9 @@ void command_write_json(struct command *cmd, const struct machine_figures *f)
 	out = open_memstream(&j->text, &j->len);
 	if (out)
 		put_all(cmd, f, out);
-	if (!out || fclose(out) != 0) {
+	if (!out || !text_end(out, &j->text)) {
 		log_errno("--json %s", j->path);
+		j->lost = true;
 		return;
 	}
 	if (j->out.regular && ftruncate(j->out.fd, 0) < 0) /* somebody may have changed it */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vmm/log.h"
+#include "vmm/text.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -117,7 +118,7 @@ void log_print(const char *text)
 	fputs(block ? "" : end, f);
 	/* If standard error itself fails, or its reader takes nothing, there is nobody left to
 	 * tell. */
-	if (fclose(f) == 0 && poll(&error, 1, PATIENCE_MS) != 0 &&
+	if (text_end(f, &out) && poll(&error, 1, PATIENCE_MS) != 0 &&
 	    write(STDERR_FILENO, out, len) < 0)
 		errno = 0;
 	free(out);

@@ -8,6 +8,7 @@
 
 #include "arch/arch.h"
 #include "guest/wire.h"
+#include "vmm/text.h"
 
 #define BLANKS " \t\n\v\f\r"
 
@@ -118,7 +119,7 @@ char *cmdline_make(const struct config *c, bool linux_kernel)
 	if (linux_kernel && !c->no_default_cmdline)
 		add_defaults(f, c);
 	fprintf(f, "%s", c->append ? c->append : "");
-	if (fclose(f) != 0) {
+	if (!text_end(f, &text)) {
 		log_ret(-ENOMEM, "out of memory");
 		free(text);
 		return NULL;

@@ -13,6 +13,7 @@
 
 #include "vmm/log.h"
 #include "arch/x86/x86.h"
+#include "vmm/text.h"
 
 #define MAX_INSTRUCTION 15 /* bytes; SDM 2A §2.3.11 */
 #define CR0_PE          1u
@@ -173,7 +174,7 @@ void vcpu_explain(struct vcpu *v, const char *why, const char *hint)
 	if (ioctl(v->fd, KVM_GET_REGS, &regs) == 0 && ioctl(v->fd, KVM_GET_SREGS, &sregs) == 0)
 		explain_state(f, v, &regs, &sregs);
 	fprintf(f, "  %s\n", hint ? hint : usual_meaning());
-	if (fclose(f) == 0)
+	if (text_end(f, &text))
 		log_block(LOG_ERROR, text);
 	free(text);
 }

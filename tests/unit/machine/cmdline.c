@@ -144,6 +144,26 @@ static void panics_are_told_from_resets_by_their_marks(void **state __unused)
 			fail_msg("%s", cases[i].cmdline);
 }
 
+/* A stream that says that all is well, and has no text: as glibc's does when memory is short in
+ * fclose(). */
+static bool memory_is_short;
+
+FILE *__real_open_memstream(char **text, size_t *len);
+FILE *__wrap_open_memstream(char **text, size_t *len);
+FILE *__wrap_open_memstream(char **text, size_t *len)
+{
+	return memory_is_short ? fopen("/dev/null", "w") : __real_open_memstream(text, len);
+}
+
+static void without_memory_there_is_none(void **state __unused)
+{
+	struct config c = { .serial.kind = HOST_STDIO };
+
+	memory_is_short = true;
+	assert_null(cmdline_make(&c, true)); /* nor is there memory to say so */
+	memory_is_short = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +174,7 @@ int main(void)
 		cmocka_unit_test(only_linux_gets_the_words_of_linux),
 		cmocka_unit_test(words_are_cut_as_linux_does),
 		cmocka_unit_test(panics_are_told_from_resets_by_their_marks),
+		cmocka_unit_test(without_memory_there_is_none),
 	};
 
 	return cmocka_run_group_tests_name("cmdline", tests, NULL, NULL);
