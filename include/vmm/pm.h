@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The registers of the power-management block (ACPI 6.4 §4.8.3), as the device (devices/pm.h) has
+/* The registers of the power-management block (ACPI 6.3 §4.8.3), as the device (devices/pm.h) has
  * them and as the ACPI tables describe them. */
 #pragma once
 
