@@ -70,8 +70,8 @@ struct virtio_vsock {
 	void (*delivered)(void *ctx, uint32_t port); /* or NULL */
 	void *delivered_ctx;
 
-	/* All that a snapshot can keep, once virtio_quiesce() has given rx back. A connection is as
-	 * much its socket's as ours, and so is not part of it. */
+	/* All that a snapshot can keep, once virtio_quiesce() has given rx back. Connections are not
+	 * among it, because nothing can save their sockets. */
 	struct virtio_vsock_state {
 		struct vsock_rst rst[VSOCK_MAX_RSTS]; /* what waits to be sent to the guest */
 		unsigned nr_rsts;

@@ -137,10 +137,10 @@ struct fuse_server {
 	struct fd_share fds; /* for nodes and handles */
 	char *what;          /* what its messages are about: option and path */
 
-	/* All of the guest's view that can be kept as it is. The rest is in nodes and handles, whose
-	 * slots are the ids that the guest has. Behind them are descriptors, which belong to this
-	 * process. What opens them again, elsewhere or later, is a path; and a file without a name,
-	 * or whose name another one has by then, has none. */
+	/* All that a snapshot can keep as it is. The rest are nodes and handles, whose slots are the
+	 * ids that the guest knows. They have descriptors, which belong to this process; later or
+	 * elsewhere only a path can open the same file, and one that was unlinked or replaced has
+	 * none. */
 	struct fuse_state {
 		bool up; /* FUSE_INIT was seen */
 	} state;

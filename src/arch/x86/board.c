@@ -98,6 +98,8 @@ void board_stop(struct board *b)
 	uart_stop(&b->com1);
 }
 
+_Static_assert(UART_FIFO_ROOM - UART_FIFO_SIZE >= CONFIG_MAX_CPUS, "room for a byte of each vCPU");
+
 void board_make_room(struct board *b, bool on)
 {
 	uart_make_room(&b->com1, on);
