@@ -138,7 +138,7 @@ static enum machine_end linger(struct minivmm *vm, uint64_t life_ns)
 		return END_NONE;
 	until = monotonic_ns() + life_pause(&vm->short_lives, life_ns);
 	while (how == END_NONE && monotonic_ns() < until) {
-		machine_listen(vm->m);
+		machine_rearm(vm->m);
 		if (!lives_again(vm, end, true))
 			break;
 		how = machine_linger(vm->m, until);

@@ -30,7 +30,7 @@ uint64_t life_pause(unsigned *short_lives, uint64_t life_ns)
 	return min(PAUSE_NS << n, PAUSE_MAX_NS);
 }
 
-void machine_listen(struct machine *m)
+void machine_rearm(struct machine *m)
 {
 	loop_rearm(&m->loop);
 }

@@ -9,10 +9,10 @@
  * logged. *short_lives is 0 at first. */
 uint64_t life_pause(unsigned *short_lives, uint64_t life_ns);
 
-/* For the pause between two lives, after machine_serve(). machine_listen() forgets every
+/* For the pause between two lives, after machine_serve(). machine_rearm() forgets every
  * machine_end() before it, so that the pause hears only those that come later. machine_linger()
  * stops the guest's processors, and serves its terminal and the like until the time until
  * (monotonic_ns()) or until a machine_end(). It returns END_QUIT or END_KILLED, if the user has
  * ended the machine since its reset; END_FAILED, logged; or END_NONE. */
-void machine_listen(struct machine *m);
+void machine_rearm(struct machine *m);
 enum machine_end machine_linger(struct machine *m, uint64_t until) __must_check;

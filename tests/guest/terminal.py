@@ -19,7 +19,7 @@ import time
 
 def idle_linux(file):
     """A kernel that does nothing but passes for Linux, as minivmm run takes no other: a bzImage of protocol 2.06
-    (boot.rst)."""
+    (arch/x86/boot.rst)."""
     image = bytearray(1024) + b"\xeb\xfe" * 2048  # jumps to itself
     for at, form, value in [(0x1f1, "<B", 1), (0x1f4, "<I", 4096 // 16), (0x1fe, "<H", 0xaa55), (0x200, "<H", 0x3aeb),
                             (0x202, "4s", b"HdrS"), (0x206, "<H", 0x206), (0x211, "<B", 1), (0x214, "<I", 1 << 20),

@@ -4,6 +4,7 @@
  * the right of it, but make.c also calls file.c:
  *
  *   server --> attr, file, dir, make, xattr --> node --> sync --> handle --> lend --> stat
+ *   server --> caller
  */
 #pragma once
 

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "backend/fuse/fuse.h"
 #include "capture.h"
 #include "config/command.h"
 #include "guest/orders.h"
@@ -21,6 +22,7 @@
 #include "host/outputs.h"
 #include "host/resolv.h"
 #include "streams.h"
+#include "virtio/vsock.h"
 
 static char directory[] = "/tmp/minivmm-run-XXXXXX";
 
@@ -989,9 +991,17 @@ static int remove_dir(void **state __unused)
 	return system(command);
 }
 
+/* The devices don't see guest/wire.h, and the guest's init doesn't see the devices. */
+static void devices_and_the_guest_agree(void **state __unused)
+{
+	assert_string_equal(FUSE_ONLY_NAME, GUEST_SHARE_FILE);
+	assert_int_equal(VSOCK_HOST_CID, GUEST_HOST_CID);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(devices_and_the_guest_agree),
 		cmocka_unit_test(the_orders_are_what_was_asked_for),
 		cmocka_unit_test(what_was_asked_for_comes_once),
 		cmocka_unit_test(a_directory_may_be_below_the_callers),
