@@ -124,6 +124,7 @@ wait $!
 point $? "--on-reset restart runs it again"
 # A guest must not outlive a signal by resetting itself, not even if it does so before the signal is
 # looked at.
+: >"$work/err" # the last guest was restarted, too
 timeout -s KILL 60 "$minivmm" --kernel "$images/reset.bin" --memory 64M --on-reset restart --log-level info \
   </dev/null >"$work/out" 2>"$work/err" &
 until grep -q restart "$work/err" || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
