@@ -106,10 +106,23 @@ static void with_descriptors(void)
 		(void)!sendmsg(t.peer, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* The daemon lets go of guest memory, and goes on if somebody kicks then. */
+static void rest(bool goes_on)
+{
+	virtio_quiesce(&t.s.vd);
+	assert(!t.s.daemon.running);
+	for (unsigned i = 0; i < t.s.vd.nr_queues && goes_on; i++)
+		t.s.vd.ops->lent_kick(&t.s.vd, &t.s.vd.q[i]);
+}
+
 static void step(struct fuzz_in *in)
 {
 	const uint8_t op = (uint8_t)fuzz_number(in, 1);
 
+	if (op == FUZZ_REST) {
+		rest(fuzz_number(in, 1) & 1);
+		return;
+	}
 	switch (op % 10) {
 	case 0:
 	case 1:
