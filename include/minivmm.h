@@ -141,8 +141,8 @@ enum minivmm_action {
 
 /* Sets c, which is new, from a whole command line of minivmm(1). Here the serial port is on
  * standard input and output by default, and a command's outputs are auto: one, if this process's
- * standard output and standard error are the same file. Returns an enum minivmm_action, or
- * -EINVAL. */
+ * standard output and standard error are the same file. Returns an enum minivmm_action, -EINVAL,
+ * or -EBUSY: c is not new. */
 int minivmm_config_args(struct minivmm_config *c, int argc, char *const argv[]);
 
 /* Makes the text that the program prints for what. For MINIVMM_ACTION_DRY_RUN it describes the

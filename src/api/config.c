@@ -206,7 +206,7 @@ int minivmm_config_args(struct minivmm_config *c, int argc, char *const argv[])
 	struct log_sink *before;
 	int rc;
 
-	if (c->used || c->seen)
+	if (c->used || c->seen || c->c.command.argv)
 		return api_refuse(-EBUSY, "a command line can only set a new configuration");
 	before = api_enter(&c->log);
 	rc = config_parse(&c->c, argc, argv);

@@ -112,6 +112,18 @@ static void command_lines_say_what_is_to_be_done(void **state __unused)
 	}
 }
 
+static void a_command_line_is_for_a_new_configuration(void **state __unused)
+{
+	char *const command[] = { (char *)"true", NULL };
+	char *const argv[] = { (char *)"minivmm", (char *)"run", (char *)"--", (char *)"true",
+			       NULL };
+	struct minivmm_config *c = minivmm_config_new();
+
+	assert_int_equal(minivmm_config_command(c, command), 0);
+	assert_int_equal(minivmm_config_args(c, 4, argv), -EBUSY);
+	minivmm_config_free(c); /* with nothing left of either */
+}
+
 static void texts(void **state __unused)
 {
 	char *text;
@@ -229,6 +241,7 @@ int main(void)
 		cmocka_unit_test(options_may_be_set_in_any_order_and_number),
 		cmocka_unit_test(nothing_is_printed),
 		cmocka_unit_test(command_lines_say_what_is_to_be_done),
+		cmocka_unit_test(a_command_line_is_for_a_new_configuration),
 		cmocka_unit_test(texts),
 		cmocka_unit_test(what_was_refused_is_not_described),
 		cmocka_unit_test(each_thread_has_its_own_error),
