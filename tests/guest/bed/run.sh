@@ -323,7 +323,7 @@ for seconds in 15 60 240; do
 done
 ends 124
 says "has TERM"
-logs "still there 5 s after --timeout"
+logs "still running 5 s after --timeout"
 point "--timeout, and its grace period"
 
 begin -- sh -c 'echo ready; sleep 1000'
