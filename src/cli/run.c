@@ -183,33 +183,11 @@ static bool all_written(struct session *s)
 
 /* -- signals --------------------------------------------------------------------------------- */
 
-/* Returns the signals that would end us. */
-static sigset_t ending_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	signals_add(&set, SIGTERM);
-	signals_add(&set, SIGINT);
-	signals_add(&set, SIGHUP);
-	signals_add(&set, SIGQUIT);
-	return set;
-}
-
-static sigset_t taken_signals(void)
-{
-	const sigset_t to_guest = signals_to_guest(), ending = ending_signals();
-	sigset_t set;
-
-	sigorset(&set, &to_guest, &ending);
-	return set;
-}
-
 /* There is no guest any more that could be told, so signals end us: the reader of our output may
  * keep us for ever. Signals that have come by now were for the command. */
 static void signals_end_us(const struct session *s)
 {
-	const sigset_t set = ending_signals();
+	const sigset_t set = signals_ending(true);
 	struct signalfd_siginfo info;
 
 	while (read(s->signal_fd, &info, sizeof(info)) > 0)
@@ -294,7 +272,7 @@ static void until_end(struct session *s)
 
 static int run(struct session *s)
 {
-	const sigset_t set = taken_signals();
+	const sigset_t set = signals_taken(true);
 	int status;
 
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -319,7 +297,7 @@ static int run(struct session *s)
 
 int run_command(struct minivmm_config *c)
 {
-	const sigset_t set = taken_signals();
+	const sigset_t set = signals_taken(true);
 	/* It is static, because threads that are left behind use it. */
 	static struct session s = { .signal_fd = -1 };
 	int status;

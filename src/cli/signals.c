@@ -23,29 +23,8 @@ struct signals {
 	struct timespec when;
 };
 
-/* Returns the signals that would end us. */
-static sigset_t ending_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	signals_add(&set, SIGTERM);
-	signals_add(&set, SIGINT);
-	signals_add(&set, SIGHUP);
-	return set;
-}
-
-static sigset_t taken_signals(void)
-{
-	const sigset_t to_guest = signals_to_guest(), ending = ending_signals();
-	sigset_t set;
-
-	sigorset(&set, &to_guest, &ending);
-	return set;
-}
-
 /* If it were blocked, it would be queued, although it is ignored. */
-void signals_add(sigset_t *set, int signal)
+static void add(sigset_t *set, int signal)
 {
 	struct sigaction now;
 
@@ -53,7 +32,7 @@ void signals_add(sigset_t *set, int signal)
 		sigaddset(set, signal);
 }
 
-sigset_t signals_to_guest(void)
+static sigset_t to_guest(void)
 {
 	sigset_t set;
 
@@ -61,6 +40,28 @@ sigset_t signals_to_guest(void)
 	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGWINCH);
+	return set;
+}
+
+sigset_t signals_ending(bool quit)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	add(&set, SIGTERM);
+	add(&set, SIGINT);
+	add(&set, SIGHUP);
+	if (quit)
+		add(&set, SIGQUIT);
+	return set;
+}
+
+sigset_t signals_taken(bool quit)
+{
+	const sigset_t guests = to_guest(), ending = signals_ending(quit);
+	sigset_t set;
+
+	sigorset(&set, &guests, &ending);
 	return set;
 }
 
@@ -74,7 +75,7 @@ long long signals_ms_since(const struct timespec *then)
 
 void signals_prepare(void)
 {
-	const sigset_t set = signals_to_guest();
+	const sigset_t set = to_guest();
 
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
@@ -83,7 +84,7 @@ void signals_prepare(void)
 
 void signals_block(void)
 {
-	const sigset_t set = taken_signals();
+	const sigset_t set = signals_taken(false);
 
 	sigprocmask(SIG_BLOCK, &set, NULL);
 }
@@ -110,7 +111,7 @@ static void end_at_once(struct signals *s)
  * are waiting for. */
 static void end_us(const struct signals *s, int signal)
 {
-	const sigset_t set = ending_signals();
+	const sigset_t set = signals_ending(false);
 
 	if (signals_ms_since(&s->when) < 1000) /* perhaps the same request: timeout(1) again */
 		return;
@@ -200,7 +201,7 @@ static void serve(struct signals *s)
 
 int signals_until_end(struct minivmm *vm)
 {
-	const sigset_t set = taken_signals();
+	const sigset_t set = signals_taken(false);
 	struct signals s = { .vm = vm };
 	char text[128];
 	int rc = 0;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <signal.h>
+#include <stdbool.h>
 #include <time.h>
 
 #include "minivmm.h"
@@ -15,12 +16,11 @@
 /* Returns the milliseconds since then, by CLOCK_MONOTONIC. */
 long long signals_ms_since(const struct timespec *then);
 
-/* Adds signal to *set, unless it is ignored, as nohup(1) does with SIGHUP: then it stays
- * ignored. */
-void signals_add(sigset_t *set, int signal);
-
-/* Returns the signals that are for the guest and must not end the program. */
-sigset_t signals_to_guest(void);
+/* Return the signals that would end the program, and these with those that are for the guest. quit
+ * says whether SIGQUIT is among them. One that is ignored, as SIGHUP is after nohup(1), is not: it
+ * stays ignored. */
+sigset_t signals_ending(bool quit);
+sigset_t signals_taken(bool quit);
 
 /* Blocks those for the guest, and ignores SIGPIPE, so that writes fail by EPIPE. Called before the
  * machine is made: signals that end the program still do so, as there is no guest yet that they
