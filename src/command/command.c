@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
+#include "arch/arch.h"
 #include "minivmm.h"
 #include "virtio/vsock.h"
 #include "vmm/event.h"
@@ -212,7 +213,7 @@ int command_connect(struct command *cmd, struct virtio_vsock *vsock)
 /* Sends the first line that the guest gets (wire.h). */
 static void tell_clock(struct command *cmd)
 {
-	const struct command_clock c = cmd->host.clock(cmd->host.ctx);
+	const struct vcpu_clock c = cmd->host.clock(cmd->host.ctx);
 
 	command_tell(cmd, "clock %llu %llu %u", (unsigned long long)c.counter,
 		     (unsigned long long)c.real_ns, c.khz);

@@ -21,14 +21,8 @@
 struct boot_request;
 struct initramfs;
 struct resolv;
+struct vcpu_clock;
 struct virtio_vsock;
-
-/* What CLOCK_REALTIME was when the counter that the guest tells time by had that value. khz is 0 if
- * this host can't tell. */
-struct command_clock {
-	uint64_t counter, real_ns;
-	uint32_t khz;
-};
 
 /* What a command needs of the machine that runs it. These functions get ctx as their first
  * argument. They are called by the loop's thread, or by a thread that calls a function below. */
@@ -38,8 +32,8 @@ struct command_host {
 	void (*end)(void *ctx, enum machine_end why);
 	/* Stops the guest; the devices and the loop go on. */
 	void (*stop_guest)(void *ctx);
-	struct command_clock (*clock)(void *ctx);
-	/* Does what machine_figures() does. */
+	/* These two do what vcpu_clock() and machine_figures() do. */
+	struct vcpu_clock (*clock)(void *ctx);
 	void (*figures)(void *ctx, struct machine_figures *f);
 	void *ctx;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "machine/command.h"
 
+#include "arch/arch.h"
 #include "command/initramfs.h"
 #include "machine/devices.h"
 
@@ -14,12 +15,11 @@ static void stop_guest(void *ctx)
 	machine_stop_guest(ctx);
 }
 
-static struct command_clock tell_clock(void *ctx)
+static struct vcpu_clock tell_clock(void *ctx)
 {
 	const struct machine *m = ctx;
-	const struct vcpu_clock c = vcpu_clock(&m->vcpu[0]);
 
-	return (struct command_clock){ .counter = c.counter, .real_ns = c.real_ns, .khz = c.khz };
+	return vcpu_clock(&m->vcpu[0]);
 }
 
 static void figures(void *ctx, struct machine_figures *f)

@@ -10,6 +10,7 @@
 #include <sys/timerfd.h>
 
 #include "ring.h"
+#include "arch/arch.h"
 #include "capture.h"
 #include "config/config.h"
 #include "virtio/vsock.h"
@@ -45,9 +46,9 @@ static void stop_guest(void *ctx)
 	((struct rig *)ctx)->stopped = true;
 }
 
-static struct command_clock tell_clock(void *ctx __unused)
+static struct vcpu_clock tell_clock(void *ctx __unused)
 {
-	return (struct command_clock){ .khz = 1000 };
+	return (struct vcpu_clock){ .khz = 1000 };
 }
 
 static void figures(void *ctx, struct machine_figures *f)
