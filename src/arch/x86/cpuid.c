@@ -23,10 +23,9 @@
 #define LEAF1_ECX_OSXSAVE      (1u << 27)
 #define LEAF1_ECX_HYPERVISOR   (1u << 31)
 
-#define HYPERVISOR_BASE     0x40000000u
-#define HYPERVISOR_FEATURES 0x40000001u
-#define HYPERVISOR_TIMING   0x40000010u /* TSC and APIC bus frequency in kHz */
-#define KVM_APIC_BUS_KHZ    1000000u    /* KVM's local APIC timer counts nanoseconds */
+#define HYPERVISOR_BASE   0x40000000u
+#define HYPERVISOR_TIMING 0x40000010u /* TSC and APIC bus frequency in kHz */
+#define KVM_APIC_BUS_KHZ  1000000u    /* KVM's local APIC timer counts nanoseconds */
 
 /* Returns how many bits hold the numbers 0 to n - 1. */
 static unsigned bits_for(unsigned n)
