@@ -7,7 +7,7 @@ packages_build=(gcc libc6-dev musl-tools meson ninja-build pkgconf liburing-dev 
 	zlib1g-dev liblzma-dev libzstd-dev liblz4-dev libbz2-dev liblzo2-dev) # for the compressions of bzImages
 packages_quickstart=(busybox-static cpio e2fsprogs kmod util-linux)
 packages_testbed=(qemu-system-x86 qemu-system-common gcc libc6-dev cpio kmod util-linux)
-packages_tests=(libcmocka-dev clang clang-format make acpica-tools python3 mandoc shellcheck busybox-static dmsetup e2fsprogs lz4 cpio qemu-utils pciutils iperf3 ethtool iproute2 libslirp0 passt dnsmasq-base)
+packages_tests=(libcmocka-dev clang clang-format make acpica-tools python3 mandoc shellcheck busybox-static dmsetup e2fsprogs lz4 cpio qemu-utils pciutils iperf3 ethtool iproute2 libslirp0 passt dnsmasq-base valgrind)
 packages_kernel=(gcc libc6-dev make flex bison bc libelf-dev lz4 xz-utils util-linux)
 
 # packages_missing PACKAGE...: prints those that aren't installed, one on each line.
