@@ -28,8 +28,28 @@ static void kicked(struct loop_source *src, uint32_t events __unused)
 		return;
 	if (shared_fd_is_open(&kick->lent))
 		k->vd->ops->lent_kick(k->vd, &k->vd->q[index]);
-	else if (virtio_kick(k->vd, index))
+	else if (virtio_kick(k->vd, index) && !k->vd->looked_at)
 		virtio_kicks_send(k, index); /* once more, after the loop's other sources */
+}
+
+static bool look(struct loop_poller *p)
+{
+	const struct virtio_kicks *k = container_of(p, struct virtio_kicks, poller);
+	bool any = false;
+
+	k->vd->looked_at = true;
+	for (unsigned i = 0; i < k->vd->nr_queues; i++) {
+		if (!virtio_has_work(k->vd, i))
+			continue;
+		any = true;
+		(void)!virtio_kick(k->vd, i); /* if there is more, the next look finds it */
+	}
+	return any;
+}
+
+static bool rest(struct loop_poller *p)
+{
+	return virtio_rest(container_of(p, struct virtio_kicks, poller)->vd);
 }
 
 int virtio_kicks_init(struct virtio_kicks *k, struct virtio_dev *vd, struct loop *loop)
@@ -50,6 +70,8 @@ int virtio_kicks_init(struct virtio_kicks *k, struct virtio_dev *vd, struct loop
 		if (loop_add(loop, src, EPOLLIN) < 0)
 			return log_errno("virtio-%s: epoll_ctl", vd->ops->name);
 	}
+	k->poller = (struct loop_poller){ .look = look, .rest = rest, .lock = vd->lock };
+	loop_add_poller(loop, &k->poller);
 	return 0;
 }
 
@@ -107,6 +129,7 @@ int virtio_kicks_lend(struct virtio_kicks *k, unsigned queue, struct shared_fd *
 	if (shared_fd_open(&fd, 1) < 0)
 		return guest_errno(&k->vd->log, "virtio-%s: eventfd", k->vd->ops->name);
 	set_lent(k, &k->kick[queue], fd);
+	k->vd->q[queue].awaited = false;
 	event_take(k->kick[queue].src.fd); /* fd has a count for these */
 	*kick = fd;
 	return 0;
@@ -120,6 +143,7 @@ static void take_back(struct virtio_kicks *k, struct virtio_kick *kick)
 
 void virtio_kicks_destroy(struct virtio_kicks *k)
 {
+	loop_remove_poller(k->loop, &k->poller);
 	for (unsigned i = 0; i < k->vd->nr_queues; i++) {
 		unwire(k, &k->kick[i]);
 		shared_fd_close(&k->kick[i].lent);
@@ -150,6 +174,7 @@ void virtio_kicks_watch(struct virtio_kicks *k, unsigned queue, bool on)
 	if (kick->watched == on)
 		return;
 	kick->watched = on;
+	k->vd->q[queue].awaited = false; /* others ask for the kicks now, or did until now */
 	rc = loop_change(k->loop, &kick->src, on ? EPOLLIN : 0);
 	assert(rc == 0); /* the source is there, and a change takes no memory */
 }

@@ -27,6 +27,7 @@ struct virtio_kick {
 struct virtio_kicks {
 	struct virtio_dev *vd; /* its lock is held in each call below but init and destroy */
 	struct loop *loop;
+	struct loop_poller poller;                  /* looks at the rings */
 	struct wires wires;                         /* ops NULL: none, every kick is an exit */
 	struct virtio_kick kick[VIRTIO_MAX_QUEUES]; /* one for each queue of the device */
 };

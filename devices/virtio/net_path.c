@@ -248,7 +248,7 @@ int net_receive(struct virtio_net *n, unsigned pair)
 		if (p->stage.nr && (!p->held_len || deliver_held(n, p, q))) {
 			rc = p->stage.nr ? take_frame(n, pair, q) : 1;
 		} else {
-			p->starved = !virtq_want_kick(q);
+			p->starved = !virtio_want_kick(&n->vd, q);
 			rc = 1;
 		}
 		round_spend(&n->vd.round, (unsigned)rc);
@@ -307,14 +307,14 @@ static bool send_frame(struct virtio_net *n, unsigned pair, const struct virtq_c
 
 /* Returns 1: there is a chain in p->tx; 0: the queue is empty, and the driver will kick;
  * -EPROTO. */
-static int next_chain(struct net_pair *p, struct virtq *q)
+static int next_chain(struct virtio_net *n, struct net_pair *p, struct virtq *q)
 {
 	int rc;
 
 	if (p->tx_held)
 		return 1;
 	rc = virtq_pop(q, &p->tx);
-	while (rc == 0 && virtq_want_kick(q)) {
+	while (rc == 0 && virtio_want_kick(&n->vd, q)) {
 		rc = virtq_begin(q);
 		if (rc > 0)
 			rc = virtq_pop(q, &p->tx);
@@ -331,7 +331,7 @@ int net_transmit(struct virtio_net *n, unsigned pair)
 	struct virtq *q = &n->vd.q[NET_TX(pair)];
 	int rc = 1;
 
-	while (!round_is_over(&n->vd.round) && (rc = next_chain(p, q)) > 0) {
+	while (!round_is_over(&n->vd.round) && (rc = next_chain(n, p, q)) > 0) {
 		if (!send_frame(n, pair, &p->tx))
 			break;
 		p->tx_held = false;

@@ -8,6 +8,9 @@
  * not running, so that a callback never meets a source that is gone. (Another thread may also
  * remove one with its lock held, if the source stays in memory and its callback expects to be
  * called once more: docs/threads.md.)
+ *
+ * A loop that polls looks for work in memory before it waits (vmm/polling.h), by its pollers. They
+ * are called with their lock like a source's callback.
  */
 #pragma once
 
@@ -15,12 +18,25 @@
 #include <sys/epoll.h>
 
 #include "vmm/patience.h"
+#include "vmm/polling.h"
 #include "vmm/types.h"
 
 struct loop_source {
 	int fd; /* not owned */
 	void (*fn)(struct loop_source *src, uint32_t events);
 	pthread_mutex_t *lock; /* or NULL; not owned */
+};
+
+/* Embedded in its owner. */
+struct loop_poller {
+	/* Is there work? Does it, and returns true. This is a look at memory: it makes no system
+	 * call when there is none. */
+	bool (*look)(struct loop_poller *p);
+	/* The loop is going to wait: from now on work must be told by a descriptor. Returns true if
+	 * there already is some, which can't be told any more. NULL: it always is told. */
+	bool (*rest)(struct loop_poller *p);
+	pthread_mutex_t *lock; /* not owned */
+	struct loop_poller *next;
 };
 
 struct loop {
@@ -36,6 +52,11 @@ struct loop {
 	/* How long the last bytes of its sources are waited for. NULL: for ever. Not owned; set
 	 * before the loop runs. */
 	struct patience *patience;
+
+	struct polling polling;
+	struct loop_poller *pollers;
+	bool looked;         /* at them, after they last were told to rest */
+	uint64_t checked_ns; /* when the descriptors were last asked */
 };
 
 /* Returns 0 or -errno, logged. loop_destroy() is safe after a failure, and on {.epoll_fd = -1,
@@ -48,6 +69,14 @@ void loop_destroy(struct loop *l);
 int loop_add(struct loop *l, struct loop_source *src, uint32_t events) __must_check;
 int loop_change(struct loop *l, struct loop_source *src, uint32_t events) __must_check;
 void loop_remove(struct loop *l, struct loop_source *src);
+
+/* Adds what the loop looks at before it waits, if it polls, and removes it, if it is there. No
+ * thread runs the loop. */
+void loop_add_poller(struct loop *l, struct loop_poller *p);
+void loop_remove_poller(struct loop *l, struct loop_poller *p);
+
+/* Lets the loop poll; load_fd is polling_open()'s, and outlives the loop. No thread runs it yet. */
+void loop_poll(struct loop *l, int load_fd);
 
 /* Dispatches until loop_stop(). Returns 0 or -errno, logged. */
 int loop_run(struct loop *l) __must_check;

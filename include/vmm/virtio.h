@@ -137,6 +137,9 @@ struct virtio_dev {
 	const struct virtio_transport_ops *transport;
 	void *transport_ctx;
 
+	/* The loop looks at the rings, so no kick need be asked for. */
+	bool looked_at;
+
 	/* A new one for each kick, and for what else a device does on its loop. */
 	struct round round;
 	struct ratelimit log;
@@ -192,6 +195,12 @@ void virtio_queue_reset(struct virtio_dev *vd, struct virtq *q);
  * true if there is more to do: the caller calls again, after the other sources of the loop had
  * their turn. */
 bool virtio_kick(struct virtio_dev *vd, uint32_t index);
+/* Has queue index buffers that the device waits for? For a loop that looks (vmm/loop.h), which
+ * then calls virtio_kick(). */
+bool virtio_has_work(struct virtio_dev *vd, uint32_t index);
+/* The loop looks no more: asks for the kicks that were not asked for. Returns whether there is work
+ * already. */
+bool virtio_rest(struct virtio_dev *vd);
 /* These access the device's configuration space. An access that reaches beyond its end, even by one
  * byte, reads as zero, and such a write is ignored. */
 uint64_t virtio_config_read(struct virtio_dev *vd, uint64_t off, unsigned size);
@@ -208,6 +217,9 @@ void virtio_quiesce(struct virtio_dev *vd);
 /* Called after a push to q outside kick (an asynchronous completion): interrupts the driver if it
  * wants that. */
 void virtio_notify(struct virtio_dev *vd, struct virtq *q);
+/* For a quiet queue (vmm/virtq.h), in place of virtq_want_kick(): while the loop looks at the rings,
+ * no kick is asked for. */
+bool virtio_want_kick(struct virtio_dev *vd, struct virtq *q);
 /* This is virtq_pop() for as long as the round lasts. After that it returns 0, and what is left in
  * q waits for the next round. */
 int virtio_pop(struct virtio_dev *vd, struct virtq *q, struct virtq_chain *c) __must_check;

@@ -41,6 +41,7 @@ struct virtq {
 	void *used;
 
 	bool quiet;         /* set by a device in kick: it asks for the next kick itself */
+	bool awaited;       /* we serve it, and wait for the driver to make more available */
 	uint16_t avail_end; /* the driver's index when virtq_begin() last looked */
 };
 
@@ -95,6 +96,14 @@ void virtq_publish(struct virtq *q, unsigned nr);
  * Returns true if it made more available meanwhile: then the caller begins again, because that kick
  * may have been suppressed (virtio 1.2 §2.7.10). */
 bool virtq_want_kick(struct virtq *q);
+
+/* Without EVENT_IDX, asks the driver for no kick until virtq_want_kick(). With it a driver never kicks
+ * unless it was asked to. */
+void virtq_mute(struct virtq *q);
+
+/* Has the driver made more available than virtq_begin() saw? A look: nothing that is read depends on
+ * the answer before virtq_begin(). */
+bool virtq_has_more(const struct virtq *q);
 
 /* Returns whether the driver wants to be interrupted for what was pushed since this was last called
  * (virtio 1.2 §2.7.7). It is called once after a batch of virtq_push(). */

@@ -17,6 +17,7 @@ static const struct config defaults = {
 	.memory.size = 512 * MIB,
 	.cpus = 1,
 	.io_threads = 1,
+	.poll = true,
 	.serial.kind = HOST_STDIO,
 	.log_level = LOG_WARN,
 };
@@ -219,6 +220,9 @@ static const struct opt rows[] = {
 	       "what to do when the guest resets (exit)", .kind = reset_choices),
 	OPTION("io-threads", "N", opt_number, io_threads,
 	       "threads that serve disks and networks, 1 to 16 (1)", .kind = &io_threads_range),
+	OPTION("poll", "on|off", opt_bool, poll,
+	       "let these threads look for work for a moment before they sleep, while\n"
+	       "the host has processors to spare (on)"),
 	OPTION("transport", "pci|mmio", opt_choice, transport,
 	       "what the virtio devices sit on (pci)", .kind = transports),
 	OPTION("kaslr", NULL, opt_switch, kaslr,

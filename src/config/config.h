@@ -160,6 +160,7 @@ struct config {
 	size_t nr_ports;
 	enum on_reset on_reset;
 	unsigned io_threads;
+	bool poll;                /* the I/O threads may poll */
 	enum transport transport; /* what the virtio devices sit on */
 	enum log_level log_level;
 	bool nested;     /* the guest may have guests */

@@ -19,6 +19,7 @@ int loop_init(struct loop *l)
 		.wake_fd = -1,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.idle = PTHREAD_COND_INITIALIZER,
+		.polling.load_fd = -1,
 	};
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll_fd < 0)
@@ -116,20 +117,126 @@ static void wait_while_parked(struct loop *l, uint64_t until)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* Waits for one event and dispatches it. Returns 0 or -errno, logged. */
-static int loop_step(struct loop *l, uint64_t until)
+/* Takes one event and dispatches it; waits for it, unless timeout_ms is 0. Returns 1: there was one;
+ * 0; or -errno, logged. */
+static int take_event(struct loop *l, int timeout_ms)
 {
 	struct epoll_event ev;
 	/* It takes one event at a time, because a callback may remove any other source. */
-	const int n = epoll_wait(l->epoll_fd, &ev, 1, ms_until(until));
+	const int n = epoll_wait(l->epoll_fd, &ev, 1, timeout_ms);
 
-	if (n < 0 && errno != EINTR)
-		return log_errno("event loop: epoll_wait");
+	if (n < 0)
+		return errno == EINTR ? 0 : log_errno("event loop: epoll_wait");
 	if (n == 1 && ev.data.ptr)
 		loop_dispatch(ev.data.ptr, ev.events);
 	else if (n == 1)
 		event_take(l->wake_fd); /* whoever wakes us sets stop or parks first */
-	return 0;
+	return n;
+}
+
+/* -- polling --------------------------------------------------------------------------------- */
+
+#define DESCRIPTORS_NS 10000 /* between two questions to the kernel, while we look at memory */
+
+void loop_add_poller(struct loop *l, struct loop_poller *p)
+{
+	p->next = l->pollers;
+	l->pollers = p;
+}
+
+void loop_remove_poller(struct loop *l, struct loop_poller *p)
+{
+	struct loop_poller **at = &l->pollers;
+
+	while (*at && *at != p)
+		at = &(*at)->next;
+	if (*at)
+		*at = p->next;
+}
+
+void loop_poll(struct loop *l, int load_fd)
+{
+	polling_init(&l->polling, load_fd);
+}
+
+/* Calls one function of all pollers, with their locks. Returns whether any of them said true. */
+static bool ask_pollers(struct loop *l, bool rest)
+{
+	bool any = false;
+
+	for (struct loop_poller *p = l->pollers; p; p = p->next) {
+		bool (*const fn)(struct loop_poller * p) = rest ? p->rest : p->look;
+
+		if (!fn)
+			continue;
+		pthread_mutex_lock(p->lock); /* door 2, too */
+		any |= fn(p);
+		pthread_mutex_unlock(p->lock);
+	}
+	l->looked = !rest;
+	return any;
+}
+
+/* Looks at the pollers, and asks for events if that has not been done for some time. Returns as
+ * take_event(). */
+static int look_once(struct loop *l, uint64_t now)
+{
+	const bool found = ask_pollers(l, false);
+	int rc = 0;
+
+	if (now - l->checked_ns >= DESCRIPTORS_NS) {
+		l->checked_ns = now;
+		rc = take_event(l, 0);
+	}
+	return rc < 0 ? rc : rc || found;
+}
+
+/* Looks for work for a moment. Adds to *idle_ns how long there was none. Returns as take_event(). */
+static int look(struct loop *l, uint64_t *idle_ns)
+{
+	const uint64_t begin = monotonic_ns(), ns = polling_begin(&l->polling, begin);
+	uint64_t now = begin;
+	int rc = 0;
+
+	while (rc == 0 && now - begin < ns) {
+		const uint64_t before = now;
+
+		rc = look_once(l, now);
+		now = monotonic_ns();
+		if (rc == 0 && polling_disturbed(&l->polling, now, now - before))
+			break;
+	}
+	*idle_ns += now - begin;
+	return rc;
+}
+
+/* Returns as take_event(), when there was something to do, or at the given time. */
+static int poll_and_wait(struct loop *l, uint64_t until)
+{
+	uint64_t idle_ns = 0;
+	int rc = look(l, &idle_ns);
+
+	if (rc != 0)
+		return rc;
+	if (l->looked && ask_pollers(l, true))
+		return look_once(l, monotonic_ns());
+
+	const uint64_t begin = monotonic_ns();
+
+	rc = take_event(l, ms_until(until));
+	l->checked_ns = monotonic_ns();
+	polling_adapt(&l->polling, idle_ns + l->checked_ns - begin);
+	return rc;
+}
+
+/* -------------------------------------------------------------------------------------------- */
+
+static int loop_step(struct loop *l, uint64_t until)
+{
+	const bool polls = l->polling.load_fd >= 0 && l->pollers;
+	const int rc = polls ? poll_and_wait(l, until) : take_event(l, ms_until(until));
+
+	return min(rc, 0);
 }
 
 int loop_run_until(struct loop *l, uint64_t until)

@@ -144,6 +144,7 @@ bool virtio_kick(struct virtio_dev *vd, uint32_t index)
 	if (!q || !q->state.ready || !virtio_live(vd))
 		return false;
 	vd->round = round_begin();
+	q->awaited = false;
 	/* The driver's index is read once a round: what it adds meanwhile waits for the next
 	 * one. */
 	if (virtq_begin(q) < 0 || vd->ops->kick(vd, q) < 0) {
@@ -151,7 +152,34 @@ bool virtio_kick(struct virtio_dev *vd, uint32_t index)
 		return false;
 	}
 	virtio_notify(vd, q);
-	return !q->quiet && virtq_want_kick(q);
+	return !q->quiet && virtio_want_kick(vd, q);
+}
+
+bool virtio_want_kick(struct virtio_dev *vd, struct virtq *q)
+{
+	q->awaited = true;
+	if (!vd->looked_at)
+		return virtq_want_kick(q);
+	virtq_mute(q);
+	return virtq_has_more(q);
+}
+
+bool virtio_has_work(struct virtio_dev *vd, uint32_t index)
+{
+	const struct virtq *q = &vd->q[index];
+
+	return q->state.ready && q->awaited && virtio_live(vd) && virtq_has_more(q);
+}
+
+bool virtio_rest(struct virtio_dev *vd)
+{
+	bool any = false;
+
+	vd->looked_at = false;
+	for (unsigned i = 0; i < vd->nr_queues && virtio_live(vd); i++)
+		if (vd->q[i].state.ready && vd->q[i].awaited)
+			any |= virtq_want_kick(&vd->q[i]);
+	return any;
 }
 
 void virtio_quiesce(struct virtio_dev *vd)

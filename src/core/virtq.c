@@ -11,8 +11,8 @@
  *      ring entries and descriptors that we read afterwards are at least as new as the index;
  *  (b) our release of used->idx pairs with the driver's read barrier after it loads that index:
  *      it sees the used element, and the data that the device wrote;
- *  (c) we store avail_event, full fence, load avail->idx; the driver stores avail->idx, full fence,
- *      loads avail_event. With a weaker barrier both loads could come first on both sides: the
+ *  (c) we store avail_event (or flags), full fence, load avail->idx; the driver stores avail->idx,
+ *      full fence, loads avail_event (or flags). With a weaker barrier both loads could come first on both sides: the
  *      driver would see the old event and not kick, and we would see the old index and sleep;
  *  (d) we store used->idx, full fence, load used_event or flags; the driver stores used_event or
  *      flags, full fence, loads used->idx. The same argument with the roles exchanged: an
@@ -261,16 +261,34 @@ void virtq_push(struct virtq *q, uint16_t head, uint32_t len)
 	virtq_publish(q, 1);
 }
 
-bool virtq_want_kick(struct virtq *q)
+static void set_used_flags(struct virtq *q, uint16_t flags)
+{
+	struct virtq_used *used = q->used;
+
+	store16(&used->flags, flags, __ATOMIC_RELAXED);
+}
+
+void virtq_mute(struct virtq *q)
+{
+	if (!q->event_idx)
+		set_used_flags(q, VRING_USED_F_NO_NOTIFY);
+}
+
+bool virtq_has_more(const struct virtq *q)
 {
 	const struct virtq_avail *avail = q->avail;
 
-	/* Without EVENT_IDX the driver always kicks, because we never set
-	 * VRING_USED_F_NO_NOTIFY. */
+	return load16(&avail->idx, __ATOMIC_RELAXED) != q->avail_end;
+}
+
+bool virtq_want_kick(struct virtq *q)
+{
 	if (q->event_idx)
 		store16(avail_event(q), q->avail_end, __ATOMIC_RELAXED);
+	else
+		set_used_flags(q, 0);
 	full_fence(); /* (c) */
-	return load16(&avail->idx, __ATOMIC_RELAXED) != q->avail_end;
+	return virtq_has_more(q);
 }
 
 bool virtq_wants_interrupt(struct virtq *q)

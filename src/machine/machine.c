@@ -42,14 +42,31 @@ static int init_ram(struct machine *m)
 	return rc == 0 ? ram_layout(&m->ram, &m->mem) : rc;
 }
 
+/* Without it the loops don't poll, and all else works. */
+static int open_load(struct machine *m)
+{
+	struct kept *kept = MACHINE_KEPT(m, load);
+
+	if (!m->config->poll || m->owner.dry)
+		return 0;
+	m->load_fd = kept_open(kept, 0);
+	if (m->load_fd >= 0)
+		return 0;
+	m->load_fd = polling_open();
+	return m->load_fd < 0 ? 0 : kept_keep(kept, 0, m->load_fd, "/proc/loadavg");
+}
+
 static int init_loops(struct machine *m)
 {
-	int rc = loop_init(&m->loop);
+	int rc = open_load(m);
 
+	if (rc == 0)
+		rc = loop_init(&m->loop);
 	m->loop.patience = m->owner.patience;
 	for (unsigned i = 0; i < nr_io_threads(m) && rc == 0; i++) {
 		rc = loop_init(&m->io[i].loop);
 		m->io[i].loop.patience = m->owner.patience;
+		loop_poll(&m->io[i].loop, m->load_fd);
 	}
 	return rc;
 }
@@ -175,6 +192,7 @@ static void machine_none(struct machine *m, const struct config *c)
 {
 	m->config = c;
 	vm_none(&m->vm);
+	m->load_fd = -1;
 	m->loop = (struct loop){ .epoll_fd = -1, .wake_fd = -1 };
 	for (size_t i = 0; i < ARRAY_SIZE(m->io); i++)
 		m->io[i].loop = m->loop;
@@ -232,6 +250,7 @@ static void destroy(struct machine *m)
 	for (size_t i = 0; i < ARRAY_SIZE(m->io); i++)
 		loop_destroy(&m->io[i].loop);
 	loop_destroy(&m->loop);
+	close_fd(&m->load_fd);
 	ram_free(&m->ram);
 	free(m->cmdline);
 	m->cmdline = NULL;

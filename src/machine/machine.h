@@ -47,7 +47,7 @@ struct machine_virtio {
 /* Descriptors that the options opened, for the guest's later lives. It has no other members
  * (machine_forget()); all zeroes at first. */
 struct machine_kept {
-	struct kept kvm, kernel, initrd;
+	struct kept kvm, load, kernel, initrd;
 	struct kept serial, console, port[CONFIG_MAX_PORTS];
 	struct kept disk[CONFIG_MAX_DISKS];
 	struct kept net[CONFIG_MAX_NETS];
@@ -78,6 +78,7 @@ struct machine {
 	struct gmem mem;
 	struct vm vm;
 	struct bus mmio;
+	int load_fd;                                    /* for loops that poll; owned; or < 0 */
 	struct loop loop;                               /* run by the machine's own thread */
 	struct io_thread io[CONFIG_MAX_IO_THREADS + 1]; /* the last: for shared directories */
 	struct vcpu vcpu[CONFIG_MAX_CPUS];

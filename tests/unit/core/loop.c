@@ -2,10 +2,13 @@
 #include "vmm/loop.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 
 #include "test.h"
+#include "vmm/event.h"
 
 struct waker {
 	struct loop_source src;
@@ -254,6 +257,155 @@ static void a_parked_loop_can_be_stopped(void **state __unused)
 	runner_destroy(&r);
 }
 
+/* -- polling --------------------------------------------------------------------------------- */
+
+/* Work as a virtqueue has it: it can be seen in memory, and is told by an eventfd if it was asked
+ * to. */
+struct memory_work {
+	struct loop loop;
+	struct loop_poller poller;
+	struct loop_source src;
+	pthread_mutex_t lock;
+	unsigned made, asked; /* atomic */
+	unsigned done, told, looks;
+	unsigned wanted; /* the loop is stopped after so much */
+};
+
+static bool work_look(struct loop_poller *p)
+{
+	struct memory_work *w = container_of(p, struct memory_work, poller);
+
+	assert_int_equal(pthread_mutex_trylock(&w->lock), EBUSY);
+	w->looks++;
+	if (__atomic_load_n(&w->made, __ATOMIC_SEQ_CST) == w->done)
+		return false;
+	if (++w->done == w->wanted)
+		loop_stop(&w->loop);
+	return true;
+}
+
+static bool work_rest(struct loop_poller *p)
+{
+	struct memory_work *w = container_of(p, struct memory_work, poller);
+
+	__atomic_store_n(&w->asked, 1, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&w->made, __ATOMIC_SEQ_CST) != w->done;
+}
+
+static void work_told(struct loop_source *src, uint32_t events __unused)
+{
+	struct memory_work *w = container_of(src, struct memory_work, src);
+
+	assert_true(event_take(src->fd));
+	w->told++;
+	do {
+		while (w->done != w->wanted && work_look(&w->poller))
+			;
+	} while (w->done != w->wanted && work_rest(&w->poller)); /* the loop may not look */
+}
+
+static void make_work(struct memory_work *w)
+{
+	__atomic_add_fetch(&w->made, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_exchange_n(&w->asked, 0, __ATOMIC_SEQ_CST))
+		event_signal(w->src.fd);
+}
+
+static void work_init(struct memory_work *w, const char *load)
+{
+	const int fd = memfd_create("loadavg", MFD_CLOEXEC);
+
+	*w = (struct memory_work){ .lock = PTHREAD_MUTEX_INITIALIZER };
+	assert_int_equal(write(fd, load, strlen(load)), strlen(load));
+	assert_int_equal(loop_init(&w->loop), 0);
+	loop_poll(&w->loop, fd);
+	w->loop.polling.load_fd = fd; /* on a machine of one processor, too */
+	w->loop.polling.processors = 2;
+	w->src = (struct loop_source){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+				       .fn = work_told,
+				       .lock = &w->lock };
+	w->poller = (struct loop_poller){ .look = work_look, .rest = work_rest, .lock = &w->lock };
+	assert_int_equal(loop_add(&w->loop, &w->src, EPOLLIN), 0);
+	loop_add_poller(&w->loop, &w->poller);
+}
+
+static void work_destroy(struct memory_work *w)
+{
+	loop_remove_poller(&w->loop, &w->poller);
+	loop_remove_poller(&w->loop, &w->poller); /* it may be gone already */
+	assert_null(w->loop.pollers);
+	close(w->src.fd);
+	close(w->loop.polling.load_fd);
+	loop_destroy(&w->loop);
+}
+
+static void work_that_is_there_is_found_without_being_told(void **state __unused)
+{
+	struct memory_work w;
+
+	work_init(&w, "0.00 0.00 0.00 1/1 1\n");
+	w.made = w.wanted = 3;
+	assert_int_equal(loop_run(&w.loop), 0);
+	assert_int_equal(w.done, 3);
+	assert_int_equal(w.told, 0);
+	work_destroy(&w);
+}
+
+static void a_busy_host_is_not_polled_on(void **state __unused)
+{
+	struct memory_work w;
+
+	work_init(&w, "0.00 0.00 0.00 3/3 1\n");
+	w.made = w.wanted = 1;
+	event_signal(w.src.fd);
+	assert_int_equal(loop_run(&w.loop), 0);
+	assert_int_equal(w.told, 1);
+	assert_int_equal(w.looks, 1); /* that of work_told() */
+	work_destroy(&w);
+}
+
+static void *maker(void *arg)
+{
+	for (unsigned i = 0; i < 2000; i++) {
+		make_work(arg);
+		if (i % 100 == 0)
+			sched_yield();
+	}
+	return NULL;
+}
+
+/* Whatever comes between looking and waiting, nothing is missed. */
+static void no_work_is_missed(void **state __unused)
+{
+	struct memory_work w;
+	pthread_t thread;
+
+	work_init(&w, "0.00 0.00 0.00 1/1 1\n");
+	w.wanted = 2000;
+	w.asked = 1;
+	assert_int_equal(pthread_create(&thread, NULL, maker, &w), 0);
+	assert_int_equal(loop_run(&w.loop), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(w.done, 2000);
+	work_destroy(&w);
+}
+
+/* A source has its turn, however much work there is in memory. */
+static void descriptors_are_not_forgotten(void **state __unused)
+{
+	struct memory_work w;
+	struct waker other;
+
+	work_init(&w, "0.00 0.00 0.00 1/1 1\n");
+	waker_init(&other, &w.loop); /* it stops the loop */
+	w.made = UINT_MAX;
+	assert_int_equal(loop_run(&w.loop), 0);
+	assert_int_equal(other.calls, 1);
+	assert_true(w.done > 0);
+	close(other.src.fd);
+	work_destroy(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +418,10 @@ int main(void)
 		cmocka_unit_test(it_goes_on_when_all_want_it),
 		cmocka_unit_test(a_loop_is_parked_before_it_runs),
 		cmocka_unit_test(a_parked_loop_can_be_stopped),
+		cmocka_unit_test(work_that_is_there_is_found_without_being_told),
+		cmocka_unit_test(a_busy_host_is_not_polled_on),
+		cmocka_unit_test(no_work_is_missed),
+		cmocka_unit_test(descriptors_are_not_forgotten),
 	};
 
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

@@ -502,6 +502,113 @@ static void work_that_comes_meanwhile_is_done(void **state __unused)
 	cat_destroy(&cat);
 }
 
+static bool look(struct cat *cat)
+{
+	bool any;
+
+	pthread_mutex_lock(&cat->mmio.dev.lock);
+	any = cat->loop.pollers->look(cat->loop.pollers);
+	pthread_mutex_unlock(&cat->mmio.dev.lock);
+	return any;
+}
+
+static bool rest(struct cat *cat)
+{
+	bool any;
+
+	pthread_mutex_lock(&cat->mmio.dev.lock);
+	any = cat->loop.pollers->rest(cat->loop.pollers);
+	pthread_mutex_unlock(&cat->mmio.dev.lock);
+	return any;
+}
+
+static void kick_and_serve(struct cat *cat, unsigned queue)
+{
+	request(cat, queue);
+	wr(cat, VIRTIO_MMIO_QUEUE_NOTIFY, queue);
+	assert_true(loop_turn(&cat->loop));
+}
+
+/* While the loop looks at the rings, a driver with EVENT_IDX is not asked to kick. */
+static void a_loop_that_looks_needs_no_kick(void **state __unused)
+{
+	struct cat cat;
+
+	cat_init(&cat);
+	assert_false(look(&cat)); /* before the driver is up */
+	assert_false(rest(&cat));
+	bring_up(&cat, VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX));
+	kick_and_serve(&cat, 1);
+	assert_int_equal(ring_avail_event(&cat.ring[1]), 1);
+
+	for (uint16_t i = 2; i < 5; i++) {
+		assert_false(look(&cat));
+		request(&cat, 1);
+		assert_true(look(&cat));
+		assert_int_equal(ring_used(&cat.ring[1]), i);
+		assert_int_equal(ring_avail_event(&cat.ring[1]), 1);
+	}
+	assert_false(rest(&cat));
+	assert_int_equal(ring_avail_event(&cat.ring[1]), 4);
+	/* What comes just before it rests is not missed. */
+	assert_false(look(&cat));
+	request(&cat, 1);
+	assert_true(rest(&cat));
+	assert_true(look(&cat));
+	assert_int_equal(ring_used(&cat.ring[1]), 5);
+
+	/* A reset forgets all of it. */
+	bring_up(&cat, VIRTIO_BIT(VIRTIO_RING_F_EVENT_IDX));
+	assert_false(look(&cat));
+	assert_false(rest(&cat));
+	cat_destroy(&cat);
+}
+
+/* Without EVENT_IDX, a flag says so. */
+static void a_loop_that_looks_says_so_by_a_flag(void **state __unused)
+{
+	const struct vring_used *used;
+	struct cat cat;
+
+	cat_init(&cat);
+	bring_up(&cat, 0);
+	used = cat.ring[1].used;
+	kick_and_serve(&cat, 1);
+	assert_int_equal(le16toh(used->flags), 0);
+	request(&cat, 1);
+	assert_true(look(&cat));
+	assert_int_equal(le16toh(used->flags), VRING_USED_F_NO_NOTIFY);
+	assert_false(rest(&cat));
+	assert_int_equal(le16toh(used->flags), 0);
+	cat_destroy(&cat);
+}
+
+static void what_others_serve_is_not_looked_at(void **state __unused)
+{
+	const struct virtio_transport_ops *ops;
+	struct cat cat;
+
+	cat_init(&cat);
+	ops = cat.vd.transport;
+	bring_up(&cat, 0);
+	kick_and_serve(&cat, 1);
+	ops->watch_kicks(&cat.mmio, 1, false);
+	request(&cat, 1);
+	assert_false(look(&cat));
+	assert_false(rest(&cat));
+	ops->watch_kicks(&cat.mmio, 1, true);
+	assert_false(look(&cat));
+	wr(&cat, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
+	assert_true(loop_turn(&cat.loop));
+	assert_int_equal(ring_used(&cat.ring[1]), 2);
+	/* A malformed ring is met only once. */
+	cat.ring[1].avail->idx = htole16(0x4000);
+	assert_true(look(&cat));
+	assert_false(look(&cat));
+	assert_false(rest(&cat));
+	cat_destroy(&cat);
+}
+
 /* With vhost, others take the kicks of queue 1, until the device is reset. */
 static void kicks_can_be_left_to_others(void **state __unused)
 {
@@ -747,6 +854,9 @@ int main(void)
 		cmocka_unit_test(a_queue_stops_and_starts),
 		cmocka_unit_test(a_kick_becomes_an_interrupt),
 		cmocka_unit_test(work_that_comes_meanwhile_is_done),
+		cmocka_unit_test(a_loop_that_looks_needs_no_kick),
+		cmocka_unit_test(a_loop_that_looks_says_so_by_a_flag),
+		cmocka_unit_test(what_others_serve_is_not_looked_at),
 		cmocka_unit_test(kicks_can_be_left_to_others),
 		cmocka_unit_test(others_can_call_the_driver),
 		cmocka_unit_test(what_is_lent_is_neither_read_nor_written),
