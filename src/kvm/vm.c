@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 
 #include "arch/arch.h"
+#include "kvm/late_close.h"
 #include "vmm/event.h"
 #include "vmm/log.h"
 
@@ -116,7 +117,7 @@ void vm_destroy(struct vm *vm)
 	vm->msi = NULL;
 	for (size_t i = 0; i < VM_MAX_PINS; i++)
 		close_fd(&vm->irqfd[i]);
-	close_fd(&vm->fd);
+	late_close(&vm->fd);
 	close_fd(&vm->kvm_fd);
 }
 
