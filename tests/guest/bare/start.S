@@ -5,7 +5,8 @@
  * device memory and, by the TSS's permission bitmap (SDM 1 §19.5.2), all ports. It is user mode
  * because a KVM without VT-x/AMD-V runs that at full speed.
  *
- * There is no interrupt table: any exception is a triple fault.
+ * There is no interrupt table: any exception is a triple fault. multiboot_info is the address of
+ * what the loader says.
  */
 #define MAGIC 0x1badb002
 #define FLAGS (1 << 16) /* the address fields below count */
@@ -29,6 +30,7 @@ header:
 	.global _start
 _start:
 	movl	$stack_top, %esp
+	movl	%ebx, multiboot_info
 	movl	$pdpt + 7, pml4		/* present, writable, user */
 	movl	$4, %ecx
 	movl	$pdpt, %edi
@@ -104,6 +106,10 @@ pml4:	.skip 4096
 pdpt:	.skip 4096
 pd:	.skip 4 * 4096
 tss:	.skip TSS_LIMIT + 1
+	.balign 4
+	.global multiboot_info
+multiboot_info:
+	.skip 4
 	.balign 16
 	.skip 16384
 stack_top:
