@@ -4,11 +4,13 @@
  *   op=read|write|flush|discard|id   flush: a write, and when it is done a flush; id: GET_ID, which
  *                                    costs the monitor nothing but the way there and back
  *   order=random|sequential  size=BYTES  depth=N   so many are always on their way
- *   count=N   requests in a repetition
- *   runs=N    repetitions, after one that isn't counted
- *   span=BYTES   the part of the disk that is used, from its beginning
- *   check=1   each sector that is read must begin with its number, as 64 bits, and each that is
- *             written does
+ *   count=N       requests in a repetition
+ *   runs=N        repetitions, after one that isn't counted (warm=0: without that one)
+ *   span=BYTES    the part of the disk that is used, from its beginning
+ *   pause=CYCLES  before each request, not counted; only with depth=1
+ *   idle=CYCLES   at the end, prints "idle 1" and waits so long without touching the device
+ *   check=1       each sector that is written begins with its number, as 64 bits, and each that is
+ *                 read must
  * Prints "cycles N" for each repetition: cycles a request; and "kicks N", in a thousand requests.
  */
 #include "virtio.h"
@@ -37,7 +39,7 @@ static struct queue queue;
 static struct request *requests;
 static struct {
 	uint32_t type, size;
-	uint64_t count, depth, places;
+	uint64_t count, depth, places, pause, left_out;
 	bool flush, random, check;
 } work;
 
@@ -72,9 +74,16 @@ static void submit(struct request *r)
 		fail("the queue is full");
 }
 
+static void spin(uint64_t cycles)
+{
+	for (uint64_t start = tsc(); tsc() - start < cycles;)
+		relax();
+}
+
 /* The nth request. */
 static void begin(struct request *r, uint64_t n)
 {
+	uint64_t before = tsc();
 	uint64_t place = (work.random ? random_next() : n) % work.places;
 
 	r->head.type = work.type;
@@ -85,6 +94,8 @@ static void begin(struct request *r, uint64_t n)
 		r->head.sector = 0;
 	if (work.check && work.type == OUT)
 		stamp(r);
+	spin(work.pause);
+	work.left_out += work.pause ? tsc() - before : 0;
 	submit(r);
 }
 
@@ -103,30 +114,43 @@ static bool finished(struct request *r)
 	return false;
 }
 
-static void repetition(bool counts)
+/* Takes what is done, and begins others in its place. */
+static void harvest(struct request *r, uint64_t *begun, uint64_t *done)
 {
-	uint64_t begun = 0, done = 0, kicks = queue.kicks, start = tsc(), cycles;
+	do {
+		if (!finished(r))
+			continue;
+		++*done;
+		if (*begun < work.count)
+			begin(r, (*begun)++);
+	} while ((r = queue_poll(&queue, NULL)));
+}
 
+static uint64_t repetition(void)
+{
+	uint64_t begun = 0, done = 0, start = tsc();
+
+	work.left_out = 0;
 	for (; begun < work.depth; begun++)
 		begin(&requests[begun], begun);
 	queue_kick(&queue);
 	while (done < work.count) {
-		struct request *r = queue_wait(&queue, NULL);
-
-		do {
-			if (!finished(r))
-				continue;
-			done++;
-			if (begun < work.count)
-				begin(r, begun++);
-		} while ((r = queue_poll(&queue, NULL)));
+		harvest(queue_wait(&queue, NULL), &begun, &done);
 		queue_kick(&queue);
 	}
-	cycles = tsc() - start;
-	if (!counts)
-		return;
-	report("cycles", cycles / work.count);
-	report("kicks", (queue.kicks - kicks) * 1000 / work.count);
+	return tsc() - start - work.left_out;
+}
+
+static void repeat(uint64_t warm, uint64_t runs)
+{
+	for (uint64_t i = 0; i < warm + runs; i++) {
+		uint64_t kicks = queue.kicks, cycles = repetition();
+
+		if (i < warm)
+			continue;
+		report("cycles", cycles / work.count);
+		report("kicks", (queue.kicks - kicks) * 1000 / work.count);
+	}
 }
 
 static void take_parameters(void)
@@ -150,6 +174,7 @@ static void take_parameters(void)
 	work.size = (uint32_t)param("size", 4096);
 	work.depth = param("depth", 1);
 	work.count = param("count", 1000);
+	work.pause = param("pause", 0);
 	if (param("span", span) < span)
 		span = param("span", span);
 	work.places = span / work.size;
@@ -168,7 +193,10 @@ void guest(void)
 	requests = alloc(sizeof(*requests) * work.depth);
 	for (uint64_t i = 0; i < work.depth; i++)
 		requests[i].data = alloc(work.size);
-	for (uint64_t i = param("runs", 5) + 1; i-- > 0;)
-		repetition(i < param("runs", 5));
+	repeat(param("warm", 1), param("runs", 5));
+	if (param("idle", 0)) {
+		report("idle", 1);
+		spin(param("idle", 0));
+	}
 	finish();
 }

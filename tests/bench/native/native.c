@@ -78,8 +78,8 @@ void *alloc(size_t len)
 	static uintptr_t next;
 	uint8_t *at;
 
-	if (!next)
-		next = ((uintptr_t)bss_end + 4095) & ~4095ul;
+	if (!next) /* QEMU puts the command line right after the image */
+		next = ((uintptr_t)bss_end + 0x10000 + 4095) & ~4095ul;
 	if (next + len > 0x100000 + (uint64_t)info()->mem_upper * 1024)
 		fail("out of memory");
 	at = (uint8_t *)next;

@@ -94,6 +94,14 @@ static bool need_event(uint16_t event, uint16_t now, uint16_t before)
 	return (uint16_t)(now - event - 1) < (uint16_t)(now - before);
 }
 
+void queue_ring(struct queue *q)
+{
+	if (q->narrow)
+		*(volatile uint16_t *)q->doorbell = q->index;
+	else
+		*(volatile uint32_t *)q->doorbell = q->index;
+}
+
 void queue_kick(struct queue *q)
 {
 	uint16_t before = q->last_kick;
@@ -105,13 +113,10 @@ void queue_kick(struct queue *q)
 	q->last_kick = q->added;
 	wanted = q->event_idx ? need_event(*q->avail_event, q->added, before)
 			      : before != q->added && !(q->used->flags & NO_NOTIFY);
-	if (!wanted)
-		return;
-	q->kicks++;
-	if (q->narrow)
-		*(volatile uint16_t *)q->doorbell = q->index;
-	else
-		*(volatile uint32_t *)q->doorbell = q->index;
+	if (wanted) {
+		q->kicks++;
+		queue_ring(q);
+	}
 }
 
 static void free_chain(struct queue *q, uint16_t head)

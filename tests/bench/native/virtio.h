@@ -85,6 +85,8 @@ void queue_init(struct device *d, struct queue *q, unsigned index, unsigned size
 bool queue_add(struct queue *q, const struct piece *p, unsigned out, unsigned in, void *token);
 /* Kicks the device for what was added since the last call, if it wants that. */
 void queue_kick(struct queue *q);
+/* Kicks it in any case. */
+void queue_ring(struct queue *q);
 /* The token of a chain that the device has used, and how many bytes it says that it wrote (unless
  * len is NULL); or NULL at once if there is none. A token may not be NULL. */
 void *queue_poll(struct queue *q, uint32_t *len);
