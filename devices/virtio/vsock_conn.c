@@ -2,8 +2,8 @@
 /*
  * Connections of a virtio-vsock device (virtio 1.2 §5.10.6).
  *
- * Sockets are watched edge-triggered, for everything; an event is only a hint to try again. So a
- * socket costs nothing while it isn't read for lack of credit or buffers.
+ * Sockets are watched edge-triggered; an event is only a hint to try again. So a socket costs
+ * nothing while it isn't read for lack of credit or buffers.
  *
  * Memory: a connection has a buffer only if its reader on the host is slow and the socket is full,
  * and then at most VSOCK_BUFFER, which is the credit that the guest is given.
@@ -211,6 +211,8 @@ static void conn_flush(struct vsock_conn *c)
 		if (c->state == VSOCK_DRAINING)
 			vsock_conn_expect(c, DRAINING_NS);
 	}
+	if (c->awaits_room)
+		(void)vsock_conn_await_room(c, false);
 	if (c->state == VSOCK_DRAINING) {
 		conn_drained(c);
 	} else if (c->guest_shut & VIRTIO_VSOCK_SHUTDOWN_SEND && !c->ended) {

@@ -78,6 +78,7 @@ struct vsock_conn {
 	uint64_t deadline_ns;      /* 0: none */
 	unsigned pending;          /* packets to send: a mask of 1 << VIRTIO_VSOCK_OP_* */
 	bool readable;             /* the socket is readable, as far as is known */
+	bool awaits_room;          /* vsock_conn_await_room() */
 	bool ended;                /* the socket has been told that the guest sends no more */
 	bool counted;              /* the socket is counted in v->fds */
 	bool undelivered;          /* it answers an offered port, whose owner waits for the end */
@@ -116,7 +117,10 @@ void vsock_conn_close(struct vsock_conn *c);
 void vsock_conn_free(struct vsock_conn *c);
 /* Watches fd's events from now on; owns fd, also after a failure. Returns 0 or -errno. */
 int vsock_conn_watch(struct vsock_conn *c, int fd) __must_check;
-/* Appends the bytes of iov to the buffer, which has room for them. Returns 0 or -ENOMEM. */
+/* Says whether the loop is to tell when the socket has room: while something is in the buffer.
+ * Otherwise each read at the host's end would make an event. Returns 0 or -errno. */
+int vsock_conn_await_room(struct vsock_conn *c, bool on);
+/* Appends the bytes of iov to the buffer, which has room for them. Returns 0 or -errno. */
 int vsock_conn_keep(struct vsock_conn *c, const struct iovec *iov, unsigned nr) __must_check;
 /* Takes the descriptor that is offered at the connection's port of the host. Returns it, or
  * -ECONNREFUSED: there is none (any more). */

@@ -20,6 +20,8 @@
 #define MAX_CREDIT  (1u << 30) /* larger ones are cut to this, so that counters can be compared */
 #define TELL_CREDIT (VSOCK_BUFFER / 4)
 
+#define EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
+
 static struct vsock_conn **bucket_of(struct virtio_vsock *v, uint32_t guest_port,
 				     uint32_t host_port)
 {
@@ -143,7 +145,18 @@ int vsock_conn_watch(struct vsock_conn *c, int fd)
 	c->counted = !c->offer;
 	if (c->counted)
 		fd_share_take(&c->v->fds, fd);
-	return loop_add(c->v->loop, &c->src, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+	return loop_add(c->v->loop, &c->src, EVENTS);
+}
+
+int vsock_conn_await_room(struct vsock_conn *c, bool on)
+{
+	int rc = 0;
+
+	if (c->awaits_room != on)
+		rc = loop_change(c->v->loop, &c->src, EVENTS | (on ? EPOLLOUT : 0));
+	if (rc == 0)
+		c->awaits_room = on;
+	return rc;
 }
 
 int vsock_conn_keep(struct vsock_conn *c, const struct iovec *iov, unsigned nr)
@@ -162,7 +175,7 @@ int vsock_conn_keep(struct vsock_conn *c, const struct iovec *iov, unsigned nr)
 		memcpy(c->buffer, (const uint8_t *)iov[i].iov_base + first, len - first);
 		c->len += (uint32_t)len;
 	}
-	return 0;
+	return vsock_conn_await_room(c, true);
 }
 
 void vsock_start_timer(struct virtio_vsock *v)

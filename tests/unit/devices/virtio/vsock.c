@@ -696,6 +696,37 @@ static void a_slow_reader_holds_up_the_guest_and_loses_nothing(void **state __un
 	rig_down(&t);
 }
 
+/* Has anything happened that the loop would wake up for? */
+static bool wakes(const struct rig *t)
+{
+	struct epoll_event ev;
+
+	return epoll_wait(t->loop.epoll_fd, &ev, 1, 0) > 0;
+}
+
+static void a_reader_wakes_the_loop_only_if_it_was_slow(void **state __unused)
+{
+	struct rig t;
+	uint32_t port, sent;
+	struct packet p;
+	int fd;
+
+	rig_up(&t);
+	fd = connected(&t, &port);
+	say_data(&t, 5000, port, "one", 3);
+	assert_reads(fd, "one");
+	assert_false(wakes(&t));
+	sent = fill(&t, port);
+	drain(&t, fd, 0, sent);
+	while (hear(&t, &p))
+		assert_int_equal(p.h.op, CREDIT_UPDATE);
+	say_data(&t, 5000, port, "two", 3);
+	assert_reads(fd, "two");
+	assert_false(wakes(&t));
+	close(fd);
+	rig_down(&t);
+}
+
 static void a_guest_that_sends_beyond_its_credit_is_cut_off(void **state __unused)
 {
 	struct rig t;
@@ -1896,6 +1927,7 @@ int main(void)
 		cmocka_unit_test(the_guest_is_never_sent_more_than_it_has_room_for),
 		cmocka_unit_test(credit_counters_that_lie_end_the_connection),
 		cmocka_unit_test(a_slow_reader_holds_up_the_guest_and_loses_nothing),
+		cmocka_unit_test(a_reader_wakes_the_loop_only_if_it_was_slow),
 		cmocka_unit_test(a_guest_that_sends_beyond_its_credit_is_cut_off),
 		cmocka_unit_test(each_direction_closes_alone),
 		cmocka_unit_test(a_guest_that_reads_no_more_says_so),
