@@ -11,11 +11,18 @@ static volatile uint16_t *used_event(const struct queue *q)
 }
 
 /* An index that the device doesn't reach before this is called again, so that no interrupt is
- * sent. */
-static void refuse_interrupts(struct queue *q)
+ * sent; or the next one. */
+static void set_used_event(struct queue *q)
 {
 	if (q->event_idx)
-		*used_event(q) = (uint16_t)(q->seen + 0x8000);
+		*used_event(q) = (uint16_t)(q->seen + (q->interrupts ? 0 : 0x8000));
+}
+
+void queue_interrupts(struct queue *q)
+{
+	q->interrupts = true;
+	q->avail->flags = 0;
+	set_used_event(q);
 }
 
 void queue_lay_out(struct queue *q)
@@ -30,7 +37,7 @@ void queue_lay_out(struct queue *q)
 		q->desc[i].next = (uint16_t)(i + 1);
 	q->nr_free = q->size;
 	q->avail->flags = q->event_idx ? 0 : NO_INTERRUPT;
-	refuse_interrupts(q);
+	set_used_event(q);
 }
 
 static void fill(struct desc *d, const struct piece *p, unsigned i, unsigned out, unsigned n)
@@ -144,7 +151,7 @@ void *queue_poll(struct queue *q, uint32_t *len)
 	if (len)
 		*len = q->used->ring[q->seen % q->size].len;
 	q->seen++;
-	refuse_interrupts(q);
+	set_used_event(q);
 	token = q->token[head];
 	free_chain(q, head);
 	return token;

@@ -7,6 +7,7 @@
 #include "virtio.h"
 
 void queue_lay_out(struct queue *q);
+void queue_interrupts(struct queue *q);
 
 #define AT(type, base, off) (*(volatile type *)((base) + (off)))
 
@@ -29,6 +30,8 @@ enum {
 	QUEUE_SIZE = 0x38,
 	QUEUE_READY = 0x44,
 	NOTIFY = 0x50,
+	INTERRUPT_STATUS = 0x60,
+	INTERRUPT_ACK = 0x64,
 	STATUS = 0x70,
 	DESC = 0x80,
 	AVAIL = 0x90,
@@ -43,6 +46,7 @@ enum {
 	C_STATUS = 20,
 	C_QUEUE_SEL = 22,
 	C_QUEUE_SIZE = 24,
+	C_QUEUE_VECTOR = 26,
 	C_QUEUE_READY = 28,
 	C_NOTIFY_OFF = 30,
 	C_DESC = 32,
@@ -65,37 +69,58 @@ static bool find_mmio(struct device *d, uintptr_t base, unsigned step, int first
 	return false;
 }
 
-/* The window that a virtio capability at `cap` names. */
-static volatile uint8_t *window(volatile uint8_t *function, unsigned cap, uintptr_t bars)
+/* The address of a BAR, which is placed here. */
+static volatile uint8_t *place(volatile uint8_t *function, unsigned bar, uintptr_t bars)
 {
-	unsigned bar = AT(uint8_t, function, cap + 4);
 	volatile uint8_t *reg = function + 0x10 + 4 * bar;
 	uintptr_t at = bars + bar * BAR_ROOM;
 
 	AT(uint32_t, reg, 0) = (uint32_t)at;
 	if (AT(uint32_t, reg, 0) & 4) /* 64 bits */
 		AT(uint32_t, reg, 4) = 0;
-	return (volatile uint8_t *)at + AT(uint32_t, function, cap + 8);
+	return (volatile uint8_t *)at;
+}
+
+/* The window that a virtio capability at `cap` names. */
+static volatile uint8_t *window(volatile uint8_t *function, unsigned cap, uintptr_t bars)
+{
+	return place(function, AT(uint8_t, function, cap + 4), bars) +
+	       AT(uint32_t, function, cap + 8);
+}
+
+static void set_up_virtio(struct device *d, volatile uint8_t *function, unsigned cap,
+			  uintptr_t bars)
+{
+	switch (AT(uint8_t, function, cap + 3)) {
+	case 1:
+		d->common = window(function, cap, bars);
+		break;
+	case 2:
+		d->notify = window(function, cap, bars);
+		d->notify_multiplier = AT(uint32_t, function, cap + 16);
+		break;
+	case 4:
+		d->config = window(function, cap, bars);
+		break;
+	}
+}
+
+static void set_up_msix(struct device *d, volatile uint8_t *function, unsigned cap, uintptr_t bars)
+{
+	uint32_t table = AT(uint32_t, function, cap + 4);
+
+	d->msix_control = function + cap + 2;
+	d->msix_table = place(function, table & 7, bars) + (table & ~7u);
 }
 
 static void set_up_function(struct device *d, volatile uint8_t *function, uintptr_t bars)
 {
 	for (unsigned cap = AT(uint8_t, function, 0x34); cap;
 	     cap = AT(uint8_t, function, cap + 1)) {
-		if (AT(uint8_t, function, cap) != 9)
-			continue;
-		switch (AT(uint8_t, function, cap + 3)) {
-		case 1:
-			d->common = window(function, cap, bars);
-			break;
-		case 2:
-			d->notify = window(function, cap, bars);
-			d->notify_multiplier = AT(uint32_t, function, cap + 16);
-			break;
-		case 4:
-			d->config = window(function, cap, bars);
-			break;
-		}
+		if (AT(uint8_t, function, cap) == 9)
+			set_up_virtio(d, function, cap, bars);
+		else if (AT(uint8_t, function, cap) == 0x11)
+			set_up_msix(d, function, cap, bars);
 	}
 	AT(uint16_t, function, 4) = 6; /* memory, bus master */
 }
@@ -267,4 +292,33 @@ void device_config_write(const struct device *d, unsigned off, unsigned len, uin
 		AT(uint32_t, at, 0) = (uint32_t)v;
 		break;
 	}
+}
+
+void queue_want_interrupts(struct device *d, struct queue *q)
+{
+	queue_interrupts(q);
+	if (d->mmio)
+		return;
+	AT(uint16_t, d->common, C_QUEUE_SEL) = q->index;
+	AT(uint16_t, d->common, C_QUEUE_VECTOR) = 0;
+	expect("vector", AT(uint16_t, d->common, C_QUEUE_VECTOR), 0);
+}
+
+/* Writes the first message of MSI-X (PCI Local Bus 3.0 §6.8.2), masked meanwhile. */
+void device_route(const struct device *d, unsigned vector)
+{
+	if (!d->msix_table)
+		fail("no MSI-X");
+	AT(uint32_t, d->msix_table, 12) = 1;
+	AT(uint32_t, d->msix_table, 0) = 0xfee00000; /* the first processor */
+	AT(uint32_t, d->msix_table, 4) = 0;
+	AT(uint32_t, d->msix_table, 8) = vector;
+	AT(uint32_t, d->msix_table, 12) = 0;
+	AT(uint16_t, d->msix_control, 0) = 0x8000; /* on */
+}
+
+void device_acknowledge(const struct device *d)
+{
+	if (d->mmio)
+		AT(uint32_t, d->mmio, INTERRUPT_ACK) = AT(uint32_t, d->mmio, INTERRUPT_STATUS);
 }

@@ -22,13 +22,19 @@ enum {
 #define RING_EVENT_IDX     (1ull << 29)
 #define VERSION_1          (1ull << 32)
 
-/* Either mmio is set, or the other three. */
+/* Either mmio is set, or the other ones. */
 struct device {
 	volatile uint8_t *mmio;
 	volatile uint8_t *common, *notify, *config;
+	volatile uint8_t *msix_control, *msix_table; /* NULL: it has no MSI-X */
 	uint32_t notify_multiplier;
 	uint64_t features; /* that both want */
 };
+
+/* On PCI: the interrupts of all queues go to the first processor, as that vector. */
+void device_route(const struct device *d, unsigned vector);
+/* Says that an interrupt has been seen. */
+void device_acknowledge(const struct device *d);
 
 #define QUEUE_MAX  256
 #define PIECES_MAX 32
@@ -49,7 +55,7 @@ struct used {
 };
 struct queue {
 	uint16_t index, size;
-	bool event_idx, indirect;
+	bool event_idx, indirect, interrupts;
 	struct desc *desc;
 	struct avail *avail;
 	volatile struct used *used;
@@ -80,6 +86,8 @@ void device_config_write(const struct device *d, unsigned off, unsigned len, uin
 
 /* Makes a queue of at most `size` elements: less when the device has less. */
 void queue_init(struct device *d, struct queue *q, unsigned index, unsigned size);
+/* From now on the device interrupts for each chain that it has used; before it goes live. */
+void queue_want_interrupts(struct device *d, struct queue *q);
 /* Offers a chain: `out` pieces for the device to read, then `in` that it writes. False, and nothing
  * is offered, when the queue is full. */
 bool queue_add(struct queue *q, const struct piece *p, unsigned out, unsigned in, void *token);
