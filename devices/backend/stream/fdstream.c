@@ -110,22 +110,37 @@ static void input_ready(struct loop_source *src, uint32_t events __unused)
 	}
 }
 
+static void drop_input(struct fdstream *f, size_t nr)
+{
+	f->in.head = (f->in.head + (uint32_t)nr) % FDSTREAM_INPUT;
+	f->in.len -= (uint32_t)nr;
+}
+
+/* Takes the bytes that come before a break. Returns how many. */
+static size_t take_bytes(struct fdstream *f, uint8_t *bytes, size_t len)
+{
+	const size_t head = f->in.head, most = min(len, (size_t)f->in.len);
+	size_t n = 0;
+
+	for (; n < most; n++) {
+		const uint16_t entry = f->input[(head + n) % FDSTREAM_INPUT];
+
+		if (entry == FDSTREAM_BREAK)
+			break;
+		bytes[n] = (uint8_t)entry;
+	}
+	drop_input(f, n);
+	return n;
+}
+
 ssize_t fdstream_read(struct stream *s, void *buf, size_t len)
 {
 	struct fdstream *f = container_of(s, struct fdstream, stream);
-	uint8_t *bytes = buf;
-	size_t n = 0;
+	const size_t n = take_bytes(f, buf, len);
 
-	while (n < len && f->in.len) {
-		uint16_t entry = f->input[f->in.head];
-
-		if (entry == FDSTREAM_BREAK && n > 0)
-			break;
-		f->in.head = (f->in.head + 1) % FDSTREAM_INPUT;
-		f->in.len--;
-		if (entry == FDSTREAM_BREAK)
-			return STREAM_BREAK;
-		bytes[n++] = (uint8_t)entry;
+	if (n == 0 && len && f->in.len) {
+		drop_input(f, 1);
+		return STREAM_BREAK;
 	}
 	f->hungry = f->in.len == 0;
 	fdstream_watch_input(f);
@@ -153,7 +168,7 @@ static size_t may_write(struct fdstream *f)
 	size_t len = min((size_t)f->out.len, (size_t)(FDSTREAM_OUTPUT - f->out.head));
 	short events;
 
-	if (f->nonblocking)
+	if (f->nonblocking || !len)
 		return len;
 	events = side_poll(&f->out, POLLOUT, 0);
 	if (f->reopens && events & POLLHUP)
