@@ -10,8 +10,8 @@
 
 #include "count.h"
 
-static const struct kind *const lists[] = { virtq_kinds, blk_kinds, net_kinds,
-					    vsock_kinds, fs_kinds,  console_kinds };
+static const struct kind *const lists[] = { virtq_kinds, blk_kinds,     net_kinds,   vsock_kinds,
+					    fs_kinds,    console_kinds, serial_kinds };
 
 void end_of_round(void);
 __attribute__((noinline)) void end_of_round(void)
@@ -36,6 +36,16 @@ void turn_loop(struct loop *l)
 
 	while (epoll_wait(l->epoll_fd, &ev, 1, 0) == 1)
 		counted_event(ev.data.ptr, ev.events);
+}
+
+__attribute__((noinline)) void counted_write(struct bus *b, uint64_t addr, uint8_t value)
+{
+	must(bus_write(b, addr, 1, value));
+}
+
+__attribute__((noinline)) uint8_t counted_read(struct bus *b, uint64_t addr)
+{
+	return (uint8_t)bus_read(b, addr, 1, NULL);
 }
 
 __attribute__((noinline)) void counted_virtq(struct virtq *q)
