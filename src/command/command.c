@@ -307,6 +307,18 @@ static void say_console(const struct command *cmd)
 		log_block(LOG_ERROR, text);
 }
 
+/* A kernel whose drivers nobody knows may lack that of the transport, without which the guest's
+ * init can't reach us. */
+static void say_advice(const struct command *cmd, char *text, size_t size)
+{
+	text[0] = '\0';
+	if (!cmd->started && !cmd->drivers.dir && cmd->other_transport)
+		snprintf(
+			text, size,
+			"; if its kernel has no driver for these virtio devices, try --transport %s",
+			cmd->other_transport);
+}
+
 /* The guest ended before COMMAND had. What the kernel said comes first, because minivmm_why()
  * returns the last error. */
 static void say_failure(const struct command *cmd, enum machine_end end)
@@ -314,6 +326,7 @@ static void say_failure(const struct command *cmd, enum machine_end end)
 	const char *when =
 		cmd->started ? "before the command had ended" : "before the command was started";
 	const char *what;
+	char advice[128];
 
 	switch (end) {
 	case END_POWER_OFF:
@@ -332,7 +345,8 @@ static void say_failure(const struct command *cmd, enum machine_end end)
 		return; /* whoever stopped it knows why */
 	}
 	say_console(cmd);
-	log_msg(LOG_ERROR, "run: %s %s", what, when);
+	say_advice(cmd, advice, sizeof(advice));
+	log_msg(LOG_ERROR, "run: %s %s%s", what, when, advice);
 }
 
 static void say_timeout(const struct command *cmd)
@@ -406,5 +420,6 @@ void command_destroy(struct command *cmd)
 	command_console_close(&cmd->console);
 	(void)!command_json_finish(&cmd->json);
 	free(cmd->kernel);
+	drivers_free(&cmd->drivers);
 	command_none(cmd);
 }

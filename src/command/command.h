@@ -14,6 +14,7 @@
 #include "host/file.h"
 #include "guest/wire.h"
 #include "command/console.h"
+#include "command/drivers.h"
 #include "machine/figures.h"
 #include "vmm/log.h"
 #include "vmm/loop.h"
@@ -77,6 +78,9 @@ struct command {
 	int64_t init_us;               /* time that the guest's init took */
 	uint64_t started_ns, ended_ns; /* CLOCK_MONOTONIC; 0: not yet */
 	char *kernel;                  /* the kernel that was found; NULL: the user's is used */
+	struct drivers drivers;        /* of that kernel; command_find_kernel() finds them */
+	/* What --transport could be instead, if the machine chose and its user didn't; or NULL. */
+	const char *other_transport;
 	struct command_console console;
 	struct command_json json;
 	struct ratelimit log;
@@ -106,9 +110,11 @@ int command_status(const struct command *cmd);
 /* Has the command come to its end, whatever its status, with nothing more to say about it? */
 bool command_went_well(const struct command *cmd);
 
-/* Finds the kernel to boot; *path, which the caller doesn't own, is for messages, too. Returns 0;
- * -ENOENT, logged: there is none. (kernel.c) */
-int command_find_kernel(struct command *cmd, const char **path) __must_check;
+/* Finds the kernel to boot, and its drivers. Returns 0; -ENOENT, logged: there is none; or another
+ * -errno, logged, if the lists of its modules can't be read. That the kernel itself can't be read
+ * is left to its reader. command_kernel() returns its path then. (kernel.c) */
+int command_find_kernel(struct command *cmd) __must_check;
+const char *command_kernel(const struct command *cmd);
 
 /* Can this kernel, which boots, run commands? It must be Linux. Returns 0 or -EINVAL, logged.
  * (kernel.c) */
@@ -118,8 +124,8 @@ int command_check_kernel(const struct boot_request *r) __must_check;
  * and the modules of this kernel that it needs, if the kernel has modules. modules lists what the
  * machine's devices need, in the order in which they are loaded; NULL ends it. Returns 0 or -errno,
  * logged. (initrd.c) */
-int command_initrd(struct command *cmd, const struct file *kernel, const struct file *user,
-		   const char *const modules[], struct initramfs *a) __must_check;
+int command_initrd(const struct command *cmd, const struct file *user, const char *const modules[],
+		   struct initramfs *a) __must_check;
 
 /* The first opens the file of --json, and empties it if it is regular, at the beginning, so that
  * another run's isn't taken for this one's. It returns 0 or -errno, logged. The second writes it,

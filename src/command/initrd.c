@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the guest's init gets: its own program, its orders (guest/wire.h), and the modules of its
- * kernel that this machine needs. A kernel without a directory of modules is assumed to have
- * everything built in.
+ * kernel that this machine needs.
  */
 #include "command/command.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include "arch/arch.h"
 #include "config/command.h"
 #include "config/config.h"
 #include "decompress.h"
@@ -30,64 +26,17 @@ _Static_assert(MODULES_MAX <= GUEST_MAX_MODULES, "the guest's init takes all of 
 
 /* -- modules --------------------------------------------------------------------------------- */
 
-/* Returns dir/name, which the caller frees; NULL: out of memory. */
-static char *path_in(const char *dir, const char *name, size_t len)
-{
-	char *path;
-
-	return asprintf(&path, "%s/%.*s", dir, (int)len, name) < 0 ? NULL : path;
-}
-
-static bool has_file(const char *dir, const char *name)
-{
-	char *path = path_in(dir, name, strlen(name));
-	bool there = path && access(path, R_OK) == 0;
-
-	free(path);
-	return there;
-}
-
-static int read_in(struct file *f, const char *dir, const char *name, size_t len)
-{
-	char *path = path_in(dir, name, len);
-	int rc = path ? file_read(f, "--modules", path, NULL) : log_ret(-ENOMEM, "out of memory");
-
-	free(path);
-	return rc;
-}
-
-/* Returns the directory of the kernel's modules, which the caller frees; NULL: it has none. */
-static char *find_modules(const struct command *cmd, const char *kernel_path,
-			  const struct file *kernel)
-{
-	char release[KERNEL_RELEASE_MAX], *near, *dir = NULL;
-
-	if (cmd->config->command.modules)
-		return strdup(cmd->config->command.modules);
-	if (!kernel_release(kernel->data, kernel->len, release))
-		return NULL;
-	near = strdup(kernel_path);
-	if (near && asprintf(&dir, "%s/../lib/modules/%s", dirname(near), release) < 0)
-		dir = NULL;
-	free(near);
-	if (dir && has_file(dir, "modules.dep"))
-		return dir;
-	free(dir);
-	dir = path_in("/lib/modules", release, strlen(release));
-	if (dir && has_file(dir, "modules.dep"))
-		return dir;
-	free(dir);
-	return NULL;
-}
-
 static int refuse(int rc, const char *dir, const char *name, const char *culprit, size_t len)
 {
 	static const char advice[] = "--modules names another directory of modules";
+	const char *other = !strcmp(name, "virtio_mmio")  ? "--transport pci does without it, "
+			    : !strcmp(name, "virtio_pci") ? "--transport mmio does without it, "
+							  : "";
 
 	switch (rc) {
 	case -ENOENT:
-		return log_ret(rc, "run: %s: the kernel has no module %.*s, which %s needs; %s",
-			       dir, (int)len, culprit, name, advice);
+		return log_ret(rc, "run: %s: the kernel has no module %.*s, which %s needs; %s%s",
+			       dir, (int)len, culprit, name, other, advice);
 	case -ELOOP:
 		return log_ret(rc, "run: %s/modules.dep: %.*s needs itself; %s", dir, (int)len,
 			       culprit, advice);
@@ -100,10 +49,11 @@ static int refuse(int rc, const char *dir, const char *name, const char *culprit
 }
 
 /* Reads the file, and unpacks it if it is packed. */
-static int read_module(struct file *f, const char *dir, const char *path, int path_len)
+static int read_module(struct file *f, const struct drivers *d, const char *path, int path_len)
 {
+	const char *dir = d->dir;
 	struct file packed;
-	int rc = read_in(f, dir, path, (size_t)path_len);
+	int rc = drivers_read(d, f, path, (size_t)path_len);
 	const struct codec *codec;
 	uint64_t len;
 
@@ -128,7 +78,8 @@ static int read_module(struct file *f, const char *dir, const char *path, int pa
 	return rc;
 }
 
-static int put_modules(const struct modules *m, const char *dir, struct initramfs *a, FILE *orders)
+static int put_modules(const struct modules *m, const struct drivers *d, struct initramfs *a,
+		       FILE *orders)
 {
 	int rc = 0;
 
@@ -137,7 +88,7 @@ static int put_modules(const struct modules *m, const char *dir, struct initramf
 		struct file f = { 0 };
 
 		snprintf(name, sizeof(name), GUEST_DIRECTORY "/%zu.ko", i);
-		rc = read_module(&f, dir, m->path[i], (int)m->len[i]);
+		rc = read_module(&f, d, m->path[i], (int)m->len[i]);
 		if (rc == 0) {
 			initramfs_file(a, name + 1, 0600, f.data, f.len);
 			fprintf(orders, "module=%s%c", name, 0);
@@ -164,32 +115,17 @@ static int find_all(struct modules *m, const struct modules_index *x, const char
 	return rc;
 }
 
-static int add_modules(const char *dir, const char *const devices[], struct initramfs *a,
+static int add_modules(const struct drivers *d, const char *const devices[], struct initramfs *a,
 		       FILE *orders)
 {
 	static const char *const own[] = { "overlay", NULL }; /* for the guest's root */
-	struct file dep = { 0 }, builtin = { 0 };
+	const struct modules_index x = drivers_index(d);
 	struct modules m = { 0 };
-	int rc = read_in(&dep, dir, "modules.dep", strlen("modules.dep"));
-
-	if (rc == 0 && has_file(dir, "modules.builtin"))
-		rc = read_in(&builtin, dir, "modules.builtin", strlen("modules.builtin"));
-	const struct modules_index x = {
-		.dep = (const char *)dep.data,
-		.builtin = (const char *)builtin.data,
-		.dep_len = dep.len,
-		.builtin_len = builtin.len,
-	};
+	int rc = find_all(&m, &x, d->dir, devices);
 
 	if (rc == 0)
-		rc = find_all(&m, &x, dir, devices);
-	if (rc == 0)
-		rc = find_all(&m, &x, dir, own);
-	if (rc == 0)
-		rc = put_modules(&m, dir, a, orders);
-	file_free(&dep);
-	file_free(&builtin);
-	return rc;
+		rc = find_all(&m, &x, d->dir, own);
+	return rc == 0 ? put_modules(&m, d, a, orders) : rc;
 }
 
 /* -- orders ---------------------------------------------------------------------------------- */
@@ -316,27 +252,23 @@ static int put_orders(const struct command *cmd, FILE *out)
 	return command_put_user(config, out);
 }
 
-int command_initrd(struct command *cmd, const struct file *kernel, const struct file *user,
-		   const char *const modules[], struct initramfs *a)
+int command_initrd(const struct command *cmd, const struct file *user, const char *const modules[],
+		   struct initramfs *a)
 {
-	const char *path = cmd->kernel ?: cmd->config->kernel;
-	char *orders = NULL, *dir = find_modules(cmd, path, kernel);
+	char *orders = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&orders, &len);
 	int rc;
 
-	if (!out) {
-		free(dir);
+	if (!out)
 		return log_ret(-ENOMEM, "out of memory");
-	}
 	initramfs_begin(a, user->data, user->len);
 	initramfs_directory(a, "dev", 0755);
 	initramfs_directory(a, &GUEST_DIRECTORY[1], 0700);
 	initramfs_file(a, &GUEST_INIT[1], 0700, guest_init, (size_t)(guest_init_end - guest_init));
 	rc = put_orders(cmd, out);
-	if (rc == 0 && dir)
-		rc = add_modules(dir, modules, a, out);
-	free(dir);
+	if (rc == 0 && cmd->drivers.dir)
+		rc = add_modules(&cmd->drivers, modules, a, out);
 	if (!text_end(out, &orders) && rc == 0)
 		rc = log_ret(-ENOMEM, "out of memory");
 	if (rc == 0)

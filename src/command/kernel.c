@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/utsname.h>
@@ -12,7 +13,8 @@
 #include "arch/arch.h"
 #include "common/boot.h"
 
-#define PREFIX "vmlinuz-"
+#define PREFIX      "vmlinuz-"
+#define KERNEL_HEAD (64 * KIB) /* its release is in there */
 
 static bool readable(const char *path)
 {
@@ -85,23 +87,46 @@ static char *cached(void)
 	return version[0] ? newest_in(path) : NULL;
 }
 
-int command_find_kernel(struct command *cmd, const char **path)
+/* Reads the kernel's beginning into *head, whose data has room for head->len bytes. */
+static void read_head(const char *path, struct file *head)
 {
-	if (cmd->config->kernel) {
-		*path = cmd->config->kernel;
-		return 0;
-	}
-	cmd->kernel = running();
-	if (!cmd->kernel)
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	const ssize_t n = fd < 0 ? 0 : pread(fd, head->data, head->len, 0);
+
+	head->len = n > 0 ? (size_t)n : 0;
+}
+
+static int find_drivers(struct command *cmd)
+{
+	struct file head = { .data = malloc(KERNEL_HEAD), .len = KERNEL_HEAD };
+	int rc;
+
+	if (!head.data)
+		return log_ret(-ENOMEM, "out of memory");
+	read_head(command_kernel(cmd), &head);
+	rc = drivers_find(&cmd->drivers, cmd->config->command.modules, command_kernel(cmd), &head);
+	free(head.data);
+	return rc;
+}
+
+int command_find_kernel(struct command *cmd)
+{
+	if (!cmd->config->kernel)
+		cmd->kernel = running();
+	if (!cmd->config->kernel && !cmd->kernel)
 		cmd->kernel = newest_in("/boot");
-	if (!cmd->kernel)
+	if (!cmd->config->kernel && !cmd->kernel)
 		cmd->kernel = cached();
-	if (!cmd->kernel)
+	if (!command_kernel(cmd))
 		return log_ret(
 			-ENOENT,
 			"run: there is no kernel to boot: none in /boot that you may read, and none in the cache; write --kernel FILE, or let examples/quickstart download one");
-	*path = cmd->kernel;
-	return 0;
+	return find_drivers(cmd);
+}
+
+const char *command_kernel(const struct command *cmd)
+{
+	return cmd->config->kernel ?: cmd->kernel;
 }
 
 int command_check_kernel(const struct boot_request *r)

@@ -224,7 +224,8 @@ static const struct opt rows[] = {
 	       "let these threads look for work for a moment before they sleep, while\n"
 	       "the host has processors to spare (on)"),
 	OPTION("transport", "pci|mmio", opt_choice, transport,
-	       "what the virtio devices sit on (pci)", .kind = transports),
+	       "what the virtio devices sit on (pci; run: mmio if the kernel can)",
+	       .kind = transports),
 	OPTION("kaslr", NULL, opt_switch, kaslr,
 	       "let the kernel unpack itself and choose its address (slower)"),
 	OPTION("debug-exit", NULL, opt_switch, debug_exit, WORDS_HELP_DEBUG_EXIT),

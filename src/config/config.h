@@ -35,7 +35,7 @@ enum config_action {
 enum huge_pages { HUGE_OFF, HUGE_TRANSPARENT, HUGE_2M, HUGE_1G };
 enum net_mode { NET_TAP, NET_FD, NET_USER, NET_SOCKET };
 enum host_end_kind { HOST_NONE, HOST_STDIO, HOST_PTY, HOST_FILE, HOST_SOCKET, HOST_FD };
-enum transport { TRANSPORT_PCI, TRANSPORT_MMIO };
+enum transport { TRANSPORT_AUTO, TRANSPORT_PCI, TRANSPORT_MMIO };
 enum on_reset { ON_RESET_EXIT, ON_RESET_RESTART };
 
 struct memory_config {
@@ -161,7 +161,7 @@ struct config {
 	enum on_reset on_reset;
 	unsigned io_threads;
 	bool poll;                /* the I/O threads may poll */
-	enum transport transport; /* what the virtio devices sit on */
+	enum transport transport; /* what the virtio devices sit on; AUTO: the machine chooses */
 	enum log_level log_level;
 	bool nested;     /* the guest may have guests */
 	bool kaslr;      /* enter by the kernel's own decompressor, which randomizes its address */

@@ -41,11 +41,13 @@ int machine_command_init(struct machine *m)
 		.dry = m->owner.dry,
 	};
 
-	return command_init(&m->command, m->config, &host);
+	int rc = command_init(&m->command, m->config, &host);
+
+	return rc == 0 && m->config->command.argv ? command_find_kernel(&m->command) : rc;
 }
 
-int machine_command_initrd(struct machine *m, struct boot_request *r, const struct file *kernel,
-			   const struct file *initrd, struct initramfs *a)
+int machine_command_initrd(struct machine *m, struct boot_request *r, const struct file *initrd,
+			   struct initramfs *a)
 {
 	const char *module[DEVICES_MAX_MODULES];
 	int rc = 0;
@@ -55,7 +57,7 @@ int machine_command_initrd(struct machine *m, struct boot_request *r, const stru
 	r->initrd_name = m->config->initrd;
 	if (m->config->command.argv) {
 		devices_modules(m, module);
-		rc = command_initrd(&m->command, kernel, initrd, module, a);
+		rc = command_initrd(&m->command, initrd, module, a);
 		r->initrd = a->data;
 		r->initrd_len = a->len;
 		r->initrd_name = "of run";

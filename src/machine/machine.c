@@ -131,16 +131,14 @@ static int place_kernel(struct machine *m)
 	struct boot_request r = {
 		.mem = &m->mem,
 		.kaslr = c->kaslr,
-		.kernel_name = c->kernel,
+		.kernel_name = c->command.argv ? command_kernel(&m->command) : c->kernel,
 	};
-	int rc = c->command.argv ? command_find_kernel(&m->command, &r.kernel_name) : 0;
+	int rc = file_read(&kernel, "--kernel", r.kernel_name, MACHINE_KEPT(m, kernel));
 
-	if (rc == 0)
-		rc = file_read(&kernel, "--kernel", r.kernel_name, MACHINE_KEPT(m, kernel));
 	if (rc == 0 && c->initrd)
 		rc = file_read(&initrd, "--initrd", c->initrd, MACHINE_KEPT(m, initrd));
 	if (rc == 0)
-		rc = machine_command_initrd(m, &r, &kernel, &initrd, &archive);
+		rc = machine_command_initrd(m, &r, &initrd, &archive);
 	m->times.files = monotonic_ns();
 	if (rc == 0 && getrandom(r.rng_seed, sizeof(r.rng_seed), 0) != sizeof(r.rng_seed))
 		rc = log_errno("getrandom");

@@ -104,6 +104,7 @@ struct machine {
 	struct virtio_console console, ports;
 	struct virtio_vsock vsock; /* either this */
 	struct vsock_vhost vsock_vhost;
+	enum transport transport; /* not TRANSPORT_AUTO, after transport_init() */
 	struct machine_virtio virtio[MACHINE_MAX_VIRTIO]; /* each of the above, disks first */
 	size_t nr_virtio;
 

@@ -9,7 +9,33 @@
 
 static bool on_pci(const struct machine *m)
 {
-	return m->config->transport == TRANSPORT_PCI;
+	return m->transport == TRANSPORT_PCI;
+}
+
+static const char *module_of(enum transport t)
+{
+	return t == TRANSPORT_PCI ? "virtio_pci" : "virtio_mmio";
+}
+
+/* -- which one ------------------------------------------------------------------------------- */
+
+/* PCI is what most kernels expect. But a command's kernel starts sooner over MMIO, because it has
+ * no bus to search (docs/benchmarks.md). */
+static enum transport choose(const struct machine *m)
+{
+	const struct config *c = m->config;
+	/* One each for balloon, vsock, root, console and ports, though some may be missing. */
+	const size_t most = c->nr_disks + c->nr_nets + c->nr_fs + c->command.nr_shares + 5;
+	const struct drivers *d = &m->command.drivers;
+
+	if (c->transport != TRANSPORT_AUTO)
+		return c->transport;
+	if (!c->command.argv || most > arch_layout.nr_virtio_pins)
+		return TRANSPORT_PCI;
+	if (drivers_lack(d, module_of(TRANSPORT_MMIO)) &&
+	    !drivers_lack(d, module_of(TRANSPORT_PCI)))
+		return TRANSPORT_PCI;
+	return TRANSPORT_MMIO;
 }
 
 /* -- the places ------------------------------------------------------------------------------ */
@@ -30,6 +56,9 @@ static gpa_t high_window(const struct machine *m)
 
 void transport_init(struct machine *m)
 {
+	m->transport = choose(m);
+	if (m->config->transport == TRANSPORT_AUTO)
+		m->command.other_transport = on_pci(m) ? "mmio" : "pci";
 	/* There is always a host bridge: kernels look for one, and complain if they don't find
 	 * it. */
 	if (on_pci(m))
@@ -170,7 +199,7 @@ void transport_destroy(struct machine *m)
 
 const char *transport_module(const struct machine *m)
 {
-	return on_pci(m) ? "virtio_pci" : "virtio_mmio";
+	return module_of(m->transport);
 }
 
 const char *transport_where(const struct machine *m, size_t i, char text[TRANSPORT_WHERE_LEN])

@@ -8,7 +8,8 @@
 #include "common/devices.h"
 #include "machine/machine.h"
 
-/* Makes the PCI bus, with nothing on it. Called before the first device. */
+/* Chooses the transport, unless --transport says it, and makes the PCI bus, with nothing on it.
+ * Called before the first device. */
 void transport_init(struct machine *m);
 
 /* Maps the registers of all devices. Returns 0 or -errno, logged. */

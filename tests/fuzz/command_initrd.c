@@ -76,8 +76,10 @@ static void try(const struct config *c, const struct file *kernel)
 	const struct file user = { 0 };
 	struct initramfs a = { 0 };
 
-	if (command_initrd(&r, kernel, &user, modules, &a) == 0)
+	if (drivers_find(&r.drivers, c->command.modules, c->kernel, kernel) == 0 &&
+	    command_initrd(&r, &user, modules, &a) == 0)
 		assert(a.len > 0 && a.len % 4 == 0);
+	drivers_free(&r.drivers);
 	initramfs_free(&a);
 }
 

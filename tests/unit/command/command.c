@@ -94,7 +94,9 @@ static int begin_kernel(struct trial *t, const struct file *kernel, int argc,
 	t->r.kernel = NULL;
 	t->r.host.descriptors = most_descriptors;
 	t->r.host.resolv = &resolv;
-	rc = command_initrd(&t->r, kernel, &user, modules, &t->a);
+	rc = drivers_find(&t->r.drivers, t->c.command.modules, t->c.kernel, kernel);
+	if (rc == 0)
+		rc = command_initrd(&t->r, &user, modules, &t->a);
 	if (rc < 0) {
 		initramfs_free(&t->a);
 		return rc;
@@ -125,6 +127,7 @@ static void end(struct trial *t)
 	if (t->a.data)
 		t->a.data -= align_up(sizeof(user_initrd), 4);
 	initramfs_free(&t->a);
+	drivers_free(&t->r.drivers);
 	config_destroy(&t->c);
 }
 

@@ -57,7 +57,7 @@ static void defaults_are_as_documented(void **state __unused)
 	assert_int_equal(c.console.kind, HOST_NONE);
 	assert_int_equal(c.nr_ports, 0);
 	assert_int_equal(c.on_reset, ON_RESET_EXIT);
-	assert_int_equal(c.transport, TRANSPORT_PCI);
+	assert_int_equal(c.transport, TRANSPORT_AUTO);
 	assert_int_equal(c.io_threads, 1);
 	assert_int_equal(c.log_level, LOG_WARN);
 	assert_false(c.kaslr || c.debug_exit || c.stats || c.nested);

@@ -379,8 +379,8 @@ static char *dry_with_all(const struct rig *t, const char *modules)
 static void a_command_needs_a_module_for_each_of_its_devices(void **state __unused)
 {
 	static const char *const modules[] = {
-		"virtio_pci", "virtio_blk",     "virtio_net", "virtio_balloon",
-		"virtiofs",   "virtio_console", "overlay",    "vmw_vsock_virtio_transport",
+		"virtio_mmio", "virtio_blk",     "virtio_net", "virtio_balloon",
+		"virtiofs",    "virtio_console", "overlay",    "vmw_vsock_virtio_transport",
 	};
 	char dep[64], expected[128];
 	struct rig t;
