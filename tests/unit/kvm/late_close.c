@@ -32,15 +32,21 @@ static void the_file_is_released_in_the_end(void **state __unused)
 	assert_int_equal(ends_within(-1), POLLHUP);
 }
 
+static unsigned open_descriptors(void)
+{
+	unsigned nr = 0;
+
+	for (int fd = 0; fd < 100; fd++)
+		nr += fcntl(fd, F_GETFD) >= 0;
+	return nr;
+}
+
 static void no_descriptor_is_left(void **state __unused)
 {
-	int before = dup(0), after;
+	const unsigned before = open_descriptors();
 
-	close(before);
 	(void)ends_within(0);
-	after = dup(0);
-	close(after);
-	assert_int_equal(after, before);
+	assert_int_equal(open_descriptors(), before);
 }
 
 static void it_is_released_at_once_where_no_ring_can_be_made(void **state __unused)
