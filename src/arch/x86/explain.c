@@ -7,9 +7,6 @@
 #include <linux/kvm.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#ifdef HAVE_ZYDIS
-#include <Zydis/Zydis.h>
-#endif
 
 #include "vmm/log.h"
 #include "arch/x86/x86.h"
@@ -18,7 +15,6 @@
 #define MAX_INSTRUCTION 15 /* bytes; SDM 2A §2.3.11 */
 #define CR0_PE          1u
 #define CR0_PG          (1u << 31)
-#define EFER_LMA        (1u << 10)
 
 /* Reads the bytes at RIP, as the guest's page tables map them. Returns how many there are. */
 static size_t code_bytes(const struct vcpu *v, gpa_t linear, uint8_t code[MAX_INSTRUCTION])
@@ -38,26 +34,16 @@ static size_t code_bytes(const struct vcpu *v, gpa_t linear, uint8_t code[MAX_IN
 static void print_code(FILE *f, const struct kvm_sregs *s, uint64_t rip, const uint8_t *code,
 		       size_t n)
 {
+	char text[DISASSEMBLY];
+
 	fprintf(f, "  code at rip:");
 	for (size_t i = 0; i < n; i++)
 		fprintf(f, " %02x", code[i]);
 	fprintf(f, "%s\n", n ? "" : " (rip points at no guest memory)");
-#ifdef HAVE_ZYDIS
-	ZydisMachineMode mode = !(s->cr0 & CR0_PE)                ? ZYDIS_MACHINE_MODE_REAL_16
-				: (s->efer & EFER_LMA && s->cs.l) ? ZYDIS_MACHINE_MODE_LONG_64
-				: s->cs.db                        ? ZYDIS_MACHINE_MODE_LEGACY_32
-								  : ZYDIS_MACHINE_MODE_LEGACY_16;
-	ZydisDisassembledInstruction insn;
-
-	if (n && ZYAN_SUCCESS(ZydisDisassembleIntel(mode, rip, code, n, &insn)))
-		fprintf(f, "  instruction: %s\n", insn.text);
-	else if (n)
-		fprintf(f, "  instruction: not a valid one\n");
-#else
-	(void)s;
-	(void)rip;
-	fprintf(f, "  instruction: (this build has no disassembler: it was made without Zydis)\n");
-#endif
+	if (n) {
+		disassemble(s, rip, code, n, text);
+		fprintf(f, "  instruction: %s\n", text);
+	}
 }
 
 static void print_segment(FILE *f, const char *name, const struct kvm_segment *s)

@@ -30,3 +30,9 @@ int lapic_setup(struct vcpu *v) __must_check;
  * accesses. */
 void explain_state(FILE *f, const struct vcpu *v, const struct kvm_regs *r,
 		   const struct kvm_sregs *s);
+
+/* Says in text which instruction the first of n > 0 bytes, code, are at rip, or in brackets why that
+ * can't be said. Any thread. */
+#define DISASSEMBLY 160
+void disassemble(const struct kvm_sregs *s, uint64_t rip, const uint8_t *code, size_t n,
+		 char text[DISASSEMBLY]);
