@@ -2,6 +2,7 @@
 /* The program: passes a command line to the library (minivmm.h), and exits with the status that
  * comes of it. Nothing else exits. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,9 +63,11 @@ int main(int argc, char **argv)
 {
 	/* A failure of minivmm run itself must not look like the command's status. */
 	const bool for_command = argc > 1 && !strcmp(argv[1], "run");
-	struct minivmm_config *c = minivmm_config_new();
+	struct minivmm_config *c;
 	int status = MINIVMM_EXIT_FAILED, action = -1;
 
+	mallopt(M_ARENA_MAX, 1); /* an arena for each thread costs more than sharing one */
+	c = minivmm_config_new();
 	if (c) {
 		minivmm_config_log(c, minivmm_log_stderr, NULL);
 		action = minivmm_config_args(c, argc, argv);

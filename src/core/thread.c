@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "vmm/log.h"
@@ -11,6 +12,7 @@ struct start {
 	void *(*fn)(void *arg);
 	void *arg;
 	struct log_sink *sink;
+	char name[16];
 };
 
 static void *run(void *arg)
@@ -18,6 +20,8 @@ static void *run(void *arg)
 	const struct start s = *(struct start *)arg;
 
 	free(arg);
+	/* Here it takes one call; the other thread would have to open, write and close a file. */
+	pthread_setname_np(pthread_self(), s.name);
 	log_use(s.sink);
 	return s.fn(s.arg);
 }
@@ -45,6 +49,7 @@ int thread_start(pthread_t *t, const char *name, void *(*fn)(void *arg), void *a
 	if (!s)
 		return -ENOMEM;
 	*s = (struct start){ .fn = fn, .arg = arg, .sink = log_used() };
+	snprintf(s->name, sizeof(s->name), "%s", name);
 	rc = pthread_attr_init(&attr);
 	if (rc == 0) {
 		rc = pthread_attr_setsigmask_np(&attr, &blocked);
@@ -53,7 +58,5 @@ int thread_start(pthread_t *t, const char *name, void *(*fn)(void *arg), void *a
 	}
 	if (rc)
 		free(s);
-	else
-		pthread_setname_np(*t, name);
 	return -rc;
 }

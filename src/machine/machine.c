@@ -339,13 +339,14 @@ static void stop_threads(struct machine *m)
 	}
 }
 
+/* The vCPUs come first, because the guest's boot is what takes time; kicks wait in their eventfds. */
 int machine_start(struct machine *m)
 {
 	int rc = command_start(&m->command);
 
 	if (rc == 0)
-		rc = start_io_threads(m);
-	return rc == 0 ? start_vcpus(m) : rc;
+		rc = start_vcpus(m);
+	return rc == 0 ? start_io_threads(m) : rc;
 }
 
 void machine_serve(struct machine *m)

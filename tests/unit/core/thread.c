@@ -66,11 +66,28 @@ static void a_closed_pipe_is_an_error_of_the_write(void **state __unused)
 	close(p[1]);
 }
 
+static void *name_of(void *arg)
+{
+	pthread_getname_np(pthread_self(), arg, 16);
+	return NULL;
+}
+
+static void it_has_its_name_before_it_runs(void **state __unused)
+{
+	pthread_t t;
+	char name[16];
+
+	assert_int_equal(thread_start(&t, "a name of fifte", name_of, name), 0);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_string_equal(name, "a name of fifte");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_inherits_the_sink_and_takes_no_signal),
 		cmocka_unit_test(a_closed_pipe_is_an_error_of_the_write),
+		cmocka_unit_test(it_has_its_name_before_it_runs),
 	};
 
 	return cmocka_run_group_tests_name("thread", tests, NULL, NULL);
