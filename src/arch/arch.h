@@ -145,6 +145,10 @@ bool kernel_left_panic(const struct gmem *mem);
 
 /* -- the VM ---------------------------------------------------------------------------------- */
 
+/* Begins to ask /dev/kvm, which is open, what vm_init_arch() will need to know, on a thread of its
+ * own if that takes long. Called by vm_init(). */
+int vm_ask_arch(struct vm *vm) __must_check;
+
 /* Makes the interrupt controllers, and what else the architecture has in a VM. nested: its guest
  * may have guests; -ENOTSUP if the host's KVM can't do that.
  *
@@ -152,7 +156,7 @@ bool kernel_left_panic(const struct gmem *mem);
  * controller, and a memory slot that is added soon afterwards then takes milliseconds (measured:
  * 5.6 ms against 0.2). */
 int vm_init_arch(struct vm *vm, bool nested) __must_check;
-/* Called by vm_destroy(), also if vm_init_arch() was not called or failed. */
+/* Called by vm_destroy(), also if neither of these was called, or one failed. */
 void vm_destroy_arch(struct vm *vm);
 
 /* Returns what vm_init_arch() would return for nested, without making a VM; for a dry run. */

@@ -104,6 +104,8 @@ int vm_init(struct vm *vm, struct kept *kept)
 		return log_errno("/dev/kvm");
 	}
 	if (rc >= 0)
+		rc = vm_ask_arch(vm);
+	if (rc == 0)
 		rc = kvm_create_vm(vm);
 	if (rc == 0)
 		rc = kvm_check(vm);

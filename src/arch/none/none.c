@@ -75,6 +75,11 @@ bool kernel_left_panic(const struct gmem *mem __unused)
 
 /* -- the VM ---------------------------------------------------------------------------------- */
 
+int vm_ask_arch(struct vm *vm __unused)
+{
+	return none();
+}
+
 int vm_init_arch(struct vm *vm __unused, bool nested __unused)
 {
 	return none();

@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 
 #include "vmm/log.h"
+#include "vmm/thread.h"
 #include "arch/x86/cpuid_bits.h"
 #include "arch/x86/layout.h"
 #include "arch/x86/x86.h"
@@ -50,19 +51,42 @@ static int allow(struct kvm_cpuid2 *c, bool nested)
 		"--nested on: this host's KVM lets no guest have guests of its own ('minivmm doctor' tells more)");
 }
 
-/* The host is asked once what every vCPU's set-up needs to know: that takes KVM a third of a
- * millisecond. */
+static void *ask(void *arg)
+{
+	struct vm *vm = arg;
+
+	vm->arch->cpuid = cpuid_supported(vm);
+	vm->arch->msrs = msr_list(vm);
+	return NULL;
+}
+
+static void await_answer(struct vm *vm)
+{
+	if (vm->arch->asking)
+		pthread_join(vm->arch->asker, NULL);
+	vm->arch->asking = false;
+}
+
+/* The host is asked once what every vCPU's set-up needs to know. That takes KVM a third of a
+ * millisecond, as long as all else that it does until it has a VM. */
+int vm_ask_arch(struct vm *vm)
+{
+	vm->arch = calloc(1, sizeof(*vm->arch));
+	if (!vm->arch)
+		return log_ret(-ENOMEM, "out of memory");
+	vm->arch->asking = thread_start(&vm->arch->asker, "ask", ask, vm) == 0;
+	if (!vm->arch->asking)
+		ask(vm);
+	return 0;
+}
+
 int vm_init_arch(struct vm *vm, bool nested)
 {
 	int rc = create_interrupt_controllers(vm);
 
 	if (rc < 0)
 		return rc;
-	vm->arch = calloc(1, sizeof(*vm->arch));
-	if (!vm->arch)
-		return log_ret(-ENOMEM, "out of memory");
-	vm->arch->cpuid = cpuid_supported(vm);
-	vm->arch->msrs = msr_list(vm);
+	await_answer(vm);
 	if (!vm->arch->cpuid || !vm->arch->msrs)
 		return -EIO;
 	return allow(vm->arch->cpuid, nested);
@@ -89,6 +113,7 @@ void vm_destroy_arch(struct vm *vm)
 {
 	if (!vm->arch)
 		return;
+	await_answer(vm);
 	free(vm->arch->cpuid);
 	free(vm->arch->msrs);
 	free(vm->arch);

@@ -8,8 +8,11 @@ struct kvm_regs;
 struct kvm_sregs;
 
 struct vm_arch {
+	/* Once nobody is asking: */
 	struct kvm_cpuid2 *cpuid;  /* what the host supports, less what guests don't get */
 	struct kvm_msr_list *msrs; /* the MSRs that the host lists */
+	bool asking;               /* asker runs, and fills them in */
+	pthread_t asker;
 };
 
 /* These return the first two, which the caller frees; NULL after a failure, logged. */
