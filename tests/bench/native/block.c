@@ -193,7 +193,7 @@ void guest(void)
 	requests = alloc(sizeof(*requests) * work.depth);
 	for (uint64_t i = 0; i < work.depth; i++)
 		requests[i].data = alloc(work.size);
-	repeat(param("warm", 1), param("runs", 5));
+	repeat(param("warm", 1), param("runs", 3));
 	if (param("idle", 0)) {
 		report("idle", 1);
 		spin(param("idle", 0));
