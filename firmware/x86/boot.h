@@ -51,7 +51,11 @@ struct boot_entry {
 /* Is the kernel Linux? False also for a file that boot_load() refuses. */
 bool boot_is_linux(const struct boot_request *r);
 
+/* Can the kernel of this image, which anybody may have written, be placed in that memory? Unpacking
+ * its file there would then have succeeded, too. */
+bool boot_image_fits(const struct boot_image *i, const struct gmem *mem);
+
 /* Loads r into guest RAM and fills *e. Returns 0, or -errno with one line logged that names the
- * file, what is wrong and the way out; then guest RAM and *e are unspecified. Called during
- * single-threaded set-up. */
+ * file, what is wrong and the way out; then guest RAM and *e are unspecified. r->image, if there is
+ * one, fits (boot_image_fits()). One thread at a time for the same memory. */
 int boot_load(const struct boot_request *r, struct boot_entry *e) __must_check;

@@ -32,6 +32,7 @@
 #define MAGIC         "HdrS"
 #define VERSION_AT    0x20e /* offset of the version text, counted from VERSION_FROM */
 #define VERSION_FROM  0x200
+#define VERSION_MAX   256 /* more than anybody reads of that text */
 #define SECTOR        512
 #define PARAGRAPH     16
 #define ENTRY64       0x200     /* from the beginning of the protected-mode code */
@@ -46,6 +47,20 @@ struct bzimage {
 	gpa_t address; /* where it wants to be */
 	uint64_t room; /* how many bytes it needs there */
 };
+
+bool boot_image_fits(const struct boot_image *i, const struct gmem *mem)
+{
+	const uint64_t pages = i->end - i->start;
+
+	return (i->start | i->end) % BOOT_PAGE == 0 && i->start >= BOOT_HIGH && i->start < i->end &&
+	       i->end <= UINT32_MAX && i->kernel_end <= UINT32_MAX && i->kernel_start >= i->start &&
+	       i->kernel_start < i->end && i->end <= align_up(i->kernel_end, BOOT_PAGE) &&
+	       i->floor >= i->kernel_end && i->floor <= UINT32_MAX && i->entry >= i->kernel_start &&
+	       i->entry < i->end && i->room_start < i->room_end &&
+	       gmem_slice(mem, i->start, pages) &&
+	       gmem_slice(mem, i->kernel_start, i->kernel_end - i->kernel_start) &&
+	       gmem_slice(mem, i->room_start, i->room_end - i->room_start);
+}
 
 bool bzimage_is(const struct boot_request *r)
 {
@@ -176,6 +191,15 @@ static const char *look_at_payload(struct elf *elf, const uint8_t *host, uint64_
 	return why ?: elf_locate_entry(elf, entry);
 }
 
+/* The compressed vmlinux, and where it is unpacked. */
+struct payload {
+	const struct codec *codec;
+	const uint8_t *data;
+	uint64_t len, size; /* size: unpacked */
+	gpa_t base;
+	uint8_t *host; /* there */
+};
+
 /* Says why the payload can't be entered. */
 static int not_this_way(const char **why, const char *reason)
 {
@@ -183,54 +207,117 @@ static int not_this_way(const char **why, const char *reason)
 	return 0;
 }
 
-/* The first way in. Returns 1; 0 with *why if the payload can't be used; or -errno. */
-static int enter_payload(const struct boot_request *r, struct boot_entry *e,
-			 const struct bzimage *b, const char **why)
+/* Returns what enter_payload() does. */
+static int find_payload(const struct boot_request *r, const struct bzimage *b, struct payload *p,
+			const char **why)
 {
-	uint64_t at = b->h.payload_offset, len = b->h.payload_length, size;
-	const struct codec *codec;
-	struct elf elf;
-	uint64_t entry;
-	int rc;
+	const uint64_t at = b->h.payload_offset, len = b->h.payload_length;
 
 	if (b->h.version < 0x0208 || !len)
 		return not_this_way(why, "no payload named");
 	if (at > b->code_len || len > b->code_len - at || len < 8)
 		return boot_refuse(r, "is damaged: its payload lies outside the file");
-	codec = codec_find(b->code + at, len);
-	if (!codec)
+	p->data = b->code + at;
+	p->len = len;
+	p->codec = codec_find(p->data, len);
+	if (!p->codec)
 		return not_this_way(why, "unknown compression");
-	if (!codec->unpack)
-		return not_this_way(why, codec->library);
-	size = load_le(b->code + at + len - 4, 4); /* Linux's build appends the length */
+	if (!p->codec->unpack)
+		return not_this_way(why, p->codec->library);
+	p->size = load_le(p->data + len - 4, 4); /* Linux's build appends the length */
+	p->base = b->address >= SEGMENT_ALIGN + BOOT_HIGH ? b->address - SEGMENT_ALIGN : b->address;
+	p->host = boot_room(r, p->base, p->size, "unpacked kernel");
+	return p->host ? 1 : -ENOEXEC;
+}
 
-	gpa_t base =
-		b->address >= SEGMENT_ALIGN + BOOT_HIGH ? b->address - SEGMENT_ALIGN : b->address;
-	uint8_t *host = boot_room(r, base, size, "unpacked kernel");
+static int unpack(const struct boot_request *r, struct boot_entry *e, const struct payload *p)
+{
 	uint64_t start = monotonic_ns();
+	int rc = p->codec->unpack(p->data, p->len, p->host, p->size);
 
-	if (!host)
-		return -ENOEXEC;
-	rc = codec->unpack(b->code + at, len, host, size);
 	e->placed.decompress_ns = monotonic_ns() - start;
 	if (rc == -ENOMEM)
 		return log_ret(rc, "kernel %s: no memory to unpack it", r->kernel_name);
 	if (rc < 0)
-		return boot_refuse(r, "is damaged: its %s payload doesn't unpack", codec->name);
-	*why = look_at_payload(&elf, host, size, base, &entry);
+		return boot_refuse(r, "is damaged: its %s payload doesn't unpack", p->codec->name);
+	return 0;
+}
+
+/* Describes the kernel for later starts, which have only the head of its file. There the version
+ * text must be found as it is in the whole. */
+static void describe_image(const struct boot_request *r, struct boot_entry *e,
+			   const struct bzimage *b, const struct elf *elf, const struct payload *p)
+{
+	const uint64_t setup_len = (uint64_t)(b->code - r->kernel);
+	const uint64_t head = max(setup_len, (uint64_t)BOOT_PAGE);
+	const uint64_t head_len = min(head, r->kernel_len);
+	const uint64_t text_end = load_le(r->kernel + VERSION_AT, 2) + VERSION_FROM + VERSION_MAX;
+	gpa_t end = 0;
+
+	for (unsigned i = 0; i < elf->nr; i++)
+		end = max(end, elf->seg[i].paddr + elf->seg[i].filesz);
+	if (text_end > head_len || e->placed.kernel_start < BOOT_HIGH)
+		return;
+	e->placed.image = (struct boot_image){
+		.start = e->placed.kernel_start & ~(BOOT_PAGE - 1),
+		.end = align_up(end, BOOT_PAGE),
+		.kernel_start = e->placed.kernel_start,
+		.kernel_end = e->placed.kernel_end,
+		.room_start = p->base,
+		.room_end = p->base + p->size,
+		.entry = e->rip,
+		.floor = max(e->placed.kernel_end, b->address + b->room),
+		.head_len = head_len,
+	};
+}
+
+/* The first way in. Returns 1; 0 with *why if the payload can't be used; or -errno. */
+static int enter_payload(const struct boot_request *r, struct boot_entry *e,
+			 const struct bzimage *b, const char **why)
+{
+	struct payload p = { 0 };
+	struct elf elf;
+	uint64_t entry;
+	int rc = find_payload(r, b, &p, why);
+
+	if (rc <= 0)
+		return rc;
+	rc = unpack(r, e, &p);
+	if (rc < 0)
+		return rc;
+	*why = look_at_payload(&elf, p.host, p.size, p.base, &entry);
 	if (*why)
-		return wipe(r, base, base + size), 0;
+		return wipe(r, p.base, p.base + p.size), 0;
 	if (!elf.is64)
 		return boot_refuse(r, "is a 32-bit kernel; minivmm runs x86-64 kernels");
 	rc = boot_check_segments(r, e, &elf, entry);
 	if (rc < 0)
 		return rc;
-	spread(r, &elf, base, base + size);
+	spread(r, &elf, p.base, p.base + p.size);
 	e->mode = BOOT_LONG64;
 	e->rip = entry;
 	snprintf(e->placed.how, sizeof(e->placed.how), "bzImage, %s payload unpacked by minivmm",
-		 codec->name);
+		 p.codec->name);
+	describe_image(r, e, b, &elf, &p);
 	return 1;
+}
+
+/* The first way in, when an earlier start has done it: the kernel is where it runs. */
+static int enter_image(const struct boot_request *r, struct boot_entry *e)
+{
+	const struct boot_image *i = r->image;
+	struct bzimage b = { 0 };
+	int rc = read_header(r, &b);
+
+	if (rc < 0)
+		return rc;
+	e->placed.kernel_start = i->kernel_start;
+	e->placed.kernel_end = i->kernel_end;
+	e->mode = BOOT_LONG64;
+	e->rip = i->entry;
+	snprintf(e->placed.how, sizeof(e->placed.how),
+		 "bzImage, unpacked by minivmm at an earlier start");
+	return linux_put_params(r, e, &b.h, i->floor);
 }
 
 /* The second and third way in: the kernel's own decompressor, at the address that it wants. */
@@ -261,8 +348,11 @@ int bzimage_load(const struct boot_request *r, struct boot_entry *e)
 {
 	struct bzimage b = { 0 };
 	const char *why = "--kaslr";
-	int rc = read_image(r, &b);
+	int rc;
 
+	if (r->image)
+		return enter_image(r, e);
+	rc = read_image(r, &b);
 	if (rc < 0)
 		return rc;
 	if (!r->kaslr && (rc = enter_payload(r, e, &b, &why)) < 0)

@@ -127,6 +127,13 @@ void board_press_power_button(struct board *b);
 int board_load_kernel(struct board *b, const struct boot_request *r,
 		      struct boot_placed *placed) __must_check;
 
+/* Can the kernel of this image, which anybody may have written, be placed in that memory? Unpacking
+ * its file there would then have succeeded, too. */
+bool kernel_image_fits(const struct boot_image *i, const struct gmem *mem);
+
+/* Loads the kernel into memory that no guest has, where *i says then. Any thread. */
+int kernel_unpack(const struct boot_request *r, struct boot_image *i) __must_check;
+
 /* Puts the boot processor at that kernel's entry. The others wait until the guest starts them. */
 int board_enter_kernel(const struct board *b, struct vcpu *v) __must_check;
 

@@ -57,6 +57,16 @@ int board_enter_kernel(const struct board *b __unused, struct vcpu *v __unused)
 	return none();
 }
 
+bool kernel_image_fits(const struct boot_image *i __unused, const struct gmem *mem __unused)
+{
+	return false;
+}
+
+int kernel_unpack(const struct boot_request *r __unused, struct boot_image *i __unused)
+{
+	return -ENOTSUP;
+}
+
 bool kernel_is_linux(const struct boot_request *r __unused)
 {
 	return false;

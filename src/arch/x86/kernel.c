@@ -17,6 +17,20 @@ int board_load_kernel(struct board *b, const struct boot_request *r, struct boot
 	return rc;
 }
 
+bool kernel_image_fits(const struct boot_image *i, const struct gmem *mem)
+{
+	return boot_image_fits(i, mem);
+}
+
+int kernel_unpack(const struct boot_request *r, struct boot_image *i)
+{
+	struct boot_entry entry;
+	int rc = boot_load(r, &entry);
+
+	*i = entry.placed.image;
+	return rc;
+}
+
 bool kernel_is_linux(const struct boot_request *r)
 {
 	return boot_is_linux(r);

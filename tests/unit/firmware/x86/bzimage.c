@@ -425,9 +425,125 @@ static void short_files_are_refused(void **state __unused)
 	free_images(&v, &whole);
 }
 
+/* -- images ---------------------------------------------------------------------------------- */
+
+/* What another start needs of a guest that was loaded: its pages, and the file's head. */
+static void take_image(struct guest *to, const struct guest *from, const struct image *f)
+{
+	const struct boot_image *i = &from->e.placed.image;
+
+	assert_true(boot_image_fits(i, &to->mem));
+	memcpy(gmem_slice(&to->mem, i->start, i->end - i->start),
+	       gmem_slice(&from->mem, i->start, i->end - i->start), i->end - i->start);
+	to->r.image = i;
+	to->r.kernel = f->data;
+	to->r.kernel_len = i->head_len;
+}
+
+static void an_image_is_as_good_as_the_file(void **state __unused)
+{
+	struct guest *cold = guest_new(RAM), *warm = guest_new(RAM);
+	struct image v = vmlinux_new(), f = bzimage_new(&v), initrd = image_new(0x1801);
+	const struct boot_placed *a = &cold->e.placed, *b = &warm->e.placed;
+
+	cold->r.cmdline = warm->r.cmdline = "quiet";
+	cold->r.initrd = warm->r.initrd = initrd.data;
+	cold->r.initrd_len = warm->r.initrd_len = initrd.len;
+	assert_int_equal(guest_load(cold, &f), 0);
+	take_image(warm, cold, &f);
+	assert_int_equal(a->image.start, PREF);
+	assert_int_equal(a->image.end, PREF + 0x4f000); /* without its bss */
+	assert_int_equal(a->image.head_len, 4096);
+	assert_int_equal(boot_load(&warm->r, &warm->e), 0);
+	assert_memory_equal(warm->mem.region[0].host, cold->mem.region[0].host, RAM);
+	assert_int_equal(warm->e.mode, cold->e.mode);
+	assert_int_equal(warm->e.rip, cold->e.rip);
+	assert_int_equal(warm->e.rsi, cold->e.rsi);
+	assert_int_equal(b->kernel_start, a->kernel_start);
+	assert_int_equal(b->kernel_end, a->kernel_end);
+	assert_int_equal(b->initrd_start, a->initrd_start);
+	assert_int_equal(b->entry, a->entry);
+	assert_int_equal(b->decompress_ns, 0);
+	assert_int_equal(b->image.end, 0);
+	assert_non_null(strstr(b->how, "at an earlier start"));
+	free(initrd.data);
+	free_images(&v, &f);
+	guest_free(cold);
+	guest_free(warm);
+}
+
+/* The head says whether it is Linux, so the text that says it must be there. */
+static void what_has_its_version_elsewhere_has_no_image(void **state __unused)
+{
+	struct image v = vmlinux_new(), f = bzimage_new(&v);
+
+	for (unsigned i = 0; i < 3; i++) {
+		struct guest *g = guest_new(RAM);
+
+		g->r.kaslr = i == 2;
+		set(&f, VERSION_TEXT, 2, i == 0 ? 4096 - 256 - 512 : i == 1 ? 4096 - 255 - 512 : 0);
+		assert_int_equal(guest_load(g, &f), 0);
+		assert_int_equal(g->e.placed.image.end != 0, i == 0);
+		guest_free(g);
+	}
+	free_images(&v, &f);
+}
+
+/* Sizes and places that no kernel has, one at a time. */
+static void an_image_must_fit(void **state __unused)
+{
+	struct guest *g = guest_new(RAM), *small = guest_new(0x46c000);
+	struct image v = vmlinux_new(), f = bzimage_new(&v);
+	const struct boot_image *good = &g->e.placed.image;
+	const struct {
+		size_t field;
+		uint64_t value;
+	} bad[] = {
+		{ offsetof(struct boot_image, start), PREF + 1 },
+		{ offsetof(struct boot_image, start), PREF + 0x1000 },
+		{ offsetof(struct boot_image, start), MIB - 0x1000 },
+		{ offsetof(struct boot_image, start), PREF + 0x4f000 },
+		{ offsetof(struct boot_image, start), UINT64_MAX - 0xfff },
+		{ offsetof(struct boot_image, end), PREF + 0x4f001 },
+		{ offsetof(struct boot_image, end), PREF },
+		{ offsetof(struct boot_image, end), PREF + 0x69000 },
+		{ offsetof(struct boot_image, end), UINT64_MAX - 0xfff },
+		{ offsetof(struct boot_image, kernel_start), PREF - 1 },
+		{ offsetof(struct boot_image, kernel_start), PREF + 0x4f000 },
+		{ offsetof(struct boot_image, kernel_end), RAM + 1 },
+		{ offsetof(struct boot_image, kernel_end), 0 },
+		{ offsetof(struct boot_image, kernel_end), UINT64_MAX },
+		{ offsetof(struct boot_image, entry), PREF - 1 },
+		{ offsetof(struct boot_image, entry), PREF + 0x4f000 },
+		{ offsetof(struct boot_image, floor), PREF },
+		{ offsetof(struct boot_image, floor), 1ull << 32 },
+		{ offsetof(struct boot_image, room_start), UINT64_MAX },
+		{ offsetof(struct boot_image, room_end), 0 },
+		{ offsetof(struct boot_image, room_end), RAM + 1 },
+	};
+
+	assert_int_equal(guest_load(g, &f), 0);
+	assert_true(boot_image_fits(good, &g->mem));
+	check_refused(small, &f, "unpacked kernel");
+	assert_false(boot_image_fits(good, &small->mem));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct boot_image b = *good;
+
+		memcpy((uint8_t *)&b + bad[i].field, &bad[i].value, sizeof(bad[i].value));
+		if (boot_image_fits(&b, &g->mem))
+			fail_msg("%zu fits", i);
+	}
+	free_images(&v, &f);
+	guest_free(small);
+	guest_free(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_image_is_as_good_as_the_file),
+		cmocka_unit_test(what_has_its_version_elsewhere_has_no_image),
+		cmocka_unit_test(an_image_must_fit),
 		cmocka_unit_test(unpacked_by_us),
 		cmocka_unit_test(unpacked_by_us_at_a_low_address),
 		cmocka_unit_test(boot_params_are_filled),
