@@ -7,11 +7,14 @@
 #include <linux/falloc.h>
 #include <linux/memfd.h>
 #include <linux/mman.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
 #include "host/hostmem.h"
+
+#define RAM_MAX_HOLES 1024u
 
 static uint64_t page_size(enum huge_pages huge)
 {
@@ -130,6 +133,11 @@ static int prefault(const struct ram *r, const struct memory_config *c, bool aga
 		"prefault=on: the host can't give all of it now (or its kernel is older than 5.14); use a smaller --memory, or leave it out");
 }
 
+static bool is_mappable(const struct memory_config *c, bool shared)
+{
+	return !shared && c->huge == HUGE_OFF && !c->prefault;
+}
+
 int ram_alloc(struct ram *r, const struct memory_config *c, unsigned how)
 {
 	const bool shared = how & RAM_SHARED, again = how & RAM_AGAIN;
@@ -143,6 +151,8 @@ int ram_alloc(struct ram *r, const struct memory_config *c, unsigned how)
 	 * the guest. */
 	rc = reserve(r, c->size, max(page, 2 * MIB));
 	r->releasable = page == 4 * KIB;
+	r->mappable = is_mappable(c, shared);
+	r->mergeable = c->mergeable;
 	if (rc == 0 && shared)
 		rc = make_memfd(r);
 	if (rc == 0)
@@ -156,10 +166,68 @@ int ram_alloc(struct ram *r, const struct memory_config *c, unsigned how)
 	return rc;
 }
 
-bool ram_release(const struct ram *r, void *host, uint64_t len)
+/* Maps what flags and fd say there, with the advice that all of guest memory gets. */
+static bool remap(const struct ram *r, uint8_t *host, uint64_t len, int flags, int fd,
+		  uint64_t offset)
 {
+	const int how = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE | flags;
+
+	if (mmap(host, len, PROT_READ | PROT_WRITE, how, fd, (off_t)offset) == MAP_FAILED)
+		return false;
+	return madvise(host, len, MADV_DONTDUMP) == 0 && madvise(host, len, MADV_DONTFORK) == 0 &&
+	       (!r->mergeable || madvise(host, len, MADV_MERGEABLE) == 0);
+}
+
+bool ram_map(struct ram *r, void *host, uint64_t len, int fd, uint64_t offset)
+{
+	if (!r->mappable || r->given)
+		return false;
+	r->given = calloc(len / (4 * KIB), 1);
+	if (!r->given)
+		return false;
+	if (!remap(r, host, len, 0, fd, offset)) {
+		/* Zeroes again, if it went half-way. */
+		(void)!remap(r, host, len, MAP_ANONYMOUS, -1, 0);
+		return false;
+	}
+	r->file_start = host;
+	r->file_end = r->file_start + len;
+	return true;
+}
+
+static bool release_anonymous(uint8_t *start, uint8_t *end)
+{
+	return start >= end || madvise(start, (uint64_t)(end - start), MADV_DONTNEED) == 0;
+}
+
+/* MADV_DONTNEED alone would bring the file's bytes back at the next touch. */
+static bool release_file(struct ram *r, uint8_t *start, uint8_t *end)
+{
+	const uint64_t len = (uint64_t)(end - start), pages = len / (4 * KIB);
+	uint8_t *given = r->given + (uint64_t)(start - r->file_start) / (4 * KIB);
+
+	if (!memchr(given, 0, pages))
+		return release_anonymous(start, end);
+	if (r->holes >= RAM_MAX_HOLES || !remap(r, start, len, MAP_ANONYMOUS, -1, 0))
+		return false;
+	r->holes++;
+	memset(given, 1, pages);
+	return true;
+}
+
+bool ram_release(struct ram *r, void *host, uint64_t len)
+{
+	uint8_t *start = host, *end = start + len;
+	uint8_t *file_start = max(start, r->file_start), *file_end = min(end, r->file_end);
+	bool done = true;
+
 	if (!r->releasable)
 		return false;
+	if (file_start < file_end) {
+		done = release_file(r, file_start, file_end);
+		done = release_anonymous(start, file_start) && done;
+		return release_anonymous(file_end, end) && done;
+	}
 	if (r->memfd) /* unmapping it would not free it in the file */
 		return fallocate(r->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 				 (uint8_t *)host - r->host, (off_t)len) == 0;
@@ -172,6 +240,7 @@ void ram_free(struct ram *r)
 		munmap(r->mapping, r->mapping_len);
 	if (r->memfd)
 		close(r->memfd);
+	free(r->given);
 	*r = (struct ram){ 0 };
 }
 

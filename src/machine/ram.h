@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The guest's RAM on the host: one mapping, which the guest may see in several parts.
+ * The guest's RAM on the host: one mapping, which the guest may see in several parts. A kernel that
+ * was unpacked before is a private mapping of its file in there (ram_map()).
  *
  * The mapping is anonymous and private, not a memfd: only such memory is merged by KSM, gets
  * transparent huge pages by the host's default settings, and faults in without a file's page cache
@@ -22,7 +23,14 @@ struct ram {
 	uint8_t *host;   /* NULL: none */
 	uint64_t size;   /* bytes */
 	bool releasable; /* see ram_release() */
-	int memfd;       /* it is a mapping of this; 0: it is private */
+	bool mappable;   /* see ram_map() */
+	bool mergeable;
+	int memfd; /* it is a mapping of this; 0: it is private */
+
+	/* A part of it that is a file's (ram_map()). given: a byte for each of its pages: was it given
+	 * back? holes: how often some were. */
+	uint8_t *file_start, *file_end, *given;
+	unsigned holes;
 
 	/* The whole mapping, with alignment and inaccessible pages. */
 	void *mapping;
@@ -35,11 +43,22 @@ struct ram {
 int ram_alloc(struct ram *r, const struct memory_config *c, unsigned how) __must_check;
 void ram_free(struct ram *r);
 
+/* Makes whole pages of it, [host, host + len), the bytes of a file from offset on, where nobody has
+ * written yet. They are the page cache's, which all machines that map this file share, until
+ * somebody writes to one and gets a page of his own; the file never changes. It must not become
+ * shorter for as long as it is mapped: the touch of a page that isn't there kills us.
+ *
+ * Returns false, with RAM as it was, if it isn't possible, or isn't what the user asked for: memory
+ * that a daemon shares, huge pages, prefault=on. It can be called once. */
+bool ram_map(struct ram *r, void *host, uint64_t len, int fd, uint64_t offset) __must_check;
+
 /* Gives [host, host + len) of it, whole pages, back to the host; the next touch finds zeroes.
- * Returns false if they stay as they were: huge pages of a fixed size are set aside for us whether
- * used or not, and if we gave one back, somebody else could have it when the guest touches it
- * again, which would kill us. Any thread. */
-bool ram_release(const struct ram *r, void *host, uint64_t len);
+ * Returns false if some of them stay as they were. Huge pages of a fixed size are set aside for us
+ * whether used or not, and if we gave one back, somebody else could have it when the guest touches
+ * it again, which would kill us. And a file's pages can be given back in few pieces only, because
+ * each is a mapping of its own from then on, of which a process may have some 65,000. One
+ * thread at a time. */
+bool ram_release(struct ram *r, void *host, uint64_t len);
 
 /* Adds r to m where the architecture has RAM (arch_layout). Each part begins at a multiple of 1
  * GiB, in r as for the guest, so that huge pages of the host and of the guest coincide. Returns

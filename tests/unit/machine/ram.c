@@ -177,6 +177,168 @@ static void what_is_given_back_is_gone(void **state)
 	ram_free(&r);
 }
 
+/* -- a file's pages -------------------------------------------------------------------------- */
+
+#define FILE_LEN (2 * MIB)
+
+/* Returns the descriptor of a file of FILE_LEN bytes, all of them 7. */
+static int make_file(void)
+{
+	char path[] = "/tmp/minivmm-ram-XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC);
+	uint8_t *data = malloc(FILE_LEN);
+
+	assert_true(fd >= 0 && data);
+	unlink(path);
+	memset(data, 7, FILE_LEN);
+	assert_int_equal(write(fd, data, FILE_LEN), FILE_LEN);
+	free(data);
+	return fd;
+}
+
+static bool file_is_unchanged(int fd)
+{
+	uint8_t data[4096];
+
+	for (off_t at = 0; at < (off_t)FILE_LEN; at += sizeof(data)) {
+		assert_int_equal(pread(fd, data, sizeof(data), at), sizeof(data));
+		for (size_t i = 0; i < sizeof(data); i++)
+			if (data[i] != 7)
+				return false;
+	}
+	return true;
+}
+
+static void a_file_is_mapped_and_never_written(void **state __unused)
+{
+	const struct memory_config c = { .size = 64 * MIB };
+	int fd = make_file();
+	struct ram r, next;
+	struct vma v;
+
+	assert_int_equal(ram_alloc(&r, &c, 0), 0);
+	assert_true(ram_map(&r, r.host + 16 * MIB, FILE_LEN, fd, 0));
+	assert_false(ram_map(&r, r.host, FILE_LEN, fd, 0)); /* once only */
+	v = vma_of(r.host + 16 * MIB);
+	assert_int_equal(v.end - v.start, FILE_LEN);
+	assert_string_equal(v.perms, "rw-p");
+	assert_non_null(strstr(v.flags, " dd"));
+	assert_non_null(strstr(v.flags, " dc")); /* not for children */
+	assert_int_equal(r.host[16 * MIB - 1], 0);
+	assert_int_equal(r.host[16 * MIB], 7);
+	assert_int_equal(r.host[16 * MIB + FILE_LEN - 1], 7);
+	assert_int_equal(r.host[16 * MIB + FILE_LEN], 0);
+	memset(r.host, 1, r.size);
+	assert_true(file_is_unchanged(fd));
+
+	/* The next life of the guest finds nothing of this. */
+	assert_int_equal(ram_alloc(&next, &c, RAM_AGAIN), 0);
+	assert_true(ram_map(&next, next.host + 16 * MIB, FILE_LEN, fd, 0));
+	assert_int_equal(next.host[16 * MIB], 7);
+	ram_free(&next);
+	ram_free(&r);
+	assert_null(r.given);
+	close(fd);
+}
+
+/* A balloon's pages read as zeroes, not as the file's bytes. */
+static void what_is_given_back_of_a_file_is_zero(void **state __unused)
+{
+	const struct memory_config c = { .size = 64 * MIB };
+	int fd = make_file();
+	uint8_t *at;
+	struct ram r;
+
+	assert_int_equal(ram_alloc(&r, &c, 0), 0);
+	at = r.host + 16 * MIB;
+	assert_true(ram_map(&r, at, FILE_LEN, fd, 0));
+	memset(at - 8 * KIB, 1, 12 * KIB); /* the first page of the file's is ours by now */
+	assert_true(ram_release(&r, at - 4 * KIB, 12 * KIB));
+	assert_int_equal(at[-4 * (int)KIB - 1], 1);
+	for (int i = -4 * (int)KIB; i < 8 * (int)KIB; i++)
+		assert_int_equal(at[i], 0);
+	assert_int_equal(at[8 * KIB], 7);
+	assert_non_null(strstr(vma_of(at).flags, " dd"));
+	assert_non_null(strstr(vma_of(at).flags, " dc"));
+
+	memset(at, 2, 8 * KIB); /* once more, where it is anonymous memory */
+	assert_true(ram_release(&r, at, 8 * KIB));
+	assert_int_equal(at[0] | at[8 * KIB - 1], 0);
+	assert_int_equal(r.holes, 1);
+
+	memset(at + FILE_LEN - 4 * KIB, 3, 8 * KIB);
+	assert_true(ram_release(&r, at + FILE_LEN - 4 * KIB, 8 * KIB));
+	assert_int_equal(at[FILE_LEN - 4 * KIB - 1], 7);
+	for (uint64_t i = 0; i < 8 * KIB; i++)
+		assert_int_equal(at[FILE_LEN - 4 * KIB + i], 0);
+	assert_true(file_is_unchanged(fd));
+	ram_free(&r);
+	close(fd);
+}
+
+/* A guest can't have us make as many mappings as it likes. */
+static void the_pieces_are_limited(void **state __unused)
+{
+	const struct memory_config c = { .size = 64 * MIB };
+	uint8_t *at;
+	unsigned given = 0;
+	struct ram r;
+	int fd = memfd_create("large", MFD_CLOEXEC);
+
+	assert_int_equal(ftruncate(fd, 32 * MIB), 0);
+	assert_int_equal(ram_alloc(&r, &c, 0), 0);
+	at = r.host + 16 * MIB;
+	assert_true(ram_map(&r, at, 32 * MIB, fd, 0));
+	for (uint64_t page = 0; page < 32 * MIB; page += 8 * KIB)
+		given += ram_release(&r, at + page, 4 * KIB);
+	assert_int_equal(given, 1024);
+	assert_true(ram_release(&r, at, 4 * KIB)); /* this one is anonymous */
+	at[32 * MIB - 8 * KIB] = 5;
+	assert_false(ram_release(&r, at + 32 * MIB - 8 * KIB, 4 * KIB));
+	assert_int_equal(at[32 * MIB - 8 * KIB], 5);
+	ram_free(&r);
+	close(fd);
+}
+
+static void what_the_user_asked_for_comes_first(void **state __unused)
+{
+	const struct memory_config c[] = {
+		{ .size = 64 * MIB },
+		{ .size = 64 * MIB, .prefault = true },
+		{ .size = 64 * MIB, .huge = HUGE_TRANSPARENT },
+		{ .size = 64 * MIB },
+	};
+	int fd = make_file();
+
+	for (size_t i = 1; i < ARRAY_SIZE(c); i++) {
+		struct ram r;
+
+		assert_int_equal(ram_alloc(&r, &c[i], i == 3 ? RAM_SHARED | RAM_AGAIN : RAM_AGAIN),
+				 0);
+		assert_false(r.mappable);
+		assert_false(ram_map(&r, r.host, FILE_LEN, fd, 0));
+		assert_int_equal(r.host[0], 0);
+		ram_free(&r);
+	}
+	close(fd);
+}
+
+static void what_cant_be_mapped_leaves_zeroes(void **state __unused)
+{
+	const struct memory_config c = { .size = 64 * MIB };
+	int fd = open("/tmp", O_RDONLY | O_CLOEXEC);
+	struct ram r;
+
+	assert_int_equal(ram_alloc(&r, &c, 0), 0);
+	assert_false(ram_map(&r, r.host, FILE_LEN, fd, 0));
+	assert_int_equal(r.host[0], 0);
+	r.host[0] = 1;
+	assert_true(ram_release(&r, r.host, FILE_LEN));
+	assert_int_equal(r.host[0], 0);
+	ram_free(&r);
+	close(fd);
+}
+
 /* Another process sees what the guest writes, and can't take the memory away. */
 static void shared_memory_is_a_sealed_file(void **state __unused)
 {
@@ -406,6 +568,11 @@ int main(void)
 		cmocka_unit_test(what_is_given_back_is_gone),
 		{ "what_is_given_back_is_gone (shared)", what_is_given_back_is_gone, NULL, NULL,
 		  "shared" },
+		cmocka_unit_test(a_file_is_mapped_and_never_written),
+		cmocka_unit_test(what_is_given_back_of_a_file_is_zero),
+		cmocka_unit_test(the_pieces_are_limited),
+		cmocka_unit_test(what_the_user_asked_for_comes_first),
+		cmocka_unit_test(what_cant_be_mapped_leaves_zeroes),
 		cmocka_unit_test(shared_memory_is_a_sealed_file),
 		cmocka_unit_test(too_much_to_prefault_is_refused_not_tried),
 		cmocka_unit_test(transparent_huge_pages_and_merging_are_asked_for),
