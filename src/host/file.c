@@ -13,9 +13,26 @@
  * memory. */
 #define FILE_MAX (4 * GIB)
 
-static int read_all(struct file *f, int fd, const char *option, const char *path)
+int file_alloc(struct file *f, size_t len)
+{
+	/* The pages are populated at once: a page fault for every 4 KiB takes longer than the
+	 * copying. */
+	void *data = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (data == MAP_FAILED)
+		return -errno;
+	*f = (struct file){ .data = data, .len = len };
+	return 0;
+}
+
+int file_load(struct file *f, int fd, const struct stat *st, const char *option, const char *path)
 {
 	size_t done = 0;
+
+	if (file_alloc(f, (size_t)st->st_size) < 0)
+		return log_errno("%s %s: %lld bytes of memory", option, path,
+				 (long long)st->st_size);
 
 	while (done < f->len) {
 		ssize_t n = pread(fd, f->data + done, f->len - done, (off_t)done);
@@ -32,20 +49,8 @@ static int read_all(struct file *f, int fd, const char *option, const char *path
 	return 0;
 }
 
-int file_alloc(struct file *f, size_t len)
-{
-	/* The pages are populated at once: a page fault for every 4 KiB takes longer than the
-	 * copying. */
-	void *data = mmap(NULL, len, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-
-	if (data == MAP_FAILED)
-		return -errno;
-	*f = (struct file){ .data = data, .len = len };
-	return 0;
-}
-
-static int file_open(const char *option, const char *path, struct kept *kept)
+/* Opens what was kept, or path. */
+static int open_kept(const char *option, const char *path, struct kept *kept)
 {
 	AUTO_CLOSE int fd = kept_open(kept, 0);
 
@@ -59,28 +64,32 @@ static int file_open(const char *option, const char *path, struct kept *kept)
 	return take_fd(&fd);
 }
 
-int file_read(struct file *f, const char *option, const char *path, struct kept *kept)
+int file_open(const char *option, const char *path, struct kept *kept, struct stat *st)
 {
-	AUTO_CLOSE int fd = file_open(option, path, kept);
-	struct stat st;
+	AUTO_CLOSE int fd = open_kept(option, path, kept);
 
-	*f = (struct file){ 0 };
 	if (fd < 0)
 		return fd;
-	if (fstat(fd, &st) < 0)
+	if (fstat(fd, st) < 0)
 		return log_errno("%s %s", option, path);
-	if (!S_ISREG(st.st_mode))
+	if (!S_ISREG(st->st_mode))
 		return log_ret(-EINVAL, "%s %s: is %s; it takes a file", option, path,
-			       S_ISDIR(st.st_mode) ? "a directory" : "a device, pipe or socket");
-	if (st.st_size == 0)
+			       S_ISDIR(st->st_mode) ? "a directory" : "a device, pipe or socket");
+	if (st->st_size == 0)
 		return log_ret(-EINVAL, "%s %s: is empty", option, path);
-	if ((uint64_t)st.st_size > FILE_MAX)
+	if ((uint64_t)st->st_size > FILE_MAX)
 		return log_ret(-EFBIG, "%s %s: is larger than %llu GiB", option, path,
 			       FILE_MAX / GIB);
-	if (file_alloc(f, (size_t)st.st_size) < 0)
-		return log_errno("%s %s: %lld bytes of memory", option, path,
-				 (long long)st.st_size);
-	return read_all(f, fd, option, path);
+	return take_fd(&fd);
+}
+
+int file_read(struct file *f, const char *option, const char *path, struct kept *kept)
+{
+	struct stat st;
+	AUTO_CLOSE int fd = file_open(option, path, kept, &st);
+
+	*f = (struct file){ 0 };
+	return fd < 0 ? fd : file_load(f, fd, &st, option, path);
 }
 
 void file_free(struct file *f)
