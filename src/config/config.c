@@ -116,6 +116,23 @@ static const struct opt_table vsock_table = {
 	.check = check_vsock,
 };
 
+/* --kernel-cache */
+
+/* A directory has a slash in its name, so that a mistyped word isn't one. */
+static int set_kernel_cache(const struct opt_value *v, void *field)
+{
+	struct kernel_cache_config *k = field;
+
+	if (strchr(v->text, '/'))
+		return opt_path(v, &k->dir);
+	k->off = !strcmp(v->text, "off");
+	if (!k->off && strcmp(v->text, "on"))
+		return opt_fail(v,
+				"write on, off, or a directory, whose name has a slash in it: ./%s",
+				v->text);
+	return 0;
+}
+
 /* -- the command line ------------------------------------------------------------------------ */
 
 static int set_help(const struct opt_value *v __unused, void *field)
@@ -226,6 +243,9 @@ static const struct opt rows[] = {
 	OPTION("transport", "pci|mmio", opt_choice, transport,
 	       "what the virtio devices sit on (pci; run: mmio if the kernel can)",
 	       .kind = transports),
+	OPTION("kernel-cache", "on|off|DIR", set_kernel_cache, kernel_cache,
+	       "keep unpacked kernels, in DIR or ~/.cache/minivmm/kernels, so that\n"
+	       "the next start maps them (on)"),
 	OPTION("kaslr", NULL, opt_switch, kaslr,
 	       "let the kernel unpack itself and choose its address (slower)"),
 	OPTION("debug-exit", NULL, opt_switch, debug_exit, WORDS_HELP_DEBUG_EXIT),
@@ -417,6 +437,7 @@ void config_destroy(struct config *c)
 	for (size_t i = 0; i < c->nr_fs; i++)
 		config_fs_destroy(&c->fs[i]);
 	config_command_destroy(&c->command);
+	free(c->kernel_cache.dir);
 	free(c->serial.path);
 	free(c->console.path);
 	for (size_t i = 0; i < c->nr_ports; i++)

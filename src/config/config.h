@@ -44,6 +44,12 @@ struct memory_config {
 	bool prefault, mergeable;
 };
 
+/* Where unpacked kernels are kept. */
+struct kernel_cache_config {
+	bool off;
+	char *dir; /* NULL: among the user's caches */
+};
+
 struct disk_config {
 	char *path;
 	bool readonly;
@@ -144,6 +150,7 @@ struct config {
 	char *kernel, *initrd; /* paths; NULL: not given */
 	char *append;          /* added to the default command line; NULL: not given */
 	bool no_default_cmdline;
+	struct kernel_cache_config kernel_cache;
 	struct memory_config memory;
 	unsigned cpus;
 	struct disk_config disk[CONFIG_MAX_DISKS];

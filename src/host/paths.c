@@ -334,6 +334,8 @@ static int check_all(struct places *p, const struct config *c)
 	if (rc == 0)
 		rc = check_end(p, "--console", &c->console);
 	if (rc == 0)
+		rc = check(p, "--kernel-cache ", c->kernel_cache.dir);
+	if (rc == 0)
 		rc = config_paths(c, check_given, p);
 	return rc == 0 ? check_devices(p, c) : rc;
 }
@@ -351,4 +353,18 @@ int paths_check(const struct config *c)
 		rc = check_share(&p, &dir[i]);
 	free(p.at);
 	return rc;
+}
+
+bool paths_guest_may_write(const struct config *c, const char *path)
+{
+	struct shared_dir dir[CONFIG_MAX_SHARED_DIRS];
+	const size_t nr = config_shared_dirs(c, dir);
+	struct places p = { 0 };
+	struct walk w = { .at = -1 };
+	int rc = find_places(&p, dir, nr);
+
+	if (rc == 0 && p.nr)
+		walk(&w, &p, path);
+	free(p.at);
+	return rc < 0 || w.found;
 }

@@ -12,3 +12,6 @@
  * Returns 0; -EINVAL, logged: one line that names both options and the way out; or -ENOMEM,
  * logged. */
 int paths_check(const struct config *c) __must_check;
+
+/* Does that path lead through such a directory? Also true if that can't be found out. */
+bool paths_guest_may_write(const struct config *c, const char *path);

@@ -60,7 +60,8 @@ static void defaults_are_as_documented(void **state __unused)
 	assert_int_equal(c.transport, TRANSPORT_AUTO);
 	assert_int_equal(c.io_threads, 1);
 	assert_int_equal(c.log_level, LOG_WARN);
-	assert_false(c.kaslr || c.debug_exit || c.stats || c.nested);
+	assert_false(c.kaslr || c.debug_exit || c.stats || c.nested || c.kernel_cache.off);
+	assert_null(c.kernel_cache.dir);
 	config_destroy(&c);
 }
 
@@ -112,6 +113,29 @@ static void every_option_is_understood_in_both_forms(void **state __unused)
 			       "--append=a=b --c", "--initrd=i", "--kernel=k"),
 			 0);
 	check_all(&c);
+}
+
+static void the_kernel_cache_is_on_off_or_somewhere(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "--kernel=k", "--kernel-cache=off"), 0);
+	assert_true(c.kernel_cache.off && !c.kernel_cache.dir);
+	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "--kernel=k", "--kernel-cache=on"), 0);
+	assert_false(c.kernel_cache.off || c.kernel_cache.dir);
+	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "--kernel=k", "--kernel-cache=./off"), 0);
+	assert_false(c.kernel_cache.off);
+	assert_string_equal(c.kernel_cache.dir, "./off");
+	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "run", "--kernel-cache", "/a,b", "--", "true"), 0);
+	assert_string_equal(c.kernel_cache.dir, "/a,b");
+	config_destroy(&c);
+	REFUSES("--kernel-cache of: write on, off, or a directory, whose name has a slash in it: ./of",
+		"--kernel=k", "--kernel-cache=of");
+	REFUSES("--kernel-cache /a: kernel-cache was given before; leave one of them out",
+		"--kernel=k", "--kernel-cache=on", "--kernel-cache=/a");
 }
 
 static void overlays_and_formats_are_understood(void **state __unused)
@@ -962,6 +986,7 @@ int main(void)
 		cmocka_unit_test(bad_memory_is_explained),
 		cmocka_unit_test(bad_numbers_are_explained),
 		cmocka_unit_test(bad_disks_are_explained),
+		cmocka_unit_test(the_kernel_cache_is_on_off_or_somewhere),
 		cmocka_unit_test(overlays_and_formats_are_understood),
 		cmocka_unit_test(bad_balloons_are_explained),
 		cmocka_unit_test(a_vsock_has_a_cid_and_a_socket),

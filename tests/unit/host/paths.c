@@ -72,6 +72,7 @@ static void each_path_of_ours_is_looked_at(void **state __unused)
 		{ "--console-log", "" },
 		{ "--initrd", "" },
 		{ "--modules", "" },
+		{ "--kernel-cache", "" },
 		{ "--disk", "" },
 		{ "--disk", "/nowhere,overlay=" },
 		{ "--vsock", "cid=3,socket=" },

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The format of a file that keeps a kernel as guest memory has it before it runs:
+ *
+ *   0           header: one page
+ *   ENTRY_FILE  the kernel's file, as a whole; its head is what a start needs of it
+ *   image_at    the pages of guest memory. image_at and their guest address are the same modulo 2
+ *               MiB, so that large pages of the page cache fit
+ *
+ * Only the machine that wrote it reads it, so numbers are in its byte order. A header is damaged, or
+ * of another version, unless its checksum says otherwise; the checksum keeps nobody from forging
+ * one, so everything in it is checked before it is used.
+ */
+#pragma once
+
+#include "common/boot.h"
+
+#define ENTRY_FILE     4096ull
+#define ENTRY_HEAD_MAX (256 * KIB)
+
+struct entry {
+	struct boot_image image;
+	uint64_t file_len; /* of the kernel's file */
+	uint64_t head_sum; /* entry_sum() of image.head_len bytes of it */
+	uint64_t image_at;
+};
+
+/* Returns the entry for an image of that file. */
+struct entry entry_of(const struct boot_image *i, const uint8_t *file, uint64_t file_len);
+
+/* Returns how long its file is. */
+uint64_t entry_len(const struct entry *e);
+
+/* Writes its header. */
+void entry_write(const struct entry *e, uint8_t header[ENTRY_FILE]);
+
+/* Reads the header of a file of len bytes. Returns false if it is damaged: then *e is unspecified.
+ * What is right of the image is its size; where it may be placed, kernel_image_fits() says. */
+bool entry_read(struct entry *e, const uint8_t header[ENTRY_FILE], uint64_t len) __must_check;
+
+/* Tells bytes from others, but only by chance: whoever wants to finds other bytes of the same
+ * sum. */
+uint64_t entry_sum(const uint8_t *data, uint64_t len);
