@@ -156,7 +156,8 @@ int minivmm_text(const struct minivmm_config *c, enum minivmm_action what, char 
 /* Makes the machine that c asks for: opens its files, takes its memory (lazily), loads its kernel.
  * From then on c can't be changed; it may be freed, and used for more machines. minivmm_destroy()
  * frees *vm; after an error that is NULL, and c is as it was. A disk's overlay=temp is made in the
- * directory that TMPDIR names, which is read here and nowhere else, or in /var/tmp. */
+ * directory that TMPDIR names, which is read here and nowhere else, or in /var/tmp. An unpacked
+ * kernel is kept on disk and mapped the next time; kernel-cache says where, or off. */
 int minivmm_create(struct minivmm_config *c, struct minivmm **vm);
 
 /* Starts it, in threads of its own, and returns. A second call returns -EALREADY. After any other

@@ -8,16 +8,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "arch/arch.h"
-#include "machine/cmdline.h"
 #include "machine/command.h"
 #include "machine/console.h"
 #include "machine/devices.h"
 #include "machine/dry_run.h"
-#include "command/initramfs.h"
+#include "machine/kernel.h"
 #include "machine/transport.h"
 #include "vmm/thread.h"
 
@@ -110,53 +108,6 @@ static int place_tables(struct machine *m)
 	return board_place_tables(&m->board, &m->mem, &places);
 }
 
-/* Only Linux gets Linux's own words. */
-static int make_cmdline(struct machine *m, struct boot_request *r)
-{
-	const bool linux_kernel = m->config->command.argv || kernel_is_linux(r);
-
-	m->cmdline = cmdline_make(m->config, linux_kernel);
-	if (!m->cmdline)
-		return -ENOMEM;
-	m->marks_panics = linux_kernel && cmdline_marks_panics(m->cmdline);
-	r->cmdline = m->cmdline;
-	return 0;
-}
-
-static int place_kernel(struct machine *m)
-{
-	const struct config *c = m->config;
-	struct file kernel = { 0 }, initrd = { 0 };
-	struct initramfs archive = { 0 };
-	struct boot_request r = {
-		.mem = &m->mem,
-		.kaslr = c->kaslr,
-		.kernel_name = c->command.argv ? command_kernel(&m->command) : c->kernel,
-	};
-	int rc = file_read(&kernel, "--kernel", r.kernel_name, MACHINE_KEPT(m, kernel));
-
-	if (rc == 0 && c->initrd)
-		rc = file_read(&initrd, "--initrd", c->initrd, MACHINE_KEPT(m, initrd));
-	if (rc == 0)
-		rc = machine_command_initrd(m, &r, &initrd, &archive);
-	m->times.files = monotonic_ns();
-	if (rc == 0 && getrandom(r.rng_seed, sizeof(r.rng_seed), 0) != sizeof(r.rng_seed))
-		rc = log_errno("getrandom");
-	r.kernel = kernel.data;
-	r.kernel_len = kernel.len;
-	if (rc == 0)
-		rc = make_cmdline(m, &r);
-	transport_reserve(m, &r);
-	if (rc == 0)
-		rc = board_load_kernel(&m->board, &r, &m->placed);
-	if (rc == 0 && c->command.argv)
-		rc = command_check_kernel(&r);
-	initramfs_free(&archive);
-	file_free(&initrd);
-	file_free(&kernel);
-	return rc;
-}
-
 /* -- KVM ------------------------------------------------------------------------------------- */
 
 static int init_vm(struct machine *m)
@@ -191,6 +142,7 @@ static void machine_none(struct machine *m, const struct config *c)
 	m->config = c;
 	vm_none(&m->vm);
 	m->load_fd = -1;
+	m->kernel.cache.dir = -1;
 	m->loop = (struct loop){ .epoll_fd = -1, .wake_fd = -1 };
 	for (size_t i = 0; i < ARRAY_SIZE(m->io); i++)
 		m->io[i].loop = m->loop;
@@ -225,7 +177,7 @@ static int init(struct machine *m, const struct config *c, const struct machine_
 		rc = place_tables(m);
 	m->times.devices = monotonic_ns();
 	if (rc == 0)
-		rc = place_kernel(m);
+		rc = machine_place_kernel(m);
 	m->times.kernel = monotonic_ns();
 	if (rc == 0 && live)
 		rc = init_vcpus(m);
@@ -237,6 +189,7 @@ static int init(struct machine *m, const struct config *c, const struct machine_
 
 static void destroy(struct machine *m)
 {
+	machine_leave_kernel(m);
 	machine_console_close(m);
 	transport_destroy(m);
 	devices_destroy(m);
@@ -346,7 +299,11 @@ int machine_start(struct machine *m)
 
 	if (rc == 0)
 		rc = start_vcpus(m);
-	return rc == 0 ? start_io_threads(m) : rc;
+	if (rc == 0)
+		rc = start_io_threads(m);
+	if (rc == 0)
+		machine_keep_kernel(m);
+	return rc;
 }
 
 void machine_serve(struct machine *m)
@@ -360,6 +317,7 @@ void machine_stop(struct machine *m)
 	if (m->owner.patience)
 		patience_begin(m->owner.patience, PATIENCE_NS);
 	stop_threads(m);
+	machine_leave_kernel(m);
 	machine_console_close(m);
 	command_finish(&m->command);
 }

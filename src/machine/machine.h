@@ -10,6 +10,7 @@
 #include "backend/kept.h"
 #include "common/boot.h"
 #include "pci.h"
+#include "kernels/kernels.h"
 #include "machine/owner.h"
 #include "machine/ram.h"
 #include "command/command.h"
@@ -42,6 +43,16 @@ struct machine_virtio {
 	struct virtio_dev *vd; /* not owned */
 	struct virtio_mmio *mmio;
 	struct virtio_pci *pci; /* either mmio or pci is owned, and the other is NULL */
+};
+
+/* The kernel's file, while it is needed, and where unpacked ones are kept (kernel.c). */
+struct machine_kernel {
+	struct kernels cache;
+	struct key key;
+	struct file file; /* of the thread, while storing */
+	pthread_t thread;
+	bool storing;
+	bool stop; /* atomic */
 };
 
 /* Descriptors that the options opened, for the guest's later lives. It has no other members
@@ -110,6 +121,7 @@ struct machine {
 
 	char *cmdline;
 	bool marks_panics; /* kernel_left_panic() tells a panic from a reset */
+	struct machine_kernel kernel;
 	struct boot_placed placed;
 	struct command command;
 };

@@ -147,6 +147,7 @@ static void make(const char *image)
 	minivmm_config_log(c, on_log, NULL);
 	minivmm_config_events(c, on_event, NULL);
 	set(c, "kernel", "@/kernel");
+	set(c, "kernel-cache", "@/cache");
 	set(c, "initrd", "@/initrd");
 	set(c, "memory", "64M");
 	set(c, "on-reset", "restart");
@@ -377,7 +378,9 @@ int main(int argc, char **argv)
 		printf("1..0 # SKIP no /dev/kvm that this user may use\n");
 		return 0;
 	}
-	snprintf(image, sizeof(image), "%.4000s/talk.bin", argv[1]);
+	snprintf(image, sizeof(image), "%.4000s/talk.bz", argv[1]); /* it is kept unpacked */
+	if (access(image, R_OK) < 0)
+		snprintf(image, sizeof(image), "%.4000s/talk.bin", argv[1]);
 	make(image);
 	sem_init(&guarded, 0, 0);
 	sem_init(&go, 0, 0);

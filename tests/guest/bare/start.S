@@ -112,4 +112,5 @@ multiboot_info:
 	.skip 4
 	.balign 16
 	.skip 16384
+	.global stack_top
 stack_top:
