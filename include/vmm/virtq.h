@@ -115,5 +115,6 @@ size_t chain_read(const struct virtq_chain *c, uint64_t off, void *buf, size_t l
 size_t chain_write(const struct virtq_chain *c, uint64_t off, const void *buf, size_t len);
 
 /* Makes dst, which has room for VIRTQ_MAX_SIZE, the iovecs that cover [skip, skip + len) of src,
- * which reaches that far. Returns how many. */
+ * which reaches that far. Those that are adjacent become one: a guest's pages often are, and the
+ * host's kernel has some work for each. Returns how many. */
 unsigned iov_cut(struct iovec *dst, const struct iovec *src, uint64_t skip, uint64_t len);

@@ -350,9 +350,15 @@ unsigned iov_cut(struct iovec *dst, const struct iovec *src, uint64_t skip, uint
 			skip -= src->iov_len;
 			continue;
 		}
-		dst[nr].iov_base = (uint8_t *)src->iov_base + skip;
-		dst[nr].iov_len = min(len, src->iov_len - skip);
-		len -= dst[nr++].iov_len;
+
+		uint8_t *at = (uint8_t *)src->iov_base + skip;
+		const size_t n = min(len, src->iov_len - skip);
+
+		if (nr && at == (uint8_t *)dst[nr - 1].iov_base + dst[nr - 1].iov_len)
+			dst[nr - 1].iov_len += n;
+		else
+			dst[nr++] = (struct iovec){ .iov_base = at, .iov_len = n };
+		len -= n;
 		skip = 0;
 	}
 	return nr;

@@ -774,6 +774,28 @@ static void chains_are_copied_from_and_to(void **state __unused)
 	bench_destroy(&b);
 }
 
+static void iovecs_are_cut_and_joined(void **state __unused)
+{
+	char a[16];
+	/* Two that are adjacent, one that comes before them, an empty one, and a part. */
+	const struct iovec src[] = {
+		{ a + 4, 4 }, { a + 8, 4 }, { a, 4 }, { a + 4, 0 }, { a + 4, 2 }
+	};
+	struct iovec dst[ARRAY_SIZE(src)];
+
+	assert_int_equal(iov_cut(dst, src, 0, 14), 2);
+	assert_ptr_equal(dst[0].iov_base, a + 4);
+	assert_int_equal(dst[0].iov_len, 8);
+	assert_ptr_equal(dst[1].iov_base, a);
+	assert_int_equal(dst[1].iov_len, 6);
+	assert_int_equal(iov_cut(dst, src, 5, 5), 2);
+	assert_ptr_equal(dst[0].iov_base, a + 9);
+	assert_int_equal(dst[0].iov_len, 3);
+	assert_ptr_equal(dst[1].iov_base, a);
+	assert_int_equal(dst[1].iov_len, 2);
+	assert_int_equal(iov_cut(dst, src, 14, 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -799,6 +821,7 @@ int main(void)
 		cmocka_unit_test(a_queue_is_taken_over_where_another_left_it),
 		cmocka_unit_test(no_notification_is_missed),
 		cmocka_unit_test(chains_are_copied_from_and_to),
+		cmocka_unit_test(iovecs_are_cut_and_joined),
 	};
 
 	return cmocka_run_group_tests_name("virtq", tests, NULL, NULL);
