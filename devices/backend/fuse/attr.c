@@ -26,6 +26,7 @@ static int set_size(struct fuse_server *f, struct fuse_request *r)
 	const struct fuse_setattr_in *in = &r->in.setattr;
 	const struct fuse_handle *h = in->valid & FATTR_FH ? fuse_handle(f, in->fh, false) : NULL;
 	AUTO_CLOSE int own = -1;
+	bool humble;
 	int fd, rc;
 
 	if (in->size > INT64_MAX)
@@ -37,11 +38,10 @@ static int set_size(struct fuse_server *f, struct fuse_request *r)
 	fd = h ? h->fd : (own = fuse_node_open(f, r->node, O_WRONLY));
 	if (fd < 0)
 		return fd;
-	if (in->valid & FATTR_KILL_SUIDGID)
-		fuse_caller_humble(&f->caller, true);
+	humble = in->valid & FATTR_KILL_SUIDGID && fuse_caller_humble(&f->caller, fd);
 	rc = ftruncate(fd, (off_t)in->size) < 0 ? -errno : 0;
-	if (in->valid & FATTR_KILL_SUIDGID)
-		fuse_caller_humble(&f->caller, false);
+	if (humble)
+		fuse_caller_proud();
 	return rc;
 }
 

@@ -74,6 +74,12 @@ int fuse_caller_prepare(struct fuse_caller *c)
 	return 0;
 }
 
+/* Are these the ids that we have anyway? */
+static bool is_self(const struct fuse_caller *c, const struct fuse_in_header *h)
+{
+	return !c->root || (h->uid == 0 && h->gid == c->gid);
+}
+
 int fuse_caller_enter(const struct fuse_caller *c, const struct fuse_in_header *h, uint32_t mask,
 		      mode_t *mode)
 {
@@ -81,22 +87,22 @@ int fuse_caller_enter(const struct fuse_caller *c, const struct fuse_in_header *
 		umask(mask & 0777);
 	else
 		*mode &= ~(mask & 0777);
-	if (!c->root || (h->uid == 0 && h->gid == c->gid))
+	if (is_self(c, h))
 		return 0;
 	setfsgid(h->gid);
 	setfsuid(h->uid);
 	/* They fail silently for an id that the host doesn't give us. */
 	if ((uid_t)setfsuid((uid_t)-1) != h->uid || (gid_t)setfsgid((gid_t)-1) != h->gid) {
-		fuse_caller_leave(c);
+		fuse_caller_leave(c, h);
 		return -EPERM;
 	}
 	set_cap(CAP_DAC_OVERRIDE, true); /* it was lost with fsuid 0 */
 	return 0;
 }
 
-void fuse_caller_leave(const struct fuse_caller *c)
+void fuse_caller_leave(const struct fuse_caller *c, const struct fuse_in_header *h)
 {
-	if (c->root) {
+	if (!is_self(c, h)) {
 		setfsuid(0);
 		setfsgid(c->gid);
 	}
@@ -104,8 +110,21 @@ void fuse_caller_leave(const struct fuse_caller *c)
 		umask(c->mask);
 }
 
-void fuse_caller_humble(const struct fuse_caller *c, bool on)
+bool fuse_caller_humble(const struct fuse_caller *c, int fd)
 {
-	if (c->fsetid)
-		set_cap(CAP_FSETID, !on);
+	struct stat st;
+
+	if (!c->fsetid)
+		return false;
+	/* One look costs less than to change capabilities twice. If somebody sets a bit just now,
+	 * that counts as set after the change that the guest makes. */
+	if (fd >= 0 && fstat(fd, &st) == 0 && !(st.st_mode & (S_ISUID | S_ISGID)))
+		return false;
+	set_cap(CAP_FSETID, false);
+	return true;
+}
+
+void fuse_caller_proud(void)
+{
+	set_cap(CAP_FSETID, true);
 }

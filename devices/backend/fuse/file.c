@@ -28,7 +28,8 @@ int fuse_open_flags(const struct fuse_server *f, uint32_t flags)
 	return mode | ((int)flags & O_TRUNC);
 }
 
-void fuse_opened(struct fuse_server *f, struct fuse_node *n, int fd, struct fuse_open_out *out)
+void fuse_opened(struct fuse_server *f, struct fuse_node *n, int fd, bool fresh,
+		 struct fuse_open_out *out)
 {
 	*out = (struct fuse_open_out){ 0 };
 	switch (f->cache) {
@@ -39,7 +40,7 @@ void fuse_opened(struct fuse_server *f, struct fuse_node *n, int fd, struct fuse
 		out->open_flags = FOPEN_KEEP_CACHE;
 		break;
 	case FUSE_CACHE_AUTO:
-		out->open_flags = fuse_node_changed(n, fd) ? 0 : FOPEN_KEEP_CACHE;
+		out->open_flags = fresh || fuse_node_changed(n, fd) ? 0 : FOPEN_KEEP_CACHE;
 		break;
 	}
 	out->fh = fuse_handle_add(f, n, fd);
@@ -48,21 +49,20 @@ void fuse_opened(struct fuse_server *f, struct fuse_node *n, int fd, struct fuse
 int fuse_do_open(struct fuse_server *f, struct fuse_request *r)
 {
 	const struct fuse_open_in *in = &r->in.open;
-	const bool humble = in->open_flags & FUSE_OPEN_KILL_SUIDGID;
 	int flags = fuse_open_flags(f, in->flags), fd;
+	bool humble;
 
 	if (flags < 0)
 		return flags;
 	if (r->node->type == S_IFDIR)
 		return -EISDIR;
-	if (humble)
-		fuse_caller_humble(&f->caller, true);
+	humble = in->open_flags & FUSE_OPEN_KILL_SUIDGID && fuse_caller_humble(&f->caller, -1);
 	fd = fuse_node_open(f, r->node, flags);
 	if (humble)
-		fuse_caller_humble(&f->caller, false);
+		fuse_caller_proud();
 	if (fd < 0)
 		return fd;
-	fuse_opened(f, r->node, fd, &r->out.open);
+	fuse_opened(f, r->node, fd, false, &r->out.open);
 	return 0;
 }
 
@@ -105,6 +105,7 @@ int fuse_do_write(struct fuse_server *f, struct fuse_request *r)
 	struct iovec iov[VIRTQ_MAX_SIZE];
 	int flags = 0;
 	unsigned nr;
+	bool humble;
 	ssize_t n;
 
 	if (!h)
@@ -117,13 +118,12 @@ int fuse_do_write(struct fuse_server *f, struct fuse_request *r)
 	if (in->flags & O_DSYNC)
 		flags |= (in->flags & O_SYNC) == O_SYNC ? RWF_SYNC : RWF_DSYNC;
 	nr = iov_cut(iov, r->chain->iov, begin, in->size);
-	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
-		fuse_caller_humble(&f->caller, true);
+	humble = in->write_flags & FUSE_WRITE_KILL_SUIDGID && fuse_caller_humble(&f->caller, h->fd);
 	n = pwritev2(h->fd, iov, (int)nr, (off_t)in->offset, flags);
 	if (n < 0)
 		n = -errno;
-	if (in->write_flags & FUSE_WRITE_KILL_SUIDGID)
-		fuse_caller_humble(&f->caller, false);
+	if (humble)
+		fuse_caller_proud();
 	if (n < 0)
 		return (int)n;
 	r->out.write = (struct fuse_write_out){ .size = (uint32_t)n };
@@ -188,17 +188,17 @@ int fuse_do_fallocate(struct fuse_server *f, struct fuse_request *r)
 {
 	const struct fuse_fallocate_in *in = &r->in.fallocate;
 	const struct fuse_handle *h = fuse_handle(f, in->fh, false);
+	bool humble;
 	int rc;
 
 	if (!h)
 		return -EBADF;
 	if (in->mode & ~(uint32_t)FALLOCATE_MODES)
 		return -EOPNOTSUPP;
-	if (r->head.uid != 0)
-		fuse_caller_humble(&f->caller, true);
+	humble = r->head.uid != 0 && fuse_caller_humble(&f->caller, h->fd);
 	rc = allocate(f, h->fd, in);
-	if (r->head.uid != 0)
-		fuse_caller_humble(&f->caller, false);
+	if (humble)
+		fuse_caller_proud();
 	return rc;
 }
 
@@ -226,19 +226,19 @@ int fuse_do_copy_file_range(struct fuse_server *f, struct fuse_request *r)
 	const struct fuse_handle *from = fuse_handle(f, in->fh_in, false);
 	const struct fuse_handle *to = fuse_handle(f, in->fh_out, false);
 	off_t off_in = (off_t)in->off_in, off_out = (off_t)in->off_out;
+	bool humble;
 	ssize_t n;
 
 	if (!from || !to)
 		return -EBADF;
 	if (in->flags)
 		return -EINVAL;
-	if (r->head.uid != 0)
-		fuse_caller_humble(&f->caller, true);
+	humble = r->head.uid != 0 && fuse_caller_humble(&f->caller, to->fd);
 	n = copy_file_range(from->fd, &off_in, to->fd, &off_out, min(in->len, MAX_COPY), 0);
 	if (n < 0)
 		n = -errno;
-	if (r->head.uid != 0)
-		fuse_caller_humble(&f->caller, false);
+	if (humble)
+		fuse_caller_proud();
 	if (n < 0)
 		return (int)n;
 	r->out.write = (struct fuse_write_out){ .size = (uint32_t)n };

@@ -333,8 +333,10 @@ fuse_fn fuse_do_getattr, fuse_do_setattr, fuse_do_readlink, fuse_do_statfs;
 
 /* Returns our flags for those of the guest's open(2); or -errno. */
 int fuse_open_flags(const struct fuse_server *f, uint32_t flags);
-/* Fills the answer about n's new descriptor, which is kept in the reserved place. */
-void fuse_opened(struct fuse_server *f, struct fuse_node *n, int fd, struct fuse_open_out *out);
+/* Fills the answer about n's new descriptor, which is kept in the reserved place. fresh: the guest
+ * can't have anything of the file in its cache. */
+void fuse_opened(struct fuse_server *f, struct fuse_node *n, int fd, bool fresh,
+		 struct fuse_open_out *out);
 
 fuse_fn fuse_do_open, fuse_do_release, fuse_do_read, fuse_do_write, fuse_do_fallocate,
 	fuse_do_lseek, fuse_do_copy_file_range;
@@ -357,7 +359,9 @@ int fuse_caller_prepare(struct fuse_caller *c) __must_check;
  * of *mode. Returns 0; or -errno, with nothing changed. */
 int fuse_caller_enter(const struct fuse_caller *c, const struct fuse_in_header *h, uint32_t mask,
 		      mode_t *mode) __must_check;
-void fuse_caller_leave(const struct fuse_caller *c);
-/* Makes the kernel clear the set-id bits of a file that is written or cut, as it does for
- * others. */
-void fuse_caller_humble(const struct fuse_caller *c, bool on);
+void fuse_caller_leave(const struct fuse_caller *c, const struct fuse_in_header *h);
+/* Makes the kernel clear the set-id bits of a file that is written or cut, as it does for others,
+ * until fuse_caller_proud(). fd is of that file; -1: it isn't known yet. False: it does so anyway,
+ * or there are none. */
+bool fuse_caller_humble(const struct fuse_caller *c, int fd);
+void fuse_caller_proud(void);

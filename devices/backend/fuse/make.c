@@ -16,7 +16,7 @@ static int made(struct fuse_server *f, struct fuse_request *r, int rc, const cha
 {
 	if (rc < 0)
 		rc = -errno;
-	fuse_caller_leave(&f->caller);
+	fuse_caller_leave(&f->caller, &r->head);
 	return rc < 0 ? rc : fuse_lookup(f, r->node, name, false, &r->out.entry);
 }
 
@@ -157,7 +157,7 @@ static int create_new(struct fuse_server *f, struct fuse_request *r, const char 
 		return rc;
 	how.mode = mode;
 	rc = fuse_openat(f, dir, name, &how);
-	fuse_caller_leave(&f->caller);
+	fuse_caller_leave(&f->caller, &r->head);
 	return rc;
 }
 
@@ -169,7 +169,8 @@ static int created(struct fuse_server *f, struct fuse_request *r, int fd, const 
 	if (rc < 0)
 		close(fd);
 	else
-		fuse_opened(f, fuse_node(f, r->out.create.entry.nodeid), fd, &r->out.create.open);
+		fuse_opened(f, fuse_node(f, r->out.create.entry.nodeid), fd, true,
+			    &r->out.create.open);
 	return rc;
 }
 
