@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A disk of 1 MiB in memory, by each engine: blocks of 4 KiB, alone and 32 at a time. */
+/* A disk of 1 MiB, by each engine and with an overlay: blocks of 4 KiB, alone and 32 at a time. */
 #include "virtio/blk.h"
 
 #include <linux/virtio_blk.h>
@@ -19,15 +19,9 @@ static struct {
 	gpa_t header, data, status;
 } request[MOST];
 
-static bool up(enum disk_engine engine)
+static bool up(int image, struct disk_options o)
 {
-	struct disk_options o = { .engine = engine };
-	int image = memfd_create("disk", MFD_CLOEXEC);
-	static char path[32];
-
 	must(ftruncate(image, 1 * MIB) == 0);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", image);
-	o.path = path;
 	must(loop_init(&loop) == 0);
 	log_set_level(LOG_QUIET);
 	if (virtio_blk_init(&b, &o, &loop) < 0)
@@ -43,9 +37,18 @@ static bool up(enum disk_engine engine)
 	return true;
 }
 
+static bool up_memory(enum disk_engine engine)
+{
+	static char path[32];
+	int image = memfd_create("disk", MFD_CLOEXEC);
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", image);
+	return up(image, (struct disk_options){ .path = path, .engine = engine });
+}
+
 static bool up_sync(void)
 {
-	return up(DISK_ENGINE_SYNC);
+	return up_memory(DISK_ENGINE_SYNC);
 }
 
 static void ask(uint32_t type, unsigned batch)
@@ -94,10 +97,19 @@ static void ask_flush(unsigned batch)
 	ask(VIRTIO_BLK_T_FLUSH, batch);
 }
 
+static bool up_overlay(void)
+{
+	static char path[] = "/tmp/count-XXXXXX"; /* an overlay asks for the path of its base */
+	bool ok = up(mkstemp(path), (struct disk_options){ .path = path, .temp = true });
+
+	unlink(path);
+	return ok;
+}
+
 #ifdef HAVE_IO_URING
 static bool up_uring(void)
 {
-	return up(DISK_ENGINE_URING);
+	return up_memory(DISK_ENGINE_URING);
 }
 #endif
 
@@ -106,6 +118,8 @@ const struct kind blk_kinds[KINDS_MAX] = {
 	{ "blk.sync.read-32", 32, up_sync, ask_read, NULL },
 	{ "blk.sync.write", 1, up_sync, ask_write, NULL },
 	{ "blk.sync.flush", 1, up_sync, ask_flush, NULL },
+	{ "blk.overlay.read", 1, up_overlay, ask_read, NULL },
+	{ "blk.overlay.write", 1, up_overlay, ask_write, NULL },
 #ifdef HAVE_IO_URING
 	{ "blk.uring.read", 1, up_uring, ask_read, NULL },
 	{ "blk.uring.read-32", 32, up_uring, ask_read, NULL },
