@@ -28,12 +28,15 @@ struct kind {
 /* One list for each file; a kind without a name ends it. */
 extern const struct kind virtq_kinds[KINDS_MAX], blk_kinds[KINDS_MAX], net_kinds[KINDS_MAX],
 	vsock_kinds[KINDS_MAX], fs_kinds[KINDS_MAX], console_kinds[KINDS_MAX],
-	serial_kinds[KINDS_MAX];
+	serial_kinds[KINDS_MAX], loop_kinds[KINDS_MAX];
 
 /* The device serves queue i of its driver. */
 void counted_kick(struct driver *d, unsigned i);
 /* The device is called for each source of its loop that is ready, until none is. */
 void turn_loop(struct loop *l);
+/* The loop runs on its thread, until the device stops it; which is not counted. */
+void counted_loop(struct loop *l);
+void uncounted_stop(struct loop *l);
 /* A vCPU's thread accesses a register of one byte. */
 void counted_write(struct bus *b, uint64_t addr, uint8_t value);
 uint8_t counted_read(struct bus *b, uint64_t addr);

@@ -10,8 +10,8 @@
 
 #include "count.h"
 
-static const struct kind *const lists[] = { virtq_kinds, blk_kinds,     net_kinds,   vsock_kinds,
-					    fs_kinds,    console_kinds, serial_kinds };
+static const struct kind *const lists[] = { virtq_kinds, blk_kinds,     net_kinds,    vsock_kinds,
+					    fs_kinds,    console_kinds, serial_kinds, loop_kinds };
 
 void end_of_round(void);
 __attribute__((noinline)) void end_of_round(void)
@@ -36,6 +36,22 @@ void turn_loop(struct loop *l)
 
 	while (epoll_wait(l->epoll_fd, &ev, 1, 0) == 1)
 		counted_event(ev.data.ptr, ev.events);
+}
+
+__attribute__((noinline)) void uncounted_stop(struct loop *l)
+{
+	loop_stop(l);
+}
+
+static __attribute__((noinline)) void uncounted_rearm(struct loop *l)
+{
+	loop_rearm(l);
+}
+
+__attribute__((noinline)) void counted_loop(struct loop *l)
+{
+	must(loop_run(l) == 0);
+	uncounted_rearm(l);
 }
 
 __attribute__((noinline)) void counted_write(struct bus *b, uint64_t addr, uint8_t value)
