@@ -352,7 +352,7 @@ int virtio_balloon_init(struct virtio_balloon *b, const struct balloon_options *
 		.timer = { .fd = -1, .fn = on_timer },
 	};
 	virtio_init(&b->vd, &virtio_balloon_ops,
-		    VIRTIO_BIT(VIRTIO_BALLOON_F_STATS_VQ) |
+		    (o->by_default ? 0 : VIRTIO_BIT(VIRTIO_BALLOON_F_STATS_VQ)) |
 			    VIRTIO_BIT(VIRTIO_BALLOON_F_DEFLATE_ON_OOM) |
 			    (o->reporting ? reporting : 0));
 	if (o->reporting)
@@ -411,7 +411,7 @@ static int balloon_make(struct virtio_dev **vd, const void *options, const struc
 	struct virtio_balloon *b;
 	int rc;
 
-	if (!o->on)
+	if (!o->on || (o->by_default && !host->release))
 		return 0;
 	if (!host->release)
 		log_warn(
@@ -451,7 +451,7 @@ static void begin_options(void *target)
 {
 	struct balloon_options *o = target;
 
-	o->on = o->reporting = true;
+	*o = (struct balloon_options){ .on = true, .reporting = true };
 }
 
 static const struct opt_range sizes = { 0, BALLOON_MOST(1 * TIB) }; /* config.c has the limit */

@@ -94,12 +94,12 @@ long long minivmm_balloon(struct minivmm *vm, long long bytes)
 
 	api_hold(vm);
 	rc = api_call_running(vm);
-	if (rc == 0 && !vm->config->balloon.on)
-		rc = api_refuse(-ENOTSUP, "the guest has no balloon");
-	else if (rc == 0 && !vm->live)
+	if (rc == 0 && vm->config->balloon.on && !vm->live)
 		rc = api_refuse(-EAGAIN, "the guest is about to run anew, or to end");
 	else if (rc == 0)
-		target = machine_move_balloon(vm->m, bytes);
+		target = vm->config->balloon.on ? machine_move_balloon(vm->m, bytes) : -ENOTSUP;
+	if (target == -ENOTSUP)
+		rc = api_refuse(-ENOTSUP, "the guest has no balloon");
 	rc = api_return_running(vm, rc);
 	if (rc == 0)
 		log_info("balloon: the target is now %llu MiB", (unsigned long long)target / MIB);

@@ -182,8 +182,7 @@ int minivmm_config_command(struct minivmm_config *c, char *const argv[])
 			-EBUSY,
 			"the configuration has a command already, or a machine was made of it");
 	before = api_enter(&c->log);
-	rc = config_command(&c->c, argv, config_seen(c->seen, "memory"),
-			    config_seen(c->seen, "cpus"));
+	rc = config_command(&c->c, argv, c->seen);
 	remember_descriptors(c);
 	c->broken |= rc < 0;
 	return api_leave(before, rc);

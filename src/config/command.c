@@ -112,7 +112,7 @@ static unsigned default_cpus(void)
 	return nr > 0 ? (unsigned)nr : 1;
 }
 
-int config_command(struct config *c, char *const argv[], bool memory_seen, bool cpus_seen)
+int config_command(struct config *c, char *const argv[], uint64_t seen)
 {
 	size_t nr = 0;
 
@@ -127,10 +127,14 @@ int config_command(struct config *c, char *const argv[], bool memory_seen, bool 
 			return log_ret(-ENOMEM, "out of memory");
 	if (!c->command.argv)
 		return log_ret(-ENOMEM, "out of memory");
-	if (!memory_seen)
+	if (!config_seen(seen, "memory"))
 		c->memory.size = default_memory();
-	if (!cpus_seen)
+	if (!config_seen(seen, "cpus"))
 		c->cpus = default_cpus();
+	if (!config_seen(seen, "balloon"))
+		c->balloon = (struct balloon_options){ .on = true,
+						       .reporting = true,
+						       .by_default = true };
 	return 0;
 }
 

@@ -15,10 +15,9 @@ opt_set config_set_share; /* field is command.nr_shares of a struct config */
 opt_set config_set_env;   /* field is command.nr_env of a struct config */
 
 /* Makes *c one that runs argv, which ends with NULL and is copied, and changes the defaults that
- * are different then, unless memory_seen or cpus_seen says that the user set them. Returns 0 or
+ * are different then, unless seen (see config_set()) says that the user set them. Returns 0 or
  * -errno, logged. */
-int config_command(struct config *c, char *const argv[], bool memory_seen,
-		   bool cpus_seen) __must_check;
+int config_command(struct config *c, char *const argv[], uint64_t seen) __must_check;
 
 /* Checks that options of run were given only with a command, and that they fit the other options.
  * Returns 0 or -EINVAL, logged. */

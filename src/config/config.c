@@ -62,6 +62,16 @@ static const struct opt_table memory_table = {
 
 /* --balloon */
 
+static int set_balloon(const struct opt_value *v, void *field)
+{
+	struct balloon_options *o = field;
+
+	if (strcmp(v->text, "off"))
+		return opt_keys(v, field);
+	*o = (struct balloon_options){ 0 };
+	return 0;
+}
+
 /* Checked at the end, because --memory may come after --balloon. */
 static int check_balloon(const struct config *c)
 {
@@ -208,8 +218,8 @@ static const struct opt rows[] = {
 	OPTION("nested", "on|off", opt_bool, nested, WORDS_HELP_NESTED),
 	OPTION("disk", CONFIG_DISK_METAVAR, config_set_disk, nr_disks, CONFIG_DISK_HELP,
 	       .repeats = true),
-	OPTION("balloon", "[KEY=VALUE]...", opt_keys, balloon,
-	       "memory that the guest gives back to the host; keys:\n"
+	OPTION("balloon", "off|[KEY=VALUE]...", set_balloon, balloon,
+	       "memory that the guest gives back to the host (off; run: on); keys:\n"
 	       "size=SIZE               how much of it at the start (0K)\n"
 	       "reporting=on|off        take back what the guest frees, too (on)\n"
 	       "stats=SECONDS           log the guest's memory figures every SECONDS",
@@ -396,7 +406,7 @@ static int parse_run(struct config *c, int argc, char *const argv[])
 		options[nr] = strcmp(argv[nr], "-t") ? argv[nr] : "--terminal";
 	c->serial.kind = HOST_NONE;
 	c->command.outputs = OUTPUTS_AUTO;
-	rc = end < argc ? config_command(c, argv + end + 1, false, false) : 0;
+	rc = end < argc ? config_command(c, argv + end + 1, 0) : 0;
 	if (rc == 0)
 		rc = opt_argv(run_table, c, end, options);
 	free(options);

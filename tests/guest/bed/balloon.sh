@@ -6,11 +6,7 @@
 # shellcheck source=tests/guest/bed/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# Prints how much of the host's memory minivmm uses, in MiB.
-resident() { awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$pid/status"; }
 # shellcheck disable=SC2317 # until_true calls it
-resident_below() { (($(resident) < $1)); }
-# shellcheck disable=SC2317 # the same
 has_said() { grep -aq -- "$1" "$err"; }
 
 # The guest does what it is told; `free NAME` prints its free memory in MiB.

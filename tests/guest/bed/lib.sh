@@ -160,6 +160,10 @@ finish() {
 
 run() { start "$@" && finish; }
 
+# resident prints how much of the host's memory the monitor uses, in MiB; is it less than N?
+resident() { awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$pid/status"; }
+resident_below() { (($(resident) < $1)); }
+
 # boot SCRIPT OPTION...: runs Debian's kernel, with an initrd that has the script, to its end.
 boot() { start_boot "$@" && finish; }
 # start_boot SCRIPT OPTION...: the same in the background.

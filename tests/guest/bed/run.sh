@@ -147,6 +147,45 @@ says "$(hostname)"
 says "root writes"
 point "user, directory, environment; nothing that it writes stays"
 
+# Which bus the devices are on, from where the first one is.
+bus='basename "$(dirname "$(readlink -f /sys/bus/virtio/devices/virtio0)")"'
+sh "$bus"
+ends 0
+says "LNRO0005:00"
+sh "$bus" --transport pci
+ends 0
+says "0000:00:01.0"
+sandbox --append initcall_blacklist=virtio_mmio_init -- true
+ends 125
+logs "before the command was started; if its kernel has no driver for these virtio devices, try --transport pci"
+point "its devices are where its kernel finds them"
+
+for balloon in "" "--balloon off"; do
+	rm -f "$home/keyboard"
+	mkfifo -m 666 "$home/keyboard"
+	exec {keyboard}<>"$home/keyboard"
+	input=$home/keyboard memory=512M
+	# shellcheck disable=SC2086 # none, or two words
+	begin $balloon -- sh -c 'dd if=/dev/zero of=/dev/shm/fill bs=1M count=200 2>/dev/null; echo full; read line; rm /dev/shm/fill; echo free; read line'
+	await full
+	full=$(resident)
+	((full >= 200)) || wrong+=("the monitor has $full MiB resident with 200 MiB of the guest filled")
+	echo go on >&"$keyboard"
+	await free
+	if [[ $balloon ]]; then
+		is "kept without a balloon" $(($(resident) > full - 20)) 1
+	else
+		until_true resident_below $((full - 150))
+	fi
+	echo "# ${balloon:-with a balloon}: from $full MiB to $(resident) MiB resident"
+	echo end >&"$keyboard"
+	finish
+	ends 0
+	exec {keyboard}>&-
+done
+input=/dev/null memory=192M
+point "what the command frees goes back to the host while it runs, unless that is switched off"
+
 mkdir "$home/share" "$home/look"
 echo before >"$home/share/there"
 echo look >"$home/look/file"

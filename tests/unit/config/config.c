@@ -188,6 +188,24 @@ static void a_balloon_may_have_defaults(void **state __unused)
 	config_destroy(&c);
 }
 
+static void a_command_has_a_balloon_unless_it_is_off(void **state __unused)
+{
+	struct config c;
+
+	assert_int_equal(PARSE(&c, "run", "--", "x"), 0);
+	assert_true(c.balloon.on && c.balloon.reporting && c.balloon.by_default);
+	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "run", "--balloon", "stats=5", "--", "x"), 0);
+	assert_true(c.balloon.on && c.balloon.reporting && !c.balloon.by_default);
+	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "run", "--balloon", "off", "--", "x"), 0);
+	assert_false(c.balloon.on);
+	config_destroy(&c);
+	assert_int_equal(PARSE(&c, "--kernel=k", "--balloon=off"), 0);
+	assert_false(c.balloon.on);
+	config_destroy(&c);
+}
+
 static void a_vsock_has_a_cid_and_a_socket(void **state __unused)
 {
 	struct config c;
@@ -973,6 +991,7 @@ int main(void)
 		cmocka_unit_test(defaults_are_as_documented),
 		cmocka_unit_test(every_option_is_understood_in_both_forms),
 		cmocka_unit_test(a_balloon_may_have_defaults),
+		cmocka_unit_test(a_command_has_a_balloon_unless_it_is_off),
 		cmocka_unit_test(each_choice_has_its_value),
 		cmocka_unit_test(the_limits_of_memory_are_allowed),
 		cmocka_unit_test(odd_values_are_taken_as_they_are),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which transport a machine has: what a dry run says of its devices tells. */
+/* Which transport a machine has, and whether a command's has the balloon that nobody asked for: what
+ * a dry run says of its devices tells. */
 #include "minivmm.h"
 
 #include <errno.h>
@@ -13,8 +14,15 @@
 #include "vmm/types.h"
 
 static const char *const files[] = {
-	"kernel",        "modules.dep", "modules.builtin", "virtio_mmio.ko",
-	"virtio_pci.ko", "virtiofs.ko", "overlay.ko",      "vmw_vsock_virtio_transport.ko",
+	"kernel",
+	"modules.dep",
+	"modules.builtin",
+	"virtio_mmio.ko",
+	"virtio_pci.ko",
+	"virtiofs.ko",
+	"overlay.ko",
+	"vmw_vsock_virtio_transport.ko",
+	"virtio_balloon.ko",
 };
 
 struct rig {
@@ -185,6 +193,43 @@ static void many_devices_need_the_room_of_pci(void **state __unused)
 	rig_down(&t);
 }
 
+static void a_command_has_a_balloon_where_that_helps(void **state __unused)
+{
+	static const struct {
+		const char *modules, *balloon, *memory;
+		bool there;
+	} trials[] = {
+		{ NULL, NULL, NULL, true },
+		{ NULL, "off", NULL, false },
+		{ "virtio_mmio", NULL, NULL, false },
+		{ "virtio_mmio virtio_balloon", NULL, NULL, true },
+		{ "virtio_mmio +virtio_balloon", NULL, NULL, true },
+		{ NULL, NULL, "256M,prefault=on", false },
+		{ NULL, "size=8M", "256M,prefault=on", true },
+	};
+	struct rig t = rig_up();
+
+	for (unsigned i = 0; i < ARRAY_SIZE(trials); i++) {
+		const char *const options[][2] = {
+			{ "kernel", t.kernel },
+			{ "modules", trials[i].modules ? t.dir : NULL },
+			{ "balloon", trials[i].balloon },
+			{ "memory", trials[i].memory },
+		};
+		char *text;
+
+		if (trials[i].modules)
+			make_modules(&t, trials[i].modules);
+		text = dry_run(true, options, ARRAY_SIZE(options));
+		if (!text)
+			fail_msg("trial %u: %s", i, minivmm_error());
+		if (!strstr(text, "virtio-balloon") == trials[i].there)
+			fail_msg("trial %u: %s", i, text);
+		free(text);
+	}
+	rig_down(&t);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -192,6 +237,7 @@ int main(void)
 		cmocka_unit_test(one_that_the_kernel_lacks_is_refused_with_the_other),
 		cmocka_unit_test(without_a_command_it_is_pci),
 		cmocka_unit_test(many_devices_need_the_room_of_pci),
+		cmocka_unit_test(a_command_has_a_balloon_where_that_helps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -322,6 +322,22 @@ static void without_reporting_there_is_no_queue_for_it(void **state __unused)
 	bed_destroy(&t);
 }
 
+static void one_that_nobody_asked_for_is_small_or_not_there(void **state __unused)
+{
+	const struct balloon_options o = { .on = true, .reporting = true, .by_default = true };
+	struct virtio_host host = { .memory = 16 * PAGE, .release = take };
+	struct virtio_dev *vd = NULL;
+
+	assert_int_equal(virtio_balloon_ops.make(&vd, &o, &host), 0);
+	assert_true(vd->features & VIRTIO_BIT(VIRTIO_BALLOON_F_REPORTING));
+	assert_false(vd->features & VIRTIO_BIT(VIRTIO_BALLOON_F_STATS_VQ));
+	virtio_balloon_ops.destroy(vd);
+	vd = NULL;
+	host.release = NULL; /* the host would keep the pages */
+	assert_int_equal(virtio_balloon_ops.make(&vd, &o, &host), 0);
+	assert_null(vd);
+}
+
 /* A guest chooses how often it resets its device, but not how often this is logged. */
 static void that_the_target_is_reached_is_said_once(void **state __unused)
 {
@@ -568,6 +584,7 @@ int main(void)
 		cmocka_unit_test(a_guest_that_poisons_its_pages_keeps_them),
 		cmocka_unit_test(that_the_target_is_reached_is_said_once),
 		cmocka_unit_test(without_reporting_there_is_no_queue_for_it),
+		cmocka_unit_test(one_that_nobody_asked_for_is_small_or_not_there),
 		cmocka_unit_test(statistics_are_asked_for_by_giving_the_buffer_back),
 		cmocka_unit_test(a_second_statistics_buffer_replaces_the_first),
 		cmocka_unit_test(a_reset_forgets_the_statistics_buffer),
