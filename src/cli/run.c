@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "give_back.h"
 #include "signals.h"
 #include "take_terminal.h"
 #include "term.h"
@@ -259,6 +260,7 @@ static void until_end(struct session *s)
 		{ .fd = s->signal_fd, .events = POLLIN },
 	};
 
+	give_back_after_start(p, 2);
 	while (!p[0].revents && !s->left) {
 		int n = poll(p, 2, s->ended_by_force ? PATIENCE_S * 1000 : -1);
 

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "give_back.h"
+
 #define POWER_OFF_SECONDS 30
 #define POWER_OFF_TEXT    "30 s"
 
@@ -189,6 +191,7 @@ static void serve(struct signals *s)
 		{ .fd = s->timer_fd, .events = POLLIN },
 	};
 
+	give_back_after_start(p, 3);
 	while (!p[0].revents) {
 		if (poll(p, 3, -1) < 0)
 			continue; /* EINTR, by SIGCONT */
