@@ -3,7 +3,7 @@
  * stopwatch MARKER COMMAND…: prints the microseconds from just before COMMAND is started until
  * MARKER appears on its standard output; then COMMAND is killed. With MARKER "first KVM_RUN at " it
  * prints minivmm's own clock reading, from its --stats on standard error, and COMMAND ends by
- * itself.
+ * itself. With MARKER "" it prints the time until COMMAND's process is gone.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -28,6 +28,7 @@ int main(int argc, char **argv)
 {
 	static char text[1 << 20];
 	const bool stats = argc > 2 && strcmp(argv[1], "first KVM_RUN at ") == 0;
+	const bool to_its_end = argc > 2 && !*argv[1];
 	size_t len = 0;
 	char *found = NULL;
 	int64_t start;
@@ -49,7 +50,7 @@ int main(int argc, char **argv)
 		_exit(127);
 	}
 	close(fds[1]);
-	while (!(found = strstr(text, argv[1])) || stats) {
+	while (!(found = strstr(text, argv[1])) || stats || to_its_end) {
 		ssize_t n = read(fds[0], text + len, sizeof(text) - 1 - len);
 
 		if (n <= 0)
@@ -58,8 +59,11 @@ int main(int argc, char **argv)
 	}
 	int64_t end = now_us();
 
-	kill(pid, SIGKILL);
+	if (!to_its_end)
+		kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
+	if (to_its_end)
+		end = now_us();
 	if (!found) {
 		fprintf(stderr, "stopwatch: %s never said \"%s\"; it said: %s\n", argv[2], argv[1],
 			text);
