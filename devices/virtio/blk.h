@@ -26,8 +26,9 @@ struct virtio_blk {
 	/* Requests in flight. Each is answered or dropped before a reset, pause or save is over. */
 	struct blk_request *request; /* DISK_MAX_IN_FLIGHT of them */
 	uint16_t idle[DISK_MAX_IN_FLIGHT];
-	unsigned nr_idle; /* idle[0..nr_idle): a stack, so that only few are ever touched */
-	bool dropping;    /* a reset is under way: nothing is answered */
+	unsigned nr_idle;   /* idle[0..nr_idle): a stack, so that only few are ever touched */
+	unsigned nr_filled; /* answers in the used ring that aren't published yet */
+	bool dropping;      /* a reset is under way: nothing is answered */
 };
 
 /* Opens the disk. What o points to outlives the device. Returns 0; or -errno, logged, with *b safe
