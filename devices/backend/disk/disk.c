@@ -349,15 +349,25 @@ static bool may_begin(const struct disk *d, struct round *round)
 	return has_room(d) && !(d->engine->waits ? round_is_late(round) : round_is_over(round));
 }
 
-static uint64_t begin(struct disk *d)
+static bool is_last(const struct disk *d)
+{
+	return d->waiting && !d->waiting->next;
+}
+
+/* Returns what the request costs. */
+static uint64_t begin(struct disk *d, bool alone)
 {
 	struct disk_request *r = take_first(d);
+	const uint64_t cost = cost_of(r);
 
-	r->cost = cost_of(r);
-	d->begun += r->cost;
+	r->cost = cost;
+	d->begun += cost;
 	d->nr_begun++;
-	d->engine->submit(d, r);
-	return r->cost;
+	if (disk_try_at_once(d, r, alone))
+		disk_finish(d, r, 0);
+	else
+		d->engine->submit(d, r);
+	return cost;
 }
 
 static void end(struct disk *d, struct disk_request *r)
@@ -377,21 +387,35 @@ void disk_submit(struct disk *d, struct disk_request *r)
 	d->waiting_end = &r->next;
 }
 
-bool disk_run(struct disk *d, struct round *round)
+/* Begins one request, and those after it that the engine is given together with it. A large one that
+ * is the last stays for the next time: the others are then on their way. */
+static void begin_some(struct disk *d, struct round *round)
 {
 	const unsigned most = d->engine->waits ? 1 : DISK_MAX_IN_FLIGHT;
+	const bool alone = is_last(d);
+	unsigned n = 0;
 
+	do {
+		round_spend(round, begin(d, alone));
+	} while (++n < most && may_begin(d, round) && !(is_last(d) && disk_is_large(d->waiting)));
+}
+
+bool disk_run(struct disk *d, struct round *round)
+{
 	bool go = may_begin(d, round); /* may read the clock, so once for each request */
 
 	do {
-		for (unsigned n = 0; n < most && go; n++) {
-			round_spend(round, begin(d));
-			go = n + 1 < most && may_begin(d, round);
-		}
+		if (go)
+			begin_some(d, round);
 		d->engine->run(d, false);
 		go = may_begin(d, round);
 	} while (go);
 	return has_room(d);
+}
+
+bool disk_has_done(const struct disk *d)
+{
+	return d->engine->has_done && d->engine->has_done(d);
 }
 
 void disk_drain(struct disk *d)
@@ -399,8 +423,9 @@ void disk_drain(struct disk *d)
 	while (d->in_flight) {
 		for (unsigned n = 0; n < (d->engine->waits ? 1 : DISK_MAX_IN_FLIGHT) && has_room(d);
 		     n++)
-			begin(d);
-		d->engine->run(d, true);
+			begin(d, false);
+		if (d->nr_begun)
+			d->engine->run(d, true);
 	}
 }
 

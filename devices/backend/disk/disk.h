@@ -6,7 +6,9 @@
  * requests, as many as a round allows, and calls done() for those that have completed, in any
  * order. A request that isn't begun can be dropped. The bytes of begun requests are limited, so
  * that a reset need not wait long. The engine is io_uring, or plain preadv/pwritev if the host has
- * none or refuses it. Data goes through the host's page cache.
+ * none or refuses it. Data goes through the host's page cache, and what is there already is done at
+ * once, without the engine (at_once.c). Of several large requests the host's threads do all but one,
+ * at the same time.
  *
  * The format is what the caller says, never what the file looks like. With an overlay the image is
  * only read, and what the guest writes goes to a qcow2 file of its own (qcow2.h), or to a temporary
@@ -49,6 +51,14 @@ struct disk;
 struct disk_engine_ops;
 struct qcow2;
 
+/* When a read or write is done at once, rather than by the engine (at_once.c). */
+enum disk_when {
+	DISK_NEVER,
+	DISK_IF_NOWAIT, /* if the host's kernel says that it needn't wait */
+	DISK_IF_QUICK,  /* unless the last ones took long */
+	DISK_ALWAYS,
+};
+
 struct disk {
 	char *path; /* NULL: not open */
 	int fd;
@@ -72,6 +82,12 @@ struct disk {
 	uint64_t begun;               /* sum of the costs of those that are begun */
 	struct disk_request *current; /* sync engine: the begun request */
 	void *uring;                  /* io_uring engine: struct io_uring */
+
+	struct disk_at_once {
+		enum disk_when read, write;
+		bool local;          /* its file system waits for nothing but a device */
+		uint64_t not_before; /* monotonic_ns(); DISK_IF_QUICK */
+	} at_once;
 
 	/* qcow2 images: what fd has (NULL: raw); below an overlay, what path has. */
 	struct qcow2 *image, *base_image;
@@ -100,6 +116,10 @@ void disk_submit(struct disk *d, struct disk_request *r);
  * done. True when there is more to begin: call again, after other sources of the loop have had
  * their turn. */
 bool disk_run(struct disk *d, struct round *round);
+
+/* Returns whether the engine has done requests that disk_run() will find: a look at memory, without a
+ * system call. event_fd is then readable, or will be soon. Any thread, without a lock: a hint. */
+bool disk_has_done(const struct disk *d);
 
 /* Both return when no request is in flight any more; done() has been called for each. disk_drain()
  * begins them all; disk_drop() begins none, and those that weren't begun are done with

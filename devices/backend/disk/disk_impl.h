@@ -2,10 +2,10 @@
 /*
  * The inside of a disk, for its engines and its overlay. What calls what:
  *
- *   disk.c ---> overlay.c ------> qcow2*.c
- *     |  ^                          ^
- *     v  | disk_finish(), _again()  |
- *   uring.c ---> sync.c ------------+
+ *   at_once.c <--- disk.c ---> overlay.c ------> qcow2*.c
+ *        ^          |  ^                          ^
+ *        |          v  | disk_finish(), _again()  |
+ *        +------- uring.c ---> sync.c ------------+
  *
  * Below all of them are request.c, image_lock.c and quoted.c.
  */
@@ -22,6 +22,7 @@ struct disk_engine_ops {
 	void (*stop)(struct disk *d); /* no request is in flight */
 	void (*submit)(struct disk *d, struct disk_request *r);
 	void (*run)(struct disk *d, bool wait);
+	bool (*has_done)(const struct disk *d); /* disk_has_done(); NULL: never */
 };
 
 extern const struct disk_engine_ops disk_sync_engine, disk_uring_engine;
@@ -32,6 +33,21 @@ extern const struct disk_engine_ops disk_sync_engine, disk_uring_engine;
 void disk_finish(struct disk *d, struct disk_request *r, int result);
 /* What is left of r waits again, before all others. */
 void disk_again(struct disk *d, struct disk_request *r);
+
+/* -- at_once.c ------------------------------------------------------------------------------- */
+
+/* An engine that has to wait calls this when it starts: disk.c then tries at_once.c before it. */
+void disk_at_once_start(struct disk *d);
+
+/* Does r, which is begun, if that takes no waiting. True: it is done. False: the engine does it, or
+ * what is left of it. alone: nothing else is begun together with it, or waits. */
+bool disk_try_at_once(struct disk *d, struct disk_request *r, bool alone);
+
+/* A copy so large that another thread should do it, if this one has others to do. */
+static inline bool disk_is_large(const struct disk_request *r)
+{
+	return (r->op == DISK_READ || r->op == DISK_WRITE) && r->len >= 512 * KIB;
+}
 
 /* -- sync.c ---------------------------------------------------------------------------------- */
 

@@ -2,7 +2,8 @@
 /*
  * Disk I/O by io_uring: everything that was submitted since the last run goes to the kernel in one
  * system call, which also does at once what needs no waiting (reads of cached data). The rest
- * completes later, in any order.
+ * completes later, in any order. Large copies go to the kernel's threads, so that several are made at
+ * the same time.
  *
  * The loop watches the ring's own descriptor: unlike a registered eventfd it needs no read(2) to be
  * silenced, and it does not become readable for a request that was completed by the submitting call
@@ -39,6 +40,7 @@ static int uring_restrict(struct io_uring *ring, int fd)
 		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FSYNC },
 		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FALLOCATE },
 		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_NOP },
+		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = IOSQE_ASYNC },
 		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED, .sqe_flags = IOSQE_FIXED_FILE },
 	};
 	int rc = io_uring_register_files(ring, &fd, 1);
@@ -68,6 +70,7 @@ static int uring_start(struct disk *d)
 	}
 	d->uring = ring;
 	d->event_fd = ring->ring_fd;
+	disk_at_once_start(d);
 	return 0;
 }
 
@@ -112,7 +115,7 @@ static void uring_submit(struct disk *d, struct disk_request *r)
 						(off_t)r->off, (off_t)r->len);
 		break;
 	}
-	sqe->flags |= IOSQE_FIXED_FILE;
+	sqe->flags |= IOSQE_FIXED_FILE | (disk_is_large(r) ? IOSQE_ASYNC : 0);
 	io_uring_sqe_set_data(sqe, r);
 }
 
@@ -171,10 +174,19 @@ static void uring_run(struct disk *d, bool wait)
 	} while (wait || io_uring_sq_ready(ring));
 }
 
+static bool uring_has_done(const struct disk *d)
+{
+	const struct io_uring *ring = d->uring;
+
+	return __atomic_load_n(ring->cq.ktail, __ATOMIC_ACQUIRE) !=
+	       __atomic_load_n(ring->cq.khead, __ATOMIC_RELAXED);
+}
+
 const struct disk_engine_ops disk_uring_engine = {
 	.name = "io_uring",
 	.start = uring_start,
 	.stop = uring_stop,
 	.submit = uring_submit,
 	.run = uring_run,
+	.has_done = uring_has_done,
 };

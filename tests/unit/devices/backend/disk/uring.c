@@ -6,12 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "backend/disk/disk.h"
+#include "backend/disk/disk_impl.h"
 #include "test.h"
 
-static void never_done(struct disk *d __unused, struct disk_request *r __unused)
+static unsigned done;
+
+static void count_done(struct disk *d __unused, struct disk_request *r)
 {
-	fail();
+	assert_int_equal(r->result, 0);
+	done++;
 }
 
 static char path[] = "/tmp/disk_uring-XXXXXX";
@@ -25,7 +28,7 @@ static int open_disk(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, 1 * MIB), 0);
 	close(fd);
-	*state = disk_open(&d, &o, never_done) < 0 ? NULL : &d;
+	*state = disk_open(&d, &o, count_done) < 0 ? NULL : &d;
 	return 0;
 }
 
@@ -95,11 +98,72 @@ static void it_has_no_file_but_the_disks(void **state)
 	close(other);
 }
 
+/* The flags of an entry that a request of len bytes becomes. */
+static unsigned flags_of(struct disk *d, size_t len)
+{
+	struct iovec iov = { malloc(len), len };
+	struct disk_request r = { .op = DISK_READ, .len = len, .iov = &iov, .nr_iov = 1 };
+	const struct io_uring *ring = d->uring;
+	unsigned flags;
+
+	d->engine->submit(d, &r);
+	flags = ring->sq.sqes[(ring->sq.sqe_tail - 1) & *ring->sq.kring_mask].flags;
+	d->in_flight++;
+	done = 0;
+	d->engine->run(d, true);
+	assert_int_equal(done, 1);
+	free(iov.iov_base);
+	return flags;
+}
+
+static void it_sends_large_copies_to_threads(void **state)
+{
+	struct disk *d = disk(state);
+
+	assert_int_equal(flags_of(d, 64 * KIB), IOSQE_FIXED_FILE);
+	assert_int_equal(flags_of(d, 1 * MIB), IOSQE_FIXED_FILE | IOSQE_ASYNC);
+}
+
+static void it_has_no_other_flags(void **state)
+{
+	static const uint8_t flags[] = { IOSQE_IO_DRAIN, IOSQE_IO_LINK, IOSQE_IO_HARDLINK };
+	struct io_uring *ring = disk(state)->uring;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+
+		io_uring_prep_nop(sqe);
+		sqe->flags = IOSQE_FIXED_FILE | flags[i];
+		assert_int_equal(result(ring), -EACCES);
+	}
+}
+
+static void it_says_when_it_has_done_something(void **state)
+{
+	struct disk *d = disk(state);
+	struct disk_request r = { .op = DISK_FLUSH };
+	struct io_uring_cqe *cqe;
+
+	assert_false(disk_has_done(d));
+	d->engine->submit(d, &r);
+	d->in_flight++;
+	assert_int_equal(io_uring_submit_and_wait(d->uring, 1), 1);
+	assert_int_equal(io_uring_peek_cqe(d->uring, &cqe), 0); /* only looks */
+	assert_true(disk_has_done(d));
+	done = 0;
+	d->engine->run(d, false);
+	assert_int_equal(done, 1);
+	assert_false(disk_has_done(d));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_opens_and_connects_nothing),
 		cmocka_unit_test(it_has_no_file_but_the_disks),
+		cmocka_unit_test(it_has_no_other_flags),
+		cmocka_unit_test(it_sends_large_copies_to_threads),
+		cmocka_unit_test(it_says_when_it_has_done_something),
 	};
 
 	return cmocka_run_group_tests(tests, open_disk, close_disk);
