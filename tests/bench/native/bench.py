@@ -128,6 +128,8 @@ class Bench:
             try:
                 yield process
                 process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                raise Failed(f'{m.name}, {m.transport}: hangs: {process.output.read_text().strip()[-300:]}: {" ".join(argv)}') from None
             finally:
                 process.kill()
                 process.wait()
