@@ -10,6 +10,7 @@
 
 #include "host/doctor.h"
 #include "host/paths.h"
+#include "kernels/dir.h"
 #include "vmm/thread.h"
 #include "vmm/text.h"
 
@@ -253,7 +254,7 @@ static int print_text(const struct minivmm_config *c, enum minivmm_action what, 
 		config_version(out);
 		return 0;
 	case MINIVMM_ACTION_DOCTOR:
-		return doctor(out);
+		return doctor(out, dir_look);
 	case MINIVMM_ACTION_BOOT:
 	case MINIVMM_ACTION_COMMAND:
 		break;

@@ -311,6 +311,19 @@ static void check_memory(struct doctor_report *r)
 	}
 }
 
+static void check_cache(struct doctor_report *r)
+{
+	char path[PATH_MAX];
+	const char *reason = r->host->cache(path);
+
+	if (!reason)
+		doctor_say(r, GOOD, "kernel cache", "%s: the second start of a kernel is faster",
+			   path);
+	else
+		doctor_say(r, ABSENT, "kernel cache", "%s: %s: each start unpacks its kernel", path,
+			   reason);
+}
+
 int doctor_examine(const struct doctor_host *host, FILE *out)
 {
 	struct doctor_report r = { .host = host, .out = out };
@@ -321,6 +334,7 @@ int doctor_examine(const struct doctor_host *host, FILE *out)
 	check_useful(&r, "dev/vhost-vsock", "vhost=on of --vsock", "vhost_vsock");
 	check_io_uring(&r);
 	check_memory(&r);
+	check_cache(&r);
 	if (r.bad)
 		fprintf(out,
 			"\nNo stock kernel can run here: %u of the things that it needs fail%s.\n",
@@ -343,12 +357,13 @@ static int host_io_uring(void)
 	return fd < 0 ? -errno : 0;
 }
 
-int doctor(FILE *out)
+int doctor(FILE *out, doctor_cache_fn *cache)
 {
 	const struct doctor_host host = { .root = "",
 					  .kvm = host_ioctl,
 					  .try_guest = arch_try_guest,
-					  .io_uring = host_io_uring };
+					  .io_uring = host_io_uring,
+					  .cache = cache };
 
 	return doctor_examine(&host, out);
 }

@@ -43,14 +43,14 @@ static bool is_ours(int fd)
 	return fstat(fd, &st) == 0 && st.st_uid == geteuid();
 }
 
-/* Opens a directory in another one, which is closed. */
-static int descend(int above, const char *name, bool last)
+/* Opens a directory in another one, which is closed; makes it if it isn't there and make is set. */
+static int descend(int above, const char *name, bool last, bool make)
 {
 	AUTO_CLOSE int dir = above;
 	const int flags = DIRECTORY | (last ? O_NOFOLLOW : 0);
 	int fd = openat(dir, name, flags);
 
-	if (fd >= 0 || errno != ENOENT)
+	if (fd >= 0 || errno != ENOENT || !make)
 		return fd < 0 ? -errno : fd;
 	if (!is_ours(dir))
 		return -EACCES;
@@ -71,15 +71,16 @@ static int open_named(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-static int open_place(const struct place *p, bool named)
+static int open_place(const struct place *p, bool make)
 {
+	const bool named = !*p->below[ARRAY_SIZE(p->below) - 1];
 	int fd = named ? open_named(p->base) : open(p->base, DIRECTORY);
 
 	if (fd == -1)
 		return -errno;
 	for (size_t i = 0; i < ARRAY_SIZE(p->below) && fd >= 0; i++)
 		if (*p->below[i])
-			fd = descend(fd, p->below[i], i + 1 == ARRAY_SIZE(p->below));
+			fd = descend(fd, p->below[i], i + 1 == ARRAY_SIZE(p->below), make);
 	return fd;
 }
 
@@ -95,11 +96,18 @@ static const char *refuse(int fd)
 	return key_is_local(fd) ? NULL : "is not on a file system of this machine";
 }
 
+static void write_path(const struct place *p, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%s", p->base);
+	for (size_t i = 0; i < ARRAY_SIZE(p->below); i++)
+		if (*p->below[i])
+			snprintf(path + strlen(path), PATH_MAX - strlen(path), "/%s", p->below[i]);
+}
+
 int dir_open(const struct config *c)
 {
-	const bool named = c->kernel_cache.dir;
-	const enum log_level level = named ? LOG_WARN : LOG_INFO;
-	char path[PATH_MAX] = "";
+	const enum log_level level = c->kernel_cache.dir ? LOG_WARN : LOG_INFO;
+	char path[PATH_MAX];
 	const char *why;
 	struct place p;
 
@@ -107,21 +115,34 @@ int dir_open(const struct config *c)
 		log_info("kernel cache: there is no home directory");
 		return -ENOENT;
 	}
-	snprintf(path, sizeof(path), "%s", p.base);
-	for (size_t i = 0; i < ARRAY_SIZE(p.below); i++)
-		if (*p.below[i])
-			snprintf(path + strlen(path), sizeof(path) - strlen(path), "/%s",
-				 p.below[i]);
+	write_path(&p, path);
 	if (paths_guest_may_write(c, path)) {
 		log_info("kernel cache: %s: the guest may write there", path);
 		return -EPERM;
 	}
 
-	AUTO_CLOSE int fd = open_place(&p, named);
+	AUTO_CLOSE int fd = open_place(&p, true);
 
 	why = fd < 0 ? strerrordesc_np(-fd) : refuse(fd);
 	if (!why)
 		return take_fd(&fd);
 	log_msg(level, "kernel cache: %s: %s", path, why);
 	return -EACCES;
+}
+
+const char *dir_look(char path[PATH_MAX])
+{
+	const struct config none = { 0 };
+	struct place p;
+
+	strcpy(path, "~");
+	if (!find_place(&p, &none))
+		return "there is no home directory";
+	write_path(&p, path);
+
+	AUTO_CLOSE int fd = open_place(&p, false);
+
+	if (fd == -ENOENT)
+		return NULL;
+	return fd < 0 ? strerrordesc_np(-fd) : refuse(fd);
 }

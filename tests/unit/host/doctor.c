@@ -136,6 +136,9 @@ static void what_is_merely_useful_gets_its_command(void **state __unused)
 	put("sys/kernel/mm/ksm/run", "2\n"); /* stopped, and pages are separate again */
 	CAN_RUN("  -      merging (KSM)        switched off",
 		"-> echo 1 | sudo tee /sys/kernel/mm/ksm/run\n");
+	CAN_RUN("  ok     kernel cache         /home/you/kernels: the second start of a kernel is faster\n");
+	host.cache = "is not yours";
+	CAN_RUN("  -      kernel cache         /home/you/kernels: is not yours: each start unpacks its kernel\n");
 }
 
 int main(void)

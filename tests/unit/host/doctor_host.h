@@ -18,6 +18,7 @@
 static struct {
 	char root[64];
 	int api_version, missing_cap, try_guest, io_uring;
+	const char *cache; /* why there is none */
 	char *report;
 	int rc;
 } host;
@@ -42,6 +43,12 @@ static inline int fake_try_guest(int kvm_fd)
 static inline int fake_io_uring(void)
 {
 	return host.io_uring;
+}
+
+static inline const char *fake_cache(char path[PATH_MAX])
+{
+	strcpy(path, "/home/you/kernels");
+	return host.cache;
 }
 
 static inline void put(const char *path, const char *text)
@@ -82,6 +89,7 @@ static inline int setup(void **state __unused)
 	host.missing_cap = -1;
 	host.try_guest = TRY_RAN;
 	host.io_uring = 0;
+	host.cache = NULL;
 	put("proc/cpuinfo", CPUINFO("vmx sse"));
 	put("sys/module/kvm_intel/refcnt", "0\n");
 	put("sys/module/kvm_intel/parameters/nested", "Y\n");
@@ -116,7 +124,8 @@ static inline void examine(void)
 	const struct doctor_host h = { .root = host.root,
 				       .kvm = fake_kvm,
 				       .try_guest = fake_try_guest,
-				       .io_uring = fake_io_uring };
+				       .io_uring = fake_io_uring,
+				       .cache = fake_cache };
 	size_t len;
 	FILE *out;
 

@@ -169,6 +169,22 @@ static void the_guest_may_not_write_there(void **state __unused)
 	config_destroy(&c);
 }
 
+/* Without making it, and without a message. */
+static void the_doctor_only_looks(void **state __unused)
+{
+	char path[PATH_MAX];
+
+	make("d", 0700);
+	environment(in_dir("d"), NULL, NULL);
+	assert_null(dir_look(path));
+	assert_string_equal(path, in_dir("d/kernels"));
+	assert_int_equal(access(path, F_OK), -1);
+	make("d/kernels", 0755);
+	assert_non_null(strstr(dir_look(path), "open to others"));
+	environment(NULL, NULL, NULL);
+	assert_string_equal(dir_look(path), "there is no home directory");
+}
+
 static void it_is_on_this_machine(void **state __unused)
 {
 	struct config c = { .kernel_cache.dir = (char[]){ "/proc/self" } };
@@ -189,6 +205,7 @@ int main(void)
 		cmocka_unit_test(it_is_no_link),
 		cmocka_unit_test(nothing_is_made_in_somebody_elses_home),
 		cmocka_unit_test(the_guest_may_not_write_there),
+		cmocka_unit_test(the_doctor_only_looks),
 		cmocka_unit_test(it_is_on_this_machine),
 	};
 	char command[64];
