@@ -62,6 +62,21 @@ sees 512
 [[ $(value code) != 01000000 || $(value text) != ffffffff81000000 ]] || wrong+=("it is where it would be without --kaslr")
 point "Debian's kernel decompresses and places itself (--kaslr)"
 
+kept=$work/kernels
+boot "$look $where" --kernel-cache "$kept"
+ends 0
+prints_not "bad: "
+compgen -G "$kept/k-*" >/dev/null || wrong+=("there is no entry in the cache")
+point "its first start keeps Debian's kernel unpacked"
+boot "$look $where" --kernel-cache "$kept" --stats --cpus 2 --balloon
+ends 0
+logs '^ *decompressed  *0$'
+prints "processors 0-1"
+prints "code 01000000"
+prints "text ffffffff81000000"
+prints_not "bad: "
+point "the second maps it, and a balloon takes pages of it"
+
 with_script "$where"
 run --kernel "$from/vmlinux" --initrd "$initrd" --cpus 2 --memory 6G
 ends 0
@@ -221,7 +236,7 @@ point "a reset ends it, with status 0"
 
 before_retry='rm "$work/life"; new_disk life 1M'
 eval "$before_retry"
-boot "$life" --disk "$work/life" --on-reset restart --append reboot=k --cpus 2
+boot "$life" --disk "$work/life" --on-reset restart --append reboot=k --cpus 2 --kernel-cache "$kept"
 before_retry=
 ends 0
 is "lives" "$(grep -a life "$lines" | tr '\n' ' ')" "first life second life "
