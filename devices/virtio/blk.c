@@ -85,7 +85,8 @@ struct blk_request {
 };
 
 /* So many answers are published together: the line of used->idx goes to the driver's processor and
- * back once for them, and it need not wait for all that a round does. */
+ * back once for them, and it need not wait for all that a round does. If the host is waited for
+ * between two of them, each is published at once. */
 #define MAX_FILLED 8
 
 /* The result of starting a request: one of VIRTIO_BLK_S_*, or this. */
@@ -106,7 +107,7 @@ static void blk_answer(struct virtio_blk *b, struct blk_request *r, uint8_t stat
 	if (!b->dropping) {
 		STORE_ONCE(r->status, status);
 		virtq_fill(&b->vd.q[0], b->nr_filled++, r->head, r->used);
-		if (b->nr_filled == MAX_FILLED)
+		if (b->nr_filled == MAX_FILLED || disk_waits(&b->disk))
 			blk_publish(b);
 	}
 	b->idle[b->nr_idle++] = (uint16_t)(r - b->request);
@@ -179,6 +180,16 @@ static void blk_completions(struct loop_source *src, uint32_t events __unused)
 	b->vd.round = round_begin();
 	blk_run(b);
 	virtio_notify(&b->vd, &b->vd.q[0]);
+}
+
+static bool blk_look(struct loop_poller *p)
+{
+	struct virtio_blk *b = container_of(p, struct virtio_blk, poller);
+
+	if (!disk_has_done(&b->disk))
+		return false;
+	blk_completions(&b->completions, EPOLLIN);
+	return true;
 }
 
 /* -- starting: each returns a status, or STARTED --------------------------------------------- */
@@ -322,17 +333,20 @@ static int blk_kick(struct virtio_dev *vd, struct virtq *q)
 	return rc;
 }
 
-static int blk_activate(struct virtio_dev *vd)
+static int blk_watch(struct virtio_dev *vd, struct loop *loop)
 {
 	struct virtio_blk *b = container_of(vd, struct virtio_blk, vd);
+	int rc;
 
-	if (b->watched || b->completions.fd < 0)
+	if (b->completions.fd < 0)
 		return 0;
-	b->completions.lock = vd->lock;
-	int rc = loop_add(b->loop, &b->completions, EPOLLIN);
-
-	b->watched = rc == 0;
-	return rc;
+	b->completions.lock = b->poller.lock = vd->lock;
+	rc = loop_add(loop, &b->completions, EPOLLIN);
+	if (rc < 0)
+		return log_ret(rc, "--disk %s: epoll_ctl: %s", b->disk.path, strerrordesc_np(-rc));
+	loop_add_poller(loop, &b->poller);
+	b->loop = loop;
+	return 0;
 }
 
 static void blk_drop(struct virtio_blk *b)
@@ -418,15 +432,15 @@ static const struct virtio_ops blk_ops = {
 	.queue_size = VIRTQ_MAX_SIZE,
 	.config_size = CONFIG_SIZE,
 	.describe = blk_describe,
+	.start = blk_watch,
 	.kick = blk_kick,
-	.activate = blk_activate,
 	.reset = blk_reset,
 	.quiesce = blk_quiesce,
 	.config_read = blk_config_read,
 	.config_write = blk_config_write,
 };
 
-int virtio_blk_init(struct virtio_blk *b, const struct disk_options *o, struct loop *loop)
+int virtio_blk_init(struct virtio_blk *b, const struct disk_options *o)
 {
 	const uint64_t always = VIRTIO_BIT(VIRTIO_BLK_F_SEG_MAX) |
 				VIRTIO_BIT(VIRTIO_BLK_F_BLK_SIZE) |
@@ -438,7 +452,7 @@ int virtio_blk_init(struct virtio_blk *b, const struct disk_options *o, struct l
 	const char *id = o->id && *o->id ? o->id : slash ? slash + 1 : o->path;
 	int rc;
 
-	*b = (struct virtio_blk){ .options = *o, .loop = loop, .nr_idle = DISK_MAX_IN_FLIGHT };
+	*b = (struct virtio_blk){ .options = *o, .nr_idle = DISK_MAX_IN_FLIGHT };
 	virtio_init(&b->vd, &blk_ops,
 		    always | (o->readonly ? VIRTIO_BIT(VIRTIO_BLK_F_RO) : writable));
 	for (unsigned i = 0; i < DISK_MAX_IN_FLIGHT; i++)
@@ -448,6 +462,7 @@ int virtio_blk_init(struct virtio_blk *b, const struct disk_options *o, struct l
 	if (rc < 0)
 		return rc;
 	b->completions = (struct loop_source){ .fd = b->disk.event_fd, .fn = blk_completions };
+	b->poller.look = blk_look; /* rest: the descriptor always tells */
 	/* Most of this megabyte is never touched, so it takes no memory. */
 	b->request = calloc(DISK_MAX_IN_FLIGHT, sizeof(*b->request));
 	return b->request ? 0 : log_ret(-ENOMEM, "--disk %s: out of memory", o->path);
@@ -456,9 +471,11 @@ int virtio_blk_init(struct virtio_blk *b, const struct disk_options *o, struct l
 void virtio_blk_destroy(struct virtio_blk *b)
 {
 	blk_drop(b);
-	if (b->watched)
+	if (b->loop) {
 		loop_remove(b->loop, &b->completions);
-	b->watched = false;
+		loop_remove_poller(b->loop, &b->poller);
+	}
+	b->loop = NULL;
 	disk_close(&b->disk);
 	free(b->request);
 	b->request = NULL;

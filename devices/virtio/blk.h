@@ -19,9 +19,9 @@ struct virtio_blk {
 		bool writethrough; /* the driver set it in the configuration space */
 	} state;
 
-	struct loop *loop;
+	struct loop *loop;              /* has completions and poller; or NULL */
 	struct loop_source completions; /* the disk's event_fd, if it has one */
-	bool watched;                   /* completions is on the loop */
+	struct loop_poller poller;      /* looks for completions in memory */
 
 	/* Requests in flight. Each is answered or dropped before a reset, pause or save is over. */
 	struct blk_request *request; /* DISK_MAX_IN_FLIGHT of them */
@@ -33,8 +33,7 @@ struct virtio_blk {
 
 /* Opens the disk. What o points to outlives the device. Returns 0; or -errno, logged, with *b safe
  * to destroy. */
-int virtio_blk_init(struct virtio_blk *b, const struct disk_options *o,
-		    struct loop *loop) __must_check;
+int virtio_blk_init(struct virtio_blk *b, const struct disk_options *o) __must_check;
 
 /* The loop isn't running. Safe also after a failure, a second time, and when all of *b is zero. */
 void virtio_blk_destroy(struct virtio_blk *b);

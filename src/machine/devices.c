@@ -24,7 +24,7 @@ static int init_disk(struct machine *m, size_t i)
 		.dry = m->owner.dry,
 		.kept = MACHINE_KEPT(m, disk[i]),
 	};
-	int rc = virtio_blk_init(&m->disk[i], &o, loop);
+	int rc = virtio_blk_init(&m->disk[i], &o);
 
 	return rc == 0 ? machine_add_virtio(m, &m->disk[i].vd, loop) : rc;
 }

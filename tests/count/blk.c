@@ -24,7 +24,7 @@ static bool up(int image, struct disk_options o)
 	must(ftruncate(image, 1 * MIB) == 0);
 	must(loop_init(&loop) == 0);
 	log_set_level(LOG_QUIET);
-	if (virtio_blk_init(&b, &o, &loop) < 0)
+	if (virtio_blk_init(&b, &o) < 0)
 		return false;
 	driver_init(&d, &b.vd);
 	must(driver_start(&d,

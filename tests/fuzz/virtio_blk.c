@@ -80,7 +80,7 @@ static void target_init(struct target *t, bool ro)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", t->image);
 	rc = ftruncate(t->image, DISK_SIZE);
 	assert(rc == 0);
-	rc = virtio_blk_init(&t->b, &o, NULL);
+	rc = virtio_blk_init(&t->b, &o);
 	assert(rc == 0);
 	t->b.disk.engine = &late_engine;
 	driver_init(&t->d, &t->b.vd);

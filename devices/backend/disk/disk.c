@@ -413,6 +413,11 @@ bool disk_run(struct disk *d, struct round *round)
 	return has_room(d);
 }
 
+bool disk_waits(const struct disk *d)
+{
+	return d->engine->waits;
+}
+
 bool disk_has_done(const struct disk *d)
 {
 	return d->engine->has_done && d->engine->has_done(d);

@@ -117,6 +117,10 @@ void disk_submit(struct disk *d, struct disk_request *r);
  * their turn. */
 bool disk_run(struct disk *d, struct round *round);
 
+/* Returns whether requests are done one after the other, each of which the host may take its time
+ * for. */
+bool disk_waits(const struct disk *d);
+
 /* Returns whether the engine has done requests that disk_run() will find: a look at memory, without a
  * system call. event_fd is then readable, or will be soon. Any thread, without a lock: a hint. */
 bool disk_has_done(const struct disk *d);

@@ -99,7 +99,7 @@ static void rig_open(struct rig *t, const struct disk_options *how)
 	}
 	assert_int_equal(loop_init(&t->loop), 0);
 	o.path = t->path;
-	if (virtio_blk_init(&t->b, &o, &t->loop) < 0) {
+	if (virtio_blk_init(&t->b, &o) < 0) {
 		assert_int_equal(o.engine, DISK_ENGINE_URING);
 		virtio_blk_destroy(&t->b);
 		loop_destroy(&t->loop);
@@ -107,6 +107,7 @@ static void rig_open(struct rig *t, const struct disk_options *how)
 		skip();
 	}
 	driver_init(&t->d, &t->b.vd);
+	assert_int_equal(virtio_start(&t->b.vd, &t->loop), 0);
 }
 
 static void rig_up(struct rig *t, enum disk_engine engine)
@@ -1077,6 +1078,58 @@ static void answers_are_published_in_eights(void **state __unused)
 	rig_down(&t);
 }
 
+/* If the host is waited for between two answers, none of them waits. */
+static void answers_of_an_engine_that_waits_are_published_one_by_one(void **state __unused)
+{
+	struct disk_engine_ops slow = fake_engine;
+	struct rig t;
+
+	slow.waits = true;
+	rig_up_fake(&t, MODERN);
+	t.b.disk.engine = &slow;
+	for (unsigned i = 0; i < 3; i++) {
+		struct request r = request_make(&t, VIRTIO_BLK_T_IN, i, NULL, 0, 512);
+
+		request_send(&t, &r);
+	}
+	driver_kick(&t.d, 0);
+	for (unsigned n = 1; t.fake.nr; n++) {
+		fake_end(&t, 0, 0);
+		assert_int_equal(ring_used(&t.d.ring[0]), n);
+	}
+	assert_int_equal(ring_used(&t.d.ring[0]), 3);
+	rig_down(&t);
+}
+
+static bool completions_wait; /* in memory */
+
+static bool fake_has_done(const struct disk *d __unused)
+{
+	return completions_wait;
+}
+
+/* A loop that polls finds completions without asking the kernel. */
+static void completions_are_seen_in_memory(void **state __unused)
+{
+	struct disk_engine_ops looks = fake_engine;
+	struct request r;
+	struct rig t;
+
+	looks.has_done = fake_has_done;
+	rig_up_fake(&t, MODERN);
+	t.b.disk.engine = &looks;
+	r = request_make(&t, VIRTIO_BLK_T_IN, 1, NULL, 0, 512);
+	request_send(&t, &r);
+	driver_kick(&t.d, 0);
+	assert_false(t.b.poller.look(&t.b.poller));
+	fake_end(&t, 0, 0);
+	completions_wait = true;
+	assert_int_equal(ring_used(&t.d.ring[0]), 0);
+	assert_true(t.b.poller.look(&t.b.poller));
+	assert_int_equal(ring_used(&t.d.ring[0]), 1);
+	rig_down(&t);
+}
+
 static void a_quiet_disk_has_answered_all(void **state __unused)
 {
 	const struct virtio_blk_discard_write_zeroes ranges[] = { range_of(0, 8, 0),
@@ -1259,8 +1312,7 @@ static void destroy_is_safe_on_what_never_was(void **state __unused)
 
 	virtio_blk_destroy(&b);
 	capture_begin(&c);
-	assert_int_equal(virtio_blk_init(&b, &(struct disk_options){ .path = "/nowhere/at/all" },
-					 NULL),
+	assert_int_equal(virtio_blk_init(&b, &(struct disk_options){ .path = "/nowhere/at/all" }),
 			 -ENOENT);
 	capture_end(&c);
 	virtio_blk_destroy(&b);
@@ -1305,6 +1357,8 @@ int main(void)
 		cmocka_unit_test(answers_come_in_the_order_of_the_host),
 		cmocka_unit_test(a_reset_drops_what_is_in_flight),
 		cmocka_unit_test(answers_are_published_in_eights),
+		cmocka_unit_test(answers_of_an_engine_that_waits_are_published_one_by_one),
+		cmocka_unit_test(completions_are_seen_in_memory),
 		cmocka_unit_test(a_quiet_disk_has_answered_all),
 		WITH_BOTH(a_full_queue_is_quiet_when_it_is_done),
 		WITH_BOTH(resets_race_with_completions),
