@@ -75,6 +75,7 @@ extern const struct layout arch_layout;
  *  WORDS_CONSOLE     its console is the serial port
  *  WORDS_EARLY       it prints there until another console begins
  *  WORDS_EARLY_ONLY  strings, separated by commas: it prints there always, and no driver probes it
+ *  WORDS_NO_SEARCH   it doesn't search for what our machines never have
  *  WORDS_PANIC       kernel_left_panic() can tell a panic from a reset
  *
  * For people:

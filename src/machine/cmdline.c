@@ -86,6 +86,9 @@ static void add_command(FILE *f, const struct config *c)
 	add_panic(f, c->append);
 	for (size_t i = 0; i < ARRAY_SIZE(early_only) && c->serial.kind == HOST_NONE; i++)
 		add_default(f, c->append, early_only[i]);
+	add_default(f, c->append, WORDS_NO_SEARCH);
+	/* Debian's kernel spends half of its start on testing its ciphers. */
+	add_default(f, c->append, "cryptomgr.notests");
 	add_default(f, c->append, "random.trust_cpu=on");
 	add_default(f, c->append, "random.trust_bootloader=on");
 	add_default(f, c->append, "rdinit=" GUEST_INIT);

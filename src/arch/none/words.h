@@ -6,6 +6,7 @@
 #define WORDS_EARLY      "earlycon"
 #define WORDS_EARLY_ONLY "earlycon", "keep_bootcon"
 #define WORDS_PANIC      "reboot=cold"
+#define WORDS_NO_SEARCH  "pci=noearly"
 
 #define WORDS_NO_KVM "this build of minivmm has no architecture"
 

@@ -71,6 +71,7 @@ static void a_command_gets_a_quiet_kernel(void **state __unused)
 
 	assert_non_null(strstr(got, "quiet" PANIC));
 	assert_non_null(strstr(got, " rdinit=/minivmm/init"));
+	assert_non_null(strstr(got, " pci=noearly cryptomgr.notests "));
 	assert_null(strstr(got, "root="));
 	free(got);
 	c.command.console_log = "log";
