@@ -97,17 +97,30 @@ static void from_guest(unsigned batch __unused)
 	take_packets();   /* of credit */
 }
 
-static void to_guest(unsigned batch __unused)
+static void send_to_guest(uint32_t len)
 {
-	must(send(host, data, DATA, 0) == DATA);
+	must(send(host, data, len, 0) == len);
 	turn_loop(&loop);
-	must(take_packets() == DATA);
+	must(take_packets() == len);
 	put(VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0);
 	driver_kick(&d, VSOCK_TX); /* is not counted: a driver does it for many packets once */
 	take(&d.ring[VSOCK_TX], 1);
 }
 
+/* Its buffer is full. */
+static void to_guest(unsigned batch __unused)
+{
+	send_to_guest(DATA);
+}
+
+/* Its buffer has more room. */
+static void short_to_guest(unsigned batch __unused)
+{
+	send_to_guest(64);
+}
+
 const struct kind vsock_kinds[KINDS_MAX] = {
 	{ "vsock.from-guest", 1, up, from_guest, NULL },
 	{ "vsock.to-guest", 1, up, to_guest, NULL },
+	{ "vsock.short-to-guest", 1, up, short_to_guest, NULL },
 };

@@ -696,6 +696,36 @@ static void a_slow_reader_holds_up_the_guest_and_loses_nothing(void **state __un
 	rig_down(&t);
 }
 
+/* A read of the socket stops there: a short read does not mean that the socket is empty. */
+static void what_follows_descriptors_and_urgent_data_arrives(void **state __unused)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { .head = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct iovec iov = { (char[]){ 'a' }, 1 };
+	struct msghdr m = { NULL, 0, &iov, 1, &control, sizeof(control), 0 };
+	struct rig t;
+	uint32_t port;
+	int fd;
+
+	rig_up(&t);
+	fd = connected(&t, &port);
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	assert_int_equal(sendmsg(fd, &m, 0), 1);
+	assert_int_equal(send(fd, "b", 1, 0), 1);
+	assert_int_equal(*expect(&t, RW, 5000, port).data, 'a');
+	assert_int_equal(*expect(&t, RW, 5000, port).data, 'b');
+	assert_int_equal(send(fd, "c", 1, 0), 1);
+	if (send(fd, "!", 1, MSG_OOB) == 1) { /* Linux 5.15 and newer */
+		assert_int_equal(send(fd, "d", 1, 0), 1);
+		assert_int_equal(*expect(&t, RW, 5000, port).data, 'c');
+		assert_int_equal(*expect(&t, RW, 5000, port).data, 'd');
+	}
+	close(fd);
+	rig_down(&t);
+}
+
 /* Has anything happened that the loop would wake up for? */
 static bool wakes(const struct rig *t)
 {
@@ -1927,6 +1957,7 @@ int main(void)
 		cmocka_unit_test(the_guest_is_never_sent_more_than_it_has_room_for),
 		cmocka_unit_test(credit_counters_that_lie_end_the_connection),
 		cmocka_unit_test(a_slow_reader_holds_up_the_guest_and_loses_nothing),
+		cmocka_unit_test(what_follows_descriptors_and_urgent_data_arrives),
 		cmocka_unit_test(a_reader_wakes_the_loop_only_if_it_was_slow),
 		cmocka_unit_test(a_guest_that_sends_beyond_its_credit_is_cut_off),
 		cmocka_unit_test(each_direction_closes_alone),
