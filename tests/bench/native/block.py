@@ -21,7 +21,7 @@ WORKS = [
     ('64 KiB sequential reads, depth 4', 'op=read order=sequential size=64K depth=4 count=2000', 'disk', MMIO),
     ('1 MiB sequential reads, depth 1', 'op=read order=sequential size=1M depth=1 count=100', 'disk', MMIO),
     ('1 MiB sequential reads, depth 4', 'op=read order=sequential size=1M depth=4 count=200', 'disk', BOTH),
-    ('1 MiB sequential reads, depth 4, two busy processes beside', 'op=read order=sequential size=1M depth=4 count=50', 'busy', MMIO),
+    ('1 MiB sequential reads, depth 4, two busy processes beside', 'op=read order=sequential size=1M depth=4 count=400', 'busy', MMIO),
     ('4 KiB random reads, depth 1, a million cycles apart', 'op=read order=random size=4K depth=1 count=50 pause=1000000', 'disk', MMIO),
     ('4 KiB random writes, depth 1', 'op=write order=random size=4K depth=1 count=1500', 'disk', BOTH),
     ('4 KiB random writes, depth 32', 'op=write order=random size=4K depth=32 count=3000', 'disk', BOTH),
