@@ -17,6 +17,6 @@ tail -c +$(((1 + $(field 0x1f1 1)) * 512 + $(field 0x248 4) + 1)) "$work/debian"
 # The disk has no modules: it is for the tiny kernel, or is used after an initrd.
 truncate -s 32M "$work/disk"
 mke2fs -q -t ext4 -m 0 -d "$root" "$work/disk"
-add_modules virtio_blk button evdev
+add_modules virtio_blk virtio_balloon button evdev
 make_initrd
 in_bed linux.sh

@@ -75,7 +75,7 @@ prints "processors 0-1"
 prints "code 01000000"
 prints "text ffffffff81000000"
 prints_not "bad: "
-point "the second maps it, and a balloon takes pages of it"
+point "the second maps it, with two processors and a balloon"
 
 with_script "$where"
 run --kernel "$from/vmlinux" --initrd "$initrd" --cpus 2 --memory 6G
