@@ -9,9 +9,6 @@
  * silenced, and it does not become readable for a request that was completed by the submitting call
  * and has already been taken by run.
  *
- * A ring does whatever it is asked to, and a filter of system calls does not see it. Therefore,
- * before ours is used, it is restricted to the few operations below, on the disk's own file.
- *
  * No IORING_SETUP_SINGLE_ISSUER: a reset drains the ring on a vCPU's thread. What a thread has
  * submitted to a file or block device is done even if the thread ends before that.
  */
@@ -19,54 +16,23 @@
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 
 #include "backend/disk/disk_impl.h"
-
-#define RING_FILE 0 /* index of the disk's file among the ring's own */
-
-/* io_uring_register(2). Debian's shared liburing 2.3 doesn't export functions for what we need. */
-static int ring_register(const struct io_uring *ring, unsigned what, void *arg, unsigned nr)
-{
-	return syscall(SYS_io_uring_register, ring->ring_fd, what, arg, nr) < 0 ? -errno : 0;
-}
-
-/* Allows the ring a few operations; it refuses all others from here on. */
-static int uring_restrict(struct io_uring *ring, int fd)
-{
-	struct io_uring_restriction only[] = {
-		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READV },
-		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITEV },
-		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FSYNC },
-		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FALLOCATE },
-		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_NOP },
-		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = IOSQE_ASYNC },
-		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED, .sqe_flags = IOSQE_FIXED_FILE },
-	};
-	int rc = io_uring_register_files(ring, &fd, 1);
-
-	if (rc == 0)
-		rc = ring_register(ring, IORING_REGISTER_RESTRICTIONS, only, ARRAY_SIZE(only));
-	return rc == 0 ? ring_register(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0) : rc;
-}
+#include "backend/io_ring.h"
 
 static int uring_start(struct disk *d)
 {
-	struct io_uring_params p = { .flags = IORING_SETUP_R_DISABLED };
+	static const uint8_t only[] = { IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
+					IORING_OP_FALLOCATE, IORING_OP_NOP };
 	struct io_uring *ring = calloc(1, sizeof(*ring));
 	int rc;
 
 	if (!ring)
 		return -ENOMEM;
-	rc = io_uring_queue_init_params(DISK_MAX_IN_FLIGHT, ring, &p);
-	if (rc == 0) {
-		rc = uring_restrict(ring, d->fd);
-		if (rc < 0)
-			io_uring_queue_exit(ring);
-	}
+	rc = io_ring_open(ring, DISK_MAX_IN_FLIGHT, d->fd, only, ARRAY_SIZE(only));
 	if (rc < 0) {
 		free(ring);
-		return rc == -EINVAL ? -ENOSYS : rc; /* Linux before 5.10 */
+		return rc;
 	}
 	d->uring = ring;
 	d->event_fd = ring->ring_fd;
@@ -98,20 +64,20 @@ static void uring_submit(struct disk *d, struct disk_request *r)
 	assert(sqe); /* the ring has DISK_MAX_IN_FLIGHT of them */
 	switch (r->op) {
 	case DISK_READ:
-		io_uring_prep_readv(sqe, RING_FILE, r->iov, r->nr_iov, r->off);
+		io_uring_prep_readv(sqe, IO_RING_FILE, r->iov, r->nr_iov, r->off);
 		break;
 	case DISK_WRITE:
-		io_uring_prep_writev(sqe, RING_FILE, r->iov, r->nr_iov, r->off);
+		io_uring_prep_writev(sqe, IO_RING_FILE, r->iov, r->nr_iov, r->off);
 		break;
 	case DISK_FLUSH:
-		io_uring_prep_fsync(sqe, RING_FILE, IORING_FSYNC_DATASYNC);
+		io_uring_prep_fsync(sqe, IO_RING_FILE, IORING_FSYNC_DATASYNC);
 		break;
 	case DISK_DISCARD:
 	case DISK_ZERO:
 		if (is_by_hand(d, r))
 			io_uring_prep_nop(sqe); /* done when it comes back: uring_complete() */
 		else
-			io_uring_prep_fallocate(sqe, RING_FILE, disk_fallocate_mode(r),
+			io_uring_prep_fallocate(sqe, IO_RING_FILE, disk_fallocate_mode(r),
 						(off_t)r->off, (off_t)r->len);
 		break;
 	}
