@@ -173,6 +173,18 @@ static void net_link(void *ctx, bool up)
 
 /* -- the device ------------------------------------------------------------------------------ */
 
+/* A host answers many frames at once. A loop that polls is to find that without waiting until it asks
+ * for events again. */
+static int net_transmit_and_look(struct virtio_net *n, unsigned pair)
+{
+	const int rc = net_transmit(n, pair);
+
+	if (rc < 0 || !n->vd.looked_at || round_is_over(&n->vd.round) ||
+	    !net_live(n, &n->vd.q[NET_RX(pair)]))
+		return rc;
+	return net_receive(n, pair);
+}
+
 static int net_kick(struct virtio_dev *vd, struct virtq *q)
 {
 	struct virtio_net *n = container_of(vd, struct virtio_net, vd);
@@ -187,7 +199,7 @@ static int net_kick(struct virtio_dev *vd, struct virtq *q)
 	q->quiet = true;
 	if (n->vhost) /* it was stopped by quiesce, and goes on */
 		return net_vhost_start(n, pair);
-	return index == NET_RX(pair) ? net_refilled(n, pair) : net_transmit(n, pair);
+	return index == NET_RX(pair) ? net_refilled(n, pair) : net_transmit_and_look(n, pair);
 }
 
 static int net_activate(struct virtio_dev *vd)

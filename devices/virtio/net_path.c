@@ -3,8 +3,8 @@
  * The way of a frame between the backend and guest memory, without a copy.
  *
  * Receiving. The backend reads straight into buffers of the guest's. The length of the next frame
- * is not known before, so chains are popped until they have room for the longest one, and stay
- * staged. A frame takes the chains that it fills (one, if the driver does not merge buffers); the
+ * is not known before, so chains are popped until they have room for one like the last ones, and
+ * stay staged. A frame takes the chains that it fills (one, if the driver does not merge buffers); the
  * others wait for the next frame. After them comes a spare buffer of ours, for a frame that comes
  * when the guest is short of buffers. What it receives is copied as soon as the driver has made
  * more buffers available; a frame that can never fit is dropped.
@@ -47,14 +47,27 @@ struct net_stage {
 	struct iovec iov[NET_MAX_IOV]; /* the last is for the spare buffer */
 };
 
+/*
+ * Frames of the guest's. As many as are there are sent at once; those that the backend has no room
+ * for stay.
+ */
+struct net_batch {
+	unsigned first, nr, nr_iov; /* frame[first..nr) are to be sent; iov[0..nr_iov) are theirs */
+	uint16_t head[NET_BATCH];
+	struct net_frame frame[NET_BATCH];
+	struct iovec iov[NET_BATCH_IOV];
+};
+
+#define LARGE 32
+
 struct net_pair {
 	struct net_stage stage;
 	bool starved;        /* there are no buffers: a kick is expected */
+	unsigned large;      /* > 0: there was a frame longer than a packet among the last LARGE */
 	uint32_t held_len;   /* length of a frame that ends in spare; 0: there is none */
 	uint32_t held_there; /* bytes of it that are already in staged buffers */
 
-	struct virtq_chain tx; /* was popped, but the backend had no room for it */
-	bool tx_held;
+	struct net_batch batch;
 
 	uint8_t spare[NET_MAX_FRAME + 1]; /* one byte more, so that too long a frame is seen */
 };
@@ -121,12 +134,17 @@ static void stage_write(struct net_stage *s, uint64_t off, const void *src, size
 	}
 }
 
-/* Returns how much room a frame should find. More is of no use; less costs a copy at worst. */
-static uint64_t net_room_wanted(const struct virtio_net *n)
+/* Of a packet that was not put together from several. */
+static uint64_t net_packet_room(const struct virtio_net *n)
 {
-	if (n->state.features & NET_GUEST_SEGMENTS)
-		return NET_MAX_FRAME;
 	return max(n->mtu, 1500u) + 18 + NET_HDR_LEN;
+}
+
+/* Returns how much room the next frame should find. More makes its read dearer, and less costs a
+ * copy. */
+static uint64_t net_room_wanted(const struct virtio_net *n, const struct net_pair *p)
+{
+	return p->large ? NET_MAX_FRAME : net_packet_room(n);
 }
 
 /* Returns 1: there is room for wanted bytes (if buffers are not merged: for a chain); 0: there is
@@ -224,6 +242,7 @@ static int take_frame(struct virtio_net *n, unsigned pair, struct virtq *q)
 	len = n->backend->ops->receive(n->backend, pair, iov, s->nr_iov + 1);
 	if (len == -EAGAIN)
 		return 0;
+	p->large = len > (ssize_t)net_packet_room(n) ? LARGE : p->large - (p->large > 0);
 	if (len < (ssize_t)NET_HDR_LEN || len > (ssize_t)NET_MAX_FRAME)
 		n->rx_lost++;
 	else if ((uint64_t)len <=
@@ -238,10 +257,11 @@ int net_receive(struct virtio_net *n, unsigned pair)
 {
 	struct net_pair *p = &n->pair[pair];
 	struct virtq *q = &n->vd.q[NET_RX(pair)];
-	uint64_t wanted = net_room_wanted(n);
 	int rc = 1;
 
 	while (!p->starved && rc > 0 && !round_is_over(&n->vd.round)) {
+		const uint64_t wanted = net_room_wanted(n, p);
+
 		rc = stage_fill(n, &p->stage, q, max(wanted, (uint64_t)p->held_len));
 		if (rc < 0)
 			return rc;
@@ -292,51 +312,102 @@ void net_drop_rx(struct virtio_net *n, unsigned pair)
 
 /* -- transmitting ---------------------------------------------------------------------------- */
 
-/* False: the backend has no room, and says when it has. */
-static bool send_frame(struct virtio_net *n, unsigned pair, const struct virtq_chain *c)
+/* Sends frames, one at a time. Returns as send_batch(). */
+static unsigned send_each(struct virtio_net *n, unsigned pair, const struct net_frame *frame,
+			  unsigned nr)
 {
-	ssize_t rc = -EMSGSIZE;
+	for (unsigned i = 0; i < nr; i++) {
+		const struct net_frame *f = &frame[i];
+		const ssize_t rc = n->backend->ops->send(n->backend, pair, f->iov, f->nr);
 
-	if (c->out_len <= NET_MAX_FRAME)
-		rc = n->backend->ops->send(n->backend, pair, c->iov, c->nr_out);
-	if (rc == -EAGAIN)
+		if (rc == -EAGAIN)
+			return i;
+		n->tx_lost += rc < 0;
+	}
+	return nr;
+}
+
+/* Sends all frames of the batch. False: the backend has no room for some, and says when it has. */
+static bool batch_send(struct virtio_net *n, unsigned pair, struct virtq *q)
+{
+	const struct net_backend_ops *ops = n->backend->ops;
+	struct net_batch *b = &n->pair[pair].batch;
+	const struct net_frame *frame = &b->frame[b->first];
+	const unsigned nr = b->nr - b->first;
+	unsigned sent;
+
+	if (nr == 0)
+		return true;
+	if (nr > 1 && ops->send_batch)
+		sent = ops->send_batch(n->backend, pair, frame, nr, &n->tx_lost);
+	else
+		sent = send_each(n, pair, frame, nr);
+	for (unsigned i = 0; i < sent; i++)
+		virtq_fill(q, i, b->head[b->first + i], 0);
+	virtq_publish(q, sent);
+	b->first += sent;
+	if (sent < nr)
 		return false;
-	n->tx_lost += rc < 0;
+	b->first = b->nr = b->nr_iov = 0;
 	return true;
 }
 
-/* Returns 1: there is a chain in p->tx; 0: the queue is empty, and the driver will kick;
- * -EPROTO. */
-static int next_chain(struct virtio_net *n, struct net_pair *p, struct virtq *q)
+static bool batch_has_room(const struct net_batch *b)
 {
-	int rc;
+	return b->nr < NET_BATCH && b->nr_iov + VIRTQ_MAX_SIZE <= ARRAY_SIZE(b->iov);
+}
 
-	if (p->tx_held)
-		return 1;
-	rc = virtq_pop(q, &p->tx);
-	while (rc == 0 && virtio_want_kick(&n->vd, q)) {
-		rc = virtq_begin(q);
-		if (rc > 0)
-			rc = virtq_pop(q, &p->tx);
-	}
-	if (rc > 0 && p->tx.out_len < NET_HDR_LEN)
+/* Adds the driver's next frame. Returns as virtq_pop(); but also 0 before one that is too long, until
+ * the batch has been sent, so that what is in it are the last chains that were popped. */
+static int batch_add(struct virtio_net *n, struct net_batch *b, struct virtq *q)
+{
+	struct iovec *iov = &b->iov[b->nr_iov];
+	struct virtq_chain c;
+	const int rc = virtq_pop(q, &c);
+
+	if (rc <= 0)
+		return rc;
+	if (c.out_len < NET_HDR_LEN)
 		return -EPROTO;
-	p->tx_held = rc > 0;
-	return rc;
+	if (c.out_len > NET_MAX_FRAME && b->nr > 0) {
+		virtq_unpop(q, 1);
+		return 0;
+	}
+	round_spend(&n->vd.round, c.out_len);
+	if (c.out_len > NET_MAX_FRAME) {
+		n->tx_lost++;
+		virtq_push(q, c.head, 0);
+		return 1;
+	}
+	memcpy(iov, c.iov, c.nr_out * sizeof(*iov));
+	b->head[b->nr] = c.head;
+	b->frame[b->nr++] = (struct net_frame){ iov, c.nr_out, c.out_len };
+	b->nr_iov += c.nr_out;
+	return 1;
+}
+
+/* Are there more frames? If not, the driver will kick. Returns as virtq_begin(). */
+static int more_frames(struct virtio_net *n, struct virtq *q)
+{
+	const int rc = virtq_begin(q);
+
+	return rc == 0 && virtio_want_kick(&n->vd, q) ? virtq_begin(q) : rc;
 }
 
 int net_transmit(struct virtio_net *n, unsigned pair)
 {
-	struct net_pair *p = &n->pair[pair];
+	struct net_batch *b = &n->pair[pair].batch;
 	struct virtq *q = &n->vd.q[NET_TX(pair)];
 	int rc = 1;
 
-	while (!round_is_over(&n->vd.round) && (rc = next_chain(n, p, q)) > 0) {
-		if (!send_frame(n, pair, &p->tx))
-			break;
-		p->tx_held = false;
-		virtq_push(q, p->tx.head, 0);
-		round_spend(&n->vd.round, p->tx.out_len);
+	while (batch_send(n, pair, q) && rc > 0 && !round_is_over(&n->vd.round)) {
+		do
+			rc = batch_add(n, b, q);
+		while (rc > 0 && batch_has_room(b) && !round_is_over(&n->vd.round));
+		if (rc == 0 && b->nr == 0)
+			rc = more_frames(n, q);
+		else if (rc == 0)
+			rc = 1;
 	}
 	if (round_is_over(&n->vd.round))
 		virtio_again(&n->vd, NET_TX(pair));
@@ -346,7 +417,9 @@ int net_transmit(struct virtio_net *n, unsigned pair)
 
 void net_drop_tx(struct virtio_net *n, unsigned pair)
 {
-	n->pair[pair].tx_held = false;
+	struct net_batch *b = &n->pair[pair].batch;
+
+	b->first = b->nr = b->nr_iov = 0;
 }
 
 void net_give_back(struct virtio_net *n, unsigned pair)
@@ -356,6 +429,6 @@ void net_give_back(struct virtio_net *n, unsigned pair)
 	n->rx_lost += p->held_len > 0;
 	virtq_unpop(&n->vd.q[NET_RX(pair)], p->stage.nr);
 	forget_rx(p);
-	virtq_unpop(&n->vd.q[NET_TX(pair)], p->tx_held);
-	p->tx_held = false;
+	virtq_unpop(&n->vd.q[NET_TX(pair)], p->batch.nr - p->batch.first);
+	net_drop_tx(n, pair);
 }

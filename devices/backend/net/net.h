@@ -27,8 +27,17 @@
 #define NET_MAX_FRAME (65535 + 18 + NET_HDR_LEN)
 #define NET_MAX_IOV   1024 /* of one frame; readv() takes no more */
 #define NET_MAX_PAIRS 16
+#define NET_BATCH     32  /* frames that are sent at once, */
+#define NET_BATCH_IOV 512 /* and iovecs of all of them */
 
 struct net_backend;
+
+/* A frame of the guest's, header first. */
+struct net_frame {
+	const struct iovec *iov;
+	unsigned nr;
+	size_t len; /* bytes in iov: NET_HDR_LEN to NET_MAX_FRAME */
+};
 
 struct net_backend_ops {
 	const char *name;
@@ -39,6 +48,11 @@ struct net_backend_ops {
 	 * Returns its length; -EAGAIN: there is no room, and nothing was taken; ready() says when
 	 * there is room (perhaps never); another -errno: this frame is lost. */
 	ssize_t (*send)(struct net_backend *b, unsigned pair, const struct iovec *iov, unsigned nr);
+	/* The same for 1 to NET_BATCH frames, in order, with fewer system calls. Returns how many
+	 * it took, and adds to *lost how many of those were lost; fewer than nr: there is no room
+	 * for the next. NULL: send() is as good. */
+	unsigned (*send_batch)(struct net_backend *b, unsigned pair, const struct net_frame *frame,
+			       unsigned nr, uint64_t *lost);
 	/* Reads one frame for the guest, header first, into iov, which has room for more than
 	 * NET_MAX_FRAME. Returns its bytes; -EAGAIN: there is none, and ready() says when there is;
 	 * another -errno: a frame was lost (a frame is never cut). */

@@ -4,7 +4,8 @@
  * order: what QEMU's -netdev stream and passt speak. We connect; the other end listens.
  *
  * One read takes as many frames as the buffer holds. The guest's frames are sent from where they
- * are; when the socket takes only a part of one, the rest is kept and goes before anything else.
+ * are, all that there are at once; when the socket takes only a part of one, the rest is kept and
+ * goes before anything else.
  *
  * When the peer goes away, the link is down, and we try to connect again every second, in the
  * directory that the socket was in at the start. The same happens when the peer gets out of step,
@@ -228,44 +229,120 @@ static bool socket_flush(struct net_socket *s)
 	return true;
 }
 
-static ssize_t socket_again(struct net_socket *s)
+static void socket_again(struct net_socket *s)
 {
 	s->blocked = true;
 	socket_watch(s);
-	return -EAGAIN;
 }
 
-static ssize_t socket_send(struct net_backend *b, unsigned pair __unused, const struct iovec *iov,
-			   unsigned nr)
+static bool is_frame(const struct net_frame *f)
+{
+	return f->nr <= VIRTQ_MAX_SIZE && f->len >= NET_HDR_LEN + NET_MIN_WIRE &&
+	       f->len <= NET_MAX_FRAME;
+}
+
+/* How many bytes of the stream it is. */
+static size_t on_wire(const struct net_frame *f)
+{
+	return is_frame(f) ? LENGTH_SIZE + f->len - NET_HDR_LEN : 0;
+}
+
+static uint32_t wire_length(const struct net_frame *f)
+{
+	return htobe32((uint32_t)(f->len - NET_HDR_LEN));
+}
+
+/* Puts the bytes of all frames into out, which has room. Returns the number of iovecs. */
+static size_t gather(struct iovec *out, uint32_t length[NET_BATCH], const struct net_frame *frame,
+		     unsigned nr)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < nr; i++) {
+		const struct net_frame *f = &frame[i];
+
+		if (!is_frame(f))
+			continue;
+		length[i] = wire_length(f);
+		out[n++] = (struct iovec){ &length[i], LENGTH_SIZE };
+		n += net_iov_skip(out + n, f->iov, f->nr, NET_HDR_LEN);
+	}
+	return n;
+}
+
+/* Keeps what follows the first skip bytes of a frame. */
+static void socket_keep(struct net_socket *s, const struct net_frame *f, size_t skip)
+{
+	const uint32_t length = wire_length(f);
+	const size_t head = LENGTH_SIZE - min(skip, (size_t)LENGTH_SIZE);
+
+	s->rest_off = 0;
+	s->rest_len = on_wire(f) - skip;
+	memcpy(s->rest, (const uint8_t *)&length + LENGTH_SIZE - head, head);
+	net_iov_read(s->rest + head, s->rest_len - head, f->iov, f->nr,
+		     NET_HDR_LEN + skip + head - LENGTH_SIZE);
+	socket_watch(s);
+}
+
+/* The socket has taken len bytes of these frames. Returns as send_batch(). */
+static unsigned socket_took(struct net_socket *s, const struct net_frame *frame, unsigned nr,
+			    size_t len, uint64_t *lost)
+{
+	for (unsigned i = 0; i < nr; i++) {
+		const size_t all = on_wire(&frame[i]);
+
+		if (all && len == 0) {
+			socket_again(s);
+			return i;
+		}
+		if (len < all)
+			socket_keep(s, &frame[i], len);
+		len -= min(len, all);
+		*lost += all == 0;
+	}
+	return nr;
+}
+
+static unsigned socket_send_batch(struct net_backend *b, unsigned pair __unused,
+				  const struct net_frame *frame, unsigned nr, uint64_t *lost)
 {
 	struct net_socket *s = to_socket(b);
-	const size_t len = net_iov_len(iov, nr);
-	struct iovec out[1 + VIRTQ_MAX_SIZE];
+	struct iovec out[NET_BATCH_IOV + NET_BATCH];
+	uint32_t length[NET_BATCH];
 	struct msghdr msg = { .msg_iov = out };
-	uint32_t length;
-	ssize_t n;
+	ssize_t n = 0;
 
-	if (s->src.fd < 0)
-		return -ENOTCONN;
-	if (nr > VIRTQ_MAX_SIZE || len < NET_HDR_LEN + NET_MIN_WIRE || len > NET_MAX_FRAME)
-		return -EMSGSIZE;
-	if (!socket_flush(s))
-		return socket_again(s);
-	length = htobe32((uint32_t)(len - NET_HDR_LEN));
-	out[0] = (struct iovec){ &length, LENGTH_SIZE };
-	msg.msg_iovlen = 1 + net_iov_skip(out + 1, iov, nr, NET_HDR_LEN);
-	n = sendmsg(s->src.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? socket_again(s) : -errno;
-	s->rest_off = 0;
-	s->rest_len = LENGTH_SIZE + len - NET_HDR_LEN - (size_t)n;
-	if (s->rest_len) {
-		const unsigned left = net_iov_skip(out, out, (unsigned)msg.msg_iovlen, (size_t)n);
-
-		net_iov_read(s->rest, s->rest_len, out, left, 0);
-		socket_watch(s);
+	if (s->src.fd < 0) {
+		*lost += nr;
+		return nr;
 	}
-	return (ssize_t)len;
+	if (!socket_flush(s)) {
+		socket_again(s);
+		return 0;
+	}
+	msg.msg_iovlen = gather(out, length, frame, nr);
+	if (msg.msg_iovlen)
+		n = sendmsg(s->src.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		*lost += nr;
+		return nr;
+	}
+	return socket_took(s, frame, nr, (size_t)max(n, (ssize_t)0), lost);
+}
+
+static ssize_t socket_send(struct net_backend *b, unsigned pair, const struct iovec *iov,
+			   unsigned nr)
+{
+	const struct net_frame f = { iov, nr, net_iov_len(iov, nr) };
+	uint64_t lost = 0;
+
+	if (to_socket(b)->src.fd < 0)
+		return -ENOTCONN;
+	if (!is_frame(&f))
+		return -EMSGSIZE;
+	if (socket_send_batch(b, pair, &f, 1, &lost) == 0)
+		return -EAGAIN;
+	return lost ? -errno : (ssize_t)f.len; /* it was just sendmsg() that failed */
 }
 
 /* -- the backend ----------------------------------------------------------------------------- */
@@ -338,6 +415,7 @@ static const struct net_backend_ops socket_ops = {
 	.name = "socket",
 	.start = socket_start,
 	.send = socket_send,
+	.send_batch = socket_send_batch,
 	.receive = socket_receive,
 	.want_frames = socket_want_frames,
 	.destroy = socket_destroy,

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include <sys/ioctl.h>
 
 #include "backend/net/link.h"
+#include "backend/net/ring.h"
 #include "backend/net/script.h"
 #include "vmm/log.h"
 
@@ -34,8 +36,11 @@
 
 #define BIT(f) (1ull << (f))
 
+#define RING_FROM 4 /* frames; for fewer, it isn't worth while to make a ring */
+
 struct tap_queue {
 	struct loop_source src; /* src.fd: owned */
+	struct net_ring ring;   /* is made when it is first of use */
 	struct net_tap *tap;
 };
 
@@ -44,6 +49,7 @@ struct net_tap {
 	const char *option;
 	char name[IFNAMSIZ];
 	bool headers;         /* frames have a virtio-net header on this descriptor, too */
+	bool unlimited;       /* it never says that it has no room */
 	struct loop *loop;    /* NULL before it was started */
 	unsigned pairs;       /* attached ones */
 	uint64_t features;    /* those in force */
@@ -131,8 +137,30 @@ static ssize_t tap_send(struct net_backend *b, unsigned pair, const struct iovec
 		nr = without_header(iov, nr, rest, false);
 		iov = rest;
 	}
-	n = writev(t->queue[pair].src.fd, iov, (int)nr);
+	if (nr == 1)
+		n = write(t->queue[pair].src.fd, iov->iov_base, iov->iov_len);
+	else
+		n = writev(t->queue[pair].src.fd, iov, (int)nr);
 	return n < 0 ? -errno : n;
+}
+
+static unsigned tap_send_batch(struct net_backend *b, unsigned pair, const struct net_frame *frame,
+			       unsigned nr, uint64_t *lost)
+{
+	struct net_tap *t = tap_of(b);
+	struct tap_queue *q = &t->queue[pair];
+	unsigned done = 0;
+
+	if (t->headers && t->unlimited && nr >= RING_FROM)
+		done = net_ring_write(&q->ring, q->src.fd, frame, nr, lost);
+	for (; done < nr; done++) {
+		const ssize_t n = tap_send(b, pair, frame[done].iov, frame[done].nr);
+
+		if (n == -EAGAIN)
+			break;
+		*lost += n < 0;
+	}
+	return done;
 }
 
 static ssize_t tap_receive(struct net_backend *b, unsigned pair, const struct iovec *iov,
@@ -207,6 +235,7 @@ static void tap_destroy(struct net_backend *b)
 	for (unsigned i = 0; i < NET_MAX_PAIRS; i++) {
 		if (t->loop && t->queue[i].src.fd >= 0)
 			loop_remove(t->loop, &t->queue[i].src);
+		net_ring_close(&t->queue[i].ring);
 		close_fd(&t->queue[i].src.fd);
 	}
 	free(t);
@@ -216,6 +245,7 @@ static const struct net_backend_ops tap_ops = {
 	.name = "tap",
 	.start = tap_start,
 	.send = tap_send,
+	.send_batch = tap_send_batch,
 	.receive = tap_receive,
 	.want_frames = tap_want_frames,
 	.set_features = tap_set_features,
@@ -240,54 +270,6 @@ static struct net_tap *tap_new(const char *option, unsigned pairs)
 	for (unsigned i = 0; i < NET_MAX_PAIRS; i++)
 		t->queue[i] = (struct tap_queue){ .src = { .fd = -1 }, .tap = t };
 	return t;
-}
-
-/* Logs the commands by which root allows, once, what this user may not do. */
-int net_tap_not_allowed(const struct net_tap_options *o)
-{
-	const char *name = o->name ?: "mvm0";
-	char mtu[32] = "", bridge[32] = "";
-
-	if (o->mtu)
-		snprintf(mtu, sizeof(mtu), " mtu %u", o->mtu);
-	if (o->bridge)
-		snprintf(bridge, sizeof(bridge), " master %s", o->bridge);
-	return log_ret(
-		-EPERM,
-		"%s: making or changing an interface needs CAP_NET_ADMIN. Run once: sudo ip tuntap add dev %s mode tap user $USER%s && sudo ip link set %s%s%s up; then use --net tap=%s. Or use --net user, which needs no privileges",
-		o->option, name, o->pairs > 1 ? " multi_queue" : "", name, mtu, bridge, name);
-}
-
-int net_tap_wrong_kind(const struct net_tap_options *o)
-{
-	return log_ret(
-		-EINVAL,
-		"%s: that interface is not a TAP, or was made %s multi_queue; name another, or let minivmm make one: tap=auto",
-		o->option, o->pairs > 1 ? "without" : "with");
-}
-
-int net_tap_not_one(const char *option, int fd)
-{
-	return log_ret(-EINVAL,
-		       "%s: descriptor %d is not a TAP; pass one that TUNSETIFF has made a TAP",
-		       option, fd);
-}
-
-int net_tap_open_device(const char *option)
-{
-	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd < 0 && (errno == ENOENT || errno == ENODEV))
-		return log_ret(
-			-errno,
-			"%s: this host has no /dev/net/tun; load its module: sudo modprobe tun",
-			option);
-	if (fd < 0 && errno == EACCES)
-		return log_ret(
-			-EACCES,
-			"%s: you may not open /dev/net/tun; minivmm doctor says how to change that. Or use --net user, which needs no privileges",
-			option);
-	return fd < 0 ? log_errno("%s: /dev/net/tun", option) : fd;
 }
 
 static int open_queue(struct net_tap *t, const struct net_tap_options *o, unsigned i)
@@ -417,11 +399,16 @@ static int tap_take(struct net_tap *t, const struct kept *k)
 /* Ends the opening of a TAP: rc says how it went. */
 static int tap_finish(struct net_tap *t, struct net_backend **b, int rc)
 {
-	if (rc < 0)
+	int room;
+
+	if (rc < 0) {
 		tap_destroy(&t->b);
-	else
-		*b = &t->b;
-	return rc;
+		return rc;
+	}
+	/* The kernel's default is INT_MAX. */
+	t->unlimited = ioctl(t->queue[0].src.fd, TUNGETSNDBUF, &room) == 0 && room == INT_MAX;
+	*b = &t->b;
+	return 0;
 }
 
 int net_tap_open(const struct net_tap_options *o, struct net_backend **b)

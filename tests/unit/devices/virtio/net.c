@@ -23,10 +23,12 @@ struct plug {
 	size_t frame_len[512];
 	unsigned first, nr;
 	int receive_error; /* instead of the next frame */
+	size_t room_found; /* by the last frame, but for the spare buffer */
 
 	uint8_t last[NET_MAX_FRAME + 8]; /* of the guest */
 	size_t last_len;
-	unsigned sent;
+	unsigned sent, batches;
+	unsigned room; /* that a batch finds */
 	int send_error;
 
 	bool wanted[NET_MAX_PAIRS], destroyed;
@@ -62,6 +64,24 @@ static ssize_t plug_send(struct net_backend *b, unsigned pair __unused, const st
 	return (ssize_t)p->last_len;
 }
 
+static unsigned plug_send_batch(struct net_backend *b, unsigned pair, const struct net_frame *frame,
+				unsigned nr, uint64_t *lost)
+{
+	struct plug *p = plug_of(b);
+	const unsigned took = min(nr, p->room);
+
+	assert_in_range(nr, 1, NET_BATCH);
+	p->batches++;
+	for (unsigned i = 0; i < took; i++) {
+		const ssize_t n = plug_send(b, pair, frame[i].iov, frame[i].nr);
+
+		assert_true(n < 0 || (size_t)n == frame[i].len);
+		*lost += n < 0;
+	}
+	p->room -= took;
+	return took;
+}
+
 static ssize_t plug_receive(struct net_backend *b, unsigned pair __unused, const struct iovec *iov,
 			    unsigned nr)
 {
@@ -72,6 +92,7 @@ static ssize_t plug_receive(struct net_backend *b, unsigned pair __unused, const
 	for (unsigned i = 0; i < nr; i++)
 		room += iov[i].iov_len;
 	assert_true(room > NET_MAX_FRAME);
+	p->room_found = room - iov[nr - 1].iov_len;
 	if (p->receive_error) {
 		int error = p->receive_error;
 
@@ -117,6 +138,18 @@ static const struct net_backend_ops plug_ops = {
 	.name = "plug",
 	.start = plug_start,
 	.send = plug_send,
+	.receive = plug_receive,
+	.want_frames = plug_want_frames,
+	.set_features = plug_set_features,
+	.set_pairs = plug_set_pairs,
+	.destroy = plug_destroy,
+};
+
+static const struct net_backend_ops batch_ops = {
+	.name = "plug",
+	.start = plug_start,
+	.send = plug_send,
+	.send_batch = plug_send_batch,
 	.receive = plug_receive,
 	.want_frames = plug_want_frames,
 	.set_features = plug_set_features,
@@ -297,6 +330,78 @@ static void frames_are_lost_without_harm(void **state __unused)
 	assert_int_equal(t->plug.sent, 1);
 	assert_int_equal(t->plug.last_len, NET_MAX_FRAME);
 	assert_false(broken(t));
+	bench_free(t);
+}
+
+static void frames_go_out_together(void **state __unused)
+{
+	struct bench *t = bench_new(1, EVENT);
+
+	t->plug.b.ops = &batch_ops;
+	t->plug.room = 40;
+	for (unsigned i = 0; i < NET_BATCH + 12; i++)
+		transmit(t, 20 + i);
+	driver_kick(&t->d, 1);
+	assert_int_equal(t->plug.batches, 2);
+	assert_int_equal(t->plug.last_len, 20 + 39);
+	assert_int_equal(ring_used(&t->d.ring[1]), 40);
+	t->plug.room = 100;
+	ready(t); /* the rest */
+	assert_int_equal(t->plug.batches, 3);
+	assert_int_equal(t->plug.sent, NET_BATCH + 12);
+	assert_int_equal(t->plug.last_len, 20 + NET_BATCH + 11);
+	for (unsigned i = 0; i < NET_BATCH + 12; i++)
+		check_element(t, 1, i, 0);
+
+	t->plug.send_error = -EINVAL;
+	transmit(t, 30);
+	transmit(t, 30);
+	driver_kick(&t->d, 1);
+	assert_int_equal(t->n.tx_lost, 2);
+	assert_int_equal(ring_used(&t->d.ring[1]), 2);
+	bench_free(t);
+}
+
+/* What is given back are the last chains that were taken. */
+static void a_frame_that_is_too_long_waits_for_those_before_it(void **state __unused)
+{
+	struct bench *t = bench_new(1, EVENT);
+	gpa_t gpa = driver_alloc(&t->d, 60000);
+
+	t->plug.send_error = -EAGAIN;
+	transmit(t, 100);
+	ring_send(&t->d.ring[1],
+		  (struct ring_buf[]){ { gpa, 60000, false }, { gpa, 60000, false } }, 2);
+	transmit(t, 200);
+	driver_kick(&t->d, 1);
+	assert_int_equal(ring_used(&t->d.ring[1]), 0);
+	virtio_quiesce(&t->n.vd);
+	assert_true(driver_holds_nothing(&t->d));
+	t->plug.send_error = 0;
+	driver_go_on(&t->d);
+	assert_int_equal(t->plug.sent, 2);
+	assert_int_equal(t->plug.last_len, 200);
+	assert_int_equal(t->n.tx_lost, 1);
+	assert_int_equal(ring_used(&t->d.ring[1]), 3);
+	bench_free(t);
+}
+
+/* A loop that polls asks its descriptors only now and then. */
+static void a_polled_card_looks_for_an_answer(void **state __unused)
+{
+	struct bench *t = bench_new(1, EVENT);
+
+	offer(t, 2000);
+	offer(t, 2000);
+	driver_kick(&t->d, 0);
+	give_frame(t, 100);
+	transmit(t, 100);
+	driver_kick(&t->d, 1);
+	assert_int_equal(ring_used(&t->d.ring[0]), 0); /* an event tells of it */
+	t->n.vd.looked_at = true;
+	transmit(t, 100);
+	driver_kick(&t->d, 1);
+	assert_int_equal(ring_used(&t->d.ring[0]), 1);
 	bench_free(t);
 }
 
@@ -482,6 +587,31 @@ static void a_frame_that_never_fits_is_lost(void **state __unused)
 	driver_kick(&t->d, 0);
 	assert_int_equal(t->n.rx_lost, 1);
 	assert_int_equal(ring_used(&t->d.ring[0]), 13); /* of 16 bytes each: 200 */
+	bench_free(t);
+}
+
+static void a_frame_finds_as_much_room_as_the_last_ones_took(void **state __unused)
+{
+	struct bench *t = bench_new(1, MERGE | VIRTIO_BIT(VIRTIO_NET_F_GUEST_CSUM) |
+					       VIRTIO_BIT(VIRTIO_NET_F_GUEST_TSO4));
+
+	/* Not adjacent, so that each is an iovec. */
+	for (unsigned i = 0; i < 120; i++) {
+		offer(t, 2000);
+		driver_alloc(&t->d, 16);
+	}
+	give_frame(t, 100);
+	driver_kick(&t->d, 0);
+	assert_int_equal(t->plug.room_found, 2000);
+	give_frame(t, 60000);
+	give_frame(t, 100);
+	ready(t);
+	assert_true(t->plug.room_found > NET_MAX_FRAME);
+	for (unsigned i = 0; i < 70; i++) /* those that are staged go first */
+		give_frame(t, 100);
+	ready(t);
+	assert_int_equal(t->plug.room_found, 2000);
+	assert_int_equal(t->n.rx_lost, 0);
 	bench_free(t);
 }
 
@@ -913,6 +1043,9 @@ int main(void)
 		cmocka_unit_test(a_frame_goes_out),
 		cmocka_unit_test(a_frame_waits_for_room),
 		cmocka_unit_test(frames_are_lost_without_harm),
+		cmocka_unit_test(frames_go_out_together),
+		cmocka_unit_test(a_frame_that_is_too_long_waits_for_those_before_it),
+		cmocka_unit_test(a_polled_card_looks_for_an_answer),
 		cmocka_unit_test(a_batch_has_an_end),
 		cmocka_unit_test(a_frame_comes_in),
 		cmocka_unit_test(flags_that_were_not_negotiated_are_cleared),
@@ -921,6 +1054,7 @@ int main(void)
 		cmocka_unit_test(frames_wait_for_buffers),
 		cmocka_unit_test(a_long_frame_waits_for_more_buffers),
 		cmocka_unit_test(a_frame_that_never_fits_is_lost),
+		cmocka_unit_test(a_frame_finds_as_much_room_as_the_last_ones_took),
 		cmocka_unit_test(unmerged_buffers_hold_a_frame_each),
 		cmocka_unit_test(the_longest_frame_passes),
 		cmocka_unit_test(any_mixture_arrives),

@@ -165,6 +165,46 @@ static void a_tap_is_made_and_goes(void **state __unused)
 	assert_int_equal(if_nametoindex("mvm0"), 0);
 }
 
+/* In order, and one that the kernel refuses harms no other. */
+static void many_frames_go_out_at_once(void **state __unused)
+{
+	const struct net_tap_options o = { .option = OPTION, .name = "t", .pairs = 1 };
+	static uint8_t out[NET_BATCH][NET_HDR_LEN + 100];
+	struct net_frame frame[NET_BATCH];
+	struct iovec iov[NET_BATCH][2];
+	struct net_backend *b;
+	uint64_t lost = 0;
+	uint8_t got[200];
+	int wire;
+
+	need_namespace();
+	assert_int_equal(net_tap_open(&o, &b), 0);
+	wire = open_wire("t");
+	for (unsigned i = 0; i < NET_BATCH; i++) {
+		const size_t first = i % 3 ? 7 : sizeof(out[i]);
+
+		make_frame(out[i] + NET_HDR_LEN, (uint8_t)(i + 1));
+		iov[i][0] = (struct iovec){ out[i], first };
+		iov[i][1] = (struct iovec){ out[i] + first, sizeof(out[i]) - first };
+		frame[i] = (struct net_frame){ iov[i], i % 3 ? 2 : 1, sizeof(out[i]) };
+	}
+	memset(out[5], 0xff, NET_HDR_LEN);
+	for (unsigned nr = 3; nr <= NET_BATCH; nr += NET_BATCH - 3) { /* by hand, by a ring */
+		lost = 0;
+		assert_int_equal(b->ops->send_batch(b, 0, frame, nr, &lost), nr);
+		assert_int_equal(lost, nr > 5);
+		for (unsigned i = 0; i < nr; i++) {
+			if (i == 5)
+				continue;
+			assert_int_equal(recv(wire, got, sizeof(got), 0), 100);
+			assert_memory_equal(got, out[i] + NET_HDR_LEN, 100);
+		}
+	}
+	close(wire);
+	b->ops->destroy(b);
+	assert_int_equal(if_nametoindex("t"), 0);
+}
+
 static void queues_are_attached_as_used(void **state __unused)
 {
 	const struct net_tap_options o = { .option = OPTION, .name = "many", .pairs = 3 };
@@ -400,6 +440,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_tap_is_made_and_goes),
+		cmocka_unit_test(many_frames_go_out_at_once),
 		cmocka_unit_test(queues_are_attached_as_used),
 		cmocka_unit_test(a_kept_tap_is_like_new),
 		cmocka_unit_test(a_deleted_interface_is_a_link_down),
