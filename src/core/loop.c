@@ -117,21 +117,32 @@ static void wait_while_parked(struct loop *l, uint64_t until)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* Takes one event and dispatches it; waits for it, unless timeout_ms is 0. Returns 1: there was one;
- * 0; or -errno, logged. */
+/* Waits for one event, for at most timeout_ms. It takes one at a time, because a callback may remove
+ * any other source. Returns 1: there is one; 0; or -errno, logged. */
+static int wait_for_event(struct loop *l, struct epoll_event *ev, int timeout_ms)
+{
+	const int n = epoll_wait(l->epoll_fd, ev, 1, timeout_ms);
+
+	return n < 0 && errno == EINTR ? 0 : n < 0 ? log_errno("event loop: epoll_wait") : n;
+}
+
+static void handle_event(struct loop *l, const struct epoll_event *ev)
+{
+	if (ev->data.ptr)
+		loop_dispatch(ev->data.ptr, ev->events);
+	else
+		event_take(l->wake_fd); /* whoever wakes us sets stop or parks first */
+}
+
+/* Does both. Returns as wait_for_event(). */
 static int take_event(struct loop *l, int timeout_ms)
 {
 	struct epoll_event ev;
-	/* It takes one event at a time, because a callback may remove any other source. */
-	const int n = epoll_wait(l->epoll_fd, &ev, 1, timeout_ms);
+	const int rc = wait_for_event(l, &ev, timeout_ms);
 
-	if (n < 0)
-		return errno == EINTR ? 0 : log_errno("event loop: epoll_wait");
-	if (n == 1 && ev.data.ptr)
-		loop_dispatch(ev.data.ptr, ev.events);
-	else if (n == 1)
-		event_take(l->wake_fd); /* whoever wakes us sets stop or parks first */
-	return n;
+	if (rc > 0)
+		handle_event(l, &ev);
+	return rc;
 }
 
 /* -- polling --------------------------------------------------------------------------------- */
@@ -210,6 +221,20 @@ static int look(struct loop *l, uint64_t *idle_ns)
 	return rc;
 }
 
+/* Waits, and learns how long the next look should be. */
+static int wait_and_adapt(struct loop *l, uint64_t until, uint64_t idle_ns)
+{
+	const uint64_t begin = monotonic_ns();
+	struct epoll_event ev;
+	const int rc = wait_for_event(l, &ev, ms_until(until));
+
+	l->checked_ns = monotonic_ns();
+	polling_adapt(&l->polling, idle_ns + l->checked_ns - begin);
+	if (rc > 0)
+		handle_event(l, &ev);
+	return rc;
+}
+
 /* Returns as take_event(), when there was something to do, or at the given time. */
 static int poll_and_wait(struct loop *l, uint64_t until)
 {
@@ -220,13 +245,7 @@ static int poll_and_wait(struct loop *l, uint64_t until)
 		return rc;
 	if (l->looked && ask_pollers(l, true))
 		return look_once(l, monotonic_ns());
-
-	const uint64_t begin = monotonic_ns();
-
-	rc = take_event(l, ms_until(until));
-	l->checked_ns = monotonic_ns();
-	polling_adapt(&l->polling, idle_ns + l->checked_ns - begin);
-	return rc;
+	return wait_and_adapt(l, until, idle_ns);
 }
 
 /* -------------------------------------------------------------------------------------------- */

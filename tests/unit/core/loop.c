@@ -364,6 +364,30 @@ static void a_busy_host_is_not_polled_on(void **state __unused)
 	work_destroy(&w);
 }
 
+static void slow_work(struct loop_source *src, uint32_t events)
+{
+	usleep(2 * POLLING_MAX_NS / 1000);
+	work_told(src, events);
+}
+
+/* What the loop learns from is how long there was no work, not how long the work took. This machine
+ * may take longer than it should to say that there is work, so there are many tries. */
+static void work_that_takes_long_does_not_end_the_polling(void **state __unused)
+{
+	struct memory_work w;
+
+	work_init(&w, "0.00 0.00 0.00 3/3 1\n"); /* the host is busy: it doesn't look, but learns */
+	w.src.fn = slow_work;
+	for (unsigned i = 1; i < 1000 && w.loop.polling.ns <= POLLING_MIN_NS; i++) {
+		w.made = w.wanted = i;
+		event_signal(w.src.fd);
+		assert_int_equal(loop_run(&w.loop), 0);
+		loop_rearm(&w.loop);
+	}
+	assert_true(w.loop.polling.ns > POLLING_MIN_NS);
+	work_destroy(&w);
+}
+
 static void *maker(void *arg)
 {
 	for (unsigned i = 0; i < 2000; i++) {
@@ -420,6 +444,7 @@ int main(void)
 		cmocka_unit_test(a_parked_loop_can_be_stopped),
 		cmocka_unit_test(work_that_is_there_is_found_without_being_told),
 		cmocka_unit_test(a_busy_host_is_not_polled_on),
+		cmocka_unit_test(work_that_takes_long_does_not_end_the_polling),
 		cmocka_unit_test(no_work_is_missed),
 		cmocka_unit_test(descriptors_are_not_forgotten),
 	};
