@@ -120,16 +120,41 @@ static int init_vm(struct machine *m)
 	return rc == 0 ? vm_init_arch(&m->vm, m->config->nested) : rc;
 }
 
-static int init_vcpus(struct machine *m)
+static void *make_vcpus(void *arg)
 {
-	int rc = 0;
+	struct machine *m = arg;
 
-	for (unsigned i = 0; i < m->config->cpus && rc == 0; i++) {
+	for (unsigned i = 0; i < m->config->cpus && m->vcpus_rc == 0; i++) {
 		struct vcpu *v = &m->vcpu[m->nr_vcpus++];
 
-		rc = vcpu_init(v, &m->vm, i, m->config->cpus, &m->board, &m->mmio, &m->mem);
+		m->vcpus_rc =
+			vcpu_init(v, &m->vm, i, m->config->cpus, &m->board, &m->mmio, &m->mem);
 		v->timed = m->config->stats || m->config->command.json;
 	}
+	return NULL;
+}
+
+/* KVM takes as long for a vCPU as we take for devices and a small kernel, and needs nothing of
+ * them; nor does anything look at a vCPU until await_vcpus(). */
+static void begin_vcpus(struct machine *m)
+{
+	m->makes_vcpus = thread_start(&m->vcpu_maker, "vcpus", make_vcpus, m) == 0;
+	if (!m->makes_vcpus)
+		make_vcpus(m);
+}
+
+static int await_vcpus(struct machine *m)
+{
+	if (m->makes_vcpus)
+		pthread_join(m->vcpu_maker, NULL);
+	m->makes_vcpus = false;
+	return m->vcpus_rc;
+}
+
+static int enter_kernel(struct machine *m)
+{
+	int rc = await_vcpus(m);
+
 	return rc == 0 ? board_enter_kernel(&m->board, &m->vcpu[0]) : rc;
 }
 
@@ -168,6 +193,8 @@ static int init(struct machine *m, const struct config *c, const struct machine_
 	m->times.memory = monotonic_ns();
 	if (rc == 0 && live)
 		rc = init_vm(m);
+	if (rc == 0 && live)
+		begin_vcpus(m);
 	m->times.kvm = monotonic_ns();
 	if (rc == 0)
 		rc = init_devices(m);
@@ -180,7 +207,7 @@ static int init(struct machine *m, const struct config *c, const struct machine_
 		rc = machine_place_kernel(m);
 	m->times.kernel = monotonic_ns();
 	if (rc == 0 && live)
-		rc = init_vcpus(m);
+		rc = enter_kernel(m);
 	if (rc == 0 && live)
 		rc = command_begin(&m->command);
 	m->times.vcpus = monotonic_ns();
@@ -189,6 +216,7 @@ static int init(struct machine *m, const struct config *c, const struct machine_
 
 static void destroy(struct machine *m)
 {
+	(void)await_vcpus(m);
 	machine_leave_kernel(m);
 	machine_console_close(m);
 	transport_destroy(m);

@@ -94,6 +94,9 @@ struct machine {
 	struct io_thread io[CONFIG_MAX_IO_THREADS + 1]; /* the last: for shared directories */
 	struct vcpu vcpu[CONFIG_MAX_CPUS];
 	unsigned nr_vcpus;
+	int vcpus_rc; /* of vcpu_init() */
+	bool makes_vcpus;
+	pthread_t vcpu_maker;
 
 	struct stream *serial, *console_end, *port_end[CONFIG_MAX_PORTS];
 	struct board board; /* the architecture's */
