@@ -51,51 +51,56 @@ static enum role role_of(const struct virtio_dev *vd, const struct virtq *q)
 #define KICK_PAGES 8192        /* numbers of pages, or ranges */
 #define KICK_BYTES (256 * MIB) /* how much is taken back */
 
-/* Pages that are adjacent on the host are taken back together. */
-struct span {
+/* What is taken back at once: pages that are adjacent on the host are one range. Linux's requests
+ * have 256 pages. */
+struct ranges {
 	struct virtio_balloon *b;
 	uint64_t *sum; /* the sum of bytes that were taken back */
-	uint8_t *start;
-	uint64_t len;
 	unsigned pages_left;
 	uint64_t bytes_left;
+	unsigned nr;
+	struct iovec range[256];
 };
 
-static struct span span_begin(struct virtio_balloon *b, uint64_t *sum)
+static void ranges_begin(struct ranges *r, struct virtio_balloon *b, uint64_t *sum)
 {
-	return (struct span){
-		.b = b, .sum = sum, .pages_left = KICK_PAGES, .bytes_left = KICK_BYTES
-	};
+	r->b = b;
+	r->sum = sum;
+	r->pages_left = KICK_PAGES;
+	r->bytes_left = KICK_BYTES;
+	r->nr = 0;
 }
 
-static void span_end(struct span *r)
+static void ranges_end(struct ranges *r)
 {
 	const struct virtio_host *host = &r->b->host;
 
-	if (r->len && host->release && host->release(host->ctx, r->start, r->len))
-		*r->sum += r->len;
-	r->len = 0;
+	if (r->nr && host->release)
+		*r->sum += host->release(host->ctx, r->range, r->nr);
+	r->nr = 0;
 }
 
-static void span_add(struct span *r, uint8_t *host, uint64_t len)
+static void ranges_add(struct ranges *r, uint8_t *host, uint64_t len)
 {
+	struct iovec *last = r->nr ? &r->range[r->nr - 1] : NULL;
+
 	if (len > r->bytes_left)
 		return;
 	r->bytes_left -= len;
-	if (r->len && host == r->start + r->len) {
-		r->len += len;
-	} else if (r->len && host + len == r->start) {
-		r->start = host;
-		r->len += len;
+	if (last && host == (uint8_t *)last->iov_base + last->iov_len) {
+		last->iov_len += len;
+	} else if (last && host + len == last->iov_base) {
+		last->iov_base = host;
+		last->iov_len += len;
 	} else {
-		span_end(r);
-		r->start = host;
-		r->len = len;
+		if (r->nr == ARRAY_SIZE(r->range))
+			ranges_end(r);
+		r->range[r->nr++] = (struct iovec){ .iov_base = host, .iov_len = len };
 	}
 }
 
 /* Each 32-bit number is a page (§5.5.6.1). Numbers that aren't RAM are ignored. */
-static void inflate_chain(struct span *r, const struct virtq_chain *c)
+static void inflate_chain(struct ranges *r, const struct virtq_chain *c)
 {
 	le32_t page[256];
 	uint64_t off = 0;
@@ -113,7 +118,7 @@ static void inflate_chain(struct span *r, const struct virtq_chain *c)
 			void *host = gmem_slice(r->b->vd.mem, gpa, BALLOON_PAGE);
 
 			if (host)
-				span_add(r, host, BALLOON_PAGE);
+				ranges_add(r, host, BALLOON_PAGE);
 			else
 				guest_err(&r->b->vd.log,
 					  "virtio-balloon: page 0x%" PRIx32 " is not RAM",
@@ -123,7 +128,7 @@ static void inflate_chain(struct span *r, const struct virtq_chain *c)
 }
 
 /* The buffers are the free memory itself (§5.5.6.7). Parts of pages stay. */
-static void report_chain(struct span *r, const struct virtq_chain *c)
+static void report_chain(struct ranges *r, const struct virtq_chain *c)
 {
 	for (unsigned i = c->nr_out; i < c->nr_out + c->nr_in && r->pages_left; i++) {
 		const uintptr_t at = (uintptr_t)c->iov[i].iov_base;
@@ -132,7 +137,7 @@ static void report_chain(struct span *r, const struct virtq_chain *c)
 
 		r->pages_left--;
 		if (start < end)
-			span_add(r, (uint8_t *)start, end - start);
+			ranges_add(r, (uint8_t *)start, end - start);
 	}
 }
 
@@ -145,10 +150,11 @@ static bool reports_count(const struct virtio_balloon *b)
 
 static int pages_kick(struct virtio_balloon *b, struct virtq *q, enum role role)
 {
-	struct span r = span_begin(b, role == INFLATE ? &b->inflated : &b->reported);
 	struct virtq_chain c;
+	struct ranges r;
 	int rc;
 
+	ranges_begin(&r, b, role == INFLATE ? &b->inflated : &b->reported);
 	while (!round_is_late(&b->vd.round)) {
 		rc = virtio_pop(&b->vd, q, &c);
 		if (rc <= 0)
@@ -158,7 +164,7 @@ static int pages_kick(struct virtio_balloon *b, struct virtq *q, enum role role)
 		else if (role == REPORT && reports_count(b))
 			report_chain(&r, &c);
 		/* Now, before the driver gets the chain back and may use the pages again. */
-		span_end(&r);
+		ranges_end(&r);
 		virtq_push(q, c.head, 0);
 	}
 	virtq_leave(q);

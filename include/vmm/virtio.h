@@ -39,10 +39,11 @@ struct virtio_host {
 	struct kept *kept; /* for what its option opens (backend/kept.h); or NULL */
 	struct fd_budget *fds; /* for descriptors that the guest causes to be opened; or NULL */
 	uint64_t memory;       /* the guest's, in bytes */
-	/* Takes memory back from the guest: [host, host + len), whole pages of 4 KiB in guest RAM.
-	 * Afterwards it reads as zeroes, or as before if it can't be taken back: the guest relies
-	 * on neither. Returns whether it was taken back. NULL: it never is. */
-	bool (*release)(void *ctx, void *host, uint64_t len);
+	/* Takes memory back from the guest: ranges of whole pages of 4 KiB in guest RAM, at most
+	 * 1024 of them. Afterwards they read as zeroes, or as before if they can't be taken back:
+	 * the guest relies on neither. Returns how many bytes were taken back. NULL: none ever
+	 * are. */
+	uint64_t (*release)(void *ctx, const struct iovec *range, unsigned nr);
 	void *ctx; /* release's */
 };
 

@@ -115,9 +115,9 @@ static const struct row {
 };
 _Static_assert(ARRAY_SIZE(devices) <= MACHINE_MAX_MADE, "m->made has room for all");
 
-static bool take_back(void *ctx, void *host, uint64_t len)
+static uint64_t take_back(void *ctx, const struct iovec *range, unsigned nr)
 {
-	return ram_release(ctx, host, len);
+	return ram_release(ctx, range, nr);
 }
 
 /* A command's machine has a balloon that nobody asked for only where its kernel can use it, and

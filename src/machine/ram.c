@@ -9,6 +9,7 @@
 #include <linux/mman.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
@@ -215,14 +216,19 @@ static bool release_file(struct ram *r, uint8_t *start, uint8_t *end)
 	return true;
 }
 
-bool ram_release(struct ram *r, void *host, uint64_t len)
+static bool in_file(const struct ram *r, const struct iovec *range)
 {
-	uint8_t *start = host, *end = start + len;
-	uint8_t *file_start = max(start, r->file_start), *file_end = min(end, r->file_end);
-	bool done = true;
+	const uint8_t *start = range->iov_base;
 
-	if (!r->releasable)
-		return false;
+	return start < r->file_end && r->file_start < start + range->iov_len;
+}
+
+static bool release_one(struct ram *r, uint8_t *start, uint64_t len)
+{
+	uint8_t *end = start + len;
+	uint8_t *file_start = max(start, r->file_start), *file_end = min(end, r->file_end);
+	bool done;
+
 	if (file_start < file_end) {
 		done = release_file(r, file_start, file_end);
 		done = release_anonymous(start, file_start) && done;
@@ -230,8 +236,41 @@ bool ram_release(struct ram *r, void *host, uint64_t len)
 	}
 	if (r->memfd) /* unmapping it would not free it in the file */
 		return fallocate(r->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				 (uint8_t *)host - r->host, (off_t)len) == 0;
-	return madvise(host, len, MADV_DONTNEED) == 0;
+				 start - r->host, (off_t)len) == 0;
+	return release_anonymous(start, end);
+}
+
+/* By one call, so that the processors forget all of them at once, and not one after the other, which
+ * costs more than the pages do. Linux has it for the caller's own memory since 6.13. */
+static bool release_at_once(struct ram *r, const struct iovec *range, unsigned nr, uint64_t len)
+{
+	if (r->self == 0)
+		r->self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (r->self < 0)
+		return false;
+	if (syscall(SYS_process_madvise, r->self, range, nr, MADV_DONTNEED, 0) == (long)len)
+		return true;
+	close_fd(&r->self);
+	return false;
+}
+
+uint64_t ram_release(struct ram *r, const struct iovec *range, unsigned nr)
+{
+	bool alike = nr > 1 && !r->memfd;
+	uint64_t len = 0, done = 0;
+
+	if (!r->releasable)
+		return 0;
+	for (unsigned i = 0; i < nr; i++) {
+		alike = alike && !in_file(r, &range[i]);
+		len += range[i].iov_len;
+	}
+	if (alike && release_at_once(r, range, nr, len))
+		return len;
+	for (unsigned i = 0; i < nr; i++)
+		if (release_one(r, range[i].iov_base, range[i].iov_len))
+			done += range[i].iov_len;
+	return done;
 }
 
 void ram_free(struct ram *r)
@@ -240,6 +279,8 @@ void ram_free(struct ram *r)
 		munmap(r->mapping, r->mapping_len);
 	if (r->memfd)
 		close(r->memfd);
+	if (r->self > 0)
+		close(r->self);
 	free(r->given);
 	*r = (struct ram){ 0 };
 }

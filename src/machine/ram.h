@@ -13,6 +13,8 @@
  */
 #pragma once
 
+#include <sys/uio.h>
+
 #include "config/config.h"
 #include "vmm/mem.h"
 
@@ -26,6 +28,7 @@ struct ram {
 	bool mappable;   /* see ram_map() */
 	bool mergeable;
 	int memfd; /* it is a mapping of this; 0: it is private */
+	int self;  /* a pidfd of this process; 0: none yet; < 0: the kernel has no use for it */
 
 	/* A part of it that is a file's (ram_map()). given: a byte for each of its pages: was it given
 	 * back? holes: how often some were. */
@@ -52,13 +55,13 @@ void ram_free(struct ram *r);
  * that a daemon shares, huge pages, prefault=on. It can be called once. */
 bool ram_map(struct ram *r, void *host, uint64_t len, int fd, uint64_t offset) __must_check;
 
-/* Gives [host, host + len) of it, whole pages, back to the host; the next touch finds zeroes.
- * Returns false if some of them stay as they were. Huge pages of a fixed size are set aside for us
+/* Gives ranges of it, at most 1024, of whole pages, back to the host; the next touch finds zeroes.
+ * Returns the bytes of the ranges in which no page stays as it was. Huge pages of a fixed size are set aside for us
  * whether used or not, and if we gave one back, somebody else could have it when the guest touches
  * it again, which would kill us. And a file's pages can be given back in few pieces only, because
  * each is a mapping of its own from then on, of which a process may have some 65,000. One
  * thread at a time. */
-bool ram_release(struct ram *r, void *host, uint64_t len);
+uint64_t ram_release(struct ram *r, const struct iovec *range, unsigned nr);
 
 /* Adds r to m where the architecture has RAM (arch_layout). Each part begins at a multiple of 1
  * GiB, in r as for the guest, so that huge pages of the host and of the guest coincide. Returns

@@ -23,22 +23,30 @@ struct target {
 
 static struct target target;
 
-static bool take(void *ctx, void *host, uint64_t len)
+static void take_one(struct target *t, uint8_t *host, uint64_t len)
 {
-	struct target *t = ctx;
-	const uint8_t *p = host;
 	bool inside = false;
 
 	assert((uintptr_t)host % BALLOON_PAGE == 0 && len && len % BALLOON_PAGE == 0);
 	for (size_t i = 0; i < t->d.ram.mem.nr; i++) {
 		const struct gmem_region *r = &t->d.ram.mem.region[i];
 
-		inside |= p >= r->host && p < r->host + r->size && len <= r->size;
+		inside |= host >= r->host && host < r->host + r->size && len <= r->size;
 	}
 	assert(inside);
 	memset(host, 0, len);
 	t->taken += len;
-	return true;
+}
+
+static uint64_t take(void *ctx, const struct iovec *range, unsigned nr)
+{
+	struct target *t = ctx;
+	const uint64_t before = t->taken;
+
+	assert(nr > 0 && nr <= 1024);
+	for (unsigned i = 0; i < nr; i++)
+		take_one(t, range[i].iov_base, range[i].iov_len);
+	return t->taken - before;
 }
 
 static void target_init(struct target *t)

@@ -154,6 +154,36 @@ static void prefaulted_memory_is_there(void **state __unused)
 	ram_free(&r);
 }
 
+/* Is it given back? */
+static bool give(struct ram *r, void *host, uint64_t len)
+{
+	const struct iovec range = { .iov_base = host, .iov_len = len };
+
+	return ram_release(r, &range, 1) == len;
+}
+
+static void many_ranges_are_given_back(void **state)
+{
+	const struct memory_config c = { .size = 64 * MIB };
+	struct iovec range[64];
+	struct ram r;
+
+	assert_int_equal(ram_alloc(&r, &c, *state ? RAM_SHARED : 0), 0);
+	for (unsigned again = 0; again < 2; again++) {
+		memset(r.host, 1, r.size);
+		for (unsigned i = 0; i < ARRAY_SIZE(range); i++)
+			range[i] = (struct iovec){ r.host + (200 - 2 * i) * 4 * KIB, 4 * KIB };
+		assert_int_equal(ram_release(&r, range, ARRAY_SIZE(range)),
+				 ARRAY_SIZE(range) * 4 * KIB);
+		for (unsigned page = 0; page < 256; page++)
+			assert_int_equal(r.host[page * 4 * KIB],
+					 page > 200 || page < 74 || page % 2);
+	}
+	r.releasable = false;
+	assert_int_equal(ram_release(&r, range, ARRAY_SIZE(range)), 0);
+	ram_free(&r);
+}
+
 static void what_is_given_back_is_gone(void **state)
 {
 	const struct memory_config c = { .size = 64 * MIB, .prefault = true };
@@ -165,14 +195,14 @@ static void what_is_given_back_is_gone(void **state)
 	assert_int_equal(r.memfd > 0, how == RAM_SHARED);
 	memset(r.host, 1, r.size);
 	before = resident();
-	assert_true(ram_release(&r, r.host + 4 * KIB, 32 * MIB));
+	assert_true(give(&r, r.host + 4 * KIB, 32 * MIB));
 	assert_in_range(before - resident(), 31 * MIB, 33 * MIB);
 	assert_int_equal(r.host[4 * KIB - 1], 1);
 	assert_int_equal(r.host[4 * KIB], 0);
 	assert_int_equal(r.host[32 * MIB + 4 * KIB - 1], 0);
 	assert_int_equal(r.host[32 * MIB + 4 * KIB], 1);
 	r.releasable = false; /* huge pages of a fixed size are like this */
-	assert_false(ram_release(&r, r.host, r.size));
+	assert_false(give(&r, r.host, r.size));
 	assert_int_equal(r.host[0], 1);
 	ram_free(&r);
 }
@@ -253,7 +283,7 @@ static void what_is_given_back_of_a_file_is_zero(void **state __unused)
 	at = r.host + 16 * MIB;
 	assert_true(ram_map(&r, at, FILE_LEN, fd, 0));
 	memset(at - 8 * KIB, 1, 12 * KIB); /* the first page of the file's is ours by now */
-	assert_true(ram_release(&r, at - 4 * KIB, 12 * KIB));
+	assert_true(give(&r, at - 4 * KIB, 12 * KIB));
 	assert_int_equal(at[-4 * (int)KIB - 1], 1);
 	for (int i = -4 * (int)KIB; i < 8 * (int)KIB; i++)
 		assert_int_equal(at[i], 0);
@@ -262,12 +292,12 @@ static void what_is_given_back_of_a_file_is_zero(void **state __unused)
 	assert_non_null(strstr(vma_of(at).flags, " dc"));
 
 	memset(at, 2, 8 * KIB); /* once more, where it is anonymous memory */
-	assert_true(ram_release(&r, at, 8 * KIB));
+	assert_true(give(&r, at, 8 * KIB));
 	assert_int_equal(at[0] | at[8 * KIB - 1], 0);
 	assert_int_equal(r.holes, 1);
 
 	memset(at + FILE_LEN - 4 * KIB, 3, 8 * KIB);
-	assert_true(ram_release(&r, at + FILE_LEN - 4 * KIB, 8 * KIB));
+	assert_true(give(&r, at + FILE_LEN - 4 * KIB, 8 * KIB));
 	assert_int_equal(at[FILE_LEN - 4 * KIB - 1], 7);
 	for (uint64_t i = 0; i < 8 * KIB; i++)
 		assert_int_equal(at[FILE_LEN - 4 * KIB + i], 0);
@@ -290,11 +320,11 @@ static void the_pieces_are_limited(void **state __unused)
 	at = r.host + 16 * MIB;
 	assert_true(ram_map(&r, at, 32 * MIB, fd, 0));
 	for (uint64_t page = 0; page < 32 * MIB; page += 8 * KIB)
-		given += ram_release(&r, at + page, 4 * KIB);
+		given += give(&r, at + page, 4 * KIB);
 	assert_int_equal(given, 1024);
-	assert_true(ram_release(&r, at, 4 * KIB)); /* this one is anonymous */
+	assert_true(give(&r, at, 4 * KIB)); /* this one is anonymous */
 	at[32 * MIB - 8 * KIB] = 5;
-	assert_false(ram_release(&r, at + 32 * MIB - 8 * KIB, 4 * KIB));
+	assert_false(give(&r, at + 32 * MIB - 8 * KIB, 4 * KIB));
 	assert_int_equal(at[32 * MIB - 8 * KIB], 5);
 	ram_free(&r);
 	close(fd);
@@ -333,7 +363,7 @@ static void what_cant_be_mapped_leaves_zeroes(void **state __unused)
 	assert_false(ram_map(&r, r.host, FILE_LEN, fd, 0));
 	assert_int_equal(r.host[0], 0);
 	r.host[0] = 1;
-	assert_true(ram_release(&r, r.host, FILE_LEN));
+	assert_true(give(&r, r.host, FILE_LEN));
 	assert_int_equal(r.host[0], 0);
 	ram_free(&r);
 	close(fd);
@@ -567,6 +597,9 @@ int main(void)
 		cmocka_unit_test(a_child_has_none_of_it),
 		cmocka_unit_test(what_is_given_back_is_gone),
 		{ "what_is_given_back_is_gone (shared)", what_is_given_back_is_gone, NULL, NULL,
+		  "shared" },
+		cmocka_unit_test(many_ranges_are_given_back),
+		{ "many_ranges_are_given_back (shared)", many_ranges_are_given_back, NULL, NULL,
 		  "shared" },
 		cmocka_unit_test(a_file_is_mapped_and_never_written),
 		cmocka_unit_test(what_is_given_back_of_a_file_is_zero),

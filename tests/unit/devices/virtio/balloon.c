@@ -20,21 +20,28 @@ struct taken {
 	bool refuses;
 };
 
-static bool take(void *ctx, void *host, uint64_t len)
+static uint64_t take(void *ctx, const struct iovec *range, unsigned nr)
 {
 	struct taken *t = ctx;
+	uint64_t sum = 0;
 
-	assert_int_equal((uintptr_t)host % PAGE, 0);
-	assert_int_equal(len % PAGE, 0);
-	assert_true(len > 0);
-	if (t->nr < ARRAY_SIZE(t->range)) {
-		t->range[t->nr].host = host;
-		t->range[t->nr].len = len;
+	for (unsigned i = 0; i < nr; i++) {
+		uint8_t *host = range[i].iov_base;
+		const uint64_t len = range[i].iov_len;
+
+		assert_int_equal((uintptr_t)host % PAGE, 0);
+		assert_int_equal(len % PAGE, 0);
+		assert_true(len > 0);
+		if (t->nr < ARRAY_SIZE(t->range)) {
+			t->range[t->nr].host = host;
+			t->range[t->nr].len = len;
+		}
+		t->nr++;
+		if (!t->refuses)
+			memset(host, 0, len);
+		sum += len;
 	}
-	t->nr++;
-	if (!t->refuses)
-		memset(host, 0, len);
-	return !t->refuses;
+	return t->refuses ? 0 : sum;
 }
 
 struct bed {
