@@ -17,6 +17,7 @@ here, or None.
 The rows are in the tables of `tests/bench/run native`, and each is a test of suite kvm (measure
 --check), where bench.quick is set: rows then take few requests and say what is wrong."""
 import contextlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -147,6 +148,34 @@ class Bench:
                     values[key].append(int(value))
         return values
 
+    def apart(self, m, image, words, device):
+        """As guest(), with the vCPU on one processor and all other threads on another, where its peers are, too (beside): a guest that
+        polls never waits, and would fight with them."""
+        values = defaultdict(list)
+        with self.started(m, image, words, device) as process:
+            while process.poll() is None and not place_threads(process.pid):
+                time.sleep(0.002)
+            process.wait(timeout=60)
+            for line in process.output.read_text().splitlines():
+                key, _, value = line.rpartition(' ')
+                if value.isdigit():
+                    values[key].append(int(value))
+        return values
+
+    @contextlib.contextmanager
+    def beside(self, *command):
+        """A process on the second processor, which has said "ready"."""
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        try:
+            os.sched_setaffinity(process.pid, processors()[1:])
+            if process.stdout.readline() != 'ready\n':
+                raise Failed(f'{command[0]} is not ready')
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
     def program(self, name):
         """The path of NAME.c here, compiled for the host."""
         if name not in self.built:
@@ -162,6 +191,25 @@ class Bench:
     def khz(self):
         """The speed of the TSC."""
         return self.host('/dev/null', 'op=tsc', 'khz')[0]
+
+
+def processors():
+    """One for a vCPU, one for what else there is."""
+    mine = sorted(os.sched_getaffinity(0))
+    return [mine[0], mine[-1]]
+
+
+def place_threads(pid):
+    """Gives each thread of a monitor its processor. False: there is no vCPU yet. (QEMU needs -name x,debug-threads=on.)"""
+    names = {}
+    for task in Path(f'/proc/{pid}/task').iterdir():
+        with contextlib.suppress(OSError):
+            names[int(task.name)] = (task / 'comm').read_text()
+    vcpus = [t for t, name in names.items() if name.startswith(('vcpu', 'CPU '))]
+    for t in names if vcpus else []:
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(t, processors()[:1] if t in vcpus else processors()[1:])
+    return bool(vcpus)
 
 
 @contextlib.contextmanager
