@@ -13,7 +13,7 @@ struct header {
 	uint64_t sum; /* of all that comes before */
 };
 _Static_assert(sizeof(struct header) <= ENTRY_FILE, "one page");
-_Static_assert(sizeof(struct entry) == 12 * sizeof(uint64_t), "without padding");
+_Static_assert(sizeof(struct entry) == 13 * sizeof(uint64_t), "without padding");
 
 static uint64_t mix(uint64_t h, uint64_t v)
 {
@@ -49,13 +49,15 @@ uint64_t entry_len(const struct entry *e)
 	return e->image_at + image_len(e);
 }
 
-struct entry entry_of(const struct boot_image *i, const uint8_t *file, uint64_t file_len)
+struct entry entry_of(const struct boot_image *i, const uint8_t *file, uint64_t file_len,
+		      uint64_t id)
 {
 	return (struct entry){
 		.image = *i,
 		.file_len = file_len,
 		.head_sum = entry_sum(file, i->head_len),
 		.image_at = align_up(ENTRY_FILE + file_len, LARGE) + i->start % LARGE,
+		.id = id,
 	};
 }
 

@@ -23,10 +23,12 @@ struct entry {
 	uint64_t file_len; /* of the kernel's file */
 	uint64_t head_sum; /* entry_sum() of image.head_len bytes of it */
 	uint64_t image_at;
+	uint64_t id; /* random: no other entry has it, whatever it is named */
 };
 
 /* Returns the entry for an image of that file. */
-struct entry entry_of(const struct boot_image *i, const uint8_t *file, uint64_t file_len);
+struct entry entry_of(const struct boot_image *i, const uint8_t *file, uint64_t file_len,
+		      uint64_t id);
 
 /* Returns how long its file is. */
 uint64_t entry_len(const struct entry *e);

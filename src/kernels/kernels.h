@@ -4,10 +4,12 @@
  * neither reads, unpacks nor copies it. Each is a file (entry.h) in a directory of the user's
  * (dir.h). Nothing that is wrong with them fails a start: without an entry the kernel is unpacked.
  *
- *   k-SUM-LENGTH  an entry, named by the kernel's file. The sum only finds it: the whole file is in
- *                 the entry, and is compared. So nobody can make a kernel for which another one is
+ *   k-SUM-LENGTH  an entry, named by the kernel's file. The sum, of samples, only finds it: the
+ *                 whole file is in the entry, and is compared. So nobody can make a kernel for which another one is
  *                 taken, and no hash has to be trusted
- *   l-…           a link, named by a file's key (key.h), to the entry for that file's content
+ *   l-…           a link, named by a file's key (key.h), to NAME:ID of the entry for that file's
+ *                 content. By then NAME may be that of an entry for another file of the same sum,
+ *                 which somebody made on purpose; but not ID
  *   t-…           an entry that is being written
  *
  * An entry is complete and on the disk before it gets its name, and never changes afterwards, so a
@@ -23,6 +25,7 @@
 #include "kernels/key.h"
 
 #define KERNELS_NAME_LEN 48
+#define KERNELS_LINK_LEN (KERNELS_NAME_LEN + 17)
 
 struct config;
 struct kept;
@@ -53,8 +56,11 @@ bool kernels_match(const struct kernels *k, const struct file *file, const struc
 		   struct kernels_found *f);
 void kernels_let_go(struct kernels_found *f);
 
-/* Remembers that the file with that key has the content of entry name. (store.c) */
-void kernels_link(const struct kernels *k, const struct key *key, const char *name);
+/* Remembers that the file with that key has the content of entry name with that id. (store.c) */
+void kernels_link(const struct kernels *k, const struct key *key, const char *name, uint64_t id);
+/* Reads a link. Returns false if it is none of ours. (store.c) */
+bool kernels_read_link(const struct kernels *k, const char *link, char name[KERNELS_NAME_LEN],
+		       uint64_t *id);
 
 /* Writes an entry: file, and pages, which are those of i; and remembers the key. Returns 0; -EEXIST:
  * there is one, or another process is writing it; -ECANCELED: *stop has become true; or another

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "kernels/kernels.h"
@@ -53,12 +54,15 @@ static void list_entry(struct list *l, const char *name, const struct stat *st)
 }
 
 /* Removes a link that leads nowhere, or any if there are too many: they come back by themselves. */
-static void look_at_link(const struct kernels *k, struct list *l, const char *name)
+static void look_at_link(const struct kernels *k, struct list *l, const char *link)
 {
+	char name[KERNELS_NAME_LEN];
 	struct stat st;
+	uint64_t id;
 
-	if (++l->links > MOST_LINKS || fstatat(k->dir, name, &st, 0) < 0)
-		unlinkat(k->dir, name, 0);
+	if (++l->links > MOST_LINKS || !kernels_read_link(k, link, name, &id) ||
+	    fstatat(k->dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		unlinkat(k->dir, link, 0);
 }
 
 static void look_at(const struct kernels *k, struct list *l, const char *name)
@@ -101,15 +105,36 @@ static void make_room(const struct kernels *k, uint64_t len)
 
 /* -- links ----------------------------------------------------------------------------------- */
 
-void kernels_link(const struct kernels *k, const struct key *key, const char *name)
+bool kernels_read_link(const struct kernels *k, const char *link, char name[KERNELS_NAME_LEN],
+		       uint64_t *id)
 {
+	char text[KERNELS_LINK_LEN];
+	ssize_t len = readlinkat(k->dir, link, text, sizeof(text) - 1);
+	char *colon;
+
+	text[max(len, (ssize_t)0)] = '\0';
+	colon = strchr(text, ':');
+	if (!colon || colon - text >= KERNELS_NAME_LEN || strncmp(text, "k-", 2) ||
+	    strchr(text, '/'))
+		return false;
+	*colon = '\0';
+	strcpy(name, text);
+	*id = strtoull(colon + 1, NULL, 16);
+	return true;
+}
+
+void kernels_link(const struct kernels *k, const struct key *key, const char *name, uint64_t id)
+{
+	char text[KERNELS_LINK_LEN];
+
 	if (!*key->name || !key->settled)
 		return;
-	if (symlinkat(name, k->dir, key->name) == 0 || errno != EEXIST)
+	snprintf(text, sizeof(text), "%s:%016llx", name, (unsigned long long)id);
+	if (symlinkat(text, k->dir, key->name) == 0 || errno != EEXIST)
 		return;
-	/* It leads to something that isn't there, or is damaged. */
+	/* It leads to something that isn't there, is damaged, or is another file's. */
 	unlinkat(k->dir, key->name, 0);
-	(void)!symlinkat(name, k->dir, key->name);
+	(void)!symlinkat(text, k->dir, key->name);
 }
 
 /* -- entries --------------------------------------------------------------------------------- */
@@ -164,11 +189,14 @@ int kernels_store(const struct kernels *k, const struct key *key, const struct f
 	struct entry e;
 	char name[KERNELS_NAME_LEN], temp[KERNELS_NAME_LEN];
 	struct kernels_found found;
+	uint64_t id;
 	int rc;
 
+	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+		return -EIO;
 	if (i->head_len > min(file->len, (size_t)ENTRY_HEAD_MAX))
 		return -EFBIG;
-	e = entry_of(i, file->data, file->len);
+	e = entry_of(i, file->data, file->len, id);
 	if (entry_len(&e) > MOST)
 		return -EFBIG;
 	if (kernels_match(k, file, key, &found)) {
@@ -191,6 +219,6 @@ int kernels_store(const struct kernels *k, const struct key *key, const struct f
 	if (rc < 0)
 		unlinkat(k->dir, temp, 0);
 	else
-		kernels_link(k, key, name);
+		kernels_link(k, key, name, id);
 	return rc;
 }

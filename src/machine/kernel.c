@@ -130,7 +130,9 @@ int machine_place_kernel(struct machine *m)
 	initramfs_free(&archive);
 	file_free(&initrd);
 	kernels_let_go(&found);
-	if (m->kernel.cache.dir < 0 || m->placed.image.start == m->placed.image.end)
+	if (m->placed.image.start == m->placed.image.end)
+		kernels_close(&m->kernel.cache); /* nothing to keep */
+	if (m->kernel.cache.dir < 0)
 		file_free(&m->kernel.file);
 	return rc;
 }

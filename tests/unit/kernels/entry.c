@@ -20,7 +20,7 @@ static const struct boot_image image = {
 
 static void what_was_written_is_read(void **state __unused)
 {
-	struct entry e = entry_of(&image, file, FILE_LEN), f;
+	struct entry e = entry_of(&image, file, FILE_LEN, 5), f;
 	uint8_t header[ENTRY_FILE];
 
 	assert_true(e.image_at >= ENTRY_FILE + FILE_LEN);
@@ -34,7 +34,7 @@ static void what_was_written_is_read(void **state __unused)
 /* Each bit, and each length but the right one. */
 static void a_damaged_header_is_not_read(void **state __unused)
 {
-	struct entry e = entry_of(&image, file, FILE_LEN), f;
+	struct entry e = entry_of(&image, file, FILE_LEN, 5), f;
 	uint8_t header[ENTRY_FILE];
 	const uint64_t len = entry_len(&e);
 
@@ -53,7 +53,7 @@ static void a_damaged_header_is_not_read(void **state __unused)
 /* With a checksum that is right, too. */
 static void numbers_that_no_entry_has_are_not_read(void **state __unused)
 {
-	const struct entry good = entry_of(&image, file, FILE_LEN);
+	const struct entry good = entry_of(&image, file, FILE_LEN, 5);
 	const struct {
 		size_t field;
 		uint64_t value;

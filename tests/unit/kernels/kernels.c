@@ -144,7 +144,7 @@ static void what_changed_just_now_is_read_again(void **state __unused)
 	assert_false(is_found(&fresh));
 }
 
-/* The sum in the name only finds an entry. */
+/* The sum in the name only finds an entry; there is one entry of a name. */
 static void another_file_of_the_same_sum_is_another_file(void **state __unused)
 {
 	struct file other = { malloc(FILE_LEN), FILE_LEN };
@@ -152,12 +152,17 @@ static void another_file_of_the_same_sum_is_another_file(void **state __unused)
 	bool stop = false;
 
 	memcpy(other.data, bytes, FILE_LEN);
-	other.data[FILE_LEN - 1] ^= 1;
+	other.data[FILE_LEN / 2] ^= 1; /* which the sum doesn't see */
 	kernels_name(name, &other);
-	assert_int_equal(renameat(k.dir, entry_name(), k.dir, name), 0);
+	assert_string_equal(name, entry_name());
 	assert_false(is_matched(&other));
 	assert_int_equal(kernels_store(&k, &none, &other, &image, pages, &stop), 0);
 	assert_true(is_matched(&other));
+	assert_false(is_matched(&file));
+	assert_false(is_found(&key)); /* its link leads to the entry that was there */
+	other.data[FILE_LEN - 1] ^= 1;
+	kernels_name(name, &other);
+	assert_string_not_equal(name, entry_name());
 	other.len--;
 	assert_false(is_matched(&other));
 	free(other.data);
@@ -232,14 +237,14 @@ static void flip_head(void)
 }
 static void truncate_it(void)
 {
-	const struct entry e = entry_of(&image, bytes, FILE_LEN);
+	const struct entry e = entry_of(&image, bytes, FILE_LEN, 0);
 
 	assert_int_equal(chmod(in_dir(entry_name()), 0600), 0);
 	assert_int_equal(truncate(in_dir(entry_name()), (off_t)entry_len(&e) - 4096), 0);
 }
 static void extend_it(void)
 {
-	const struct entry e = entry_of(&image, bytes, FILE_LEN);
+	const struct entry e = entry_of(&image, bytes, FILE_LEN, 0);
 
 	assert_int_equal(truncate(in_dir(entry_name()), (off_t)entry_len(&e) + 4096), 0);
 }
@@ -300,8 +305,8 @@ static void a_damaged_entry_is_replaced(void **state)
 
 static void links_lead_to_entries_only(void **state __unused)
 {
-	static const char *const targets[] = { "../k-x",      "k-/../x", "x",
-					       "/etc/passwd", "l-bad",   "k-" };
+	static const char *const targets[] = { "../k-x:0", "k-/../x:0", "x:0",   "/etc/passwd",
+					       "l-bad:0",  "k-",        "k-x:0", ":" };
 	const struct key bad = { .name = "l-bad", .settled = true };
 
 	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
@@ -392,10 +397,10 @@ static void the_least_recently_used_go(void **state __unused)
 	make_old("k-1", 100 * MIB, 1);
 	make_old("k-3", 50 * MIB, 3);
 	make_old("mine", 100 * MIB, 1); /* somebody put it there: it is left alone */
-	assert_int_equal(symlinkat("k-1", k.dir, "l-1"), 0);
-	assert_int_equal(symlinkat("k-0", k.dir, "l-0"), 0);
+	assert_int_equal(symlinkat("k-1:0", k.dir, "l-1"), 0);
+	assert_int_equal(symlinkat("k-0:0", k.dir, "l-0"), 0);
 	assert_int_equal(store(), 0);
-	assert_true(there("k-1"));
+	assert_true(there("k-1") && there("l-1"));
 	assert_false(there("l-0")); /* it led nowhere */
 	assert_int_equal(begin(NULL), 0);
 
@@ -417,7 +422,7 @@ static void few_are_kept(void **state __unused)
 	}
 	for (int i = 0; i < 300; i++) {
 		snprintf(name, sizeof(name), "l-%d", i);
-		assert_int_equal(symlinkat("k-39", k.dir, name), 0);
+		assert_int_equal(symlinkat("k-39:0", k.dir, name), 0);
 	}
 	assert_int_equal(store(), 0);
 	assert_true(there("k-39") && there("k-9") && !there("k-8") && !there("k-0"));
