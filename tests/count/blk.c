@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A disk of 1 MiB, by each engine and with an overlay: blocks of 4 KiB, alone and 32 at a time. */
+/* A disk of 1 MiB, by each engine and with an overlay: blocks of 4 KiB, alone and 32 at a time. With
+ * io_uring, those that come alone are done at once, without it (backend/disk/at_once.c). */
 #include "virtio/blk.h"
 
 #include <linux/virtio_blk.h>

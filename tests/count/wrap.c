@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What would be different each time, or under valgrind. */
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 int __wrap_clock_gettime(clockid_t id, struct timespec *t);
+int __real_fstatfs64(int fd, struct statfs *s);
+int __wrap_fstatfs64(int fd, struct statfs *s);
+ssize_t __wrap_preadv64v2(int fd, const struct iovec *iov, int nr, off_t off, int flags);
+ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int nr, off_t off, int flags);
 long __real_syscall(long nr, long x1, long x2, long x3, long x4, long x5, long x6);
 long __wrap_syscall(long nr, long x1, long x2, long x3, long x4, long x5, long x6);
 
@@ -19,6 +26,28 @@ int __wrap_clock_gettime(clockid_t id __attribute__((unused)), struct timespec *
 	t->tv_sec = (time_t)(now / 1000000);
 	t->tv_nsec = (long)(now % 1000000) * 1000;
 	return 0;
+}
+
+/* A disk in memory passes for one on ext4 of which the host has everything in its page cache: then
+ * RWF_NOWAIT always finds it, but not on a tmpfs of every kernel. */
+int __wrap_fstatfs64(int fd, struct statfs *s)
+{
+	int rc = __real_fstatfs64(fd, s);
+
+	s->f_type = EXT4_SUPER_MAGIC;
+	return rc;
+}
+
+ssize_t __wrap_preadv64v2(int fd, const struct iovec *iov, int nr, off_t off, int flags)
+{
+	if (off == -1) /* an eventfd, which doesn't wait either */
+		return readv(fd, iov, nr);
+	return flags & ~RWF_NOWAIT ? -1 : preadv(fd, iov, nr, off);
+}
+
+ssize_t __wrap_pwritev64v2(int fd, const struct iovec *iov, int nr, off_t off, int flags)
+{
+	return flags & ~RWF_NOWAIT ? -1 : pwritev(fd, iov, nr, off);
 }
 
 /* Valgrind 3.19 doesn't know openat2(2). */

@@ -363,7 +363,7 @@ static uint64_t begin(struct disk *d, bool alone)
 	r->cost = cost;
 	d->begun += cost;
 	d->nr_begun++;
-	if (disk_try_at_once(d, r, alone))
+	if (!d->engine->waits && disk_try_at_once(d, r, alone))
 		disk_finish(d, r, 0);
 	else
 		d->engine->submit(d, r);
@@ -407,7 +407,8 @@ bool disk_run(struct disk *d, struct round *round)
 	do {
 		if (go)
 			begin_some(d, round);
-		d->engine->run(d, false);
+		if (d->nr_begun)
+			d->engine->run(d, false);
 		go = may_begin(d, round);
 	} while (go);
 	return has_room(d);
