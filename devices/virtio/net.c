@@ -143,6 +143,20 @@ int net_set_pairs(struct virtio_net *n, unsigned nr)
 
 /* -- the backend's calls --------------------------------------------------------------------- */
 
+/* A host answers many frames at once. A loop that polls is to find that without waiting until it asks
+ * for events again. */
+static int net_transmit_and_look(struct virtio_net *n, unsigned pair)
+{
+	const struct virtq *q = &n->vd.q[NET_TX(pair)];
+	const uint16_t before = q->state.next_used;
+	const int rc = net_transmit(n, pair);
+
+	if (rc < 0 || q->state.next_used == before || !n->vd.looked_at ||
+	    round_is_over(&n->vd.round) || !net_live(n, &n->vd.q[NET_RX(pair)]))
+		return rc;
+	return net_receive(n, pair);
+}
+
 static void net_ready(void *ctx, unsigned pair)
 {
 	struct virtio_net *n = ctx;
@@ -155,7 +169,7 @@ static void net_ready(void *ctx, unsigned pair)
 		rc = net_receive(n, pair);
 	n->vd.round = round_begin(); /* each queue has a round of its own */
 	if (rc == 0 && net_live(n, &n->vd.q[NET_TX(pair)]))
-		rc = net_transmit(n, pair);
+		rc = net_transmit_and_look(n, pair);
 	if (rc < 0)
 		virtio_broken(&n->vd, "the driver made a malformed queue");
 }
@@ -172,18 +186,6 @@ static void net_link(void *ctx, bool up)
 }
 
 /* -- the device ------------------------------------------------------------------------------ */
-
-/* A host answers many frames at once. A loop that polls is to find that without waiting until it asks
- * for events again. */
-static int net_transmit_and_look(struct virtio_net *n, unsigned pair)
-{
-	const int rc = net_transmit(n, pair);
-
-	if (rc < 0 || !n->vd.looked_at || round_is_over(&n->vd.round) ||
-	    !net_live(n, &n->vd.q[NET_RX(pair)]))
-		return rc;
-	return net_receive(n, pair);
-}
 
 static int net_kick(struct virtio_dev *vd, struct virtq *q)
 {

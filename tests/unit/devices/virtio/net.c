@@ -28,7 +28,8 @@ struct plug {
 	uint8_t last[NET_MAX_FRAME + 8]; /* of the guest */
 	size_t last_len;
 	unsigned sent, batches;
-	unsigned room; /* that a batch finds */
+	unsigned answers; /* frames for the guest that come when it has sent one */
+	unsigned room;    /* that a batch finds */
 	int send_error;
 
 	bool wanted[NET_MAX_PAIRS], destroyed;
@@ -61,6 +62,8 @@ static ssize_t plug_send(struct net_backend *b, unsigned pair __unused, const st
 		p->last_len += iov[i].iov_len;
 	}
 	p->sent++;
+	p->nr += p->answers;
+	p->answers = 0;
 	return (ssize_t)p->last_len;
 }
 
@@ -402,6 +405,18 @@ static void a_polled_card_looks_for_an_answer(void **state __unused)
 	transmit(t, 100);
 	driver_kick(&t->d, 1);
 	assert_int_equal(ring_used(&t->d.ring[0]), 1);
+
+	/* Also when an event has it send. */
+	give_frame(t, 100);
+	t->plug.nr--;
+	t->plug.answers = 1;
+	t->plug.send_error = -EAGAIN;
+	transmit(t, 100);
+	driver_kick(&t->d, 1);
+	t->plug.send_error = 0;
+	assert_int_equal(ring_used(&t->d.ring[0]), 1);
+	ready(t);
+	assert_int_equal(ring_used(&t->d.ring[0]), 2);
 	bench_free(t);
 }
 
