@@ -16,6 +16,12 @@
  * vhost and vhost-user interrupt the driver by an eventfd on the device's loop, because the bit
  * must be set first.
  *
+ * No read of a register changes anything, so the guest can do without us when it reads: a page, which
+ * it can't write, shows what a read would return (virtio_mmio_show()). It is written anew after each
+ * write of a register and each change by the device, a word at a time; so a field of configuration
+ * space that changes while the driver looks must not be wider than a word. Without this, each
+ * interrupt would cost an exit for InterruptStatus.
+ *
  * Deliberately missing: version 1 (legacy), shared memory regions, NOTIFICATION_DATA.
  */
 #include "virtio/mmio.h"
@@ -73,6 +79,37 @@ static uint32_t reg_read(struct virtio_mmio *t, uint64_t off)
 		return 0;
 	}
 }
+
+/* -- what the guest reads by itself ---------------------------------------------------------- */
+
+static void show(const struct virtio_mmio *t, uint64_t off, uint32_t v)
+{
+	if (t->shown)
+		__atomic_store_n(&t->shown[off / 4], htole32(v), __ATOMIC_RELEASE);
+}
+
+static uint32_t config_word(const struct virtio_mmio *t, uint32_t off)
+{
+	uint32_t v = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		v |= (uint32_t)virtio_config_read(t->vd, off + i, 1) << 8 * i;
+	return v;
+}
+
+static void show_all(void *ctx)
+{
+	struct virtio_mmio *t = ctx;
+
+	if (!t->shown)
+		return;
+	for (uint32_t off = 0; off < VIRTIO_MMIO_CONFIG; off += 4)
+		show(t, off, reg_read(t, off));
+	for (uint32_t off = 0; off < t->vd->ops->config_size; off += 4)
+		show(t, VIRTIO_MMIO_CONFIG + off, config_word(t, off));
+}
+
+/* -- writes ---------------------------------------------------------------------------------- */
 
 /* Sets a part of a queue's address or size. The driver doesn't touch these while the queue is ready
  * (§4.2.2.2). */
@@ -195,6 +232,10 @@ static void mmio_write(struct dev *dev, uint64_t off, unsigned size, uint64_t va
 		virtio_config_write(t->vd, off - VIRTIO_MMIO_CONFIG, size, value);
 	else if (size == 4)
 		reg_write(t, off, (uint32_t)value);
+	if (off == VIRTIO_MMIO_INTERRUPT_ACK || off == VIRTIO_MMIO_QUEUE_NOTIFY)
+		show(t, VIRTIO_MMIO_INTERRUPT_STATUS, t->state.isr); /* these are often written */
+	else
+		show_all(t);
 }
 
 static const struct dev_ops mmio_ops = {
@@ -208,6 +249,7 @@ static void mmio_interrupt(void *ctx, int queue)
 	struct virtio_mmio *t = ctx;
 
 	t->state.isr |= queue < 0 ? VIRTIO_MMIO_INT_CONFIG : VIRTIO_MMIO_INT_VRING;
+	show(t, VIRTIO_MMIO_INTERRUPT_STATUS, t->state.isr);
 	irq_pulse(&t->irq); /* after the bit, and every time: see the top */
 }
 
@@ -291,6 +333,7 @@ static void mmio_watch_kicks(void *ctx, unsigned queue, bool on)
 
 static const struct virtio_transport_ops transport_ops = {
 	.interrupt = mmio_interrupt,
+	.changed = show_all,
 	.kick_fd = mmio_kick_fd,
 	.watch_kicks = mmio_watch_kicks,
 	.call_fd = mmio_call_fd,
@@ -313,6 +356,12 @@ int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *vd, const struct 
 	vd->transport_ctx = t;
 	rc = virtio_kicks_init(&t->kicks, vd, loop);
 	return rc == 0 ? virtio_start(vd, loop) : rc;
+}
+
+void virtio_mmio_show(struct virtio_mmio *t, void *page)
+{
+	t->shown = page;
+	show_all(t);
 }
 
 void virtio_mmio_destroy(struct virtio_mmio *t)

@@ -15,6 +15,8 @@
 struct virtio_mmio {
 	struct dev dev; /* dev.lock is the device's lock, too */
 	struct virtio_dev *vd;
+	/* What the guest reads in the place of the registers; not owned. NULL: it reads them. */
+	uint32_t *shown;
 	struct irq_line irq;
 	struct virtio_kicks kicks;
 	struct loop_source call; /* call.fd, owned: others interrupt the driver by it; or -1 */
@@ -36,6 +38,10 @@ struct virtio_mmio {
  * logged; virtio_mmio_destroy() is safe either way. */
 int virtio_mmio_init(struct virtio_mmio *t, struct virtio_dev *vd, const struct gmem *mem,
 		     const struct irq_line *irq, struct loop *loop) __must_check;
+
+/* From now on the guest may read page, VIRTIO_MMIO_SIZE bytes of zeroes that outlive t, without
+ * asking dev: t keeps there what a read would return. Called before the guest runs. */
+void virtio_mmio_show(struct virtio_mmio *t, void *page);
 
 /* Resets the device and takes its kicks off the loop, which isn't running. */
 void virtio_mmio_destroy(struct virtio_mmio *t);

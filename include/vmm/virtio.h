@@ -99,6 +99,9 @@ struct virtio_transport_ops {
 	/* Raises an interrupt. queue < 0: the configuration changed. */
 	void (*interrupt)(void *ctx, int queue);
 
+	/* The device has changed its status or its configuration by itself. May be NULL. */
+	void (*changed)(void *ctx);
+
 	/* For a queue that something other than us serves (vhost). kick_fd is the eventfd that the
 	 * driver's kicks signal. watch_kicks says whether our loop reads it: it does until told
 	 * otherwise, and again after a reset of the device. Writing to call_fd interrupts the

@@ -49,6 +49,15 @@ void virtio_reset(struct virtio_dev *vd)
 	vd->state = (struct virtio_state){ 0 };
 }
 
+/* Tells the driver of what the device has changed by itself. */
+static void tell_changed(const struct virtio_dev *vd)
+{
+	if (vd->transport->changed)
+		vd->transport->changed(vd->transport_ctx);
+	if (vd->state.status & VIRTIO_CONFIG_S_DRIVER_OK)
+		vd->transport->interrupt(vd->transport_ctx, -1);
+}
+
 void virtio_broken(struct virtio_dev *vd, const char *why)
 {
 	if (vd->state.status & VIRTIO_CONFIG_S_NEEDS_RESET)
@@ -56,8 +65,7 @@ void virtio_broken(struct virtio_dev *vd, const char *why)
 	guest_err(&vd->log, "virtio-%s: %s: stopped until the guest resets the device",
 		  vd->ops->name, why);
 	vd->state.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-	if (vd->state.status & VIRTIO_CONFIG_S_DRIVER_OK)
-		vd->transport->interrupt(vd->transport_ctx, -1);
+	tell_changed(vd);
 }
 
 void virtio_accept_features(struct virtio_dev *vd, uint32_t word, uint32_t bits)
@@ -240,6 +248,5 @@ void virtio_notify(struct virtio_dev *vd, struct virtq *q)
 void virtio_config_changed(struct virtio_dev *vd)
 {
 	vd->state.config_generation++;
-	if (vd->state.status & VIRTIO_CONFIG_S_DRIVER_OK)
-		vd->transport->interrupt(vd->transport_ctx, -1);
+	tell_changed(vd);
 }

@@ -123,20 +123,33 @@ void vm_destroy(struct vm *vm)
 	close_fd(&vm->kvm_fd);
 }
 
-int vm_add_memory(struct vm *vm, gpa_t gpa, uint64_t size, void *host)
+static bool set_slot(struct vm *vm, gpa_t gpa, uint64_t size, void *host, uint32_t flags)
 {
 	const struct kvm_userspace_memory_region slot = {
 		.slot = vm->nr_slots,
+		.flags = flags,
 		.guest_phys_addr = gpa,
 		.memory_size = size,
 		.userspace_addr = (uintptr_t)host,
 	};
 
 	if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
-		return log_errno("KVM: memory slot %u (%llu MiB at %#llx)", vm->nr_slots,
-				 (unsigned long long)(size / MIB), (unsigned long long)gpa);
+		return false;
 	vm->nr_slots++;
-	return 0;
+	return true;
+}
+
+int vm_add_memory(struct vm *vm, gpa_t gpa, uint64_t size, void *host)
+{
+	if (set_slot(vm, gpa, size, host, 0))
+		return 0;
+	return log_errno("KVM: memory slot %u (%llu MiB at %#llx)", vm->nr_slots,
+			 (unsigned long long)(size / MIB), (unsigned long long)gpa);
+}
+
+bool vm_show_memory(struct vm *vm, gpa_t gpa, uint64_t size, void *host)
+{
+	return vm_has(vm, KVM_CAP_READONLY_MEM) && set_slot(vm, gpa, size, host, KVM_MEM_READONLY);
 }
 
 static void irqfd_set(void *ctx, unsigned pin, bool level)

@@ -41,6 +41,11 @@ void vm_destroy(struct vm *vm);
 /* Maps host memory, which stays the caller's, at gpa. Returns 0 or -errno, logged. */
 int vm_add_memory(struct vm *vm, gpa_t gpa, uint64_t size, void *host) __must_check;
 
+/* The same for memory that the guest can only read, which the caller may change at any time: what
+ * the guest writes there comes out of KVM as if no memory were there. Returns false if this KVM
+ * can't do that. */
+bool vm_show_memory(struct vm *vm, gpa_t gpa, uint64_t size, void *host) __must_check;
+
 /* Makes *line an edge-triggered view of a pin of the interrupt controller, by irqfd: raising it is
  * one write(2), and lowering it does nothing. Returns 0 or -errno, logged. */
 int vm_irqfd_line(struct vm *vm, unsigned pin, struct irq_line *line) __must_check;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "arch/arch.h"
 
@@ -130,10 +131,32 @@ int machine_add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *lo
 
 /* -- for the bus, for the kernel, and the end ------------------------------------------------ */
 
+/* Lets the guest read its devices' registers without an exit, if KVM can do that. */
+static void show_registers(struct machine *m)
+{
+	const size_t len = m->nr_virtio * VIRTIO_MMIO_SIZE;
+	void *pages;
+
+	if (on_pci(m) || m->owner.dry || !len)
+		return;
+	pages = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (pages == MAP_FAILED)
+		return;
+	if (!vm_show_memory(&m->vm, mmio_base(0), len, pages)) {
+		munmap(pages, len);
+		return;
+	}
+	m->shown = pages;
+	for (size_t i = 0; i < m->nr_virtio; i++)
+		virtio_mmio_show(m->virtio[i].mmio, (uint8_t *)pages + i * VIRTIO_MMIO_SIZE);
+}
+
 int transport_map(struct machine *m)
 {
 	struct pci_windows *w = &m->pci.windows;
 	int rc = 0;
+
+	show_registers(m);
 
 	for (size_t i = 0; i < m->nr_virtio && rc == 0; i++)
 		if (m->virtio[i].mmio)
@@ -193,6 +216,9 @@ void transport_destroy(struct machine *m)
 		free(v->pci);
 		*v = (struct machine_virtio){ 0 };
 	}
+	if (m->shown)
+		munmap(m->shown, m->nr_virtio * VIRTIO_MMIO_SIZE);
+	m->shown = NULL;
 	m->nr_virtio = 0;
 	pci_destroy(&m->pci);
 }

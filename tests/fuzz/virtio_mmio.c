@@ -30,6 +30,7 @@ struct target {
 		struct virtq_chain chain;
 	} held[4]; /* q NULL: free */
 	unsigned edges;
+	uint8_t page[VIRTIO_MMIO_SIZE] __attribute__((aligned(4)));
 };
 
 static void answer(struct virtq *q, const struct virtq_chain *c)
@@ -217,6 +218,20 @@ static void one_op(struct target *t, struct fuzz_in *in)
 	}
 }
 
+/* Does the page that the guest reads show what reads would return? */
+static void check_page(struct target *t)
+{
+	for (uint32_t off = 0; off < VIRTIO_MMIO_SIZE; off += 4) {
+		uint32_t v = 0;
+
+		for (unsigned i = 0; off >= VIRTIO_MMIO_CONFIG && i < 4; i++)
+			v |= (uint32_t)t->mmio.dev.ops->read(&t->mmio.dev, off + i, 1) << 8 * i;
+		if (off < VIRTIO_MMIO_CONFIG)
+			v = (uint32_t)t->mmio.dev.ops->read(&t->mmio.dev, off, 4);
+		assert(load_le(&t->page[off], 4) == v);
+	}
+}
+
 /* Checks what holds whatever the guest does. */
 static void check(const struct target *t)
 {
@@ -253,9 +268,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	rc = virtio_mmio_init(&t->mmio, &t->vd, &t->mem, &(struct irq_line){ count_edges, t, 0 },
 			      &t->loop);
 	assert(rc == 0);
+	virtio_mmio_show(&t->mmio, t->page);
 	for (unsigned i = 0; i < 1000 && in.len > 0; i++) {
 		one_op(t, &in);
 		check(t);
+		check_page(t);
 	}
 	virtio_mmio_destroy(&t->mmio);
 	loop_destroy(&t->loop);

@@ -825,6 +825,59 @@ static void it_works_across_threads(void **state __unused)
 	cat_destroy(&cat);
 }
 
+/* Fails unless the page shows what reads return. */
+static void assert_shown(struct cat *cat, const uint32_t *page)
+{
+	for (uint32_t off = 0; off < VIRTIO_MMIO_CONFIG + 32; off += 4)
+		if (le32toh(page[off / 4]) != rd(cat, off))
+			fail_msg("register 0x%x: 0x%x, and the page has 0x%x", off, rd(cat, off),
+				 le32toh(page[off / 4]));
+}
+
+static void a_page_shows_what_a_read_returns(void **state __unused)
+{
+	static uint32_t page[VIRTIO_MMIO_SIZE / 4];
+	static const uint32_t writes[][2] = {
+		{ VIRTIO_MMIO_STATUS, 1 },
+		{ VIRTIO_MMIO_STATUS, 3 },
+		{ VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1 },
+		{ VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1 },
+		{ VIRTIO_MMIO_DRIVER_FEATURES, 1 },
+		{ VIRTIO_MMIO_STATUS, 11 },
+		{ VIRTIO_MMIO_QUEUE_SEL, 9 }, /* there is none */
+		{ VIRTIO_MMIO_QUEUE_SEL, 1 },
+		{ VIRTIO_MMIO_QUEUE_NUM, 16 },
+		{ VIRTIO_MMIO_QUEUE_READY, 1 },
+		{ VIRTIO_MMIO_STATUS, 15 },
+		{ VIRTIO_MMIO_CONFIG + 8, 0x12345678 },
+	};
+	struct cat cat;
+
+	cat_init(&cat);
+	virtio_mmio_show(&cat.mmio, page);
+	assert_int_equal(page[0], htole32(0x74726976));
+	for (unsigned i = 0; i < ARRAY_SIZE(writes); i++) {
+		wr(&cat, writes[i][0], writes[i][1]);
+		assert_shown(&cat, page);
+	}
+	assert_int_equal(page[VIRTIO_MMIO_STATUS / 4], htole32(15));
+	/* What the device changes is there with the edge. */
+	cat.config[3] = 77;
+	virtio_config_changed(&cat.vd);
+	assert_int_equal(page[VIRTIO_MMIO_INTERRUPT_STATUS / 4], htole32(VIRTIO_MMIO_INT_CONFIG));
+	assert_shown(&cat, page);
+	cat.vd.transport->interrupt(cat.vd.transport_ctx, 1);
+	assert_shown(&cat, page);
+	wr(&cat, VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_CONFIG);
+	assert_int_equal(page[VIRTIO_MMIO_INTERRUPT_STATUS / 4], htole32(VIRTIO_MMIO_INT_VRING));
+	virtio_broken(&cat.vd, "the test says so");
+	assert_shown(&cat, page);
+	wr(&cat, VIRTIO_MMIO_STATUS, 0);
+	virtio_config_changed(&cat.vd); /* without an edge, because no driver is there */
+	assert_shown(&cat, page);
+	cat_destroy(&cat);
+}
+
 static void a_failed_set_up_is_cleaned_up(void **state __unused)
 {
 	struct fake_ram ram;
@@ -863,6 +916,7 @@ int main(void)
 		cmocka_unit_test(kicks_come_off_the_loop),
 		cmocka_unit_test(a_reset_clears_the_registers),
 		cmocka_unit_test(it_works_across_threads),
+		cmocka_unit_test(a_page_shows_what_a_read_returns),
 		cmocka_unit_test(a_failed_set_up_is_cleaned_up),
 	};
 
