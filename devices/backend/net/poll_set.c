@@ -141,7 +141,7 @@ bool poll_set_end(struct poll_set *s)
 	return any;
 }
 
-void poll_set_look(struct poll_set *s)
+bool poll_set_look(struct poll_set *s)
 {
 	struct epoll_event ev[64]; /* events beyond these wait for the next round */
 	int n = epoll_wait(s->fd, ev, ARRAY_SIZE(ev), 0);
@@ -152,6 +152,7 @@ void poll_set_look(struct poll_set *s)
 		if (e)
 			e->happened = ev[i].events;
 	}
+	return n > 0;
 }
 
 uint32_t poll_set_happened(const struct poll_set *s, int fd)

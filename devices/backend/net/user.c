@@ -45,6 +45,7 @@
 #define QUEUE_SIZE  (4 * MIB)
 #define QUEUE_PAUSE (256 * KIB) /* the sockets wait while there is this much */
 #define GUEST       0x0a00020f  /* unless the guest chooses another address */
+#define DATAGRAMS   16          /* of a socket in one round */
 #define IDLE_MS     1000        /* libslirp asks for this when it waits for nothing */
 
 struct user_timer {
@@ -273,17 +274,20 @@ static void user_fill(struct net_user *u)
 	user_set_timer(u);
 }
 
-/* Tells libslirp what happened, and hands its frames to the device. */
+/* Tells libslirp what happened, and again while anything has, as it takes one datagram of a socket
+ * each time. Then hands its frames to the device. */
 static void user_run(struct net_user *u)
 {
-	if (!u->paused)
-		poll_set_look(&u->set);
-	u->lib.slirp_pollfds_poll(u->slirp, 0, user_what_happened, u);
-	poll_set_done(&u->set);
-	user_fill(u);
+	for (unsigned i = 0; i < DATAGRAMS; i++) {
+		if ((u->paused || !poll_set_look(&u->set)) && i > 0)
+			break;
+		u->lib.slirp_pollfds_poll(u->slirp, 0, user_what_happened, u);
+		poll_set_done(&u->set);
+		user_fill(u);
+		user_pause(u);
+	}
 	if (u->wanted && queued(u))
 		u->b.ready(u->b.ctx, 0);
-	user_pause(u);
 }
 
 static void user_sockets_ready(struct loop_source *src, uint32_t events __unused)
