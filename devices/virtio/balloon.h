@@ -18,7 +18,8 @@ struct balloon_options {
 	uint64_t size;  /* bytes: the first target, at most BALLOON_MOST */
 	bool reporting; /* the guest reports pages that it frees */
 	unsigned stats; /* seconds between requests for statistics; 0: only the first ones */
-	/* Nobody asked for it: it has no statistics, and there is none if it can't be. */
+	/* The user didn't ask for it: it has no statistics, and where the host can't take memory
+	 * back, there is no device and no warning. */
 	bool by_default;
 };
 extern const struct opt_table virtio_balloon_options;

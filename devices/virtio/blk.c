@@ -84,9 +84,9 @@ struct blk_request {
 	};
 };
 
-/* So many answers are published together: the line of used->idx goes to the driver's processor and
- * back once for them, and it need not wait for all that a round does. If the host is waited for
- * between two of them, each is published at once. */
+/* So many answers are published together: then the cache line of used->idx goes to the driver's
+ * processor and back once for all of them, and yet the driver need not wait for the whole round. If
+ * we wait for the host between two answers (disk_waits()), each is published at once. */
 #define MAX_FILLED 8
 
 /* The result of starting a request: one of VIRTIO_BLK_S_*, or this. */
@@ -462,7 +462,7 @@ int virtio_blk_init(struct virtio_blk *b, const struct disk_options *o)
 	if (rc < 0)
 		return rc;
 	b->completions = (struct loop_source){ .fd = b->disk.event_fd, .fn = blk_completions };
-	b->poller.look = blk_look; /* rest: the descriptor always tells */
+	b->poller.look = blk_look; /* no rest: the descriptor always tells */
 	/* Most of this megabyte is never touched, so it takes no memory. */
 	b->request = calloc(DISK_MAX_IN_FLIGHT, sizeof(*b->request));
 	return b->request ? 0 : log_ret(-ENOMEM, "--disk %s: out of memory", o->path);

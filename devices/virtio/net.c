@@ -143,8 +143,8 @@ int net_set_pairs(struct virtio_net *n, unsigned nr)
 
 /* -- the backend's calls --------------------------------------------------------------------- */
 
-/* A host answers many frames at once. A loop that polls is to find that without waiting until it asks
- * for events again. */
+/* The other end answers many frames at once. A loop that polls asks for events only now and then,
+ * so the answers are looked for here. */
 static int net_transmit_and_look(struct virtio_net *n, unsigned pair)
 {
 	const struct virtq *q = &n->vd.q[NET_TX(pair)];

@@ -3,11 +3,11 @@
  * The way of a frame between the backend and guest memory, without a copy.
  *
  * Receiving. The backend reads straight into buffers of the guest's. The length of the next frame
- * is not known before, so chains are popped until they have room for one like the last ones, and
- * stay staged. A frame takes the chains that it fills (one, if the driver does not merge buffers); the
- * others wait for the next frame. After them comes a spare buffer of ours, for a frame that comes
- * when the guest is short of buffers. What it receives is copied as soon as the driver has made
- * more buffers available; a frame that can never fit is dropped.
+ * is not known before, so chains are popped until they have room for a frame like the last ones,
+ * and stay staged. A frame takes the chains that it fills (one, if the driver does not merge
+ * buffers); the others wait for the next frame. After them comes a spare buffer of ours, for a
+ * frame that comes when the guest is short of buffers. What it receives is copied as soon as the
+ * driver has made more buffers available; a frame that can never fit is dropped.
  *
  * Both queues are quiet (virtq.h): a receive queue asks for a kick only when it has run out of
  * buffers, a transmit queue when it is empty.
@@ -47,10 +47,8 @@ struct net_stage {
 	struct iovec iov[NET_MAX_IOV]; /* the last is for the spare buffer */
 };
 
-/*
- * Frames of the guest's. As many as are there are sent at once; those that the backend has no room
- * for stay.
- */
+/* Frames of the guest's. All that are there are sent at once, up to NET_BATCH; those that the
+ * backend has no room for stay in the batch. */
 struct net_batch {
 	unsigned first, nr, nr_iov; /* frame[first..nr) are to be sent; iov[0..nr_iov) are theirs */
 	uint16_t head[NET_BATCH];
@@ -134,7 +132,7 @@ static void stage_write(struct net_stage *s, uint64_t off, const void *src, size
 	}
 }
 
-/* Of a packet that was not put together from several. */
+/* Returns the room for a packet that was not put together from several. */
 static uint64_t net_packet_room(const struct virtio_net *n)
 {
 	return max(n->mtu, 1500u) + 18 + NET_HDR_LEN;
@@ -357,8 +355,9 @@ static bool batch_has_room(const struct net_batch *b)
 	return b->nr < NET_BATCH && b->nr_iov + VIRTQ_MAX_SIZE <= ARRAY_SIZE(b->iov);
 }
 
-/* Adds the driver's next frame. Returns as virtq_pop(); but also 0 before one that is too long, until
- * the batch has been sent, so that what is in it are the last chains that were popped. */
+/* Adds the driver's next frame. Returns as virtq_pop(); but also 0 if the next one is too long and
+ * the batch isn't empty. The batch is sent first then, so that its chains are always the last ones
+ * that were popped, which net_give_back() needs. */
 static int batch_add(struct virtio_net *n, struct net_batch *b, struct virtq *q)
 {
 	struct iovec *iov = &b->iov[b->nr_iov];

@@ -243,8 +243,8 @@ static int unpack(const struct boot_request *r, struct boot_entry *e, const stru
 	return 0;
 }
 
-/* Describes the kernel for later starts, which have only the head of its file. There the version
- * text must be found as it is in the whole. */
+/* Describes the kernel for later starts, which have only the head of its file. The version text
+ * must be in that head. */
 static void describe_image(const struct boot_request *r, struct boot_entry *e,
 			   const struct bzimage *b, const struct elf *elf, const struct payload *p)
 {

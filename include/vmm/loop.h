@@ -55,7 +55,7 @@ struct loop {
 
 	struct polling polling;
 	struct loop_poller *pollers;
-	bool looked;         /* at them, after they last were told to rest */
+	bool looked;         /* at the pollers, since they were last told to rest */
 	uint64_t checked_ns; /* when the descriptors were last asked */
 };
 

@@ -97,12 +97,12 @@ void virtq_publish(struct virtq *q, unsigned nr);
  * may have been suppressed (virtio 1.2 §2.7.10). */
 bool virtq_want_kick(struct virtq *q);
 
-/* Without EVENT_IDX, asks the driver for no kick until virtq_want_kick(). With it a driver never kicks
- * unless it was asked to. */
+/* Without EVENT_IDX, asks the driver for no kick until virtq_want_kick(). With it a driver never
+ * kicks unless it was asked to. */
 void virtq_mute(struct virtq *q);
 
-/* Has the driver made more available than virtq_begin() saw? A look: nothing that is read depends on
- * the answer before virtq_begin(). */
+/* Has the driver made more available than virtq_begin() saw? This has no barrier: virtq_begin()
+ * comes before anything that was made available is read. */
 bool virtq_has_more(const struct virtq *q);
 
 /* Returns whether the driver wants to be interrupted for what was pushed since this was last called

@@ -111,8 +111,8 @@ int board_place_tables(const struct board *b, const struct gmem *mem,
 /* vCPUs that wait in the serial port for room stop waiting, and none waits there until the machine
  * starts again. Any thread. */
 void board_stop(struct board *b);
-/* While on is set, they leave their byte in the serial port and don't wait: so vCPUs that are asked to
- * pause come to the place where they are parked. Any thread. */
+/* While on is set, they leave their byte in the serial port and don't wait: so vCPUs that are asked
+ * to pause come to the place where they are parked. Any thread. */
 void board_make_room(struct board *b, bool on);
 /* Disconnects the serial port from its stream, after its last bytes. Called when no thread runs. */
 void board_close_serial(struct board *b);
@@ -132,7 +132,8 @@ int board_load_kernel(struct board *b, const struct boot_request *r,
  * its file there would then have succeeded, too. */
 bool kernel_image_fits(const struct boot_image *i, const struct gmem *mem);
 
-/* Loads the kernel into memory that no guest has, where *i says then. Any thread. */
+/* Loads the kernel into memory that no guest has, and sets *i to what lies there. Returns 0 or
+ * -errno, logged. Any thread. */
 int kernel_unpack(const struct boot_request *r, struct boot_image *i) __must_check;
 
 /* Puts the boot processor at that kernel's entry. The others wait until the guest starts them. */

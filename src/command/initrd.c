@@ -264,8 +264,8 @@ int command_initrd(const struct command *cmd, const struct file *user, const cha
 		return log_ret(-ENOMEM, "out of memory");
 	initramfs_begin(a, user->data, user->len);
 	initramfs_directory(a, "dev", 0755);
-	/* For a moment it is a file, so that the kernel doesn't complain, letter by letter, that it
-	 * has no console to open for init. */
+	/* Until init mounts /dev it is a file, because otherwise the kernel prints, letter by
+	 * letter, that it can open no console for init. */
 	initramfs_file(a, "dev/console", 0600, NULL, 0);
 	initramfs_directory(a, &GUEST_DIRECTORY[1], 0700);
 	initramfs_file(a, &GUEST_INIT[1], 0700, guest_init, (size_t)(guest_init_end - guest_init));

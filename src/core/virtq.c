@@ -12,8 +12,9 @@
  *  (b) our release of used->idx pairs with the driver's read barrier after it loads that index:
  *      it sees the used element, and the data that the device wrote;
  *  (c) we store avail_event (or flags), full fence, load avail->idx; the driver stores avail->idx,
- *      full fence, loads avail_event (or flags). With a weaker barrier both loads could come first on both sides: the
- *      driver would see the old event and not kick, and we would see the old index and sleep;
+ *      full fence, loads avail_event (or flags). With a weaker barrier both loads could come first
+ *      on both sides: the driver would see the old event and not kick, and we would see the old
+ *      index and sleep;
  *  (d) we store used->idx, full fence, load used_event or flags; the driver stores used_event or
  *      flags, full fence, loads used->idx. The same argument with the roles exchanged: an
  *      interrupt that nobody sends and nobody polls for.

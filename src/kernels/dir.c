@@ -13,7 +13,8 @@
 
 #define DIRECTORY (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
-/* A directory that exists, and those below it that are made; empty ones are left out. */
+/* A directory that exists, and the names of those below it, which are made; empty names are left
+ * out. */
 struct place {
 	const char *base, *below[3];
 };

@@ -7,9 +7,9 @@
  *   image_at    the pages of guest memory. image_at and their guest address are the same modulo 2
  *               MiB, so that large pages of the page cache fit
  *
- * Only the machine that wrote it reads it, so numbers are in its byte order. A header is damaged, or
- * of another version, unless its checksum says otherwise; the checksum keeps nobody from forging
- * one, so everything in it is checked before it is used.
+ * Only the machine that wrote it reads it, so numbers are in its byte order. The header's checksum
+ * finds one that is damaged or of another version. But it keeps nobody from forging one, so
+ * everything in it is checked before it is used.
  */
 #pragma once
 
@@ -37,9 +37,10 @@ uint64_t entry_len(const struct entry *e);
 void entry_write(const struct entry *e, uint8_t header[ENTRY_FILE]);
 
 /* Reads the header of a file of len bytes. Returns false if it is damaged: then *e is unspecified.
- * What is right of the image is its size; where it may be placed, kernel_image_fits() says. */
+ * Otherwise the parts lie inside the file. Whether the image can be placed in guest memory is not
+ * checked here, but by kernel_image_fits(). */
 bool entry_read(struct entry *e, const uint8_t header[ENTRY_FILE], uint64_t len) __must_check;
 
-/* Tells bytes from others, but only by chance: whoever wants to finds other bytes of the same
- * sum. */
+/* A checksum against accidents. It is no protection from people: whoever wants to can find other
+ * bytes with the same sum. */
 uint64_t entry_sum(const uint8_t *data, uint64_t len);

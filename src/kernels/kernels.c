@@ -136,7 +136,7 @@ static bool is_same(const struct kernels_found *f, const struct file *file)
 	return same;
 }
 
-/* Samples tell kernels apart, which are packed, and cost next to nothing. */
+/* Samples cost next to nothing, and tell kernels apart, because these are packed. */
 static uint64_t sample(const struct file *file)
 {
 	const size_t tail = min(file->len, (size_t)SAMPLE);

@@ -4,9 +4,9 @@
  * neither reads, unpacks nor copies it. Each is a file (entry.h) in a directory of the user's
  * (dir.h). Nothing that is wrong with them fails a start: without an entry the kernel is unpacked.
  *
- *   k-SUM-LENGTH  an entry, named by the kernel's file. The sum, of samples, only finds it: the
- *                 whole file is in the entry, and is compared. So nobody can make a kernel for which another one is
- *                 taken, and no hash has to be trusted
+ *   k-SUM-LENGTH  an entry, named by its kernel's file. The sum is one of samples, and only finds
+ *                 the entry: the whole file is in there, and is compared. So nobody can make a
+ *                 kernel for which another one is taken, and no hash has to be trusted
  *   l-…           a link, named by a file's key (key.h), to NAME:ID of the entry for that file's
  *                 content. By then NAME may be that of an entry for another file of the same sum,
  *                 which somebody made on purpose; but not ID
@@ -44,7 +44,8 @@ struct kernels_found {
 };
 
 /* Opens the cache that c asks for; or, if kept has one, that again. kept may be NULL; in a later
- * life of a guest it has what the first one had. kernels_close() is safe on zeroes with dir = -1. */
+ * life of a guest it has what the first one had. kernels_close() is safe on zeroes with
+ * dir = -1. */
 void kernels_open(struct kernels *k, const struct config *c, struct kept *kept);
 void kernels_close(struct kernels *k);
 
@@ -62,10 +63,10 @@ void kernels_link(const struct kernels *k, const struct key *key, const char *na
 bool kernels_read_link(const struct kernels *k, const char *link, char name[KERNELS_NAME_LEN],
 		       uint64_t *id);
 
-/* Writes an entry: file, and pages, which are those of i; and remembers the key. Returns 0; -EEXIST:
- * there is one, or another process is writing it; -ECANCELED: *stop has become true; or another
- * -errno. Nothing is logged. Entries that weren't used for longest are removed if all together are
- * too large. (store.c) */
+/* Writes an entry: file, and pages, which are those of i; and remembers the key. Returns 0;
+ * -EEXIST: there is one, or another process is writing it; -ECANCELED: *stop has become true; or
+ * another -errno. Nothing is logged. Entries that weren't used for longest are removed if all
+ * together are too large. (store.c) */
 int kernels_store(const struct kernels *k, const struct key *key, const struct file *file,
 		  const struct boot_image *i, const uint8_t *pages, const bool *stop) __must_check;
 

@@ -208,7 +208,7 @@ int kernels_store(const struct kernels *k, const struct key *key, const struct f
 	strcpy(temp, name);
 	temp[0] = 't';
 
-	/* Whoever has made it writes the entry. */
+	/* If several processes store this kernel, the one that makes the file writes the entry. */
 	AUTO_CLOSE int fd = openat(k->dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (fd < 0)

@@ -20,7 +20,7 @@ void late_close(int *fd)
 	struct io_uring_params p = { 0 };
 	int ring = *fd < 0 ? -1 : (int)syscall(SYS_io_uring_setup, 1, &p);
 
-	if (ring >= 0) /* if it fails, close() is the last one */
+	if (ring >= 0) /* if it fails, close_fd() waits */
 		(void)!syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, fd, 1);
 	close_fd(fd);
 	close_fd(&ring);

@@ -54,7 +54,7 @@ static int get_kernel(struct machine *m, const char *name, struct kernels_found 
 	struct stat st;
 	int rc;
 
-	open_cache(m); /* before the file: in a guest's first life neither is kept */
+	open_cache(m); /* before file_open(), which keeps the file: see kernels_open() */
 
 	AUTO_CLOSE int fd = file_open("--kernel", name, MACHINE_KEPT(m, kernel), &st);
 

@@ -49,7 +49,7 @@ struct machine_virtio {
 struct machine_kernel {
 	struct kernels cache;
 	struct key key;
-	struct file file; /* of the thread, while storing */
+	struct file file; /* while storing, only the thread uses it */
 	pthread_t thread;
 	bool storing;
 	bool stop; /* atomic */
@@ -94,8 +94,8 @@ struct machine {
 	struct io_thread io[CONFIG_MAX_IO_THREADS + 1]; /* the last: for shared directories */
 	struct vcpu vcpu[CONFIG_MAX_CPUS];
 	unsigned nr_vcpus;
-	int vcpus_rc; /* of vcpu_init() */
-	bool makes_vcpus;
+	int vcpus_rc;     /* of vcpu_init() */
+	bool makes_vcpus; /* vcpu_maker runs */
 	pthread_t vcpu_maker;
 
 	struct stream *serial, *console_end, *port_end[CONFIG_MAX_PORTS];
@@ -119,7 +119,7 @@ struct machine {
 	struct virtio_vsock vsock; /* either this */
 	struct vsock_vhost vsock_vhost;
 	enum transport transport; /* not TRANSPORT_AUTO, after transport_init() */
-	void *shown;              /* a page for each, which the guest reads; NULL: none */
+	void *shown;              /* a page for each device, which the guest reads; NULL: none */
 	struct machine_virtio virtio[MACHINE_MAX_VIRTIO]; /* each of the above, disks first */
 	size_t nr_virtio;
 

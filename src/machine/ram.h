@@ -6,10 +6,10 @@
  * The mapping is anonymous and private, not a memfd: only such memory is merged by KSM, gets
  * transparent huge pages by the host's default settings, and faults in without a file's page cache
  * between. It is a memfd, sealed so that nobody can make it smaller or larger, when a device in
- * another process needs it (RAM_SHARED, vhost-user). Nothing is taken from the host before the guest
- * touches it (unless prefault=on), so that a guest may be larger than the host; and a core dump
- * leaves it out. Inaccessible pages lie on either side, so that an index of ours that runs out of
- * guest RAM crashes minivmm, rather than overwriting something silently.
+ * another process needs it (RAM_SHARED, vhost-user). Nothing is taken from the host before the
+ * guest touches it (unless prefault=on), so that a guest may be larger than the host; and a core
+ * dump leaves it out. Inaccessible pages lie on either side, so that an index of ours that runs out
+ * of guest RAM crashes minivmm, rather than overwriting something silently.
  */
 #pragma once
 
@@ -30,8 +30,8 @@ struct ram {
 	int memfd; /* it is a mapping of this; 0: it is private */
 	int self;  /* a pidfd of this process; 0: none yet; < 0: the kernel has no use for it */
 
-	/* A part of it that is a file's (ram_map()). given: a byte for each of its pages: was it given
-	 * back? holes: how often some were. */
+	/* The part of it that is a file's (ram_map()). given has a byte for each of its pages: was
+	 * it given back? holes says how often some were. */
 	uint8_t *file_start, *file_end, *given;
 	unsigned holes;
 
@@ -41,8 +41,8 @@ struct ram {
 };
 
 /* Allocates RAM. c->size is a multiple of the page size that c->huge asks for (config_parse() sees
- * to that). how is 0 or RAM_SHARED, RAM_AGAIN. Returns 0, or -errno, logged, with *r zeroed, as ram_free()
- * leaves it, too. */
+ * to that). how is 0 or RAM_SHARED, RAM_AGAIN. Returns 0, or -errno, logged, with *r zeroed, as
+ * ram_free() leaves it, too. */
 int ram_alloc(struct ram *r, const struct memory_config *c, unsigned how) __must_check;
 void ram_free(struct ram *r);
 
@@ -56,10 +56,11 @@ void ram_free(struct ram *r);
 bool ram_map(struct ram *r, void *host, uint64_t len, int fd, uint64_t offset) __must_check;
 
 /* Gives ranges of it, at most 1024, of whole pages, back to the host; the next touch finds zeroes.
- * Returns the bytes of the ranges in which no page stays as it was. Huge pages of a fixed size are set aside for us
- * whether used or not, and if we gave one back, somebody else could have it when the guest touches
- * it again, which would kill us. And a file's pages can be given back in few pieces only, because
- * each is a mapping of its own from then on, of which a process may have some 65,000. One
+ * Returns how many bytes the ranges have in which all pages were given back. Two kinds of pages
+ * stay as they were. Huge pages of a fixed size are set aside for us whether used or not; if we
+ * gave one back, somebody else could have it when the guest touches it again, which would kill us.
+ * And a file's pages (ram_map()) are given back in a limited number of pieces, because each piece
+ * is a mapping of its own from then on, and a process may have only some 65,000 of these. One
  * thread at a time. */
 uint64_t ram_release(struct ram *r, const struct iovec *range, unsigned nr);
 

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Requests that take no waiting, because the host has in memory what they read or change: one
- * system call on this thread is cheaper than any way round it, and the answer follows at once.
+ * Requests that need no waiting, because the host has in memory what they read or change: one
+ * system call on this thread is cheaper than giving them to the engine, and the answer follows at
+ * once.
  *
- * How to know that, depends on the file system. Most say themselves, by RWF_NOWAIT. The pages of
- * some are memory and nothing else. And ext4, and others on older kernels, have no RWF_NOWAIT for
- * writes to the page cache, which take a third of the time here that they take by io_uring, as that
- * gives them to a thread. Nearly always these needn't wait; but they must when the host has too
- * much to write already. So the time is taken: after a write that waited, the others go to the
- * engine for a hundred times as long as it did.
+ * Which ones these are depends on the file system:
+ * - Most file systems say it themselves, by RWF_NOWAIT.
+ * - A tmpfs or ramfs never waits, because it is nothing but memory.
+ * - ext4, and others on older kernels, have no RWF_NOWAIT for writes to the page cache. io_uring
+ *   gives these to a thread, and so takes three times as long as we do here. They hardly ever
+ *   wait, except when the host has too much to write already. So we measure how long each takes:
+ *   after a write that waited, the engine has the writes for a hundred times as long.
  */
 #include <errno.h>
 #include <linux/magic.h>
@@ -17,8 +19,8 @@
 #include "backend/disk/disk_impl.h"
 
 #define MAX_TIMED (64 * KIB) /* a write's size */
-#define WAITED_NS 500000     /* a write of this size does so much only if it waits */
-#define PENALTY   100        /* waiting takes 1 % of the time, or less */
+#define WAITED_NS 500000     /* a write of this size takes so long only if it waits */
+#define PENALTY   100        /* so that this thread waits for at most 1 % of the time */
 
 void disk_at_once_start(struct disk *d)
 {
@@ -35,8 +37,8 @@ void disk_at_once_start(struct disk *d)
 			   fs.f_type == BTRFS_SUPER_MAGIC;
 }
 
-/* Writes to one file wait for each other, and for what else changes it, so there is none that the
- * engine has. */
+/* A write waits for whatever else changes the same file. So none is made here while the engine has
+ * a request; nr_begun counts r, too. */
 static bool may_write(const struct disk *d, const struct disk_request *r, bool alone)
 {
 	if (d->nr_begun > 1)

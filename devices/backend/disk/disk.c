@@ -387,8 +387,9 @@ void disk_submit(struct disk *d, struct disk_request *r)
 	d->waiting_end = &r->next;
 }
 
-/* Begins one request, and those after it that the engine is given together with it. A large one that
- * is the last stays for the next time: the others are then on their way. */
+/* Begins the next request, and those after it that go to the engine by the same call. If the last
+ * one is large, it is left for the next call: by then the engine has the others, and this thread
+ * copies at the same time. */
 static void begin_some(struct disk *d, struct round *round)
 {
 	const unsigned most = d->engine->waits ? 1 : DISK_MAX_IN_FLIGHT;

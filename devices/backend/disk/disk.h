@@ -7,8 +7,8 @@
  * order. A request that isn't begun can be dropped. The bytes of begun requests are limited, so
  * that a reset need not wait long. The engine is io_uring, or plain preadv/pwritev if the host has
  * none or refuses it. Data goes through the host's page cache, and what is there already is done at
- * once, without the engine (at_once.c). Of several large requests the host's threads do all but one,
- * at the same time.
+ * once, without the engine (at_once.c). Of several large requests the host's threads do all but
+ * one, at the same time.
  *
  * The format is what the caller says, never what the file looks like. With an overlay the image is
  * only read, and what the guest writes goes to a qcow2 file of its own (qcow2.h), or to a temporary
@@ -117,12 +117,11 @@ void disk_submit(struct disk *d, struct disk_request *r);
  * their turn. */
 bool disk_run(struct disk *d, struct round *round);
 
-/* Returns whether requests are done one after the other, each of which the host may take its time
- * for. */
+/* Returns whether the engine does one request after the other, and waits for the host at each. */
 bool disk_waits(const struct disk *d);
 
-/* Returns whether the engine has done requests that disk_run() will find: a look at memory, without a
- * system call. event_fd is then readable, or will be soon. Any thread, without a lock: a hint. */
+/* Returns whether the engine has done requests that disk_run() will find: a look at memory, without
+ * a system call. event_fd is then readable, or will be soon. Any thread, without a lock: a hint. */
 bool disk_has_done(const struct disk *d);
 
 /* Both return when no request is in flight any more; done() has been called for each. disk_drain()

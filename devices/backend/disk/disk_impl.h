@@ -36,11 +36,12 @@ void disk_again(struct disk *d, struct disk_request *r);
 
 /* -- at_once.c ------------------------------------------------------------------------------- */
 
-/* An engine that has to wait calls this when it starts: disk.c then tries at_once.c before it. */
+/* An engine whose requests complete later calls this when it starts: from then on disk.c tries
+ * disk_try_at_once() before the engine. */
 void disk_at_once_start(struct disk *d);
 
 /* Does r, which is begun, if that takes no waiting. True: it is done. False: the engine does it, or
- * what is left of it. alone: nothing else is begun together with it, or waits. */
+ * what is left of it. alone: no other request is begun together with r, or waits. */
 bool disk_try_at_once(struct disk *d, struct disk_request *r, bool alone);
 
 /* A copy so large that another thread should do it, if this one has others to do. */

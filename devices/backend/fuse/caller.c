@@ -116,8 +116,8 @@ bool fuse_caller_humble(const struct fuse_caller *c, int fd)
 
 	if (!c->fsetid)
 		return false;
-	/* One look costs less than to change capabilities twice. If somebody sets a bit just now,
-	 * that counts as set after the change that the guest makes. */
+	/* One look costs less than two changes of capabilities. A bit that somebody sets between
+	 * the look and the guest's change stays, as if it had been set after the change. */
 	if (fd >= 0 && fstat(fd, &st) == 0 && !(st.st_mode & (S_ISUID | S_ISGID)))
 		return false;
 	set_cap(CAP_FSETID, false);

@@ -138,10 +138,10 @@ struct fuse_server {
 	struct fd_share fds; /* for nodes and handles */
 	char *what;          /* what its messages are about: option and path */
 
-	/* All that a snapshot can keep as it is. The rest are nodes and handles, whose slots are the
-	 * ids that the guest knows. They have descriptors, which belong to this process; later or
-	 * elsewhere only a path can open the same file, and one that was unlinked or replaced has
-	 * none. */
+	/* All that a snapshot can keep as it is. The rest are nodes and handles, whose slots are
+	 * the ids that the guest knows. They have descriptors, which belong to this process; later
+	 * or elsewhere only a path can open the same file, and one that was unlinked or replaced
+	 * has none. */
 	struct fuse_state {
 		bool up; /* FUSE_INIT was seen */
 	} state;
@@ -361,7 +361,8 @@ int fuse_caller_enter(const struct fuse_caller *c, const struct fuse_in_header *
 		      mode_t *mode) __must_check;
 void fuse_caller_leave(const struct fuse_caller *c, const struct fuse_in_header *h);
 /* Makes the kernel clear the set-id bits of a file that is written or cut, as it does for others,
- * until fuse_caller_proud(). fd is of that file; -1: it isn't known yet. False: it does so anyway,
- * or there are none. */
+ * until fuse_caller_proud(). fd is of that file; -1: it isn't open yet. Returns false if
+ * nothing was to be done, nor is to be undone: the kernel clears them anyway, or the file has
+ * none. */
 bool fuse_caller_humble(const struct fuse_caller *c, int fd);
 void fuse_caller_proud(void);

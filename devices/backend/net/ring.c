@@ -6,7 +6,8 @@
 
 #include "backend/io_ring.h"
 
-/* The TAP is not the ring's own: a killed process's ring would keep it in use for a moment. */
+/* The TAP isn't registered with the ring, which would keep it in use for a moment after this
+ * process was killed. */
 static void open_ring(struct net_ring *r)
 {
 	static const uint8_t only[] = { IORING_OP_WRITE, IORING_OP_WRITEV };
@@ -58,7 +59,8 @@ static unsigned take_results(struct io_uring *uring, uint64_t *lost)
 	return nr;
 }
 
-/* The kernel writes a descriptor that doesn't block at once, in the order of the entries. */
+/* The descriptor is non-blocking, so the kernel makes the writes in the submitting call, in the
+ * order of the entries. */
 unsigned net_ring_write(struct net_ring *r, int fd, const struct net_frame *frame, unsigned nr,
 			uint64_t *lost)
 {

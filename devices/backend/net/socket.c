@@ -241,7 +241,7 @@ static bool is_frame(const struct net_frame *f)
 	       f->len <= NET_MAX_FRAME;
 }
 
-/* How many bytes of the stream it is. */
+/* Returns how many bytes of the stream f becomes; 0: it can't be sent, and is lost. */
 static size_t on_wire(const struct net_frame *f)
 {
 	return is_frame(f) ? LENGTH_SIZE + f->len - NET_HDR_LEN : 0;
@@ -342,7 +342,7 @@ static ssize_t socket_send(struct net_backend *b, unsigned pair, const struct io
 		return -EMSGSIZE;
 	if (socket_send_batch(b, pair, &f, 1, &lost) == 0)
 		return -EAGAIN;
-	return lost ? -errno : (ssize_t)f.len; /* it was just sendmsg() that failed */
+	return lost ? -errno : (ssize_t)f.len; /* only sendmsg() can have failed, just now */
 }
 
 /* -- the backend ----------------------------------------------------------------------------- */

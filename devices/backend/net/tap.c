@@ -36,11 +36,11 @@
 
 #define BIT(f) (1ull << (f))
 
-#define RING_FROM 4 /* frames; for fewer, it isn't worth while to make a ring */
+#define RING_FROM 4 /* frames; fewer are not worth a ring */
 
 struct tap_queue {
 	struct loop_source src; /* src.fd: owned */
-	struct net_ring ring;   /* is made when it is first of use */
+	struct net_ring ring;   /* made when it is needed first */
 	struct net_tap *tap;
 };
 

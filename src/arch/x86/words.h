@@ -5,7 +5,7 @@
 #define WORDS_CONSOLE    "console=ttyS0"
 #define WORDS_EARLY      "earlyprintk=ttyS0"
 #define WORDS_EARLY_ONLY "earlyprintk=ttyS0,115200,keep", "8250.nr_uarts=0"
-/* By the early quirks alone it would look into 32 slots of a PCI bus, for mistakes of chipsets. */
+/* Otherwise Linux's early quirks look into 32 slots of a PCI bus for chipsets with mistakes. */
 #define WORDS_NO_SEARCH "pci=noearly"
 /* Linux before 5.3 reads panic_warm as "pci", and acpi, which is the default, sets that right. */
 #define WORDS_PANIC "reboot=panic_warm,acpi"
