@@ -248,7 +248,7 @@ static int poll_and_wait(struct loop *l, uint64_t until)
 	return wait_and_adapt(l, until, idle_ns);
 }
 
-/* -------------------------------------------------------------------------------------------- */
+/* -- running --------------------------------------------------------------------------------- */
 
 static int loop_step(struct loop *l, uint64_t until)
 {

@@ -100,8 +100,8 @@ static void requests(const struct kind *k, unsigned nr)
 
 int main(int argc, char **argv)
 {
-	/* Whatever lies above it (arguments, environment), stack below it has the same place in its
-	 * cache line: functions for memory take other ways by that. */
+	/* From here down the stack lies at the same place of a page in each run, however long the
+	 * arguments and the environment above it are. Functions such as memcpy() depend on that. */
 	_Alignas(4096) volatile char place = 0;
 	const struct kind *k = argc == 3 ? find(argv[1]) : NULL;
 	const unsigned nr = argc == 3 ? (unsigned)atoi(argv[2]) : 0;

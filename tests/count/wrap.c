@@ -28,8 +28,8 @@ int __wrap_clock_gettime(clockid_t id __attribute__((unused)), struct timespec *
 	return 0;
 }
 
-/* A disk in memory passes for one on ext4 of which the host has everything in its page cache: then
- * RWF_NOWAIT always finds it, but not on a tmpfs of every kernel. */
+/* A disk in memory passes for one on ext4 that is wholly in the page cache. There RWF_NOWAIT always
+ * finds the data; on a tmpfs it doesn't, with some kernels. */
 int __wrap_fstatfs64(int fd, struct statfs *s)
 {
 	int rc = __real_fstatfs64(fd, s);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* When the host's kernel completes a request is its own affair: at once, or by a thread of its own.
- * Here the device always finds completed what it has submitted, so that it always does the same. */
+/* The host's kernel completes a request at once, or later by a thread of its own, as it likes. Here
+ * the device finds everything completed that it has submitted, and so does the same each time. */
 #include <liburing.h>
 #include <poll.h>
 

@@ -31,7 +31,7 @@ static uint8_t *ram(void)
 	return p;
 }
 
-/* The places that the mapping of its pages and the reading of its head rely on. */
+/* Checks the places at which its pages would be mapped and its head would be read. */
 static void check_entry(const struct entry *e, uint64_t len)
 {
 	assert(e->image_at <= len && e->image.end > e->image.start);

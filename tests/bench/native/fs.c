@@ -47,7 +47,7 @@ struct request {
 	uint64_t nth; /* file */
 };
 
-/* What the opcode has after its headers. */
+/* What a request and its answer have after their headers, by the opcode. */
 struct form {
 	uint32_t opcode, in, out;
 };
@@ -76,8 +76,8 @@ static struct {
 	bool anew, check; /* anew: each repetition begins with a server that knows no file */
 } work;
 
-/* Adds the pages of the data: a piece each; or larger pieces if there are many, as a guest has that
- * keeps files in large folios. */
+/* Adds the pages of the data, each as a piece of its own. If there are many, the pieces are larger,
+ * as they are in a guest that keeps files in large folios. */
 static unsigned add_data(struct piece *p, const struct request *r)
 {
 	uint32_t step = work.size > 64 * 1024 ? 64 * 1024 : PAGE;

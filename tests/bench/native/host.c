@@ -4,7 +4,7 @@
  * after the other, without a guest. host FILE WORD...: words as those of block.c (op, order, size,
  * count, runs); op=copy copies in memory, and op=tsc prints "khz N", the clock's speed. With
  * op=stat and op=open FILE is a directory of the guest fs, whose small files are looked at, or
- * opened, looked at and closed. op=release gives memory back to the kernel that was used.
+ * opened, looked at and closed. op=release gives memory that was used back to the kernel.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -22,7 +22,7 @@
 
 static char **words;
 
-/* What follows "KEY=", or otherwise. */
+/* Returns what follows "KEY=" in the last word that begins so; if none does, otherwise. */
 static const char *word(const char *key, const char *otherwise)
 {
 	size_t n = strlen(key);

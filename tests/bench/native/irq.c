@@ -37,8 +37,8 @@ enum { GET_ID = 8 };
 static struct device disk;
 static struct queue queue;
 static bool used, pending;
-static uintptr_t io_apic; /* the device's, and its pin */
-static uint32_t pin;
+static uintptr_t io_apic;     /* where the device's interrupts arrive, */
+static uint32_t pin;          /* and at which of its pins */
 static bool others[2 * PINS]; /* pins of other devices */
 
 static volatile uint32_t *apic(unsigned reg)
@@ -51,7 +51,8 @@ static bool is_pending(unsigned vector)
 	return *apic(APIC_IRR + vector / 32 * 0x10) >> vector % 32 & 1;
 }
 
-/* On; lets no interrupt through to the processor, neither its own nor that of the PIC. */
+/* Switches the local APIC on, but has it let no interrupt through to the processor: neither its own
+ * nor those of the PIC. */
 static void apic_up(void)
 {
 	*apic(APIC_TPR) = 0xff;
@@ -95,8 +96,8 @@ static void request(void)
 	queue_kick(&queue);
 }
 
-/* Each pin gets a vector of its own; the one that arrives for a request, but not without one as a
- * timer's does, says which pin it was. */
+/* Finds the device's pin. Each pin gets a vector of its own; then the vector that arrives for a
+ * request names the pin. Those that arrive without a request, as a timer's does, are left out. */
 static void find_pin(void)
 {
 	for (unsigned i = 0; i < 2 * PINS; i++)

@@ -31,8 +31,8 @@ void *memcpy(void *restrict to, const void *restrict from, size_t len)
 	return to;
 }
 
-/* What follows "key=" in the word that is there last, or NULL: what comes first are words that the
- * monitor adds. */
+/* Returns what follows "key=" in the last word that begins so, or NULL. It is the last one because
+ * the words that a monitor adds come first. */
 static const char *find(const char *key)
 {
 	const char *found = NULL;

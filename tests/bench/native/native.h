@@ -28,12 +28,13 @@
 
 #include "../../guest/bare/guest.h"
 
-/* The number after "key=" on the command line, with K or M after it if need be; or otherwise. */
+/* Returns the number after "key=" on the command line, which may have K or M after it; without such
+ * a word, returns otherwise. */
 uint64_t param(const char *key, uint64_t otherwise);
 /* Whether the command line has the word "key=value". */
 bool param_is(const char *key, const char *value);
 
-/* The time stamp counter. What precedes it has been done. */
+/* Returns the time stamp counter, when all instructions before this have been executed. */
 static inline uint64_t tsc(void)
 {
 	uint32_t low, high;

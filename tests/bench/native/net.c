@@ -80,7 +80,7 @@ static void check(const uint8_t *buffer, uint32_t at, uint32_t len)
 			expect("a byte that came back", buffer[i], sent[at + i]);
 }
 
-/* Takes a frame, and offers so many of its buffers again. Returns how many it had. */
+/* Takes a frame, and offers at most so many of its buffers again. Returns how many it had. */
 static unsigned take_frame(uint64_t again)
 {
 	uint32_t len, at = 0;

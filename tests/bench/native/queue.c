@@ -10,8 +10,8 @@ static volatile uint16_t *used_event(const struct queue *q)
 	return &q->avail->ring[q->size];
 }
 
-/* An index that the device doesn't reach before this is called again, so that no interrupt is
- * sent; or the next one. */
+/* Sets used_event: to the next index, if interrupts are wanted; otherwise to one that the device
+ * doesn't reach before this is called again, so that it sends none. */
 static void set_used_event(struct queue *q)
 {
 	if (q->event_idx)

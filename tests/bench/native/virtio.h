@@ -2,7 +2,7 @@
 /*
  * A driver's side of virtio, over MMIO and PCI (virtio 1.2 §2.7, §4.1, §4.2), that does what
  * Linux's does: indirect descriptors for requests of several pieces, and a kick only when the device
- * asks for one, by EVENT_IDX where it is offered. Only that it wants no interrupts: it polls.
+ * asks for one, by EVENT_IDX where it is offered. But it polls, and wants no interrupts.
  */
 #pragma once
 
@@ -22,7 +22,7 @@ enum {
 #define RING_EVENT_IDX     (1ull << 29)
 #define VERSION_1          (1ull << 32)
 
-/* Either mmio is set, or the other ones. */
+/* Either mmio is set, or the other pointers are. */
 struct device {
 	volatile uint8_t *mmio;
 	volatile uint8_t *common, *notify, *config;
@@ -31,7 +31,7 @@ struct device {
 	uint64_t features; /* that both want */
 };
 
-/* On PCI: the interrupts of all queues go to the first processor, as that vector. */
+/* On PCI, has the interrupts of all queues go to the first processor, as that vector. */
 void device_route(const struct device *d, unsigned vector);
 /* Says that an interrupt has been seen. */
 void device_acknowledge(const struct device *d);
@@ -86,7 +86,7 @@ void device_config_write(const struct device *d, unsigned off, unsigned len, uin
 
 /* Makes a queue of at most `size` elements: less when the device has less. */
 void queue_init(struct device *d, struct queue *q, unsigned index, unsigned size);
-/* From now on the device interrupts for each chain that it has used; before it goes live. */
+/* From now on the device interrupts for each chain that it has used. Called before it goes live. */
 void queue_want_interrupts(struct device *d, struct queue *q);
 /* Offers a chain: `out` pieces for the device to read, then `in` that it writes. False, and nothing
  * is offered, when the queue is full. */

@@ -23,7 +23,7 @@
 static char **words;
 static uint8_t frame[HEADER + FRAME_MAX], got[2 * HEADER + FRAME_MAX];
 
-/* What follows "KEY=", or otherwise. */
+/* Returns what follows "KEY=" in the last word that begins so; if none does, otherwise. */
 static const char *word(const char *key, const char *otherwise)
 {
 	size_t n = strlen(key);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Says whether its memory is as it was loaded, changes that, and resets for an r at the serial port;
- * anything else ends it. */
+/* Says whether its memory is as it was loaded, and then changes its memory. An r at the serial port
+ * resets it; anything else ends it. */
 #include "guest.h"
 
 static volatile char page[2][4096] = { "fresh\n", "also fresh\n" };

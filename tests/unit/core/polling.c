@@ -104,7 +104,7 @@ static void it_leaves_a_busy_host_alone(void **state __unused)
 	assert_int_equal(polling_begin(&p, now), 0);
 	now += SECOND;
 	assert_int_equal(polling_begin(&p, now), POLLING_MIN_NS);
-	/* What it can't read is no reason to take a processor. */
+	/* If the load can't be read, it takes no processor. */
 	for (unsigned i = 0; i < 3; i++) {
 		const char *wrong[] = { "", "\n", "0.00 0.00 0.00 many/100 1\n" };
 
