@@ -127,7 +127,7 @@ int dir_open(const struct config *c)
 	why = fd < 0 ? strerrordesc_np(-fd) : refuse(fd);
 	if (!why)
 		return take_fd(&fd);
-	log_msg(level, "kernel cache: %s: %s", path, why);
+	log_msg(level, "kernel cache: %s: %s (so the unpacked kernel isn't kept)", path, why);
 	return -EACCES;
 }
 
