@@ -107,13 +107,13 @@ static void send_to_guest(uint32_t len)
 	take(&d.ring[VSOCK_TX], 1);
 }
 
-/* Its buffer is full. */
+/* The packet fills the guest's buffer. */
 static void to_guest(unsigned batch __unused)
 {
 	send_to_guest(DATA);
 }
 
-/* Its buffer has more room. */
+/* The guest's buffer has more room than the packet takes. */
 static void short_to_guest(unsigned batch __unused)
 {
 	send_to_guest(64);

@@ -90,7 +90,7 @@ static void it_may_be_named(void **state __unused)
 	assert_non_null(strstr(said(&c, ""), "No such file"));
 }
 
-/* Without a word, unless the user named it. */
+/* Only a directory that the user named is worth a warning. */
 static void nothing_is_said_by_default(void **state __unused)
 {
 	struct config c = { .kernel_cache.dir = in_dir("not/there") };
@@ -136,7 +136,7 @@ static void it_is_no_link(void **state __unused)
 	assert_non_null(strstr(said(&none, ""), "Not a directory"));
 }
 
-/* Such as root's, with the HOME of a user. */
+/* Root may have the HOME of a user. */
 static void nothing_is_made_in_somebody_elses_home(void **state __unused)
 {
 	if (geteuid() != 0) {
@@ -169,7 +169,7 @@ static void the_guest_may_not_write_there(void **state __unused)
 	config_destroy(&c);
 }
 
-/* Without making it, and without a message. */
+/* It doesn't make the directory, and logs nothing. */
 static void the_doctor_only_looks(void **state __unused)
 {
 	char path[PATH_MAX];

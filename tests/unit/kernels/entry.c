@@ -31,7 +31,7 @@ static void what_was_written_is_read(void **state __unused)
 	assert_memory_equal(&e, &f, sizeof(e));
 }
 
-/* Each bit, and each length but the right one. */
+/* Each bit of it is flipped, and each length but the right one is tried. */
 static void a_damaged_header_is_not_read(void **state __unused)
 {
 	struct entry e = entry_of(&image, file, FILE_LEN, 5), f;
@@ -50,7 +50,7 @@ static void a_damaged_header_is_not_read(void **state __unused)
 	assert_true(entry_read(&f, header, len));
 }
 
-/* With a checksum that is right, too. */
+/* That is so even if the checksum is right. */
 static void numbers_that_no_entry_has_are_not_read(void **state __unused)
 {
 	const struct entry good = entry_of(&image, file, FILE_LEN, 5);

@@ -280,7 +280,7 @@ static void give_it_away(void)
 		remove_it();
 }
 
-/* Each is ignored, and made anew. */
+/* An entry with any of these damages is ignored, and made anew. */
 static void a_damaged_entry_is_replaced(void **state)
 {
 	static void (*const damage[])(void) = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* By what a file is known, and when it is not. */
+/* These look at what names a file, and which files have no name. */
 #include "kernels/key.h"
 
 #include <fcntl.h>

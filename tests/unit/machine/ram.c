@@ -154,7 +154,7 @@ static void prefaulted_memory_is_there(void **state __unused)
 	ram_free(&r);
 }
 
-/* Is it given back? */
+/* Gives one range back. Returns whether that was done. */
 static bool give(struct ram *r, void *host, uint64_t len)
 {
 	const struct iovec range = { .iov_base = host, .iov_len = len };

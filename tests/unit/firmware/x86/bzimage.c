@@ -427,7 +427,7 @@ static void short_files_are_refused(void **state __unused)
 
 /* -- images ---------------------------------------------------------------------------------- */
 
-/* What another start needs of a guest that was loaded: its pages, and the file's head. */
+/* Copies what another start needs of a guest that was loaded: its pages, and the file's head. */
 static void take_image(struct guest *to, const struct guest *from, const struct image *f)
 {
 	const struct boot_image *i = &from->e.placed.image;

@@ -70,7 +70,7 @@ int __wrap_clock_gettime(clockid_t clock __unused, struct timespec *t)
 	return 0;
 }
 
-/* An engine that has what it is given until it is waited for. */
+/* An engine that keeps what it is given until it is waited for. */
 static struct disk_request *has[8];
 static unsigned nr_has;
 
@@ -205,7 +205,7 @@ static void the_engine_gets_what_is_left(void **state __unused)
 	disk_close(&d);
 }
 
-/* It is asked for a second opinion, and its error is the guest's. */
+/* After an error the engine gets the request, and what it says is what the guest is told. */
 static void errors_are_the_engine_s(void **state __unused)
 {
 	static const int errors[] = { EIO, ENOSPC, EFBIG, EBADF, EINTR };
@@ -266,7 +266,7 @@ static void writes_are_timed_then(void **state __unused)
 	disk_close(&d);
 }
 
-/* They would wait for each other, and for a flush or a discard. */
+/* Two writes of one file wait for each other, and a write waits for a flush or a discard. */
 static void a_write_is_alone(void **state __unused)
 {
 	static const enum disk_when when[] = { DISK_IF_NOWAIT, DISK_IF_QUICK, DISK_ALWAYS };
@@ -302,7 +302,7 @@ static void several_small_ones_are_the_engine_s(void **state __unused)
 	disk_close(&d);
 }
 
-/* It would give them to threads, one by one. */
+/* There io_uring would give each of them to a thread. */
 static void but_not_where_it_has_no_way_of_its_own(void **state __unused)
 {
 	struct disk d;
@@ -317,7 +317,7 @@ static void but_not_where_it_has_no_way_of_its_own(void **state __unused)
 	disk_close(&d);
 }
 
-/* This thread has one, and the others have been sent away before. */
+/* The engine has the others before this thread begins with its own. */
 static void of_several_large_ones_one_is_done_here(void **state __unused)
 {
 	static const enum disk_when when[] = { DISK_IF_NOWAIT, DISK_ALWAYS };
@@ -378,7 +378,7 @@ static void file_systems_differ(void **state __unused)
 	disk_close(&d);
 }
 
-/* The sync engine waits anyway. */
+/* The sync engine doesn't, because it waits anyway. */
 static void an_engine_asks_for_it(void **state __unused)
 {
 	const struct disk_engine_ops *const sync = &disk_sync_engine;
