@@ -64,7 +64,7 @@ bool kernel_image_fits(const struct boot_image *i __unused, const struct gmem *m
 
 int kernel_unpack(const struct boot_request *r __unused, struct boot_image *i __unused)
 {
-	return -ENOTSUP;
+	return none();
 }
 
 bool kernel_is_linux(const struct boot_request *r __unused)
