@@ -198,6 +198,7 @@ struct driver {
 	pthread_mutex_t lock; /* the device's; tests with threads take it as bus and loop would */
 	struct ring ring[VIRTIO_MAX_QUEUES];
 	unsigned interrupts[VIRTIO_MAX_QUEUES], config_interrupts;
+	unsigned changes; /* of what registers show, which the device told the transport of */
 	gpa_t next_alloc;
 
 	/* Made when the device asks for them; -1: it has not. There is no loop here, so only the
@@ -215,6 +216,11 @@ static inline void driver_interrupt(void *ctx, int queue)
 		d->config_interrupts++;
 	else
 		d->interrupts[queue]++;
+}
+
+static inline void driver_changed(void *ctx)
+{
+	((struct driver *)ctx)->changes++;
 }
 
 static inline int driver_eventfd(int *fd)
@@ -261,6 +267,7 @@ static inline void driver_init(struct driver *d, struct virtio_dev *vd)
 {
 	static const struct virtio_transport_ops ops = {
 		.interrupt = driver_interrupt,
+		.changed = driver_changed,
 		.kick_fd = driver_kick_fd,
 		.watch_kicks = driver_watch_kicks,
 		.call_fd = driver_call_fd,

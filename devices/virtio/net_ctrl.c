@@ -58,6 +58,7 @@ static bool control_mac(struct virtio_net *n, const struct net_command *cmd)
 	    !data(cmd, 0, mac, sizeof(mac)))
 		return false;
 	memcpy(n->state.mac, mac, sizeof(mac));
+	virtio_config_set(&n->vd);
 	return true;
 }
 

@@ -99,7 +99,7 @@ struct virtio_transport_ops {
 	/* Raises an interrupt. queue < 0: the configuration changed. */
 	void (*interrupt)(void *ctx, int queue);
 
-	/* The device has changed its status or its configuration by itself. May be NULL. */
+	/* The status or the configuration has changed other than by a register. May be NULL. */
 	void (*changed)(void *ctx);
 
 	/* For a queue that something other than us serves (vhost). kick_fd is the eventfd that the
@@ -231,5 +231,7 @@ int virtio_pop(struct virtio_dev *vd, struct virtq *q, struct virtq_chain *c) __
 void virtio_again(struct virtio_dev *vd, unsigned queue);
 /* The device's configuration space changed. */
 void virtio_config_changed(struct virtio_dev *vd);
+/* The same for what the driver changed by a request: it isn't interrupted. */
+void virtio_config_set(struct virtio_dev *vd);
 /* Sets DEVICE_NEEDS_RESET (virtio 1.2 §2.1.2) and says why, rate-limited. */
 void virtio_broken(struct virtio_dev *vd, const char *why);

@@ -49,11 +49,16 @@ void virtio_reset(struct virtio_dev *vd)
 	vd->state = (struct virtio_state){ 0 };
 }
 
-/* Tells the driver of what the device has changed by itself. */
-static void tell_changed(const struct virtio_dev *vd)
+void virtio_config_set(struct virtio_dev *vd)
 {
 	if (vd->transport->changed)
 		vd->transport->changed(vd->transport_ctx);
+}
+
+/* Tells the driver of what the device has changed by itself. */
+static void tell_changed(struct virtio_dev *vd)
+{
+	virtio_config_set(vd);
 	if (vd->state.status & VIRTIO_CONFIG_S_DRIVER_OK)
 		vd->transport->interrupt(vd->transport_ctx, -1);
 }

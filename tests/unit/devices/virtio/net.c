@@ -894,7 +894,11 @@ static void commands_are_answered(void **state __unused)
 			 VIRTIO_NET_ERR);
 	assert_int_equal(COMMAND(t, 2, 1, 0, 0, 0, 0), VIRTIO_NET_ERR);
 
+	/* The driver reads its new address in what the transport shows, too. */
+	assert_int_equal(t->d.changes, 0);
 	assert_int_equal(COMMAND(t, 2, 1, 1, 2, 0, 0, 0, 0, 9), VIRTIO_NET_OK);
+	assert_int_equal(t->d.changes, 1);
+	assert_int_equal(t->d.config_interrupts, 0);
 	assert_int_equal(virtio_config_read(&t->n.vd, 0, 4), 2);
 	assert_int_equal(virtio_config_read(&t->n.vd, 5, 1), 9);
 	assert_int_equal(COMMAND(t, 2, 1, 1, 2, 0, 0, 0, 0), VIRTIO_NET_ERR);
