@@ -66,6 +66,8 @@ static int set_balloon(const struct opt_value *v, void *field)
 {
 	struct balloon_options *o = field;
 
+	if (!strncmp(v->text, "off,", 4))
+		return opt_fail(v, "off takes no keys; leave one of them out");
 	if (strcmp(v->text, "off"))
 		return opt_keys(v, field);
 	*o = (struct balloon_options){ 0 };
@@ -133,8 +135,8 @@ static int set_kernel_cache(const struct opt_value *v, void *field)
 {
 	struct kernel_cache_config *k = field;
 
-	if (strchr(v->text, '/'))
-		return opt_path(v, &k->dir);
+	if (strchr(v->text, '/') || !*v->text)
+		return opt_path(v, &k->dir); /* it says that an empty one is none */
 	k->off = !strcmp(v->text, "off");
 	if (!k->off && strcmp(v->text, "on"))
 		return opt_fail(v,

@@ -134,6 +134,10 @@ static void the_kernel_cache_is_on_off_or_somewhere(void **state __unused)
 	config_destroy(&c);
 	REFUSES("--kernel-cache of: write on, off, or a directory, whose name has a slash in it: ./of",
 		"--kernel=k", "--kernel-cache=of");
+	REFUSES("--kernel-cache '': the path is empty; name a file", "--kernel=k",
+		"--kernel-cache=");
+	REFUSES("--balloon off,size=1M: off takes no keys; leave one of them out", "--kernel=k",
+		"--balloon=off,size=1M");
 	REFUSES("--kernel-cache /a: kernel-cache was given before; leave one of them out",
 		"--kernel=k", "--kernel-cache=on", "--kernel-cache=/a");
 }
