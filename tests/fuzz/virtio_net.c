@@ -13,6 +13,7 @@
 
 #define PAIRS    2
 #define BUF_SIZE (128 * KIB)
+#define LOOK     0xfe /* an operation */
 
 struct target {
 	struct net_backend b;
@@ -48,6 +49,23 @@ static ssize_t fuzz_send(struct net_backend *b __unused, unsigned pair, const st
 	}
 	assert(len >= NET_HDR_LEN && len <= NET_MAX_FRAME);
 	return (ssize_t)len;
+}
+
+/* Looks at each frame, and takes some of them if there is little room. */
+static unsigned fuzz_send_batch(struct net_backend *b, unsigned pair, const struct net_frame *frame,
+				unsigned nr, uint64_t *lost)
+{
+	const unsigned take = t.full ? (unsigned)fuzz_number(t.in, 1) % nr : nr;
+	const bool full = t.full;
+
+	assert(nr >= 1 && nr <= NET_BATCH);
+	t.full = false;
+	for (unsigned i = 0; i < take; i++)
+		if (fuzz_send(b, pair, frame[i].iov, frame[i].nr) != (ssize_t)frame[i].len)
+			abort();
+	t.full = full;
+	*lost += take / 2;
+	return take;
 }
 
 static ssize_t fuzz_receive(struct net_backend *b __unused, unsigned pair, const struct iovec *iov,
@@ -97,6 +115,7 @@ static const struct net_backend_ops fuzz_ops = {
 	.name = "fuzz",
 	.start = fuzz_start,
 	.send = fuzz_send,
+	.send_batch = fuzz_send_batch,
 	.receive = fuzz_receive,
 	.want_frames = fuzz_want_frames,
 	.set_features = fuzz_set_features,
@@ -199,10 +218,27 @@ static void reset(struct fuzz_in *in)
 	}
 }
 
+/* Does what a loop does that polls. */
+static void look(struct fuzz_in *in)
+{
+	if (fuzz_number(in, 1) & 1) {
+		(void)!virtio_rest(&t.n.vd);
+		return;
+	}
+	t.n.vd.looked_at = true;
+	for (unsigned i = 0; i < t.n.vd.nr_queues; i++)
+		if (virtio_has_work(&t.n.vd, i))
+			(void)!virtio_kick(&t.n.vd, i);
+}
+
 static void step(struct fuzz_in *in)
 {
 	const unsigned op = (unsigned)fuzz_number(in, 1);
 
+	if (op == LOOK) {
+		look(in);
+		return;
+	}
 	if (op == FUZZ_REST) {
 		driver_rest(&t.d);
 		return;
@@ -253,6 +289,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	t.d.next_alloc = t.restart;
 	t.full = false;
 	t.frames = 0;
+	t.n.vd.looked_at = false;
 	driver_start(&t.d, fuzz_number(&in, 1) & 1
 				   ? t.n.vd.features
 				   : t.n.vd.features & ~VIRTIO_BIT(VIRTIO_NET_F_MRG_RXBUF));
