@@ -10,7 +10,8 @@
  * called once more: docs/threads.md.)
  *
  * A loop that polls looks for work in memory before it waits (vmm/polling.h), by its pollers. They
- * are called with their lock like a source's callback.
+ * are called with their lock like a source's callback, but never wait for it: a poller whose lock
+ * another thread has is left out.
  */
 #pragma once
 
@@ -36,6 +37,9 @@ struct loop_poller {
 	 * there already is some, which can't be told any more. NULL: it always is told. */
 	bool (*rest)(struct loop_poller *p);
 	pthread_mutex_t *lock; /* not owned */
+
+	/* The loop's: */
+	bool looked; /* after it was last told to rest */
 	struct loop_poller *next;
 };
 
@@ -55,7 +59,6 @@ struct loop {
 
 	struct polling polling;
 	struct loop_poller *pollers;
-	bool looked;         /* at the pollers, since they were last told to rest */
 	uint64_t checked_ns; /* when the descriptors were last asked */
 };
 

@@ -147,7 +147,8 @@ static int take_event(struct loop *l, int timeout_ms)
 
 /* -- polling --------------------------------------------------------------------------------- */
 
-#define DESCRIPTORS_NS 10000 /* between two questions to the kernel, while we look at memory */
+#define RETRY_NS       1000000 /* when a poller's lock was taken */
+#define DESCRIPTORS_NS 10000   /* between two questions to the kernel, while we look at memory */
 
 void loop_add_poller(struct loop *l, struct loop_poller *p)
 {
@@ -170,21 +171,40 @@ void loop_poll(struct loop *l, int load_fd)
 	polling_init(&l->polling, load_fd);
 }
 
-/* Calls one function of all pollers, with their locks. Returns whether any of them said true. */
-static bool ask_pollers(struct loop *l, bool rest)
+/* Looks at all pollers but those whose lock another thread has, as it may have it for long. Returns
+ * whether there was work. */
+static bool look_at_all(struct loop *l)
 {
 	bool any = false;
 
 	for (struct loop_poller *p = l->pollers; p; p = p->next) {
-		bool (*const fn)(struct loop_poller * p) = rest ? p->rest : p->look;
-
-		if (!fn)
+		if (pthread_mutex_trylock(p->lock)) /* door 2, too */
 			continue;
-		pthread_mutex_lock(p->lock); /* door 2, too */
-		any |= fn(p);
+		p->looked = true;
+		any |= p->look(p);
 		pthread_mutex_unlock(p->lock);
 	}
-	l->looked = !rest;
+	return any;
+}
+
+/* Tells the pollers that were looked at that the loop is going to wait. Returns whether there is work
+ * already. *all: none was left out because of its lock. */
+static bool rest_all(struct loop *l, bool *all)
+{
+	bool any = false;
+
+	*all = true;
+	for (struct loop_poller *p = l->pollers; p; p = p->next) {
+		if (!p->looked)
+			continue;
+		if (pthread_mutex_trylock(p->lock)) { /* door 2, too */
+			*all = false;
+			continue;
+		}
+		p->looked = false;
+		any |= p->rest && p->rest(p);
+		pthread_mutex_unlock(p->lock);
+	}
 	return any;
 }
 
@@ -192,7 +212,7 @@ static bool ask_pollers(struct loop *l, bool rest)
  * take_event(). */
 static int look_once(struct loop *l, uint64_t now)
 {
-	const bool found = ask_pollers(l, false);
+	const bool found = look_at_all(l);
 	int rc = 0;
 
 	if (now - l->checked_ns >= DESCRIPTORS_NS) {
@@ -239,13 +259,14 @@ static int wait_and_adapt(struct loop *l, uint64_t until, uint64_t idle_ns)
 static int poll_and_wait(struct loop *l, uint64_t until)
 {
 	uint64_t idle_ns = 0;
+	bool all;
 	int rc = look(l, &idle_ns);
 
 	if (rc != 0)
 		return rc;
-	if (l->looked && ask_pollers(l, true))
+	if (rest_all(l, &all))
 		return look_once(l, monotonic_ns());
-	return wait_and_adapt(l, until, idle_ns);
+	return wait_and_adapt(l, all ? until : min(until, monotonic_ns() + RETRY_NS), idle_ns);
 }
 
 /* -- running --------------------------------------------------------------------------------- */

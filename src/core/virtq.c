@@ -85,6 +85,13 @@ static le16_t *avail_event(const struct virtq *q)
 	return (le16_t *)&used->ring[q->state.size];
 }
 
+static void set_used_flags(struct virtq *q, uint16_t flags)
+{
+	struct virtq_used *used = q->used;
+
+	store16(&used->flags, flags, __ATOMIC_RELAXED);
+}
+
 int virtq_enable(struct virtq *q, const struct gmem *mem, bool event_idx, bool indirect)
 {
 	struct virtq_state *s = &q->state;
@@ -109,6 +116,8 @@ int virtq_enable(struct virtq *q, const struct gmem *mem, bool event_idx, bool i
 	q->indirect = indirect;
 	q->avail_end = s->next_avail;
 	s->ready = true;
+	if (!event_idx) /* what virtq_mute() said about an earlier life of this ring counts no more */
+		set_used_flags(q, 0);
 	return 0;
 }
 
@@ -260,13 +269,6 @@ void virtq_push(struct virtq *q, uint16_t head, uint32_t len)
 {
 	virtq_fill(q, 0, head, len);
 	virtq_publish(q, 1);
-}
-
-static void set_used_flags(struct virtq *q, uint16_t flags)
-{
-	struct virtq_used *used = q->used;
-
-	store16(&used->flags, flags, __ATOMIC_RELAXED);
 }
 
 void virtq_mute(struct virtq *q)

@@ -388,6 +388,39 @@ static void work_that_takes_long_does_not_end_the_polling(void **state __unused)
 	work_destroy(&w);
 }
 
+/* Runs the loop until another source, whose lock is free, has had its turn. */
+static void other_source_runs(struct memory_work *w)
+{
+	struct waker other;
+
+	waker_init(&other, &w->loop); /* it stops the loop */
+	assert_int_equal(loop_run(&w->loop), 0);
+	assert_int_equal(other.calls, 1);
+	loop_remove(&w->loop, &other.src);
+	close(other.src.fd);
+	loop_rearm(&w->loop);
+}
+
+/* A vCPU may have a device's lock for long; the loop's other devices don't wait for it. */
+static void a_poller_whose_lock_is_taken_holds_nobody_up(void **state __unused)
+{
+	struct memory_work w;
+
+	work_init(&w, "0.00 0.00 0.00 1/1 1\n");
+	w.made = 1;
+	w.poller.looked = true; /* it was looked at before the lock was taken */
+	pthread_mutex_lock(&w.lock);
+	other_source_runs(&w);
+	assert_int_equal(w.looks, 0);
+	assert_true(w.poller.looked);
+	pthread_mutex_unlock(&w.lock);
+	w.wanted = 1;
+	assert_int_equal(loop_run(&w.loop), 0); /* nobody tells it, and yet it is done */
+	assert_int_equal(w.done, 1);
+	assert_int_equal(w.told, 0);
+	work_destroy(&w);
+}
+
 static void *maker(void *arg)
 {
 	for (unsigned i = 0; i < 2000; i++) {
@@ -445,6 +478,7 @@ int main(void)
 		cmocka_unit_test(work_that_is_there_is_found_without_being_told),
 		cmocka_unit_test(a_busy_host_is_not_polled_on),
 		cmocka_unit_test(work_that_takes_long_does_not_end_the_polling),
+		cmocka_unit_test(a_poller_whose_lock_is_taken_holds_nobody_up),
 		cmocka_unit_test(no_work_is_missed),
 		cmocka_unit_test(descriptors_are_not_forgotten),
 	};

@@ -478,6 +478,24 @@ static void several_are_published_at_once(void **state __unused)
 	bench_destroy(&b);
 }
 
+/* What the flag says doesn't outlive a reset, even if the driver leaves the ring as it is. */
+static void a_flag_mutes_a_queue_for_one_life(void **state __unused)
+{
+	struct bench b;
+
+	bench_init(&b, 4, false, false);
+	virtq_mute(&b.q);
+	assert_int_equal(le16toh(b.ring.used->flags), VRING_USED_F_NO_NOTIFY);
+	assert_false(virtq_want_kick(&b.q));
+	assert_int_equal(le16toh(b.ring.used->flags), 0);
+	virtq_mute(&b.q);
+	virtq_reset(&b.q);
+	ring_attach(&b.ring, &b.q);
+	assert_int_equal(virtq_enable(&b.q, &b.ram.mem, false, false), 0);
+	assert_int_equal(le16toh(b.ring.used->flags), 0);
+	bench_destroy(&b);
+}
+
 static void flags_suppress_interrupts(void **state __unused)
 {
 	struct bench b;
@@ -813,6 +831,7 @@ int main(void)
 		cmocka_unit_test(malformed_set_ups_are_refused),
 		cmocka_unit_test(used_elements_go_round),
 		cmocka_unit_test(several_are_published_at_once),
+		cmocka_unit_test(a_flag_mutes_a_queue_for_one_life),
 		cmocka_unit_test(flags_suppress_interrupts),
 		cmocka_unit_test(events_choose_the_interrupt),
 		cmocka_unit_test(indices_wrap),
