@@ -10,8 +10,8 @@
  * called once more: docs/threads.md.)
  *
  * A loop that polls looks for work in memory before it waits (vmm/polling.h), by its pollers. They
- * are called with their lock like a source's callback, but never wait for it: a poller whose lock
- * another thread has is left out.
+ * are called with their lock like a source's callback, but don't wait for it: a poller whose lock
+ * another thread has, for longer than an access to a register takes, is left out.
  */
 #pragma once
 

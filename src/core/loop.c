@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 
 #include "vmm/event.h"
@@ -147,8 +148,9 @@ static int take_event(struct loop *l, int timeout_ms)
 
 /* -- polling --------------------------------------------------------------------------------- */
 
-#define RETRY_NS       1000000 /* when a poller's lock was taken */
-#define DESCRIPTORS_NS 10000   /* between two questions to the kernel, while we look at memory */
+#define DESCRIPTORS_NS 10000  /* between two questions to the kernel, while we look at memory */
+#define RETRY_NS       500000 /* when a poller's lock was taken for long */
+#define LOCK_TRIES     100    /* until it counts as that; some 30 us */
 
 void loop_add_poller(struct loop *l, struct loop_poller *p)
 {
@@ -187,8 +189,21 @@ static bool look_at_all(struct loop *l)
 	return any;
 }
 
+/* Nearly always another thread has it for no longer than an access to a register takes. */
+static bool lock_soon(pthread_mutex_t *lock)
+{
+	unsigned tries = 0;
+
+	while (pthread_mutex_trylock(lock)) {
+		if (++tries == LOCK_TRIES)
+			return false;
+		sched_yield();
+	}
+	return true;
+}
+
 /* Tells the pollers that were looked at that the loop is going to wait. Returns whether there is work
- * already. *all: none was left out because of its lock. */
+ * already. *all: none was left out because its lock was taken for long. */
 static bool rest_all(struct loop *l, bool *all)
 {
 	bool any = false;
@@ -197,7 +212,7 @@ static bool rest_all(struct loop *l, bool *all)
 	for (struct loop_poller *p = l->pollers; p; p = p->next) {
 		if (!p->looked)
 			continue;
-		if (pthread_mutex_trylock(p->lock)) { /* door 2, too */
+		if (!lock_soon(p->lock)) { /* door 2, too */
 			*all = false;
 			continue;
 		}
