@@ -93,7 +93,6 @@ static int init_devices(struct machine *m)
 		return rc;
 	host.serial = m->serial;
 	board_init(&m->board, m->config, &host);
-	transport_init(m);
 	return devices_init(m);
 }
 
@@ -117,6 +116,8 @@ static int init_vm(struct machine *m)
 	for (size_t i = 0; i < m->mem.nr && rc == 0; i++)
 		rc = vm_add_memory(&m->vm, m->mem.region[i].base, m->mem.region[i].size,
 				   m->mem.region[i].host);
+	if (rc == 0)
+		transport_show(m);
 	return rc == 0 ? vm_init_arch(&m->vm, m->config->nested) : rc;
 }
 
@@ -190,6 +191,8 @@ static int init(struct machine *m, const struct config *c, const struct machine_
 		rc = init_ram(m);
 	if (rc == 0)
 		rc = init_loops(m);
+	if (rc == 0)
+		transport_init(m);
 	m->times.memory = monotonic_ns();
 	if (rc == 0 && live)
 		rc = init_vm(m);

@@ -119,7 +119,7 @@ struct machine {
 	struct virtio_vsock vsock; /* either this */
 	struct vsock_vhost vsock_vhost;
 	enum transport transport; /* not TRANSPORT_AUTO, after transport_init() */
-	void *shown;              /* a page for each device, which the guest reads; NULL: none */
+	uint8_t *shown;           /* a page for each pin, which the guest reads; NULL: none */
 	struct machine_virtio virtio[MACHINE_MAX_VIRTIO]; /* each of the above, disks first */
 	size_t nr_virtio;
 

@@ -131,24 +131,36 @@ int machine_add_virtio(struct machine *m, struct virtio_dev *vd, struct loop *lo
 
 /* -- for the bus, for the kernel, and the end ------------------------------------------------ */
 
-/* Lets the guest read its devices' registers without an exit, if KVM can do that. */
-static void show_registers(struct machine *m)
+static size_t shown_len(void)
 {
-	const size_t len = m->nr_virtio * VIRTIO_MMIO_SIZE;
+	return arch_layout.nr_virtio_pins * VIRTIO_MMIO_SIZE;
+}
+
+void transport_show(struct machine *m)
+{
 	void *pages;
 
-	if (on_pci(m) || m->owner.dry || !len)
+	if (on_pci(m))
 		return;
-	pages = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pages = mmap(NULL, shown_len(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (pages == MAP_FAILED)
 		return;
-	if (!vm_show_memory(&m->vm, mmio_base(0), len, pages)) {
-		munmap(pages, len);
+	if (vm_show_memory(&m->vm, mmio_base(0), shown_len(), pages))
+		m->shown = pages;
+	else
+		munmap(pages, shown_len());
+}
+
+/* Where no device is, reads give ones, as everywhere that nobody answers. */
+static void fill_shown(const struct machine *m)
+{
+	const size_t used = m->nr_virtio * VIRTIO_MMIO_SIZE;
+
+	if (!m->shown)
 		return;
-	}
-	m->shown = pages;
 	for (size_t i = 0; i < m->nr_virtio; i++)
-		virtio_mmio_show(m->virtio[i].mmio, (uint8_t *)pages + i * VIRTIO_MMIO_SIZE);
+		virtio_mmio_show(m->virtio[i].mmio, m->shown + i * VIRTIO_MMIO_SIZE);
+	memset(m->shown + used, 0xff, shown_len() - used);
 }
 
 int transport_map(struct machine *m)
@@ -156,8 +168,7 @@ int transport_map(struct machine *m)
 	struct pci_windows *w = &m->pci.windows;
 	int rc = 0;
 
-	show_registers(m);
-
+	fill_shown(m);
 	for (size_t i = 0; i < m->nr_virtio && rc == 0; i++)
 		if (m->virtio[i].mmio)
 			rc = bus_add(&m->mmio, mmio_base(i), VIRTIO_MMIO_SIZE,
@@ -217,7 +228,7 @@ void transport_destroy(struct machine *m)
 		*v = (struct machine_virtio){ 0 };
 	}
 	if (m->shown)
-		munmap(m->shown, m->nr_virtio * VIRTIO_MMIO_SIZE);
+		munmap(m->shown, shown_len());
 	m->shown = NULL;
 	m->nr_virtio = 0;
 	pci_destroy(&m->pci);

@@ -9,8 +9,12 @@
 #include "machine/machine.h"
 
 /* Chooses the transport, unless --transport says it, and makes the PCI bus, with nothing on it.
- * Called before the first device. */
+ * Called when there is guest memory, and before the VM. */
 void transport_init(struct machine *m);
+/* Lets the guest read the registers of virtio-mmio devices without an exit, if KVM can do that. Called
+ * before the VM has interrupt controllers: after that, a memory slot takes milliseconds, as it waits
+ * for a grace period of the host's kernel. */
+void transport_show(struct machine *m);
 
 /* Maps the registers of all devices. Returns 0 or -errno, logged. */
 int transport_map(struct machine *m) __must_check;

@@ -9,6 +9,9 @@ void guest(void)
 	expect("virtio-mmio magic", VIRTIO(0)[0], 0x74726976);
 	expect("virtio-mmio version", VIRTIO(0)[1], 2);
 	expect("virtio-rng device id", VIRTIO(0)[2], 4);
+	expect("a page for a device that isn't there", VIRTIO(8)[0], 0xffffffff);
+	VIRTIO(8)[0] = 0;
+	expect("the same, after it was written to", VIRTIO(8)[0], 0xffffffff);
 	expect("unclaimed, 8 bits", nobody[1], 0xff);
 	expect("unclaimed, 16 bits", *(volatile uint16_t *)(nobody + 2), 0xffff);
 	expect("unclaimed, 32 bits", *(volatile uint32_t *)(nobody + 4), 0xffffffff);
