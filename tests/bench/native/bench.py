@@ -139,27 +139,19 @@ class Bench:
 
     def guest(self, m, image, words, device=NO_DEVICE):
         """Runs a guest; what it printed, as lists of numbers by their key."""
-        values = defaultdict(list)
         with self.started(m, image, words, device) as process:
             process.wait(timeout=60)
-            for line in process.output.read_text().splitlines():
-                key, _, value = line.rpartition(' ')
-                if value.isdigit():
-                    values[key].append(int(value))
+            values = printed(process)
         return values
 
     def apart(self, m, image, words, device):
         """As guest(), with the vCPU on one processor and all other threads on another, where its peers are, too (beside): a guest that
         polls never waits, and would fight with them."""
-        values = defaultdict(list)
         with self.started(m, image, words, device) as process:
             while process.poll() is None and not place_threads(process.pid):
                 time.sleep(0.002)
             process.wait(timeout=60)
-            for line in process.output.read_text().splitlines():
-                key, _, value = line.rpartition(' ')
-                if value.isdigit():
-                    values[key].append(int(value))
+            values = printed(process)
         return values
 
     @contextlib.contextmanager
@@ -191,6 +183,16 @@ class Bench:
     def khz(self):
         """The speed of the TSC."""
         return self.host('/dev/null', 'op=tsc', 'khz')[0]
+
+
+def printed(process):
+    """What a guest has printed, as lists of numbers by their key."""
+    values = defaultdict(list)
+    for line in process.output.read_text().splitlines():
+        key, _, value = line.rpartition(' ')
+        if value.isdigit():
+            values[key].append(int(value))
+    return values
 
 
 def processors():

@@ -17,30 +17,11 @@
 #include <x86intrin.h>
 
 #include "frame.h"
+#include "words.h"
 
 #define HEADER sizeof(struct frame_virtio)
 
-static char **words;
 static uint8_t frame[HEADER + FRAME_MAX], got[2 * HEADER + FRAME_MAX];
-
-/* Returns what follows "KEY=" in the last word that begins so; if none does, otherwise. */
-static const char *word(const char *key, const char *otherwise)
-{
-	size_t n = strlen(key);
-
-	for (char **w = words; *w; w++)
-		if (!strncmp(*w, key, n) && (*w)[n] == '=')
-			otherwise = *w + n + 1;
-	return otherwise;
-}
-
-static uint64_t number(const char *key, const char *otherwise)
-{
-	char *end;
-	uint64_t v = strtoull(word(key, otherwise), &end, 10);
-
-	return *end == 'K' ? v << 10 : v;
-}
 
 static int open_tap(const char *name)
 {
