@@ -26,27 +26,32 @@ int file_alloc(struct file *f, size_t len)
 	return 0;
 }
 
+int file_read_at(int fd, uint8_t *data, size_t len, uint64_t offset)
+{
+	for (size_t done = 0; done < len;) {
+		const ssize_t n = pread(fd, data + done, len - done, (off_t)(offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -ENODATA;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
 int file_load(struct file *f, int fd, const struct stat *st, const char *option, const char *path)
 {
-	size_t done = 0;
+	int rc;
 
 	if (file_alloc(f, (size_t)st->st_size) < 0)
 		return log_errno("%s %s: %lld bytes of memory", option, path,
 				 (long long)st->st_size);
-
-	while (done < f->len) {
-		ssize_t n = pread(fd, f->data + done, f->len - done, (off_t)done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return log_errno("%s %s: read", option, path);
-		if (n == 0)
-			return log_ret(-EIO, "%s %s: became shorter while it was read", option,
-				       path);
-		done += (size_t)n;
-	}
-	return 0;
+	rc = file_read_at(fd, f->data, f->len, 0);
+	if (rc == -ENODATA)
+		return log_ret(-EIO, "%s %s: became shorter while it was read", option, path);
+	errno = -rc;
+	return rc < 0 ? log_errno("%s %s: read", option, path) : 0;
 }
 
 /* Opens what was kept, or path. */

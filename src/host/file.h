@@ -26,6 +26,9 @@ int file_open(const char *option, const char *path, struct kept *kept,
 	      struct stat *st) __must_check;
 int file_load(struct file *f, int fd, const struct stat *st, const char *option,
 	      const char *path) __must_check;
+/* Reads len bytes at offset of an open file. Returns 0; -ENODATA: it ends before that; or another
+ * -errno. Nothing is logged. */
+int file_read_at(int fd, uint8_t *data, size_t len, uint64_t offset) __must_check;
 /* Makes *f memory for len bytes. Returns 0 or -errno, not logged. */
 int file_alloc(struct file *f, size_t len) __must_check;
 void file_free(struct file *f);

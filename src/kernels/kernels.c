@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "kernels/kernels.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -44,22 +43,6 @@ void kernels_close(struct kernels *k)
 
 /* -- entries --------------------------------------------------------------------------------- */
 
-static bool read_at(int fd, uint8_t *data, uint64_t len, uint64_t offset)
-{
-	while (len) {
-		const ssize_t n = pread(fd, data, len, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		data += n;
-		len -= (uint64_t)n;
-		offset += (uint64_t)n;
-	}
-	return true;
-}
-
 static bool is_ours(const struct stat *st)
 {
 	return S_ISREG(st->st_mode) && st->st_uid == geteuid() && !(st->st_mode & 077);
@@ -78,7 +61,8 @@ static bool read_head(struct kernels_found *f)
 {
 	const uint64_t len = f->e.image.head_len;
 
-	return file_alloc(&f->head, len) == 0 && read_at(f->fd, f->head.data, len, ENTRY_FILE) &&
+	return file_alloc(&f->head, len) == 0 &&
+	       file_read_at(f->fd, f->head.data, len, ENTRY_FILE) == 0 &&
 	       entry_sum(f->head.data, len) == f->e.head_sum;
 }
 
@@ -90,7 +74,7 @@ static bool open_entry(const struct kernels *k, const char *name, struct kernels
 
 	f->fd = openat(k->dir, name, flags);
 	if (f->fd < 0 || fstat(f->fd, &st) < 0 || !is_ours(&st) ||
-	    !read_at(f->fd, header, sizeof(header), 0) ||
+	    file_read_at(f->fd, header, sizeof(header), 0) < 0 ||
 	    !entry_read(&f->e, header, (uint64_t)st.st_size) || !read_head(f)) {
 		kernels_let_go(f);
 		return false;
@@ -129,7 +113,7 @@ static bool is_same(const struct kernels_found *f, const struct file *file)
 	for (size_t at = 0; at < file->len && same; at += CHUNK) {
 		const size_t len = min(file->len - at, (size_t)CHUNK);
 
-		same = read_at(f->fd, chunk.data, len, ENTRY_FILE + at) &&
+		same = file_read_at(f->fd, chunk.data, len, ENTRY_FILE + at) == 0 &&
 		       !memcmp(chunk.data, file->data + at, len);
 	}
 	file_free(&chunk);
