@@ -56,13 +56,13 @@ struct net_batch {
 	struct iovec iov[NET_BATCH_IOV];
 };
 
-#define LARGE 32
+#define REMEMBER_LARGE 32 /* frames */
 
 struct net_pair {
 	struct net_stage stage;
-	bool starved;        /* there are no buffers: a kick is expected */
-	unsigned large;      /* > 0: there was a frame longer than a packet among the last LARGE */
-	uint32_t held_len;   /* length of a frame that ends in spare; 0: there is none */
+	bool starved;      /* there are no buffers: a kick is expected */
+	unsigned large;    /* > 0: one of the last REMEMBER_LARGE frames was longer than a packet */
+	uint32_t held_len; /* length of a frame that ends in spare; 0: there is none */
 	uint32_t held_there; /* bytes of it that are already in staged buffers */
 
 	struct net_batch batch;
@@ -240,7 +240,7 @@ static int take_frame(struct virtio_net *n, unsigned pair, struct virtq *q)
 	len = n->backend->ops->receive(n->backend, pair, iov, s->nr_iov + 1);
 	if (len == -EAGAIN)
 		return 0;
-	p->large = len > (ssize_t)net_packet_room(n) ? LARGE : p->large - (p->large > 0);
+	p->large = len > (ssize_t)net_packet_room(n) ? REMEMBER_LARGE : p->large - (p->large > 0);
 	if (len < (ssize_t)NET_HDR_LEN || len > (ssize_t)NET_MAX_FRAME)
 		n->rx_lost++;
 	else if ((uint64_t)len <=

@@ -27,8 +27,8 @@
 #define NET_MAX_FRAME (65535 + 18 + NET_HDR_LEN)
 #define NET_MAX_IOV   1024 /* of one frame; readv() takes no more */
 #define NET_MAX_PAIRS 16
-#define NET_BATCH     32  /* frames that are sent at once, */
-#define NET_BATCH_IOV 512 /* and iovecs of all of them */
+#define NET_BATCH     32  /* frames that are sent at once */
+#define NET_BATCH_IOV 512 /* iovecs of all frames of a batch */
 
 struct net_backend;
 

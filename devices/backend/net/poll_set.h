@@ -40,7 +40,8 @@ void poll_set_begin(struct poll_set *s);
 bool poll_set_want(struct poll_set *s, int fd, uint32_t events);
 bool poll_set_end(struct poll_set *s);
 
-/* look notes what has happened by now, and returns whether anything has; happened says what happened to fd; done forgets it all. */
+/* look notes what has happened by now, and returns whether anything has; happened says what happened
+ * to fd; done forgets it all. */
 bool poll_set_look(struct poll_set *s);
 uint32_t poll_set_happened(const struct poll_set *s, int fd);
 void poll_set_done(struct poll_set *s);
